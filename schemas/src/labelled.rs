@@ -1,0 +1,218 @@
+//! Labelled rows: what sinks write.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float32Array, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    StructBuilder, TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+
+use crate::SchemaError;
+use crate::raw::{LINEAGE, schema as raw_schema, timestamp_type};
+
+/// Which optional columns labelled rows carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelledOptions {
+    /// `title` is always there; this adds the cleaned `body`.
+    pub body: bool,
+    /// The words of the `segment` operator, if it ran.
+    pub tokens: bool,
+}
+
+/// What the model says of one document: labels with their probabilities, best first.
+///
+/// Never empty; scores are in `0..=1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction<'a> {
+    /// `(label, score)`, best first.
+    pub top: Vec<(&'a str, f32)>,
+}
+
+/// The labelled schema for cleaned rows of schema `cleaned`.
+///
+/// | column | type | null when |
+/// |---|---|---|
+/// | `id`, `title`, `url`, `source`, `lang` | Utf8 | the document has none |
+/// | `published_at` | Timestamp(ms, UTC) | the document has none |
+/// | `body` (optional) | Utf8 | the document has none |
+/// | `tokens` (optional) | List\<Utf8\> | `title` and `body` are null |
+/// | `label`, `score` | Utf8, Float32 | never |
+/// | `top_k` | List\<Struct\<label Utf8, score Float32\>\> | never; best first |
+/// | `source_label` | Utf8 | the document came without a label |
+/// | `model_name`, `model_version` | Utf8 | never |
+/// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
+/// | `kafka_timestamp` | Timestamp(ms, UTC) | the source has none |
+/// | `processed_at` | Timestamp(ms, UTC) | never |
+///
+/// Columns that cleaning added beside these follow at the end.
+pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef {
+    let text = |name| Field::new(name, DataType::Utf8, true);
+    let named = |name| Field::new(name, DataType::Utf8, false);
+    let mut fields = vec![text("id"), text("title"), text("url"), text("source"), text("lang")];
+    fields.push(Field::new("published_at", timestamp_type(), true));
+    if options.body {
+        fields.push(text("body"));
+    }
+    if let (true, Ok(tokens)) = (options.tokens, cleaned.field_with_name("tokens")) {
+        fields.push(tokens.clone());
+    }
+    fields.extend([
+        named("label"),
+        Field::new("score", DataType::Float32, false),
+        Field::new_list("top_k", Field::new("item", DataType::Struct(top_k_fields()), true), false),
+        text("source_label"),
+        named("model_name"),
+        named("model_version"),
+        named("topic"),
+        Field::new("partition", DataType::Int32, false),
+        Field::new("offset", DataType::Int64, false),
+        Field::new("kafka_timestamp", timestamp_type(), true),
+        Field::new("processed_at", timestamp_type(), false),
+    ]);
+    fields.extend(added_columns(cleaned).map(|i| cleaned.field(i).clone()));
+    Arc::new(Schema::new(fields))
+}
+
+/// Positions of the columns that cleaning added to the raw schema, `tokens` apart.
+fn added_columns(cleaned: &Schema) -> impl Iterator<Item = usize> {
+    let known = raw_schema();
+    (0..cleaned.fields().len()).filter(move |&i| {
+        let name = cleaned.field(i).name();
+        name != "tokens" && known.field_with_name(name).is_err()
+    })
+}
+
+fn top_k_fields() -> Fields {
+    vec![Field::new("label", DataType::Utf8, false), Field::new("score", DataType::Float32, false)].into()
+}
+
+/// Joins cleaned rows with the model's predictions, row by row.
+///
+/// `schema` is that of [`labelled_schema`] for these rows; `model` is name and version of the model;
+/// `processed_at_ms` is the time of labelling.
+///
+/// # Errors
+/// [`SchemaError::Length`] when there is not exactly one non-empty prediction per row.
+pub fn label_rows(
+    cleaned: &RecordBatch,
+    predictions: &[Prediction<'_>],
+    schema: &SchemaRef,
+    model: (&str, &str),
+    processed_at_ms: i64,
+) -> Result<RecordBatch, SchemaError> {
+    let rows = cleaned.num_rows();
+    let best: Vec<(&str, f32)> = predictions.iter().filter_map(|p| p.top.first().copied()).collect();
+    if best.len() != rows || predictions.len() != rows {
+        return Err(SchemaError::Length { what: "predictions", got: best.len(), rows });
+    }
+    let same = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows])) };
+    let columns = schema.fields().iter().map(|field| -> Result<ArrayRef, SchemaError> {
+        Ok(match field.name().as_str() {
+            "label" => Arc::new(StringArray::from_iter_values(best.iter().map(|(label, _)| label))),
+            "score" => Arc::new(Float32Array::from_iter_values(best.iter().map(|(_, score)| *score))),
+            "top_k" => top_k(predictions),
+            "model_name" => same(model.0),
+            "model_version" => same(model.1),
+            "processed_at" => {
+                Arc::new(TimestampMillisecondArray::from(vec![processed_at_ms; rows]).with_timezone("UTC"))
+            }
+            name => {
+                let source = if name == "source_label" { "label" } else { name };
+                Arc::clone(cleaned.column(cleaned.schema().index_of(source)?))
+            }
+        })
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+fn top_k(predictions: &[Prediction<'_>]) -> ArrayRef {
+    let entries = StructBuilder::new(
+        top_k_fields(),
+        vec![Box::new(StringBuilder::new()), Box::new(Float32Builder::new())],
+    );
+    let mut list = ListBuilder::new(entries);
+    for prediction in predictions {
+        for &(label, score) in &prediction.top {
+            let entry = list.values();
+            if let Some(labels) = entry.field_builder::<StringBuilder>(0) {
+                labels.append_value(label);
+            }
+            if let Some(scores) = entry.field_builder::<Float32Builder>(1) {
+                scores.append_value(score);
+            }
+            entry.append(true);
+        }
+        list.append(true);
+    }
+    Arc::new(list.finish())
+}
+
+/// Columns of labelled rows that only the model stage may fill.
+const RESERVED: &[&str] = &["score", "top_k", "source_label", "model_name", "model_version", "processed_at"];
+
+/// Whether a cleaning step may set the column `name`: lineage and the model's own columns are not its to write.
+pub fn is_settable(name: &str) -> bool {
+    !LINEAGE.contains(&name) && !RESERVED.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Document, Origin, RawBuilder};
+    use arrow::array::AsArray;
+
+    fn cleaned() -> RecordBatch {
+        let mut builder = RawBuilder::default();
+        for offset in 0..2 {
+            let document =
+                Document { title: Some("题".into()), label: Some("sports".into()), ..Document::default() };
+            builder.append(
+                Origin { topic: "news", partition: 0, offset, timestamp_ms: None },
+                b"{}",
+                &Ok(document),
+            );
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn each_row_gets_its_own_prediction() {
+        let rows = cleaned();
+        let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
+        let predictions = [
+            Prediction { top: vec![("sports", 0.75), ("tech", 0.25)] },
+            Prediction { top: vec![("tech", 0.5)] },
+        ];
+        let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
+        let labels = labelled.column_by_name("label").unwrap().as_string::<i32>();
+        assert_eq!((labels.value(0), labels.value(1)), ("sports", "tech"));
+        let top_k = labelled.column_by_name("top_k").unwrap().as_list::<i32>();
+        assert_eq!((top_k.value(0).len(), top_k.value(1).len()), (2, 1));
+        assert_eq!(labelled.column_by_name("source_label").unwrap().as_string::<i32>().value(1), "sports");
+    }
+
+    #[test]
+    fn a_missing_prediction_is_an_error() {
+        let rows = cleaned();
+        let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
+        let one = [Prediction { top: vec![("sports", 1.0)] }];
+        assert!(label_rows(&rows, &one, &schema, ("m", "v1"), 1).is_err());
+        let empty = [Prediction { top: vec![("sports", 1.0)] }, Prediction { top: vec![] }];
+        assert!(label_rows(&rows, &empty, &schema, ("m", "v1"), 1).is_err());
+    }
+
+    #[test]
+    fn columns_added_by_cleaning_are_carried() {
+        let rows = cleaned();
+        let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new("channel", DataType::Utf8, true)));
+        let extended = Schema::new(fields);
+        let schema = labelled_schema(&extended, LabelledOptions { body: true, tokens: true });
+        assert_eq!(schema.fields().last().unwrap().name(), "channel");
+        assert!(schema.field_with_name("body").is_ok());
+        assert!(schema.field_with_name("payload").is_err());
+        assert!(schema.field_with_name("tokens").is_err(), "no `segment` step, no tokens");
+    }
+}

@@ -1,0 +1,31 @@
+//! What a news document is at each stage of fenliu.
+//!
+//! ```text
+//! bytes ─▶ Document ─▶ raw row ─▶ cleaned row ─▶ labelled row
+//!                         └───────────┴─────────▶ dead letter
+//! ```
+//!
+//! Every row carries its *lineage* `(topic, partition, offset)`, so any output row can be traced to
+//! the one source position it came from. A bad document is a row with a `reject_reason`, never an
+//! error: nothing is lost on the way.
+//!
+//! This crate holds Arrow schemas, their builders and the small types that travel with them. It does
+//! no I/O.
+
+mod dead_letter;
+mod document;
+mod error;
+mod labelled;
+mod offsets;
+pub mod raw;
+mod reject;
+mod text;
+
+pub use dead_letter::{dead_letter_schema, dead_letters};
+pub use document::Document;
+pub use error::SchemaError;
+pub use labelled::{LabelledOptions, Prediction, is_settable, label_rows, labelled_schema};
+pub use offsets::{OffsetRange, Offsets};
+pub use raw::{Origin, RawBuilder};
+pub use reject::{Reject, Stage, reject_rows, split_rejected};
+pub use text::document_text;

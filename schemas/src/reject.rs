@@ -1,0 +1,96 @@
+//! Why a document leaves the main path.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
+use arrow::compute::{filter_record_batch, is_null, not};
+
+use crate::SchemaError;
+
+/// Where in the pipeline a document was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// From bytes to a document.
+    Decode,
+    /// Cleaning operators and reject rules.
+    Clean,
+    /// The model could not label the text.
+    Classify,
+}
+
+impl Stage {
+    /// The name that rows and metrics carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Decode => "decode",
+            Stage::Clean => "clean",
+            Stage::Classify => "classify",
+        }
+    }
+}
+
+/// One rejection: a short machine-readable reason and, where it helps, a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The stage that rejected.
+    pub stage: Stage,
+    /// Bounded vocabulary, fit for a metric's label: `invalid_json`, `too_large`, ...
+    pub reason: Cow<'static, str>,
+    /// The value and the bound, for a person.
+    pub detail: Option<String>,
+}
+
+impl Reject {
+    /// A rejection at `stage`.
+    pub fn new(stage: Stage, reason: &'static str, detail: Option<String>) -> Self {
+        Reject { stage, reason: Cow::Borrowed(reason), detail }
+    }
+}
+
+/// Splits a batch by `reject_reason`: rows without one, then rows with one. Order is kept in both.
+///
+/// # Errors
+/// [`SchemaError::Column`] when the batch has no `reject_reason` of type Utf8.
+pub fn split_rejected(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch), SchemaError> {
+    let reason = text_column(batch, "reject_reason")?;
+    if reason.null_count() == reason.len() {
+        return Ok((batch.clone(), batch.slice(0, 0)));
+    }
+    let kept = is_null(reason)?;
+    Ok((filter_record_batch(batch, &kept)?, filter_record_batch(batch, &not(&kept)?)?))
+}
+
+/// Marks every row of `batch` as rejected for one and the same reason.
+///
+/// # Errors
+/// [`SchemaError::Column`] when the batch has no reject columns.
+pub fn reject_rows(batch: &RecordBatch, reject: &Reject) -> Result<RecordBatch, SchemaError> {
+    let values = [
+        ("reject_stage", Some(reject.stage.as_str())),
+        ("reject_reason", Some(reject.reason.as_ref())),
+        ("reject_detail", reject.detail.as_deref()),
+    ];
+    let mut columns = batch.columns().to_vec();
+    for (name, value) in values {
+        let index = batch.schema().index_of(name)?;
+        columns[index] = repeated(value, batch.num_rows());
+    }
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}
+
+fn repeated(value: Option<&str>, rows: usize) -> ArrayRef {
+    let mut builder = StringBuilder::new();
+    for _ in 0..rows {
+        builder.append_option(value);
+    }
+    Arc::new(builder.finish())
+}
+
+/// A Utf8 column by name.
+fn text_column<'a>(batch: &'a RecordBatch, column: &'static str) -> Result<&'a StringArray, SchemaError> {
+    batch
+        .column_by_name(column)
+        .and_then(|c| c.as_string_opt::<i32>())
+        .ok_or(SchemaError::Column { column, expected: "Utf8" })
+}
