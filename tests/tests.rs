@@ -1,1 +1,13 @@
-//! stub
+//! The one integration binary, a module for each feature: every further binary would link all of
+//! fenliu again. What the tests stand on (broker, binary, readers, data) is in `support/`.
+//!
+//! `cfg(test)` tells clippy that a module's helpers, too, may unwrap.
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod kafka_harness;
+#[cfg(test)]
+mod scripts;
+#[cfg(test)]
+mod workspace;

@@ -1,1 +1,44 @@
-//! stub
+//! Texts in, labels out: the classifier of fenliu.
+//!
+//! A [`Bundle`] is an immutable directory that holds a classifier: ONNX graph, tokenizer, labels, and
+//! how it was made. [`train`](mod@train) makes one, [`Classifier`] runs one, [`evaluate()`] scores it.
+//! The way of a text: [`Encoder`] → [`batcher`] → [`session`] → [`Probabilities`].
+//!
+//! This crate opens no sockets and knows neither Kafka nor SQL.
+//!
+//! ```no_run
+//! use fenliu_model::{Bundle, Classifier, ClassifierOptions};
+//!
+//! # fn main() -> fenliu_model::Result<()> {
+//! let bundle = Bundle::open("models/news".as_ref())?;
+//! let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default())?;
+//! let encodings = classifier.encoder().encode_batch(&["Shares rose after the bank cut its rate"])?;
+//! for probabilities in classifier.classify(&encodings)? {
+//!     for (label, probability) in probabilities.top(3) {
+//!         eprintln!("{} {probability:.3}", bundle.labels().ids()[label]);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod batcher;
+pub mod bundle;
+pub mod classifier;
+pub mod error;
+pub mod evaluate;
+pub mod labels;
+mod onnx;
+pub mod runtime;
+pub mod session;
+pub mod tokenize;
+pub mod train;
+
+pub use batcher::BatchOptions;
+pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
+pub use classifier::{Classifier, ClassifierOptions, ClassifierStats, Encoder, Probabilities};
+pub use error::{ModelError, Result};
+pub use evaluate::{ClassScores, Evaluation, evaluate};
+pub use labels::{Label, Labels};
+pub use runtime::Runtime;
+pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};

@@ -1,1 +1,26 @@
-//! stub
+//! fenliu (分流, "to divide a stream"): Kafka news in, labelled Arrow records out.
+//!
+//! Start reading at [`run`](run::run), which wires the stages in data-flow order, then one file per
+//! stage: [`source`], [`clean`], [`classify`], [`sink`], [`write`]. The binary's commands are in
+//! [`cli`].
+
+pub mod batch;
+pub mod classify;
+pub mod clean;
+pub mod cli;
+pub mod config;
+pub mod corpus;
+pub mod error;
+pub mod kafka;
+pub mod metrics;
+pub mod progress;
+pub mod run;
+pub mod shutdown;
+pub mod sink;
+pub mod source;
+pub mod stage;
+pub mod summary;
+pub mod texts;
+pub mod write;
+
+pub use error::{PipelineError, Result};

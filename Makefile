@@ -1,0 +1,67 @@
+# `make` lists the targets. Works with any make and a POSIX shell.
+
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+# Absolute, since tests run in their own crate's directory.
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+export CARGO_TARGET_DIR
+
+# One selection for every build of a profile: Cargo chooses the dependencies' features by it, and
+# with another one would compile DataFusion again.
+SELECT = --workspace --locked $(FEATURES)
+# Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka.
+FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
+
+.PHONY: help prerequisites onnxruntime reuters kafka setup build demo test bench lint doc clean-demo
+
+help:
+	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
+	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu'
+	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
+	@echo 'make lint        formatting and clippy'
+	@echo 'make doc         the API documentation'
+	@echo 'make bench       the benchmarks'
+	@echo 'make setup       ONNX Runtime and the Reuters corpus, into the cache directory'
+	@echo 'make kafka       the jars of Apache Kafka for the tests, into the cache directory'
+	@echo 'make clean-demo  removes demo-out'
+
+prerequisites:
+	@sh deploy/scripts/prerequisites.sh
+
+onnxruntime:
+	@sh deploy/scripts/onnxruntime.sh
+
+reuters:
+	@sh deploy/scripts/reuters.sh
+
+kafka:
+	@sh tests/kafka/fetch.sh
+
+setup: prerequisites onnxruntime reuters
+
+build: prerequisites
+	$(CARGO) build $(SELECT) --release --bins
+
+demo: setup build
+	$(CARGO_TARGET_DIR)/release/fenliu demo
+
+# The integration tests come last: Cargo runs packages in alphabetical order.
+test: setup
+	@sh tests/readers/venv.sh
+	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
+	$(CARGO) build $(SELECT) --bins --tests
+	$(CARGO) test $(SELECT) --doc
+	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(SELECT) --tests
+
+bench: setup
+	$(CARGO) bench $(SELECT) --benches
+
+lint: prerequisites
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(SELECT) --all-targets -- -D warnings
+
+doc: prerequisites
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECT) --no-deps
+
+clean-demo:
+	rm -rf demo-out

@@ -1,0 +1,404 @@
+//! A classifier on disk.
+//!
+//! ```text
+//! models/<name>/
+//!   versions/<ulid>/          a bundle: immutable once it has this name
+//!     manifest.json           what it is and how it was made
+//!     labels.json             labels in logit order
+//!     config.json             network hyper-parameters
+//!     vocabulary.txt | tokenizer.json
+//!     weights/model.safetensors   onnx/fp32.onnx   eval/report.json
+//!     SHA256SUMS              the digest of every other file
+//!   aliases/champion.json     {"version": "<ulid>"}: the version in use, if one was chosen
+//! ```
+//!
+//! Contract: a bundle that opens is complete and byte for byte what its writer wrote. A version is
+//! built under `versions/.staging-<ulid>` and renamed when all of it is on disk, so that readers
+//! never see a part of one. A crash may leave a staging directory behind; it is never read.
+//!
+//! This module does not choose or change aliases and does not look into the network's files.
+
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::error::{ModelError, Result};
+use crate::labels::Labels;
+use crate::tokenize::{Tokenization, Tokenizer};
+
+mod digest;
+mod writer;
+
+pub use writer::BundleWriter;
+
+const FORMAT: u32 = 1;
+const MANIFEST_FILE: &str = "manifest.json";
+const LABELS_FILE: &str = "labels.json";
+
+/// How logits become a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemType {
+    /// Exactly one label is right: softmax over the logits.
+    SingleLabel,
+}
+
+/// `manifest.json`: what a bundle is and how it was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the directory layout; this program reads and writes 1.
+    pub format: u32,
+    /// The model's name, the same for all its versions.
+    pub name: String,
+    /// ULID of this version; sorts by time of creation.
+    pub version: String,
+    /// When the version was created, RFC 3339, UTC.
+    pub created_at: String,
+    /// What the maker of the model says of it; its fields stand beside the ones above.
+    #[serde(flatten)]
+    pub model: ModelDescription,
+}
+
+/// The part of the manifest that the maker of a model provides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ModelDescription {
+    /// How texts are cut into tokens.
+    pub tokenization: Tokenization,
+    /// Most tokens of a text that the model reads.
+    pub max_tokens: usize,
+    /// Token id that batches are filled with.
+    pub pad_id: u32,
+    /// Path of the ONNX graph inside the bundle.
+    pub onnx: String,
+    /// How logits become a decision.
+    pub problem_type: ProblemType,
+    /// Name of the size preset, or of the architecture of an imported model.
+    pub preset: String,
+    /// Number of trained parameters.
+    pub parameters: u64,
+    /// Cleaning settings and fingerprint of the texts it was trained on; the caller's, not read here.
+    pub preprocessing: serde_json::Value,
+    /// Options, seed, scores and data digest of the training; for people and reports, not read here.
+    pub training: serde_json::Value,
+    /// Largest difference between a logit of the trained network and of the ONNX graph.
+    pub parity_max_abs_diff: f64,
+}
+
+/// An opened, verified bundle.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    path: PathBuf,
+    manifest: Manifest,
+    labels: Labels,
+}
+
+impl Bundle {
+    /// Opens a version directory, or a model directory `models/<name>`: there the version that
+    /// `aliases/champion.json` names, else the newest.
+    ///
+    /// Reads every file once to compare it with its digest.
+    ///
+    /// # Errors
+    ///
+    /// There is no bundle at `path`; a file is missing, changed, cut short or not listed in
+    /// `SHA256SUMS`; a description is not valid or of a newer format.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_version(&find_version(path)?)
+    }
+
+    fn open_version(path: &Path) -> Result<Self> {
+        digest::verify(path)?;
+        let manifest = read_manifest(path)?;
+        let bundle =
+            Self { path: path.to_path_buf(), manifest, labels: Labels::load(&path.join(LABELS_FILE))? };
+        bundle.check_onnx_path()?;
+        Ok(bundle)
+    }
+
+    fn check_onnx_path(&self) -> Result<()> {
+        let onnx = Path::new(&self.manifest.model.onnx);
+        let is_inside = onnx.components().all(|component| matches!(component, Component::Normal(_)));
+        if !is_inside || !self.onnx_path().is_file() {
+            let problem =
+                format!("{MANIFEST_FILE}: `onnx` is `{}`, which is not a file of the bundle", onnx.display());
+            return Err(ModelError::bundle(&self.path, problem));
+        }
+        Ok(())
+    }
+
+    /// The version's directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the bundle is and how it was made.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Labels in logit order.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The ONNX graph.
+    pub fn onnx_path(&self) -> PathBuf {
+        self.path.join(&self.manifest.model.onnx)
+    }
+
+    /// Loads the tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// The tokenizer's files are unusable.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Tokenizer::load(&self.path, self.manifest.model.tokenization)
+    }
+}
+
+fn read_manifest(directory: &Path) -> Result<Manifest> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let path = directory.join(MANIFEST_FILE);
+    let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
+    // Looked at first: the other fields of another format may not be there.
+    let Format { format } = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
+    if format != FORMAT {
+        let problem = format!("{MANIFEST_FILE}: `format` is {format} but this program reads {FORMAT}");
+        return Err(ModelError::bundle(directory, problem));
+    }
+    serde_json::from_slice(&bytes).map_err(ModelError::json(&path))
+}
+
+fn find_version(path: &Path) -> Result<PathBuf> {
+    if path.join(MANIFEST_FILE).exists() {
+        return Ok(path.to_path_buf());
+    }
+    let versions = path.join("versions");
+    if !versions.is_dir() {
+        let problem = format!("it has neither {MANIFEST_FILE} nor a directory `versions`");
+        return Err(ModelError::bundle(path, problem));
+    }
+    let champion = path.join("aliases").join("champion.json");
+    if champion.exists() { aliased_version(path, &champion) } else { newest_version(path, &versions) }
+}
+
+fn aliased_version(model: &Path, alias: &Path) -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Alias {
+        version: String,
+    }
+    let bytes = std::fs::read(alias).map_err(ModelError::io("read", alias))?;
+    let Alias { version } = serde_json::from_slice(&bytes).map_err(ModelError::json(alias))?;
+    let path = model.join("versions").join(&version);
+    if Ulid::from_str(&version).is_err() || !path.is_dir() {
+        let problem = format!("aliases/champion.json names version `{version}`, which is not in `versions`");
+        return Err(ModelError::bundle(model, problem));
+    }
+    Ok(path)
+}
+
+fn newest_version(model: &Path, versions: &Path) -> Result<PathBuf> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(versions).map_err(ModelError::io("list", versions))? {
+        let entry = entry.map_err(ModelError::io("list", versions))?;
+        let version = entry.file_name().to_str().and_then(|name| Ulid::from_str(name).ok());
+        newest = newest.max(version.map(|version| (version, entry.path())));
+    }
+    newest.map(|(_, path)| path).ok_or_else(|| ModelError::bundle(model, "`versions` holds no version"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::tokenize::VocabularyOptions;
+
+    /// What a bundle of a word model says of itself.
+    pub(crate) fn description() -> ModelDescription {
+        ModelDescription {
+            tokenization: Tokenization::Words,
+            max_tokens: 32,
+            pad_id: 0,
+            onnx: "onnx/fp32.onnx".to_owned(),
+            problem_type: ProblemType::SingleLabel,
+            preset: "tiny".to_owned(),
+            parameters: 12,
+            preprocessing: serde_json::json!({"operators": ["normalize"]}),
+            training: serde_json::json!({"seed": 7}),
+            parity_max_abs_diff: 1e-6,
+        }
+    }
+
+    /// A stage with every file but the manifest; the graph is `onnx`.
+    pub(crate) fn staged(root: &Path, onnx: &[u8]) -> BundleWriter {
+        let writer = BundleWriter::create(root, "news").unwrap();
+        Labels::from_ids(["sports", "finance"]).unwrap().save(&writer.path().join(LABELS_FILE)).unwrap();
+        let options = VocabularyOptions { min_count: 1, ..VocabularyOptions::default() };
+        let tokenizer = Tokenizer::train_words(&["bank match bank 银行".to_owned()], &options).unwrap();
+        tokenizer.save(writer.path()).unwrap();
+        fs::create_dir(writer.path().join("onnx")).unwrap();
+        fs::write(writer.path().join("onnx/fp32.onnx"), onnx).unwrap();
+        writer
+    }
+
+    fn publish(root: &Path) -> Bundle {
+        staged(root, b"graph").finish(description()).unwrap()
+    }
+
+    fn open_error(path: &Path) -> String {
+        Bundle::open(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_finished_bundle_opens_from_its_own_and_its_models_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let written = publish(root.path());
+        for path in [written.path(), &root.path().join("news")] {
+            let bundle = Bundle::open(path).unwrap();
+            assert_eq!(bundle.path(), written.path());
+            assert_eq!(bundle.manifest().name, "news");
+            assert_eq!(bundle.manifest().model.training, serde_json::json!({"seed": 7}));
+            assert_eq!(bundle.labels().ids(), ["sports", "finance"]);
+            assert_eq!(fs::read(bundle.onnx_path()).unwrap(), b"graph");
+            assert_eq!(bundle.tokenizer().unwrap().encode("bank", 9).unwrap().ids, [2]);
+        }
+        let version = Ulid::from_str(&written.manifest().version).unwrap();
+        let created_at = chrono::DateTime::parse_from_rfc3339(&written.manifest().created_at).unwrap();
+        assert_eq!(created_at.timestamp_millis() as u64, version.timestamp_ms());
+    }
+
+    #[test]
+    fn the_sums_are_those_of_sha256sum() {
+        let root = tempfile::tempdir().unwrap();
+        let sums = fs::read_to_string(publish(root.path()).path().join(digest::SUMS_FILE)).unwrap();
+        // `printf graph | sha256sum`
+        let line = "eef93e1d14482804277fca0172464032d1a4fdbcc338524059fa1e861454ad4d  onnx/fp32.onnx";
+        assert!(sums.lines().any(|sum| sum == line), "{sums}");
+    }
+
+    #[test]
+    fn damage_is_found_and_the_file_named() {
+        type Damage = fn(&Path);
+        let cases: [(Damage, &str); 9] = [
+            (
+                |path| fs::write(path.join("onnx/fp32.onnx"), b"grape").unwrap(),
+                "onnx/fp32.onnx (5 bytes) was changed",
+            ),
+            (
+                |path| fs::write(path.join("onnx/fp32.onnx"), b"").unwrap(),
+                "onnx/fp32.onnx (0 bytes) was changed or cut",
+            ),
+            (
+                |path| fs::remove_file(path.join("labels.json")).unwrap(),
+                "labels.json is listed in SHA256SUMS but missing",
+            ),
+            (
+                |path| fs::remove_dir_all(path.join("onnx")).unwrap(),
+                "onnx/fp32.onnx is listed in SHA256SUMS but missing",
+            ),
+            (
+                |path| fs::write(path.join("onnx/extra"), b"").unwrap(),
+                "onnx/extra is not listed in SHA256SUMS",
+            ),
+            (|path| fs::remove_file(path.join("SHA256SUMS")).unwrap(), "SHA256SUMS: No such file"),
+            (|path| fs::write(path.join("SHA256SUMS"), "").unwrap(), "is not listed in SHA256SUMS"),
+            (|path| fs::write(path.join("SHA256SUMS"), "abc  x\n").unwrap(), "SHA256SUMS line 1 is not"),
+            (|path| fs::remove_file(path.join("manifest.json")).unwrap(), "neither manifest.json nor"),
+        ];
+        let root = tempfile::tempdir().unwrap();
+        for (damage, message) in cases {
+            let bundle = publish(root.path());
+            damage(bundle.path());
+            let error = open_error(bundle.path());
+            assert!(error.contains(message), "`{message}` is not in: {error}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_out_of_a_bundle_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = publish(root.path());
+        std::os::unix::fs::symlink(root.path(), bundle.path().join("link")).unwrap();
+        assert!(open_error(bundle.path()).contains("link is neither a file nor a directory"));
+    }
+
+    #[test]
+    fn a_manifest_that_this_program_cannot_follow_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        for (from, to, message) in [
+            ("\"format\": 1", "\"format\": 2", "`format` is 2 but this program reads 1"),
+            (
+                "\"onnx\": \"onnx",
+                "\"onnx\": \"../onnx",
+                "`onnx` is `../onnx/fp32.onnx`, which is not a file of the",
+            ),
+            ("\"words\"", "\"letters\"", "unknown variant `letters`"),
+        ] {
+            let bundle = publish(root.path());
+            let path = bundle.path().join(MANIFEST_FILE);
+            let manifest = fs::read_to_string(&path).unwrap();
+            assert!(manifest.contains(from), "{manifest}");
+            fs::write(&path, manifest.replace(from, to)).unwrap();
+            fs::write(bundle.path().join(digest::SUMS_FILE), digest::sums(bundle.path()).unwrap()).unwrap();
+            let error = open_error(bundle.path());
+            assert!(error.contains(message), "`{message}` is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn the_champion_is_opened_or_else_the_newest_version() {
+        let root = tempfile::tempdir().unwrap();
+        let model = root.path().join("news");
+        let older = publish(root.path());
+        // Versions of the same millisecond have no order.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let newer = publish(root.path());
+        let unfinished = staged(root.path(), b"");
+        assert_eq!(Bundle::open(&model).unwrap().path(), newer.path());
+
+        let alias = model.join("aliases/champion.json");
+        fs::create_dir(model.join("aliases")).unwrap();
+        fs::write(&alias, format!(r#"{{"version": "{}", "by": "me"}}"#, older.manifest().version)).unwrap();
+        assert_eq!(Bundle::open(&model).unwrap().path(), older.path());
+
+        for version in ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "../versions"] {
+            fs::write(&alias, format!(r#"{{"version": "{version}"}}"#)).unwrap();
+            let error = open_error(&model);
+            assert!(
+                error.contains(&format!("names version `{version}`, which is not in `versions`")),
+                "{error}"
+            );
+        }
+        drop(unfinished);
+    }
+
+    #[test]
+    fn what_is_not_finished_is_not_published() {
+        let root = tempfile::tempdir().unwrap();
+        let versions = root.path().join("news/versions");
+        drop(staged(root.path(), b"graph"));
+        let without_labels = staged(root.path(), b"graph");
+        fs::remove_file(without_labels.path().join(LABELS_FILE)).unwrap();
+        let error = without_labels.finish(description()).unwrap_err().to_string();
+        assert!(error.contains(LABELS_FILE), "{error}");
+        assert_eq!(fs::read_dir(versions).unwrap().count(), 0);
+        assert!(open_error(&root.path().join("news")).contains("`versions` holds no version"));
+    }
+
+    #[test]
+    fn names_that_would_leave_the_directory_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["", "..", ".hidden", "a/b", "a\\b", "news@champion", "a b"] {
+            let error = BundleWriter::create(root.path(), name).unwrap_err().to_string();
+            assert!(error.contains("`name`"), "{error}");
+        }
+        assert!(BundleWriter::create(root.path(), "新闻-v1.2_r8").is_ok());
+    }
+}

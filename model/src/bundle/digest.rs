@@ -1,0 +1,106 @@
+//! `SHA256SUMS`: one `<hex digest>  <path>` a line, as `sha256sum` writes and checks it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{ModelError, Result};
+
+pub(super) const SUMS_FILE: &str = "SHA256SUMS";
+
+/// Checks that `directory` holds exactly the files that its `SHA256SUMS` lists, unchanged.
+pub(super) fn verify(directory: &Path) -> Result<()> {
+    let sums_path = directory.join(SUMS_FILE);
+    let content = std::fs::read_to_string(&sums_path).map_err(ModelError::io("read", &sums_path))?;
+    let mut listed = parse(&content).map_err(|problem| ModelError::bundle(directory, problem))?;
+    for file in files(directory)? {
+        let Some(expected) = listed.remove(&file) else {
+            return Err(ModelError::bundle(directory, format!("{file} is not listed in {SUMS_FILE}")));
+        };
+        let (actual, bytes) = digest(&directory.join(&file))?;
+        if actual != expected {
+            let problem = format!(
+                "{file} ({bytes} bytes) was changed or cut short: its SHA-256 is {actual} but {SUMS_FILE} says {expected}"
+            );
+            return Err(ModelError::bundle(directory, problem));
+        }
+    }
+    match listed.keys().next() {
+        Some(file) => {
+            Err(ModelError::bundle(directory, format!("{file} is listed in {SUMS_FILE} but missing")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The content of `SHA256SUMS` for the files that `directory` holds now.
+pub(super) fn sums(directory: &Path) -> Result<String> {
+    let mut content = String::new();
+    for file in files(directory)? {
+        let (digest, _) = digest(&directory.join(&file))?;
+        content.push_str(&format!("{digest}  {file}\n"));
+    }
+    Ok(content)
+}
+
+/// All files below `directory` but `SHA256SUMS` itself, as paths relative to it with `/` between.
+pub(super) fn files(directory: &Path) -> Result<BTreeSet<String>> {
+    let mut files = BTreeSet::new();
+    let mut pending = vec![String::new()];
+    while let Some(parent) = pending.pop() {
+        let path = directory.join(&parent);
+        for entry in std::fs::read_dir(&path).map_err(ModelError::io("list", &path))? {
+            let entry = entry.map_err(ModelError::io("list", &path))?;
+            let Ok(name) = entry.file_name().into_string() else {
+                return Err(ModelError::bundle(
+                    directory,
+                    format!("{:?} is not a UTF-8 name", entry.file_name()),
+                ));
+            };
+            let file = if parent.is_empty() { name } else { format!("{parent}/{name}") };
+            let kind = entry.file_type().map_err(ModelError::io("inspect", &entry.path()))?;
+            if kind.is_dir() {
+                pending.push(file);
+            } else if !kind.is_file() {
+                return Err(ModelError::bundle(
+                    directory,
+                    format!("{file} is neither a file nor a directory"),
+                ));
+            } else if file != SUMS_FILE {
+                files.insert(file);
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn parse(content: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut listed = BTreeMap::new();
+    for (number, line) in (1..).zip(content.lines()) {
+        let entry = line.split_once("  ").filter(|(digest, file)| digest.len() == 64 && !file.is_empty());
+        let (digest, file) =
+            entry.ok_or_else(|| format!("{SUMS_FILE} line {number} is not `<sha256>  <path>`"))?;
+        listed.insert(file.to_owned(), digest.to_ascii_lowercase());
+    }
+    Ok(listed)
+}
+
+/// The SHA-256 of a file in lower-case hexadecimal, and its size in bytes.
+fn digest(path: &Path) -> Result<(String, u64)> {
+    let mut file = File::open(path).map_err(ModelError::io("open", path))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(ModelError::io("read", path))?;
+        if read == 0 {
+            let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok((hex, bytes));
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+}

@@ -1,0 +1,308 @@
+//! The whole way from a bundle to probabilities: encode, batch, run, softmax.
+//!
+//! Contract: probabilities come back in the order of the texts and do not depend on which texts were
+//! classified with them (beyond rounding: the kernels differ by shape, at most 1e-5 in a
+//! probability).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::batcher::{BatchOptions, TokenBatch, plan};
+use crate::bundle::Bundle;
+use crate::error::{ModelError, Result};
+use crate::labels::Labels;
+use crate::session::Session;
+use crate::tokenize::{Encoding, Tokenizer};
+
+/// A bundle's tokenizer with the bundle's text length; to be shared with threads that tokenise ahead
+/// of the classifier.
+#[derive(Debug)]
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    max_tokens: usize,
+}
+
+impl Encoder {
+    /// Texts will be cut off after `max_tokens` tokens.
+    pub fn new(tokenizer: Tokenizer, max_tokens: usize) -> Self {
+        Self { tokenizer, max_tokens }
+    }
+
+    /// The ids of many texts, in their order, on rayon's threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode_batch`].
+    pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+        self.tokenizer.encode_batch(texts, self.max_tokens)
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Most tokens of an encoding.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+}
+
+/// How a classifier runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifierOptions {
+    /// Threads of one inference call. At least 1. Default: the number of cores.
+    pub threads: usize,
+    /// Bounds of one inference call.
+    pub batch: BatchOptions,
+}
+
+impl Default for ClassifierOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, Into::into);
+        Self { threads, batch: BatchOptions::default() }
+    }
+}
+
+/// What a classifier has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassifierStats {
+    /// Time spent in inference calls.
+    pub busy: Duration,
+    /// Inference calls.
+    pub batches: u64,
+    /// Texts classified.
+    pub rows: u64,
+    /// Tokens of those texts.
+    pub tokens: u64,
+    /// Tokens computed, padding included; never less than `tokens`.
+    pub padded_tokens: u64,
+}
+
+/// An open classifier. It works on one call at a time; its [`Encoder`] may be used meanwhile.
+#[derive(Debug)]
+pub struct Classifier {
+    session: Session,
+    encoder: Arc<Encoder>,
+    labels: Labels,
+    name: String,
+    version: String,
+    pad_id: u32,
+    batch: BatchOptions,
+    stats: ClassifierStats,
+}
+
+impl Classifier {
+    /// Loads a bundle's tokenizer and graph, and runs the graph once.
+    ///
+    /// # Errors
+    ///
+    /// ONNX Runtime is not there, a file of the bundle is unusable, an option is out of bounds, or
+    /// the graph's logits do not match the labels.
+    pub fn open(bundle: &Bundle, options: &ClassifierOptions) -> Result<Self> {
+        options.batch.validate()?;
+        let manifest = bundle.manifest();
+        let session = Session::open(&bundle.onnx_path(), options.threads)?;
+        let mut classifier = Self {
+            session,
+            encoder: Arc::new(Encoder::new(bundle.tokenizer()?, manifest.model.max_tokens)),
+            labels: bundle.labels().clone(),
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            pad_id: manifest.model.pad_id,
+            batch: options.batch,
+            stats: ClassifierStats::default(),
+        };
+        // A bundle that cannot classify is refused now, and the first real batch finds warm caches.
+        let warm_up = classifier.encoder.encode_batch(&[""])?;
+        classifier.classify(&warm_up)?;
+        classifier.stats = ClassifierStats::default();
+        Ok(classifier)
+    }
+
+    /// The bundle's tokenizer, to make encodings for [`Classifier::classify`] on any thread.
+    pub fn encoder(&self) -> Arc<Encoder> {
+        Arc::clone(&self.encoder)
+    }
+
+    /// Probabilities of each label for each text, in the texts' order.
+    ///
+    /// # Errors
+    ///
+    /// Inference fails on a batch; the error names its shape. Nothing is returned for the other
+    /// batches then: the caller may split the texts to find the one at fault.
+    pub fn classify(&mut self, encodings: &[Encoding]) -> Result<Vec<Probabilities>> {
+        let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
+        let mut results = vec![Probabilities(Vec::new()); encodings.len()];
+        for rows in plan(&lengths, &self.batch) {
+            let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
+            let batch = TokenBatch::pad(&members, self.pad_id);
+            for (row, logits) in rows.into_iter().zip(self.run(&batch)?.chunks_exact(self.labels.len())) {
+                results[row] = Probabilities::from_logits(logits);
+            }
+        }
+        Ok(results)
+    }
+
+    fn run(&mut self, batch: &TokenBatch) -> Result<Vec<f32>> {
+        let start = Instant::now();
+        let logits = self.session.run(batch)?;
+        if logits.labels != self.labels.len() {
+            let problem =
+                format!("the graph has {} logits but there are {} labels", logits.labels, self.labels.len());
+            return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
+        }
+        self.stats.busy += start.elapsed();
+        self.stats.batches += 1;
+        self.stats.rows += batch.rows as u64;
+        self.stats.tokens += batch.attention_mask.iter().filter(|mask| **mask == 1).count() as u64;
+        self.stats.padded_tokens += batch.input_ids.len() as u64;
+        Ok(logits.values)
+    }
+
+    /// Labels in the order of the probabilities.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// ULID of the model's version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What was done since the classifier was opened.
+    pub fn stats(&self) -> ClassifierStats {
+        self.stats
+    }
+}
+
+/// The probability of each label for one text, in logit order; they sum to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probabilities(Vec<f32>);
+
+impl Probabilities {
+    /// Softmax of finite `logits`: `exp(logit_i - max) / sum_j exp(logit_j - max)`.
+    pub fn from_logits(logits: &[f32]) -> Self {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut values: Vec<f32> = logits.iter().map(|logit| (logit - max).exp()).collect();
+        let sum: f32 = values.iter().sum();
+        values.iter_mut().for_each(|value| *value /= sum);
+        Self(values)
+    }
+
+    /// All probabilities in logit order.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.0
+    }
+
+    /// The `k` most probable labels (fewer if there are fewer) as logit index and probability, most
+    /// probable first; of equal ones the lower index first.
+    pub fn top(&self, k: usize) -> Vec<(usize, f32)> {
+        let mut ranked: Vec<(usize, f32)> = self.0.iter().copied().enumerate().collect();
+        ranked.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+        ranked.truncate(k);
+        ranked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bundle::tests::{description, staged};
+    use crate::session::graphs::TestGraph;
+
+    /// A bundle of a word model whose graph has `labels` logits; the bundle itself has two labels.
+    fn bundle(root: &std::path::Path, labels: usize) -> Bundle {
+        let graph = root.join("graph.onnx");
+        TestGraph { labels, ..TestGraph::default() }.save(&graph);
+        staged(root, &std::fs::read(&graph).unwrap()).finish(description()).unwrap()
+    }
+
+    fn open(batch: BatchOptions) -> Classifier {
+        let root = tempfile::tempdir().unwrap();
+        Classifier::open(&bundle(root.path(), 2), &ClassifierOptions { threads: 1, batch }).unwrap()
+    }
+
+    #[test]
+    fn texts_become_probabilities_and_work_is_counted() {
+        let mut classifier = open(BatchOptions { max_batch_tokens: 8, max_batch_rows: 2 });
+        assert_eq!(classifier.stats(), ClassifierStats::default());
+        let encodings = classifier.encoder().encode_batch(&["bank bank match", "match", "", "银行"]).unwrap();
+        let probabilities = classifier.classify(&encodings).unwrap();
+        assert_eq!(probabilities.len(), 4);
+        for row in &probabilities {
+            assert!((row.as_slice().iter().sum::<f32>() - 1.0).abs() < 1e-6, "{row:?}");
+        }
+        assert_ne!(probabilities[0], probabilities[1]);
+        let stats = classifier.stats();
+        assert_eq!((stats.rows, stats.batches, stats.tokens, stats.padded_tokens), (4, 2, 6, 8));
+        assert!(stats.busy > Duration::ZERO);
+        assert_eq!(classifier.name(), "news");
+        assert_eq!(classifier.labels().ids(), ["sports", "finance"]);
+    }
+
+    #[test]
+    fn no_texts_give_no_probabilities() {
+        assert!(open(BatchOptions::default()).classify(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_graph_that_does_not_fit_its_labels_is_refused_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let error =
+            Classifier::open(&bundle(root.path(), 3), &ClassifierOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("the graph has 3 logits but there are 2 labels"), "{error}");
+    }
+
+    #[test]
+    fn softmax_stands_large_logits_and_ties() {
+        for (logits, expected) in [
+            (vec![0.0, 0.0], vec![0.5, 0.5]),
+            (vec![3e38, -3e38], vec![1.0, 0.0]),
+            (vec![1000.0 + 3f32.ln(), 1000.0], vec![0.75, 0.25]),
+        ] {
+            let probabilities = Probabilities::from_logits(&logits);
+            for (value, expected) in probabilities.as_slice().iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-4, "{logits:?}: {probabilities:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_top_is_sorted_and_ties_keep_their_order() {
+        let probabilities = Probabilities(vec![0.2, 0.3, 0.2, 0.3]);
+        assert_eq!(probabilities.top(3), [(1, 0.3), (3, 0.3), (0, 0.2)]);
+        assert_eq!(probabilities.top(9).len(), 4);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn neighbours_do_not_change_a_text(
+            texts in prop::collection::vec(prop::collection::vec(0u32..64, 1..40), 1..40),
+            max_batch_tokens in 1usize..400,
+        ) {
+            let mut classifier = open(BatchOptions { max_batch_tokens, max_batch_rows: 16 });
+            let encodings: Vec<Encoding> =
+                texts.into_iter().map(|ids| Encoding { ids, truncated: false }).collect();
+            let together = classifier.classify(&encodings).unwrap();
+            for (encoding, row) in encodings.iter().zip(&together) {
+                let alone = classifier.classify(std::slice::from_ref(encoding)).unwrap();
+                for (left, right) in alone[0].as_slice().iter().zip(row.as_slice()) {
+                    prop_assert!((left - right).abs() <= 1e-5);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The one error type of this crate.
+//!
+//! A message names the file, key or shape at fault and the bound that was missed, so that it ends
+//! the search. A document that cannot be classified is not an error here: any text has a label.
+
+use std::path::{Path, PathBuf};
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = ModelError> = std::result::Result<T, E>;
+
+/// Why a model could not be opened, run, trained or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A file or directory could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// The attempt, as it completes "cannot …": `read`, `create`, `rename`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A JSON file does not have the expected content.
+    #[error("invalid JSON in {}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected there.
+        source: serde_json::Error,
+    },
+    /// A bundle is incomplete, was changed after it was written, or is not a bundle.
+    #[error("invalid bundle {}: {problem}", path.display())]
+    Bundle {
+        /// The bundle's directory.
+        path: PathBuf,
+        /// What is wrong, naming the file.
+        problem: String,
+    },
+    /// A set of labels that no classifier can have.
+    #[error("invalid labels: {0}")]
+    Labels(String),
+    /// A tokenizer's files or training texts are unusable.
+    #[error("invalid tokenizer {}: {problem}", path.display())]
+    Tokenizer {
+        /// The file at fault, or the name of what was being trained.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A tokenizer failed on a text.
+    #[error("cannot tokenise a text of {bytes} bytes: {problem}")]
+    Tokenise {
+        /// Length of the text.
+        bytes: usize,
+        /// What the tokenizer said.
+        problem: String,
+    },
+    /// An option is out of its bounds.
+    #[error("invalid option: `{option}` is {value} but {bound}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// The value that was given.
+        value: String,
+        /// The bound, as it completes "but …": `must be at least 1`.
+        bound: String,
+    },
+    /// ONNX Runtime's shared library was not found or could not be loaded.
+    #[error("cannot load ONNX Runtime: {problem}; {advice}{tried}")]
+    Runtime {
+        /// What went wrong.
+        problem: String,
+        /// Each place that was tried with its outcome, each after a line break.
+        tried: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// An ONNX file could not be opened as a text classifier.
+    #[error("cannot open ONNX model {}: {problem}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Inference failed on one batch.
+    #[error("inference failed on a batch of {rows} rows x {tokens} tokens: {problem}")]
+    Inference {
+        /// Rows of the batch.
+        rows: usize,
+        /// Tokens of its longest row.
+        tokens: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Gold labels and predictions that cannot be compared.
+    #[error("cannot evaluate: {0}")]
+    Evaluation(String),
+    /// A training run could not go on, or its result could not be used.
+    #[error("training failed: {0}")]
+    Training(String),
+}
+
+impl From<candle_core::Error> for ModelError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Training(error.to_string())
+    }
+}
+
+impl ModelError {
+    /// For `map_err` on file operations.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// For `map_err` on JSON read from or written to a file.
+    pub(crate) fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Json { path, source }
+    }
+
+    pub(crate) fn bundle(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Bundle { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]
+    pub(crate) fn tokenizer(path: impl AsRef<Path>, problem: impl ToString) -> Self {
+        Self::Tokenizer { path: path.as_ref().to_path_buf(), problem: problem.to_string() }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]
+    pub(crate) fn option(option: &'static str, value: impl ToString, bound: impl Into<String>) -> Self {
+        Self::Option { option, value: value.to_string(), bound: bound.into() }
+    }
+}

@@ -1,0 +1,253 @@
+//! One ONNX classifier, opened with ONNX Runtime: padded token ids in, logits out.
+//!
+//! Contract of the graph: inputs `input_ids` and `attention_mask`, int64 `[batch, tokens]`, and
+//! optionally `token_type_ids`, which is fed zeros; an output `logits`, float32 `[batch, labels]`;
+//! both axes of the inputs dynamic. Runs on the CPU. Tokenising, batching and softmax are not here.
+
+use std::path::Path;
+
+use ort::environment::Environment;
+use ort::ep;
+use ort::session::SessionInputValue;
+use ort::session::builder::SessionBuilder;
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+
+use crate::batcher::TokenBatch;
+use crate::error::{ModelError, Result};
+use crate::runtime;
+
+#[cfg(test)]
+pub(crate) mod graphs;
+
+const INPUT_IDS: &str = "input_ids";
+const ATTENTION_MASK: &str = "attention_mask";
+const TOKEN_TYPE_IDS: &str = "token_type_ids";
+const LOGITS: &str = "logits";
+
+/// An open model. It runs one batch at a time; for more at once, open more sessions.
+#[derive(Debug)]
+pub struct Session {
+    session: ort::session::Session,
+    has_token_types: bool,
+}
+
+/// The scores of one batch, row-major `[rows, labels]`, before softmax.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    /// Rows of the batch, in its order.
+    pub rows: usize,
+    /// Number of labels.
+    pub labels: usize,
+    /// `rows` x `labels` finite values.
+    pub values: Vec<f32>,
+}
+
+impl Session {
+    /// Opens an ONNX file to run on `threads` threads; loads ONNX Runtime by [`runtime::load`]'s
+    /// default search if the process has not done so.
+    ///
+    /// # Errors
+    ///
+    /// ONNX Runtime is not there, the file is not a valid graph, or the graph's inputs and output
+    /// break the contract.
+    pub fn open(onnx: &Path, threads: usize) -> Result<Self> {
+        if threads == 0 {
+            return Err(ModelError::option("threads", threads, "must be at least 1"));
+        }
+        let failed = |problem: String| ModelError::Onnx { path: onnx.to_path_buf(), problem };
+        let environment = runtime::load(None)?.environment();
+        let session = session_builder(environment, threads)
+            .and_then(|mut builder| builder.commit_from_file(onnx))
+            .map_err(|error| failed(error.to_string()))?;
+        check_interface(session.inputs(), session.outputs()).map_err(failed)?;
+        let has_token_types = session.inputs().iter().any(|input| input.name() == TOKEN_TYPE_IDS);
+        Ok(Self { session, has_token_types })
+    }
+
+    /// Scores one batch.
+    ///
+    /// # Errors
+    ///
+    /// The batch is empty, ONNX Runtime fails on it, or a score is not a finite number; the error
+    /// names the batch's shape.
+    pub fn run(&mut self, batch: &TokenBatch) -> Result<Logits> {
+        let failed =
+            |problem: String| ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem };
+        if batch.input_ids.is_empty() {
+            return Err(failed("it holds no token".to_owned()));
+        }
+        let (shape, values) = self.logits(batch).map_err(|error| failed(error.to_string()))?;
+        let labels = match shape[..] {
+            [rows, labels] if rows == batch.rows as i64 && labels > 0 => labels as usize,
+            _ => return Err(failed(format!("`{LOGITS}` came back in the shape {shape:?}"))),
+        };
+        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+            let (row, label, value) = (position / labels, position % labels, values[position]);
+            return Err(failed(format!("logit {label} of row {row} is {value}")));
+        }
+        Ok(Logits { rows: batch.rows, labels, values })
+    }
+
+    /// Shape and values of the graph's output.
+    fn logits(&mut self, batch: &TokenBatch) -> ort::Result<(Vec<i64>, Vec<f32>)> {
+        let shape = [batch.rows, batch.tokens];
+        let token_types = vec![0; if self.has_token_types { batch.input_ids.len() } else { 0 }];
+        let mut inputs: Vec<(&str, SessionInputValue)> = vec![
+            (INPUT_IDS, TensorRef::from_array_view((shape, batch.input_ids.as_slice()))?.into()),
+            (ATTENTION_MASK, TensorRef::from_array_view((shape, batch.attention_mask.as_slice()))?.into()),
+        ];
+        if self.has_token_types {
+            inputs.push((
+                TOKEN_TYPE_IDS,
+                TensorRef::<i64>::from_array_view((shape, token_types.as_slice()))?.into(),
+            ));
+        }
+        let outputs = self.session.run(inputs)?;
+        let (shape, values) = outputs[LOGITS].try_extract_tensor::<f32>()?;
+        Ok((shape.to_vec(), values.to_vec()))
+    }
+}
+
+fn session_builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    // The arena must be asked for: naming the CPU provider without it turns it off.
+    let cpu = ep::CPU::default().with_arena_allocator(true).build().error_on_failure();
+    let builder = ort::session::Session::builder(environment)?
+        .with_intra_threads(threads)?
+        // Spinning burns whole cores between batches, which cleaning and tokenising need.
+        .with_intra_op_spinning(false)?
+        // A memory pattern is a plan for one shape; here nearly every batch has another.
+        .with_memory_pattern(false)?
+        .with_execution_providers([cpu])?;
+    Ok(builder)
+}
+
+fn check_interface(inputs: &[Outlet], outputs: &[Outlet]) -> Result<(), String> {
+    for required in [INPUT_IDS, ATTENTION_MASK] {
+        if !inputs.iter().any(|input| input.name() == required) {
+            return Err(format!("it has no input `{required}`, only {}", names(inputs)));
+        }
+    }
+    for input in inputs {
+        if ![INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS].contains(&input.name()) {
+            return Err(format!(
+                "it needs an input `{}`, which a text classifier has no value for",
+                input.name()
+            ));
+        }
+        check_type(input, TensorElementType::Int64)?;
+    }
+    let logits = outputs.iter().find(|output| output.name() == LOGITS);
+    let logits = logits.ok_or_else(|| format!("it has no output `{LOGITS}`, only {}", names(outputs)))?;
+    check_type(logits, TensorElementType::Float32)
+}
+
+fn check_type(outlet: &Outlet, expected: TensorElementType) -> Result<(), String> {
+    match outlet.dtype() {
+        // Exporters may leave the shape of an output out, which then reads as that of a scalar.
+        ValueType::Tensor { ty, shape, .. } if *ty == expected && [0, 2].contains(&shape.len()) => Ok(()),
+        other => Err(format!("`{}` is {other} but must be a matrix of {expected}", outlet.name())),
+    }
+}
+
+fn names(outlets: &[Outlet]) -> String {
+    outlets.iter().map(|outlet| format!("`{}`", outlet.name())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::graphs::TestGraph;
+    use super::*;
+
+    fn open(graph: &TestGraph) -> Result<Session> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("graph.onnx");
+        graph.save(&path);
+        Session::open(&path, 1)
+    }
+
+    fn batch(input_ids: Vec<i64>, attention_mask: Vec<i64>, rows: usize) -> TokenBatch {
+        TokenBatch { rows, tokens: input_ids.len() / rows, input_ids, attention_mask }
+    }
+
+    #[test]
+    fn padding_does_not_change_the_logits() {
+        let mut session = open(&TestGraph { labels: 3, ..TestGraph::default() }).unwrap();
+        let alone = session.run(&batch(vec![5, 9], vec![1, 1], 1)).unwrap();
+        let padded =
+            session.run(&batch(vec![5, 9, 7, 7, 1, 2, 3, 4], vec![1, 1, 0, 0, 1, 1, 1, 1], 2)).unwrap();
+        assert_eq!((padded.rows, padded.labels, padded.values.len()), (2, 3, 6));
+        for (left, right) in alone.values.iter().zip(&padded.values) {
+            assert!((left - right).abs() < 1e-5, "{alone:?} {padded:?}");
+        }
+    }
+
+    #[test]
+    fn token_types_are_fed_as_zeros() {
+        let inputs = vec![INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS];
+        let mut session = open(&TestGraph { inputs, ..TestGraph::default() }).unwrap();
+        // The graph adds the embedding of the type to that of the token, or else that of the token
+        // once more: for token 0 it is the same.
+        let with_types = session.run(&batch(vec![0, 0], vec![1, 1], 1)).unwrap();
+        let without_types =
+            open(&TestGraph::default()).unwrap().run(&batch(vec![0, 0], vec![1, 1], 1)).unwrap();
+        assert_eq!(with_types, without_types);
+    }
+
+    #[test]
+    fn a_failed_batch_is_named_by_its_shape() {
+        let mut session = open(&TestGraph::default()).unwrap();
+        for (batch, message) in [
+            (batch(vec![1, 999], vec![1, 1], 1), "a batch of 1 rows x 2 tokens: Non-zero status code"),
+            (batch(vec![1, 2], vec![1, 0], 2), "a batch of 2 rows x 1 tokens: logit 0 of row 1 is NaN"),
+            (TokenBatch::pad(&[], 0), "a batch of 0 rows x 0 tokens: it holds no token"),
+        ] {
+            let error = session.run(&batch).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("inference failed on {message}")), "{error}");
+        }
+        assert!(
+            session.run(&batch(vec![1, 2], vec![1, 1], 2)).is_ok(),
+            "a failure must not outlast its batch"
+        );
+    }
+
+    #[test]
+    fn a_graph_with_another_interface_is_refused() {
+        let cases = [
+            (
+                TestGraph { inputs: vec!["ids", ATTENTION_MASK], ..TestGraph::default() },
+                "no input `input_ids`, only `ids`",
+            ),
+            (
+                TestGraph { inputs: vec![INPUT_IDS, ATTENTION_MASK, "bbox"], ..TestGraph::default() },
+                "needs an input `bbox`",
+            ),
+            (TestGraph { output: "scores", ..TestGraph::default() }, "no output `logits`, only `scores`"),
+            (
+                TestGraph { input_type: TensorElementType::Int32, ..TestGraph::default() },
+                "`input_ids` is Tensor<i32>(dyn, dyn) but must be a matrix of i64",
+            ),
+        ];
+        for (graph, message) in cases {
+            let error = open(&graph).unwrap_err().to_string();
+            assert!(
+                error.contains("graph.onnx: ") && error.contains(message),
+                "`{message}` is not in: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_that_are_no_graph_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("graph.onnx");
+        for content in [None, Some("not a graph")] {
+            content.inspect(|content| std::fs::write(&path, content).unwrap());
+            let error = Session::open(&path, 1).unwrap_err().to_string();
+            assert!(
+                error.starts_with("cannot open ONNX model ") && error.contains("graph.onnx: "),
+                "{error}"
+            );
+        }
+        assert!(Session::open(&path, 0).unwrap_err().to_string().contains("`threads` is 0"));
+    }
+}

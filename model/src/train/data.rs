@@ -1,0 +1,158 @@
+//! Encoded documents, and the batches drawn from them.
+
+use rand::{Rng, rngs::SmallRng, seq::SliceRandom};
+
+use super::features::FeatureLayout;
+use crate::tokenize::Encoding;
+
+/// Encoded documents with their labels.
+pub(super) struct Dataset {
+    /// The documents; none is empty.
+    pub(super) documents: Vec<Encoding>,
+    /// Label of each document.
+    pub(super) labels: Vec<usize>,
+}
+
+/// Right-padded documents of similar length.
+pub(super) struct Batch<'a> {
+    /// Token ids of each row, without padding.
+    pub(super) ids: Vec<&'a [u32]>,
+    /// Tokens of each row.
+    pub(super) lengths: Vec<usize>,
+    /// Tokens of the longest row: the padded length.
+    pub(super) tokens: usize,
+}
+
+/// For each position of a padded batch the table rows of its features: `rows[starts[i]..starts[i + 1]]`.
+pub(super) struct Features {
+    pub(super) starts: Vec<u32>,
+    pub(super) rows: Vec<u32>,
+}
+
+impl Dataset {
+    /// Number of documents.
+    pub(super) fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Tokens of all documents.
+    pub(super) fn tokens(&self) -> usize {
+        self.documents.iter().map(|document| document.ids.len()).sum()
+    }
+
+    fn length(&self, row: usize) -> usize {
+        self.documents[row].ids.len()
+    }
+
+    /// The documents at `rows` as a batch.
+    pub(super) fn batch(&self, rows: &[usize]) -> Batch<'_> {
+        Batch::new(rows.iter().map(|row| self.documents[*row].ids.as_slice()).collect())
+    }
+
+    /// The labels of the documents at `rows`.
+    pub(super) fn gold(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|row| self.labels[*row]).collect()
+    }
+
+    /// Cuts all documents into batches of similar length: at most `batch_tokens` padded tokens and
+    /// `batch_rows` rows each (a longer document goes alone).
+    ///
+    /// With a generator, documents of about one length are mixed and the batches come in random order;
+    /// without one, shortest first.
+    pub(super) fn plan(
+        &self,
+        batch_tokens: usize,
+        batch_rows: usize,
+        generator: Option<&mut SmallRng>,
+    ) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        let Some(generator) = generator else {
+            order.sort_by_key(|row| self.length(*row));
+            return self.cut(&order, batch_tokens, batch_rows);
+        };
+        order.shuffle(generator);
+        // A random factor blurs the sort, so that rows do not always meet the same neighbours.
+        let mut keyed: Vec<(f32, usize)> = order
+            .into_iter()
+            .map(|row| (self.length(row) as f32 * generator.random_range(0.9..1.1), row))
+            .collect();
+        keyed.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let order: Vec<usize> = keyed.into_iter().map(|(_, row)| row).collect();
+        let mut batches = self.cut(&order, batch_tokens, batch_rows);
+        batches.shuffle(generator);
+        batches
+    }
+
+    fn cut(&self, order: &[usize], batch_tokens: usize, batch_rows: usize) -> Vec<Vec<usize>> {
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut longest = 0;
+        for &row in order {
+            let length = self.length(row);
+            match batches.last_mut() {
+                Some(batch)
+                    if batch.len() < batch_rows
+                        && longest.max(length) * (batch.len() + 1) <= batch_tokens =>
+                {
+                    longest = longest.max(length);
+                    batch.push(row);
+                }
+                _ => {
+                    longest = length;
+                    batches.push(vec![row]);
+                }
+            }
+        }
+        batches
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// A batch of documents of any lengths.
+    pub(super) fn new(ids: Vec<&'a [u32]>) -> Self {
+        let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+        let tokens = lengths.iter().copied().max().unwrap_or(0);
+        Self { ids, lengths, tokens }
+    }
+
+    /// `1 / length` at real tokens, 0 at padding.
+    pub(super) fn mean_weights(&self) -> Vec<f32> {
+        self.weights(|length| 1.0 / length as f32)
+    }
+
+    /// `1 / sqrt(length)` at real tokens, 0 at padding: a sum of many weak hints may outweigh a few, but
+    /// a document is not surer of its label only because it is long.
+    pub(super) fn ngram_weights(&self) -> Vec<f32> {
+        self.weights(|length| 1.0 / (length as f32).sqrt())
+    }
+
+    fn weights(&self, weight: impl Fn(usize) -> f32) -> Vec<f32> {
+        let mut weights = vec![0.0; self.lengths.len() * self.tokens];
+        for (row, length) in weights.chunks_exact_mut(self.tokens.max(1)).zip(&self.lengths) {
+            row[..*length].fill(weight(*length));
+        }
+        weights
+    }
+
+    /// The table rows of every position; padding has none. With a generator, each feature is left out
+    /// with the given probability.
+    pub(super) fn features(&self, layout: &FeatureLayout, mut dropout: Option<(f32, &mut SmallRng)>) -> Features {
+        let mut features = Features { starts: vec![0], rows: Vec::new() };
+        for ids in &self.ids {
+            for position in 0..self.tokens {
+                if position < ids.len() {
+                    layout.for_each_row(ids, position, |row, may_drop| {
+                        let is_dropped = may_drop
+                            && dropout
+                                .as_mut()
+                                .is_some_and(|(rate, generator)| generator.random::<f32>() < *rate);
+                        if !is_dropped {
+                            features.rows.push(row);
+                        }
+                    });
+                }
+                features.starts.push(features.rows.len() as u32);
+            }
+        }
+        features
+    }
+}

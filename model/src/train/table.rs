@@ -1,0 +1,119 @@
+//! Sparse tables: embeddings of which a batch touches few rows.
+//!
+//! The whole table lives here, outside candle. A step copies the touched rows into a small tensor, candle
+//! differentiates through that, and the optimiser (AdamW, Loshchilov and Hutter 2019) then moves those
+//! rows only. Bias correction counts the updates of each row rather than the steps of the run, so a rare
+//! row's first updates are no larger than a frequent row's.
+
+use candle_core::{Device, Result, Tensor};
+use rand::{Rng, rngs::SmallRng};
+use rayon::prelude::*;
+
+use super::optimizer::AdamW;
+
+/// A table of `rows` x `width` with the optimiser's state for each row.
+pub(crate) struct SparseTable {
+    width: usize,
+    values: Vec<f32>,
+    state: Vec<RowState>,
+}
+
+#[derive(Clone, Default)]
+struct RowState {
+    updates: u32,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+/// The rows that a batch touches, and the batch's features renumbered to them.
+pub(super) struct Touched {
+    /// Table rows, each once, in order of first use.
+    pub(super) rows: Vec<u32>,
+    /// For each feature the position of its row in `rows`.
+    pub(super) local: Vec<u32>,
+}
+
+impl SparseTable {
+    /// A table of uniform random values in `[-range, range)`; zeros when `range` is 0.
+    pub(super) fn new(rows: usize, width: usize, range: f32, generator: &mut SmallRng) -> Self {
+        let values = if range > 0.0 {
+            (0..rows * width).map(|_| generator.random_range(-range..range)).collect()
+        } else {
+            vec![0.0; rows * width]
+        };
+        Self { width, values, state: vec![RowState::default(); rows] }
+    }
+
+    /// All values, row by row.
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Replaces all values; the number must be the same.
+    pub(super) fn set_values(&mut self, values: Vec<f32>) {
+        debug_assert_eq!(values.len(), self.values.len(), "the shape of a table is fixed");
+        self.values = values;
+    }
+
+    /// Values per row.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Numbers the rows that `features` name.
+    pub(super) fn touch(&self, features: &[u32]) -> Touched {
+        let mut numbers = vec![u32::MAX; self.state.len()];
+        let mut rows = Vec::new();
+        let mut local = Vec::with_capacity(features.len());
+        for row in features {
+            let slot = &mut numbers[*row as usize];
+            if *slot == u32::MAX {
+                *slot = rows.len() as u32;
+                rows.push(*row);
+            }
+            local.push(*slot);
+        }
+        Touched { rows, local }
+    }
+
+    /// The values of `rows`, `[rows, width]`.
+    pub(super) fn select(&self, rows: &[u32]) -> Result<Tensor> {
+        let mut selected = Vec::with_capacity(rows.len() * self.width);
+        for row in rows {
+            selected.extend_from_slice(&self.values[*row as usize * self.width..][..self.width]);
+        }
+        Tensor::from_vec(selected, (rows.len(), self.width), &Device::Cpu)
+    }
+
+    /// Moves `rows`, each once in the list, against their `gradient` (`[rows, width]`, before `scale`).
+    pub(super) fn update(&mut self, rows: &[u32], gradient: &[f32], scale: f32, optimizer: &AdamW, rate: f32) {
+        let width = self.width;
+        // Rows in ascending order let the mutable slices be split off one after another.
+        let mut order: Vec<(u32, usize)> = rows.iter().enumerate().map(|(at, row)| (*row, at)).collect();
+        order.sort_unstable();
+        let mut work = Vec::with_capacity(order.len());
+        let (mut values, mut state) = (self.values.as_mut_slice(), self.state.as_mut_slice());
+        let mut passed = 0;
+        for (row, at) in order {
+            let skip = row as usize - passed;
+            let (row_values, rest) = values[skip * width..].split_at_mut(width);
+            let (row_state, rest_state) = state[skip..].split_at_mut(1);
+            (values, state, passed) = (rest, rest_state, row as usize + 1);
+            work.push((row_values, &mut row_state[0], &gradient[at * width..][..width]));
+        }
+        work.into_par_iter().with_min_len(64).for_each(|(values, state, gradient)| {
+            state.first.resize(width, 0.0);
+            state.second.resize(width, 0.0);
+            state.updates += 1;
+            optimizer.update(
+                values,
+                gradient,
+                scale,
+                &mut state.first,
+                &mut state.second,
+                state.updates,
+                rate,
+            );
+        });
+    }
+}

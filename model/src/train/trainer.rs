@@ -1,0 +1,156 @@
+//! The training loop: batches in, a trained network out.
+
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use super::config::{NetworkConfig, TrainOptions};
+use super::data::{Batch, Dataset};
+use super::network::{DropoutSource, Inputs, Network, TableRows};
+use super::ops::CrossEntropy;
+use super::optimizer::{AdamW, DenseState, clip_scale};
+use super::report::Observer;
+use super::schedule::OneCycle;
+use crate::error::{ModelError, Result};
+
+/// Largest joint norm of a step's gradients.
+const CLIP_NORM: f32 = 1.0;
+
+/// A network being trained, with everything that a step changes.
+pub(super) struct Trainer<'a> {
+    options: &'a TrainOptions,
+    network: Network,
+    dense_state: DenseState,
+    generator: SmallRng,
+    step: usize,
+}
+
+impl<'a> Trainer<'a> {
+    /// A network with random weights, drawn from the options' seed.
+    pub(super) fn try_new(options: &'a TrainOptions, config: NetworkConfig) -> Result<Self> {
+        let mut generator = SmallRng::seed_from_u64(options.seed);
+        let network = Network::new(config, &mut generator)?;
+        let dense_state = DenseState::new(network.dense());
+        Ok(Self { options, network, dense_state, generator, step: 0 })
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub(super) fn into_network(self) -> Network {
+        self.network
+    }
+
+    /// One pass over `data`, as one of `epochs`; returns the mean training loss.
+    pub(super) fn epoch(&mut self, data: &Dataset, epochs: usize, observer: &mut dyn Observer) -> Result<f64> {
+        let options = self.options;
+        let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut self.generator));
+        let schedule = OneCycle::new(plan.len() * epochs, options.warmup_share);
+        let mut total = 0.0;
+        for (batch, rows) in plan.iter().enumerate() {
+            let loss = self.train_step(&data.batch(rows), data.gold(rows), schedule.factor(self.step))?;
+            total += f64::from(loss);
+            self.step += 1;
+            observer.step(batch + 1, plan.len(), loss);
+        }
+        Ok(total / plan.len().max(1) as f64)
+    }
+
+    fn train_step(&mut self, batch: &Batch<'_>, gold: Vec<usize>, rate_factor: f32) -> Result<f32> {
+        let inputs = self.inputs(batch)?;
+        let dropout = DropoutSource { rate: self.options.dropout, seed: self.generator.random() };
+        let logits = self.network.forward(batch, &inputs, Some(dropout))?;
+        let loss = logits.apply_op1(CrossEntropy { gold, smoothing: self.options.label_smoothing })?;
+        let loss_value = loss.to_scalar::<f32>()?;
+        if !loss_value.is_finite() {
+            let step = self.step;
+            return Err(ModelError::Training(format!(
+                "the loss is {loss_value} at step {step}; lower `learning_rate`"
+            )));
+        }
+        let gradients = loss.backward()?;
+        if self.step == 0 {
+            self.check_gradients(&gradients, &inputs)?;
+        }
+        self.update(&gradients, &inputs, rate_factor)?;
+        Ok(loss_value)
+    }
+
+    fn inputs(&mut self, batch: &Batch<'_>) -> Result<Inputs> {
+        let (options, network, generator) = (self.options, &self.network, &mut self.generator);
+        let features = batch.features(&network.config.embedding, Some((options.token_dropout, generator)));
+        let embedding = TableRows::new(&network.embedding, features)?;
+        let ngrams = match (&network.ngrams, &network.config.ngrams) {
+            (Some(table), Some(layout)) => {
+                let features = batch.features(layout, Some((options.ngram_dropout, &mut self.generator)));
+                Some(TableRows::new(table, features)?)
+            }
+            _ => None,
+        };
+        Ok(Inputs { embedding, ngrams })
+    }
+
+    /// Every parameter must get a gradient: an operation without a backward pass would freeze what lies
+    /// below it without a word.
+    fn check_gradients(&self, gradients: &GradStore, inputs: &Inputs) -> Result<()> {
+        let tables = [Some(("embedding", &inputs.embedding)), inputs.ngrams.as_ref().map(|t| ("ngrams", t))];
+        let tables = tables.into_iter().flatten().map(|(name, table)| (name, &table.values));
+        let dense = self.network.dense().iter().map(|(name, var)| (name.as_str(), var));
+        for (name, var) in dense.chain(tables) {
+            let values = gradient_of(gradients, var)?;
+            let is_live = values.iter().any(|v| *v != 0.0) && values.iter().all(|v| v.is_finite());
+            if !is_live {
+                return Err(ModelError::Training(format!(
+                    "`{name}` got no usable gradient in the first step: zero or not finite"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, gradients: &GradStore, inputs: &Inputs, rate_factor: f32) -> Result<()> {
+        let options = self.options;
+        let dense: Vec<Vec<f32>> = self
+            .network
+            .dense()
+            .iter()
+            .map(|(_, var)| gradient_of(gradients, var))
+            .collect::<candle_core::Result<_>>()?;
+        let embedding = gradient_of(gradients, &inputs.embedding.values)?;
+        let encoder = dense.iter().map(Vec::as_slice).chain([embedding.as_slice()]);
+        let scale = clip_scale(encoder, CLIP_NORM);
+
+        let optimizer = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: options.weight_decay };
+        let rate = options.learning_rate * rate_factor;
+        self.dense_state.update(self.network.dense(), &dense, scale, &optimizer, rate)?;
+        self.network.embedding.update(&inputs.embedding.rows, &embedding, scale, &optimizer, rate);
+        if let (Some(table), Some(touched)) = (&mut self.network.ngrams, &inputs.ngrams) {
+            let optimizer = AdamW { weight_decay: options.ngram_weight_decay, ..optimizer };
+            let rate = options.ngram_learning_rate * rate_factor;
+            table.update(&touched.rows, &gradient_of(gradients, &touched.values)?, 1.0, &optimizer, rate);
+        }
+        Ok(())
+    }
+}
+
+/// The gradient of a variable; zeros when the loss does not depend on it.
+fn gradient_of(gradients: &GradStore, var: &Var) -> candle_core::Result<Vec<f32>> {
+    match gradients.get(var.as_tensor()) {
+        Some(gradient) => gradient.flatten_all()?.to_vec1(),
+        None => Ok(vec![0.0; var.elem_count()]),
+    }
+}
+
+/// Logits of every document of `data`, in its order.
+pub(super) fn logits(network: &Network, data: &Dataset, options: &TrainOptions) -> Result<Vec<Vec<f32>>> {
+    let mut all = vec![Vec::new(); data.len()];
+    for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
+        let batch = data.batch(&rows);
+        let logits: Tensor = network.forward(&batch, &network.inputs(&batch)?, None)?;
+        for (row, values) in rows.iter().zip(logits.to_vec2::<f32>()?) {
+            all[*row] = values;
+        }
+    }
+    Ok(all)
+}

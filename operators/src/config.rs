@@ -1,0 +1,181 @@
+//! What a user writes to say how documents are cleaned.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::registry::OPERATORS;
+
+/// How documents are cleaned, and which are turned away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CleanConfig {
+    /// What happens to each document, in order.
+    ///
+    /// Default: `["strip_html", "normalize", "to_simplified", "detect_lang"]`.
+    pub steps: Vec<Step>,
+    /// Languages to keep, as ISO 639-1 codes such as `zh`; others are rejected as `language`.
+    ///
+    /// Needs a step that sets `lang`. Default: empty, which keeps every language.
+    pub languages: Vec<String>,
+    /// A file of words that `segment` must know, one `word [frequency] [tag]` a line. Default: none.
+    pub user_dict: Option<PathBuf>,
+    /// Documents whose cleaned title and body have fewer characters than this, white space not counted, are
+    /// rejected as `empty_text`. Default: 1.
+    pub min_chars: usize,
+}
+
+impl Default for CleanConfig {
+    fn default() -> Self {
+        let steps = ["strip_html", "normalize", "to_simplified", "detect_lang"];
+        CleanConfig {
+            steps: steps.map(|name| Step::Operator(name.to_owned())).into(),
+            languages: Vec::new(),
+            user_dict: None,
+            min_chars: 1,
+        }
+    }
+}
+
+/// One step of cleaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a step is an operator's name, { column, sql } or { reject, when }"
+)]
+pub enum Step {
+    /// An operator's name: it is applied to the columns that it is meant for.
+    Operator(String),
+    /// Sets a column, or adds it, to a SQL expression over the columns so far.
+    Column {
+        /// The column to set. Lineage (`topic`, `offset`, `payload`, ...) cannot be.
+        column: String,
+        /// A SQL expression over one row; it keeps the type of a column that is there already.
+        sql: String,
+    },
+    /// Rejects the documents for which a SQL predicate is true.
+    Reject {
+        /// The reason that rejected rows carry: lower-case letters, digits and `_`.
+        reject: String,
+        /// A SQL predicate over the columns so far; null keeps the document.
+        when: String,
+    },
+}
+
+impl Step {
+    /// Whether the step is, or may call, the operator `name`.
+    fn mentions(&self, name: &str) -> bool {
+        match self {
+            Step::Operator(operator) => operator == name,
+            Step::Column { sql, .. } => sql.contains(name),
+            Step::Reject { when, .. } => when.contains(name),
+        }
+    }
+}
+
+impl CleanConfig {
+    /// What of this configuration shapes the text that a model sees, as canonical JSON: the steps (rejections
+    /// apart), the version of each operator in them, and the SHA-256 of the user dictionary if words are cut.
+    ///
+    /// Two configurations with equal fingerprints clean alike. A dictionary that cannot be read counts as
+    /// `unreadable`; [`Plan::try_new`](crate::Plan::try_new) reports it.
+    pub fn fingerprint(&self) -> String {
+        let steps: Vec<&Step> =
+            self.steps.iter().filter(|step| !matches!(step, Step::Reject { .. })).collect();
+        let operators: BTreeMap<&str, u32> = OPERATORS
+            .iter()
+            .filter(|operator| steps.iter().any(|step| step.mentions(operator.name)))
+            .map(|operator| (operator.name, operator.version))
+            .collect();
+        let cuts_words = operators.contains_key("segment");
+        let user_dict = self.user_dict.as_deref().filter(|_| cuts_words).map(file_hash);
+        // Keys are in alphabetical order, so that the text is the same whether or not JSON maps are sorted.
+        json!({ "operators": operators, "steps": steps, "user_dict": user_dict }).to_string()
+    }
+}
+
+fn file_hash(path: &Path) -> String {
+    let Ok(bytes) = fs::read(path) else {
+        return "unreadable".to_owned();
+    };
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &str) -> Result<CleanConfig, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn every_kind_of_step_survives_a_round_trip() {
+        let json = r#"{
+            "steps": [
+                "normalize",
+                {"column": "title", "sql": "upper(title)"},
+                {"reject": "too_old", "when": "published_at < '2000-01-01'"}
+            ],
+            "languages": ["zh"], "user_dict": "words.txt", "min_chars": 5
+        }"#;
+        let config = parsed(json).unwrap();
+        assert_eq!(config.steps.len(), 3);
+        assert_eq!(parsed(&serde_json::to_string(&config).unwrap()).unwrap(), config);
+        assert_eq!(parsed("{}").unwrap(), CleanConfig::default());
+    }
+
+    #[test]
+    fn typing_errors_are_refused() {
+        let cases = [
+            (r#"{"step": []}"#, "unknown field `step`"),
+            (r#"{"steps": [{"column": "a"}]}"#, "{ column, sql } or { reject, when }"),
+            (r#"{"steps": [{"column": "a", "sql": "1", "when": "true"}]}"#, "{ column, sql }"),
+        ];
+        for (json, message) in cases {
+            let error = parsed(json).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_what_shapes_the_text_only() {
+        let base = CleanConfig::default();
+        let with = |change: fn(&mut CleanConfig)| {
+            let mut config = CleanConfig::default();
+            change(&mut config);
+            config.fingerprint()
+        };
+        assert_eq!(with(|c| c.min_chars = 9), base.fingerprint());
+        assert_eq!(with(|c| c.languages = vec!["zh".into()]), base.fingerprint());
+        assert_eq!(
+            with(|c| c.steps.push(Step::Reject { reject: "x".into(), when: "true".into() })),
+            base.fingerprint()
+        );
+        assert_ne!(with(|c| drop(c.steps.pop())), base.fingerprint());
+        assert_ne!(with(|c| c.steps.push(Step::Operator("segment".into()))), base.fingerprint());
+        assert!(base.fingerprint().contains(r#""strip_html":1"#), "{}", base.fingerprint());
+    }
+
+    #[test]
+    fn the_fingerprint_knows_the_words_of_the_dictionary_not_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |name: &str, words: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, words).unwrap();
+            CleanConfig {
+                steps: vec![Step::Operator("segment".into())],
+                user_dict: Some(path),
+                ..CleanConfig::default()
+            }
+        };
+        let one = config("a", "云计算").fingerprint();
+        assert_eq!(one, config("b", "云计算").fingerprint());
+        assert_ne!(one, config("c", "区块链").fingerprint());
+    }
+}

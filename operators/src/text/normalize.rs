@@ -1,0 +1,175 @@
+//! `normalize`: one spelling for what looks the same.
+//!
+//! - Unicode Normalization Form C (UAX #15).
+//! - Full-width letters and digits become ASCII, the ideographic space a space. Chinese punctuation
+//!   stays full-width: Chinese language models were trained on it.
+//! - Control characters, zero-width characters, bidirectional marks and byte-order marks go. (Joined
+//!   emoji fall apart into their parts.)
+//! - Runs of spaces become one space, or one tab where the run had a tab; lines and the whole text are
+//!   trimmed; more than one blank line becomes one.
+//!
+//! Idempotent: NFC comes last, and never yields a character that an earlier rule would change.
+
+use std::borrow::Cow;
+
+use datafusion::logical_expr::ScalarUDF;
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use crate::array::TextFunction;
+
+/// The SQL function `normalize(text)`.
+pub(crate) fn function() -> ScalarUDF {
+    ScalarUDF::from(TextFunction::new(
+        "normalize",
+        normalize,
+        "Brings text to one spelling: NFC, half-width letters and digits, single spaces, trimmed lines, \
+         no control or zero-width characters. Chinese punctuation stays. Idempotent.",
+        "SELECT normalize('ＡＢＣ１２３　新闻'); -- 'ABC123 新闻'",
+        "to_simplified",
+    ))
+}
+
+/// The kernel; see the module's head.
+pub(crate) fn normalize(text: &str, out: &mut String) -> bool {
+    let mut writer = LineWriter { out, breaks: 0, blank: None };
+    // Plain characters are copied by the run, not one by one.
+    let mut run = 0;
+    for (start, character) in text.char_indices() {
+        let class = classify(character);
+        if class == Class::Plain {
+            continue;
+        }
+        writer.push_str(&text[run..start]);
+        run = start + character.len_utf8();
+        match class {
+            Class::Folded(ascii) => writer.push_str(ascii.encode_utf8(&mut [0; 4])),
+            Class::Blank => writer.push_blank(character),
+            // Of a carriage return and line feed, the latter is the break.
+            Class::LineBreak if character == '\r' && text[run..].starts_with('\n') => {}
+            Class::LineBreak => writer.push_break(),
+            Class::Removed | Class::Plain => {}
+        }
+    }
+    writer.push_str(&text[run..]);
+    if let Cow::Owned(composed) = ComposingNormalizerBorrowed::new_nfc().normalize(out) {
+        *out = composed;
+    }
+    out != text
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    Folded(char),
+    Blank,
+    LineBreak,
+    Removed,
+}
+
+fn classify(character: char) -> Class {
+    match character {
+        '!'..='~' | '\u{3001}'..='\u{FAFF}' => Class::Plain,
+        '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Class::LineBreak,
+        '０'..='９' | 'Ａ'..='Ｚ' | 'ａ'..='ｚ' => Class::Folded(half_width(character)),
+        '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' => Class::Removed,
+        '\u{2060}'..='\u{206F}' | '\u{FEFF}' => Class::Removed,
+        _ if character.is_whitespace() => Class::Blank,
+        _ if character.is_control() => Class::Removed,
+        _ => Class::Plain,
+    }
+}
+
+/// Full-width forms stand at a fixed distance from their ASCII originals.
+fn half_width(character: char) -> char {
+    char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character)
+}
+
+/// Writes text with single blanks, trimmed lines and at most one blank line.
+///
+/// Blanks and breaks are held back until text follows, so none is left at the end.
+struct LineWriter<'a> {
+    out: &'a mut String,
+    breaks: usize,
+    blank: Option<char>,
+}
+
+impl LineWriter<'_> {
+    fn push_str(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let separator = match (self.breaks, self.blank) {
+            _ if self.out.is_empty() => "",
+            (0, None) => "",
+            (0, Some('\t')) => "\t",
+            (0, Some(_)) => " ",
+            (1, _) => "\n",
+            (_, _) => "\n\n",
+        };
+        self.out.push_str(separator);
+        self.out.push_str(text);
+        (self.breaks, self.blank) = (0, None);
+    }
+
+    fn push_blank(&mut self, blank: char) {
+        if self.blank != Some('\t') {
+            self.blank = Some(blank);
+        }
+    }
+
+    fn push_break(&mut self) {
+        self.breaks += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normalized(text: &str) -> String {
+        let mut out = String::new();
+        if normalize(text, &mut out) { out } else { text.to_owned() }
+    }
+
+    #[test]
+    fn golden() {
+        let cases = [
+            ("中国ＡＢｃ１２３", "中国ABc123"),
+            ("　　新华社北京１月１日电　记者", "新华社北京1月1日电 记者"),
+            ("，。？！《》“”：；…①", "，。？！《》“”：；…①"),
+            ("e\u{301}te\u{301}", "été"),
+            ("e\u{200B}\u{301}", "é"),
+            ("Ａ\u{300}", "À"),
+            ("a\u{FEFF}b\u{0}c\u{AD}d", "abcd"),
+            ("  a \u{A0}  b\tc \t d  ", "a b\tc\td"),
+            ("a \r\n b\rc\n\n\n\n　d\n", "a\nb\nc\n\nd"),
+            ("\u{2126}\u{2000}x", "Ω x"),
+            ("", ""),
+            (" \n\t　", ""),
+        ];
+        for (input, expected) in cases {
+            assert_eq!(normalized(input), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn clean_text_is_reported_as_unchanged() {
+        assert!(!normalize("央行：1月CPI上涨 2.1%\n\n第二段", &mut String::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn idempotent_on_any_text(text in "\\PC*|[\\s\\S]{0,60}") {
+            let once = normalized(&text);
+            prop_assert_eq!(normalized(&once), once.clone());
+            prop_assert_eq!(once.trim(), once.as_str());
+        }
+
+        #[test]
+        fn idempotent_on_what_it_changes(text in "[aＡ１é\u{300}\u{301}\u{1100}\u{1161}\u{11A8} \t\r\n\u{3000}\u{200B}\u{FEFF}\u{2000}\u{85}\u{2126}中]{0,40}") {
+            let once = normalized(&text);
+            prop_assert_eq!(normalized(&once), once);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line. Results go to standard output, everything else to standard error.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+
+mod check;
+mod demo;
+mod doctor;
+mod evaluate;
+mod output;
+mod predict;
+mod produce;
+mod run;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ValidatedConfig};
+use crate::error::{PipelineError, Result};
+use crate::shutdown::Shutdown;
+
+pub use check::DEFAULT_CONFIG;
+
+/// News in, labels out: Kafka-sourced documents through cleaning and an ONNX classifier to Arrow records.
+#[derive(Debug, Parser)]
+#[command(name = "fenliu", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Configuration file (TOML)
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Set one configuration key, such as model.top_k=5; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
+    overrides: Vec<String>,
+    /// Log more: -v debug, -vv trace
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Log only warnings and errors
+    #[arg(short, long, conflicts_with = "verbose", global = true)]
+    quiet: bool,
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a small model on real news and stream unseen articles through an embedded broker
+    Demo(demo::DemoArgs),
+    /// Run the pipeline: source, cleaning, model, sinks
+    Run(run::RunArgs),
+    /// Send documents from files to a Kafka topic
+    Produce(produce::ProduceArgs),
+    /// Train a classifier from scratch and write a bundle
+    Train(train::TrainArgs),
+    /// Measure a bundle on labelled documents
+    Evaluate(evaluate::EvaluateArgs),
+    /// Label texts
+    Predict(predict::PredictArgs),
+    /// Check a configuration, its bundle included, without running it
+    Check,
+    /// Print the configuration as it would run, secrets hidden
+    Config(check::ConfigArgs),
+    /// Look for everything that fenliu needs on this machine
+    Doctor,
+}
+
+/// Parses the arguments, runs the command, reports.
+pub fn main() -> ExitCode {
+    let Cli { command, common } = Cli::parse();
+    init_logging(&common);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::from(1);
+        }
+    };
+    let _entered = runtime.enter();
+    match execute(command, &common) {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+    }
+}
+
+fn execute(command: Command, common: &Common) -> Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::demo(&args, common),
+        Command::Run(args) => run::run(&args, common),
+        Command::Produce(args) => produce::produce(&args, common),
+        Command::Train(args) => train::train(args, common),
+        Command::Evaluate(args) => evaluate::evaluate(&args, common),
+        Command::Predict(args) => predict::predict(&args, common),
+        Command::Check => check::check(common),
+        Command::Config(args) => check::config(&args, common),
+        Command::Doctor => return doctor::doctor(common),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Logs go to standard error; `RUST_LOG` overrides the flags.
+fn init_logging(common: &Common) {
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => "warn",
+        (_, 0) => "info",
+        (_, 1) => "info,fenliu=debug,fenliu_model=debug,fenliu_operators=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+impl Common {
+    fn load(&self) -> Result<Config> {
+        Ok(Config::load(self.config.as_deref(), &self.overrides)?)
+    }
+
+    fn origin(&self) -> String {
+        self.config.as_ref().map_or("command line".to_string(), |path| path.display().to_string())
+    }
+
+    fn validated(&self) -> Result<ValidatedConfig> {
+        if self.config.is_none() && self.overrides.is_empty() {
+            return Err(PipelineError::Config(crate::config::Problems::one(
+                "command line",
+                "",
+                "no configuration: name a file with -c (start from `fenliu config --default`)",
+            )));
+        }
+        Ok(self.load()?.validate(&self.origin())?)
+    }
+}
+
+/// A shutdown that heeds SIGINT and SIGTERM.
+fn shutdown_on_signals() -> Shutdown {
+    let shutdown = Shutdown::default();
+    shutdown.listen_for_signals();
+    shutdown
+}

@@ -1,0 +1,38 @@
+//! `fenliu check` and `fenliu config`
+
+use clap::Args;
+
+use super::{Common, output};
+use crate::config::Config;
+use crate::error::Result;
+use crate::run::preflight;
+
+/// The commented default configuration; a test holds it to the defaults of the code.
+pub const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// Print the commented default configuration to start from
+    #[arg(long)]
+    default: bool,
+}
+
+pub(super) fn check(common: &Common) -> Result<()> {
+    let config = common.validated()?;
+    let model = preflight(&config)?;
+    if common.json {
+        return output::json(&serde_json::json!({ "ok": true, "model": model }));
+    }
+    output::line(format!("{}: ok, model {model}", common.origin()))
+}
+
+pub(super) fn config(args: &ConfigArgs, common: &Common) -> Result<()> {
+    if args.default {
+        return output::line(DEFAULT_CONFIG.trim_end());
+    }
+    let config: Config = common.load()?;
+    if common.json {
+        return output::json(&config.to_redacted_value());
+    }
+    output::line(config.to_redacted_toml().trim_end())
+}

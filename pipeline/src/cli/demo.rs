@@ -1,0 +1,179 @@
+//! `fenliu demo`: the whole pipeline on real news, without Kafka or a model of one's own.
+//!
+//! Trains on the Reuters R8 training articles, streams the test articles, which the model has never
+//! seen, through an embedded broker, and measures what comes out against the editors' labels.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::train::{self, Recipe};
+use super::{Common, output, shutdown_on_signals};
+use crate::config::{Config, DeadLetterConfig, FilesSinkConfig, KafkaSourceConfig, SinkConfig, SourceConfig};
+use crate::error::{PipelineError, Result};
+use crate::kafka::{EmbeddedBroker, TopicWriter, client_config};
+use crate::metrics::Counters;
+use crate::run::{RunOptions, run};
+use crate::shutdown::Shutdown;
+use crate::source::{Documents, data_files};
+use crate::summary::Summary;
+
+const TOPIC: &str = "news";
+const PARTITIONS: i32 = 4;
+const NAME: &str = "reuters-r8";
+
+/// How far the producer runs ahead of the pipeline: the embedded broker forgets old messages at 5 MB a
+/// partition.
+const MESSAGES_AHEAD: u64 = 2000;
+
+/// Sent along on purpose, to show what becomes of bad messages.
+const BROKEN: [&[u8]; 3] =
+    [b"{\"body\": \"cut off in the mid", b"{\"body\": \"not UTF-8: \xff\xfe\"}", b"{\"body\": \" \"}"];
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Directory with train.jsonl and test.jsonl; `make demo` fetches Reuters R8
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Directory for the model and the labelled rows
+    #[arg(long, value_name = "DIR", default_value = "demo-out")]
+    out: PathBuf,
+}
+
+pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
+    let data = args.data.clone().unwrap_or_else(default_data);
+    let (train_file, test_file) = (data.join("train.jsonl"), data.join("test.jsonl"));
+    for file in [&train_file, &test_file] {
+        if !file.is_file() {
+            let message =
+                format!("{} is missing: `make setup` fetches it, or name a --data directory", file.display());
+            return Err(PipelineError::Data(message));
+        }
+    }
+    let mut config = config(common.load()?, &args.out)?;
+
+    output::note(format!("\n1/3  training a classifier on {}", train_file.display()));
+    let recipe = Recipe::new(NAME, args.out.join("models"), vec![train_file]);
+    let trained = train::fit(&recipe, &config)?;
+    output::note(format!("     {}", trained.line()));
+
+    let messages = messages(&test_file)?;
+    let broker = EmbeddedBroker::start(&[TOPIC.to_string()], PARTITIONS)?;
+    config.kafka.brokers = broker.brokers();
+    output::note(format!(
+        "\n2/3  streaming {} unseen articles and {} broken messages through a broker at {}",
+        messages.len() - BROKEN.len(),
+        BROKEN.len(),
+        config.kafka.brokers
+    ));
+    let summary = stream(config.clone(), messages)?;
+    config.kafka.brokers = "localhost:9092".into();
+    let config_file = args.out.join("fenliu.toml");
+    std::fs::write(&config_file, config.to_redacted_toml())
+        .map_err(PipelineError::file("write", &config_file))?;
+    if common.json {
+        return output::json(&summary);
+    }
+    output::note("\n3/3  done");
+    output::line(report(&summary, args, &test_file)?)
+}
+
+fn default_data() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    cache.or(home).unwrap_or_default().join("fenliu/data/reuters-r8")
+}
+
+/// The demo's configuration, under fresh output directories.
+fn config(mut config: Config, out: &Path) -> Result<Config> {
+    let files = |name: &str| -> Result<FilesSinkConfig> {
+        let path = out.join(name);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(PipelineError::file("remove", &path)(error))
+            }
+            _ => Ok(FilesSinkConfig { path, ..FilesSinkConfig::default() }),
+        }
+    };
+    config.name = "fenliu-demo".into();
+    config.source =
+        SourceConfig::Kafka(KafkaSourceConfig { topics: vec![TOPIC.into()], ..KafkaSourceConfig::default() });
+    config.model.bundle = out.join("models").join(NAME);
+    config.output.body = true;
+    config.sinks = vec![SinkConfig::Files(files("labelled")?)];
+    config.dead_letters = DeadLetterConfig::Files(files("dead-letters")?);
+    Ok(config)
+}
+
+/// The test articles, with the broken messages among them.
+fn messages(test_file: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut messages = Documents::open(test_file)?.map(|row| Ok(row?.1)).collect::<Result<Vec<_>>>()?;
+    for (index, broken) in BROKEN.iter().enumerate() {
+        messages.insert(messages.len() * (index + 1) / (BROKEN.len() + 1), broken.to_vec());
+    }
+    Ok(messages)
+}
+
+/// Produces and runs side by side, until every message came out.
+fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
+    let shutdown = shutdown_on_signals();
+    let expected = messages.len() as u64;
+    let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
+    let writer = TopicWriter::try_new(client_config(&config.kafka, &Default::default()), TOPIC)?;
+    let counters = options.counters.clone();
+    let stop = shutdown.clone();
+    let producer = std::thread::spawn(move || {
+        let sent = send(&writer, &messages, &counters, &stop);
+        while sent.is_ok() && counters.snapshot().documents() < expected && !stop.is_requested() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        stop.request();
+        sent
+    });
+    let outcome = run(&config.validate("demo")?, options, &shutdown);
+    shutdown.request();
+    let sent = join(producer);
+    outcome.and_then(|summary| sent.map(|()| summary))
+}
+
+fn send(writer: &TopicWriter, messages: &[Vec<u8>], counters: &Counters, stop: &Shutdown) -> Result<()> {
+    for (sent, message) in (0_u64..).zip(messages) {
+        while sent > counters.snapshot().documents() + MESSAGES_AHEAD && !stop.is_requested() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        writer.send(None, message, None)?;
+    }
+    writer.flush()
+}
+
+fn join(producer: JoinHandle<Result<()>>) -> Result<()> {
+    let panicked = |_| Err(PipelineError::Stage { stage: "producer", message: "panicked".into() });
+    producer.join().unwrap_or_else(panicked)
+}
+
+fn report(summary: &Summary, args: &DemoArgs, test_file: &Path) -> Result<String> {
+    let out = args.out.display();
+    let binary = std::env::args().next().unwrap_or_else(|| "fenliu".into());
+    Ok(format!(
+        "\n{}\n{summary}\n\n  labelled rows {out}/labelled/*.parquet\n  dead letters  {out}/dead-letters/*.parquet\n  model         {out}/models/{NAME}\n  configuration {out}/fenliu.toml\n\nTry next:\n  {binary} predict --model {out}/models/{NAME} \"oil prices rose after opec ministers met in vienna\"\n  {binary} evaluate --model {out}/models/{NAME} --data {}\n  {binary} run -c {out}/fenliu.toml --set kafka.brokers=YOUR_BROKER:9092 --set source.topics='[\"YOUR_TOPIC\"]'\n",
+        samples(&args.out.join("labelled"))?,
+        test_file.display(),
+    ))
+}
+
+/// A few labelled rows, for the eye.
+fn samples(labelled: &Path) -> Result<String> {
+    let mut lines = vec![];
+    if let Some(file) = data_files(&[labelled.to_path_buf()])?.first() {
+        for row in Documents::open(file)?.take(5) {
+            let row: Value = serde_json::from_slice(&row?.1).unwrap_or_else(|_| json!({}));
+            let text: String = row["body"].as_str().unwrap_or_default().chars().take(60).collect();
+            let label = row["label"].as_str().unwrap_or_default();
+            lines.push(format!("  {label:9} {:.2}  {text}...", row["score"].as_f64().unwrap_or_default()));
+        }
+    }
+    Ok(lines.join("\n"))
+}

@@ -1,0 +1,85 @@
+//! `fenliu doctor`: what fenliu needs, what is there, and what to do about the rest.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use fenliu_model::{Bundle, runtime};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use serde::Serialize;
+
+use super::{Common, output};
+use crate::config::{Config, SourceConfig};
+use crate::error::Result;
+use crate::kafka::{REQUEST_TIMEOUT, client_config, is_embedded};
+
+/// One thing looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    found: String,
+}
+
+impl Finding {
+    fn new<T: Display, E: Display>(what: &'static str, result: std::result::Result<T, E>) -> Self {
+        match result {
+            Ok(found) => Finding { what, ok: true, found: found.to_string() },
+            Err(problem) => Finding { what, ok: false, found: problem.to_string() },
+        }
+    }
+}
+
+pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
+    let config = common.load()?;
+    let mut findings = vec![
+        Finding::new::<_, String>("processor", Ok(format!("{} cores", cores()))),
+        Finding::new(
+            "ONNX Runtime",
+            runtime::load(config.model.onnxruntime.as_deref())
+                .map(|runtime| format!("{} at {}", runtime.version(), runtime.path().display())),
+        ),
+        Finding::new::<_, String>("librdkafka", Ok(rdkafka::util::get_rdkafka_version().1)),
+    ];
+    if !config.model.bundle.as_os_str().is_empty() {
+        findings.push(Finding::new("bundle", bundle(&config)));
+    }
+    if common.config.is_some() && matches!(config.source, SourceConfig::Kafka(_)) {
+        findings.push(Finding::new("Kafka", kafka(&config)));
+    }
+    let healthy = findings.iter().all(|finding| finding.ok);
+    if common.json {
+        output::json(&findings)?;
+    } else {
+        for Finding { what, ok, found } in &findings {
+            output::line(format!("{} {what:13} {found}", if *ok { "ok  " } else { "FAIL" }))?;
+        }
+    }
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn bundle(config: &Config) -> fenliu_model::error::Result<String> {
+    let bundle = Bundle::open(&config.model.bundle)?;
+    let manifest = bundle.manifest();
+    Ok(format!("{} {}, {} labels, digests match", manifest.name, manifest.version, bundle.labels().len()))
+}
+
+fn kafka(config: &Config) -> std::result::Result<String, String> {
+    if is_embedded(&config.kafka.brokers) {
+        return Ok("embedded".into());
+    }
+    let client = client_config(&config.kafka, &Default::default());
+    let consumer: BaseConsumer = client.create().map_err(|error| error.to_string())?;
+    let metadata = consumer
+        .fetch_metadata(None, REQUEST_TIMEOUT)
+        .map_err(|error| format!("no answer from `kafka.brokers` {}: {error}", config.kafka.brokers))?;
+    Ok(format!(
+        "{}: {} brokers, {} topics",
+        config.kafka.brokers,
+        metadata.brokers().len(),
+        metadata.topics().len()
+    ))
+}

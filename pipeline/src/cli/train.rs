@@ -1,0 +1,239 @@
+//! `fenliu train`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fenliu_model::train::{
+    EpochReport, Example, Observer, Preset, RunSize, TrainOptions, TrainReport, train as train_model,
+};
+use fenliu_model::{Tokenization, runtime};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Common, output};
+use crate::config::Config;
+use crate::corpus::{self, Corpus, Selection};
+use crate::error::{PipelineError, Result};
+use crate::progress::bar;
+use crate::run::compile;
+use crate::texts::Preprocessing;
+
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    /// Labelled documents: JSON Lines or Parquet files, or directories
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Only rows whose FIELD has this VALUE, such as split=train
+    #[arg(long, value_name = "FIELD=VALUE")]
+    select: Option<Selection>,
+    /// Documents to stop by, in place of a share of the training documents
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    dev: Vec<PathBuf>,
+    /// Only development rows whose FIELD has this VALUE
+    #[arg(long, value_name = "FIELD=VALUE", requires = "dev")]
+    dev_select: Option<Selection>,
+    /// Name of the model: the bundle is OUT/NAME/versions/VERSION
+    #[arg(long)]
+    name: String,
+    /// Directory of models
+    #[arg(long, value_name = "DIR", default_value = "models")]
+    out: PathBuf,
+    /// Size of the network: tiny, small, base or classic
+    #[arg(long, default_value = "small")]
+    preset: Preset,
+    /// words: jieba segmentation and a built vocabulary; subword: a tokenizer.json
+    #[arg(long, default_value = "words", value_parser = tokenization)]
+    tokenization: Tokenization,
+    /// A tokenizer.json to use as it is; one is trained on the documents when absent
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Passes over the training documents
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// The same seed, documents and options give the same model
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Any other training option, such as dropout=0.2 or vocabulary.max_size=50000; may be repeated
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+}
+
+fn tokenization(text: &str) -> std::result::Result<Tokenization, String> {
+    serde_json::from_value(Value::String(text.into())).map_err(|_| "must be words or subword".into())
+}
+
+/// What to train on, and how.
+pub(super) struct Recipe {
+    name: String,
+    out: PathBuf,
+    data: Vec<PathBuf>,
+    select: Option<Selection>,
+    dev: Vec<PathBuf>,
+    dev_select: Option<Selection>,
+    options: TrainOptions,
+}
+
+impl Recipe {
+    /// The smallest preset over words, with its defaults.
+    pub(super) fn new(name: &str, out: PathBuf, data: Vec<PathBuf>) -> Self {
+        Recipe {
+            name: name.into(),
+            out,
+            data,
+            select: None,
+            dev: vec![],
+            dev_select: None,
+            options: TrainOptions::new(Preset::Tiny, Tokenization::Words),
+        }
+    }
+}
+
+pub(super) fn train(args: TrainArgs, common: &Common) -> Result<()> {
+    let options = train_options(&args)?;
+    let TrainArgs { data, select, dev, dev_select, name, out, .. } = args;
+    let recipe = Recipe { name, out, data, select, dev, dev_select, options };
+    let result = fit(&recipe, &common.load()?)?;
+    if common.json { output::json(&result) } else { output::line(result.line()) }
+}
+
+/// The preset's options, with the flags and `--option`s over them.
+fn train_options(args: &TrainArgs) -> Result<TrainOptions> {
+    let mut options = TrainOptions::new(args.preset, args.tokenization);
+    options.tokenizer.clone_from(&args.tokenizer);
+    options.epochs = args.epochs.unwrap_or(options.epochs);
+    options.seed = args.seed.unwrap_or(options.seed);
+    let mut tree = serde_json::to_value(&options).map_err(|error| bad_option("", &error))?;
+    for text in &args.options {
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| bad_option(text, &"must have the form KEY=VALUE"))?;
+        let pointer = format!("/{}", key.replace('.', "/"));
+        let target =
+            tree.pointer_mut(&pointer).ok_or_else(|| bad_option(key, &"is not a training option"))?;
+        *target = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+    }
+    serde_json::from_value(tree).map_err(|error| bad_option(&args.options.join(" "), &error))
+}
+
+fn bad_option(key: &str, error: &dyn std::fmt::Display) -> PipelineError {
+    crate::config::Problems::one("--option", key, error.to_string()).into()
+}
+
+/// What training gave.
+#[derive(Debug, Serialize)]
+pub(super) struct FitResult {
+    bundle: PathBuf,
+    documents: usize,
+    rejected: usize,
+    report: TrainReport,
+}
+
+impl FitResult {
+    /// One line for a person.
+    pub(super) fn line(&self) -> String {
+        let dev = self.report.dev.as_ref().map_or(String::new(), |dev| {
+            format!(
+                "; on {} held-out documents accuracy {:.4}, macro-F1 {:.4}",
+                dev.rows, dev.accuracy, dev.macro_f1
+            )
+        });
+        format!(
+            "trained on {} documents in {:.0} s, best epoch {}{dev}: {}",
+            self.report.size.train_rows,
+            self.report.seconds,
+            self.report.best_epoch,
+            self.bundle.display()
+        )
+    }
+}
+
+/// Reads, cleans, trains, and writes a bundle; progress goes to standard error.
+pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
+    // Training ends with a check through ONNX Runtime: better to miss the library now than then.
+    runtime::load(config.model.onnxruntime.as_deref())?;
+    let plan = compile(&config.clean)?;
+    let corpus = corpus::read(&recipe.data, recipe.select.as_ref(), &config.documents, &plan)?;
+    let (documents, rejected) = (corpus.documents.len(), corpus.rejected);
+    let dev = match recipe.dev.as_slice() {
+        [] => None,
+        paths => Some(examples(corpus::read(paths, recipe.dev_select.as_ref(), &config.documents, &plan)?)?),
+    };
+    let preprocessing = Preprocessing::new(&config.clean).to_value()?;
+    let train = examples(corpus)?;
+    let trained = train_model(
+        &recipe.name,
+        &recipe.out,
+        train,
+        dev,
+        preprocessing,
+        &recipe.options,
+        &mut Reporter::default(),
+    )?;
+    Ok(FitResult { bundle: trained.bundle.path().to_path_buf(), documents, rejected, report: trained.report })
+}
+
+/// Reports training: a bar of all batches on a terminal, a line an epoch everywhere.
+#[derive(Default)]
+struct Reporter {
+    bar: Option<ProgressBar>,
+    epochs: usize,
+    epoch: usize,
+}
+
+impl Observer for Reporter {
+    fn start(&mut self, run: &RunSize) {
+        self.epochs = run.epochs;
+        output::note(format!(
+            "     {} documents ({} held out), {} labels, {} tokens, vocabulary {}, {:.1} M parameters",
+            run.train_rows,
+            run.dev_rows,
+            run.labels,
+            run.train_tokens,
+            run.vocabulary,
+            run.parameters as f64 / 1e6
+        ));
+    }
+
+    fn step(&mut self, step: usize, steps: usize, loss: f32) {
+        let total = (steps * self.epochs) as u64;
+        let bar = self.bar.get_or_insert_with(|| bar(Some(total), "batches"));
+        bar.set_position((steps * self.epoch + step) as u64);
+        bar.set_message(format!("loss {loss:.3}"));
+    }
+
+    fn epoch(&mut self, epoch: &EpochReport) {
+        self.epoch = epoch.epoch;
+        let scores = match (epoch.dev_accuracy, epoch.dev_macro_f1) {
+            (Some(accuracy), Some(macro_f1)) => {
+                format!(", dev accuracy {accuracy:.4}, macro-F1 {macro_f1:.4}")
+            }
+            _ => String::new(),
+        };
+        let (number, epochs, loss, seconds) = (epoch.epoch, self.epochs, epoch.train_loss, epoch.seconds);
+        let line = format!("     epoch {number}/{epochs}: loss {loss:.4}{scores} ({seconds:.1} s)");
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(line)),
+            None => output::note(line),
+        }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn examples(corpus: Corpus) -> Result<Vec<Example>> {
+    let unlabelled = |text: &str| {
+        let start: String = text.chars().take(40).collect();
+        PipelineError::Data(format!("document without a label: {start}"))
+    };
+    let example = |document: corpus::CleanDocument| match document.label {
+        Some(label) => Ok(Example { text: document.text, label, group: None }),
+        None => Err(unlabelled(&document.text)),
+    };
+    corpus.documents.into_iter().map(example).collect()
+}

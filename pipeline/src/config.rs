@@ -1,0 +1,251 @@
+//! The configuration: what a user writes, checked before anything starts.
+//!
+//! [`Config`]'s `Default` is the source of all defaults. [`Config::load`] reads TOML, fills in
+//! `${VARIABLES}` from the environment, applies `--set` overrides and reports *all* problems at once;
+//! only a [`ValidatedConfig`] can run. Secrets (`*password*`, `*secret*`, `*key*`...) are never printed.
+
+mod kafka;
+mod load;
+mod problems;
+mod sinks;
+mod source;
+mod validate;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use fenliu_operators::CleanConfig;
+use serde::{Deserialize, Serialize};
+
+pub use kafka::{EMBEDDED, KafkaConfig, Properties};
+pub use problems::{Problem, Problems};
+pub use sinks::{
+    DeadLetterConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig, StdoutSinkConfig,
+};
+pub use source::{FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, SourceConfig, Start};
+pub use validate::ValidatedConfig;
+
+/// Everything that one pipeline needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of the pipeline: in logs, and the default consumer group.
+    pub name: String,
+    /// The Kafka cluster.
+    pub kafka: KafkaConfig,
+    /// Where documents come from.
+    pub source: SourceConfig,
+    /// How documents are decoded, whatever the source.
+    pub documents: DocumentsConfig,
+    /// Cleaning and segmentation.
+    pub clean: CleanConfig,
+    /// The classifier.
+    pub model: ModelConfig,
+    /// Optional columns of labelled rows.
+    pub output: OutputConfig,
+    /// Where labelled rows go; several at once.
+    pub sinks: Vec<SinkConfig>,
+    /// Where rejected documents go.
+    pub dead_letters: DeadLetterConfig,
+    /// Memory and batch bounds.
+    pub limits: LimitsConfig,
+    /// When rows are made durable and offsets committed.
+    pub epoch: EpochConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            name: "fenliu".into(),
+            kafka: KafkaConfig::default(),
+            source: SourceConfig::default(),
+            documents: DocumentsConfig::default(),
+            clean: CleanConfig::default(),
+            model: ModelConfig::default(),
+            output: OutputConfig::default(),
+            sinks: vec![SinkConfig::Files(FilesSinkConfig::default())],
+            dead_letters: DeadLetterConfig::default(),
+            limits: LimitsConfig::default(),
+            epoch: EpochConfig::default(),
+        }
+    }
+}
+
+/// How one message becomes one document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DocumentsConfig {
+    /// `json`: an object a message. `bytes`: the message is the body, in any character set; the
+    /// cleaning steps must then begin with `decode_bytes`.
+    pub format: PayloadFormat,
+    /// Larger messages are dead letters (`too_large`). Default: 4 MiB.
+    pub max_bytes: ByteSize,
+    /// Which JSON fields hold which part of the document; the first present one counts.
+    pub fields: FieldNames,
+}
+
+impl Default for DocumentsConfig {
+    fn default() -> Self {
+        DocumentsConfig {
+            format: PayloadFormat::Json,
+            max_bytes: ByteSize::mib(4),
+            fields: FieldNames::default(),
+        }
+    }
+}
+
+/// The classifier and how it is run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The bundle: `models/NAME` (its champion or newest version) or one version's directory.
+    pub bundle: PathBuf,
+    /// ONNX Runtime's intra-op threads. 0: one per core.
+    pub threads: usize,
+    /// Most padded tokens in one inference call: longest text x texts.
+    ///
+    /// Raise it until throughput stops growing; lower it to cut the latency of a full batch. A longer
+    /// text goes alone. Default: 4096.
+    pub max_batch_tokens: usize,
+    /// Most texts in one inference call. Default: 256.
+    pub max_batch_rows: usize,
+    /// How many labels `top_k` lists. Default: 3.
+    pub top_k: usize,
+    /// ONNX Runtime's shared library. Default: looked for, see `fenliu doctor`.
+    pub onnxruntime: Option<PathBuf>,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig {
+            bundle: PathBuf::new(),
+            threads: 0,
+            max_batch_tokens: 4096,
+            max_batch_rows: 256,
+            top_k: 3,
+            onnxruntime: None,
+        }
+    }
+}
+
+/// Optional columns of labelled rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputConfig {
+    /// Add the cleaned `body`.
+    pub body: bool,
+    /// Add the words of the `segment` step.
+    pub tokens: bool,
+}
+
+/// Memory and batch bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Message bytes in the pipeline at once, from reception until the sinks are durable. When it is
+    /// used up the source pauses its partitions. Default: 256 MiB.
+    pub memory: ByteSize,
+    /// Most documents in one batch. Default: 512.
+    pub batch_rows: usize,
+    /// How long a batch waits for more documents: the price in latency of fuller batches. Default: 20ms.
+    #[serde(with = "humantime_serde")]
+    pub batch_linger: Duration,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        LimitsConfig { memory: ByteSize::mib(256), batch_rows: 512, batch_linger: Duration::from_millis(20) }
+    }
+}
+
+/// An epoch is a run of batches that the sinks make durable together; offsets are committed at its
+/// end. It closes at whichever bound comes first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EpochConfig {
+    /// Freshness of file sinks, and how much is replayed after a crash. Default: 10s.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// Default: 100,000.
+    pub max_rows: usize,
+    /// Message bytes; at most half of `limits.memory`. Default: 64 MiB.
+    pub max_bytes: ByteSize,
+}
+
+impl Default for EpochConfig {
+    fn default() -> Self {
+        EpochConfig { max_age: Duration::from_secs(10), max_rows: 100_000, max_bytes: ByteSize::mib(64) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_default_file_says_what_the_code_does() {
+        let text = crate::cli::DEFAULT_CONFIG;
+        let read = Config::parse(text, "default.toml", &[], &|_| None)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(read, Config::default());
+        for line in read.to_redacted_toml().lines().filter(|line| !line.starts_with('[')) {
+            let key = line.split(" = ").next().unwrap_or_default().trim_matches([' ', ']', ',']);
+            assert!(text.contains(key), "{key} is not in deploy/config/default.toml");
+        }
+    }
+
+    #[test]
+    fn every_bound_is_checked_and_named() {
+        let text = r#"
+            name = ""
+            [kafka.properties]
+            "group.id" = "x"
+            [source]
+            type = "kafka"
+            topics = ["news"]
+            [documents]
+            format = "bytes"
+            max_bytes = 0
+            [clean]
+            steps = ["strip_hmtl", { column = "offset", sql = "1" }, { reject = "x", when = "nope = 1" }]
+            [model]
+            top_k = 0
+            max_batch_tokens = 0
+            [limits]
+            batch_rows = 0
+            memory = "10 MiB"
+            [epoch]
+            max_bytes = "6 MiB"
+            max_age = "0s"
+            [[sinks]]
+            type = "kafka"
+            topic = "news"
+            [[sinks]]
+            type = "stdout"
+            where = "scor > 1"
+        "#;
+        let config = Config::parse(text, "t", &[], &|_| None).unwrap();
+        let problems = config.validate("t").unwrap_err();
+        let text = problems.to_string();
+        for part in [
+            "`name`",
+            "group.id",
+            "documents.max_bytes",
+            "decode_bytes",
+            "strip_hmtl",
+            "offset",
+            "nope",
+            "`model.bundle`",
+            "`model.top_k` is 0 but must be 1 to 1000",
+            "model.max_batch_tokens",
+            "limits.batch_rows",
+            "epoch.max_bytes",
+            "5.0 MiB",
+            "epoch.max_age",
+            "endless loop",
+        ] {
+            assert!(text.contains(part), "`{part}` not in {text}");
+        }
+    }
+}

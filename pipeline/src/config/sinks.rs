@@ -1,0 +1,136 @@
+//! Where rows go.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Properties;
+
+/// One destination of labelled rows. To add one: a variant here, a file in `sink/`, an arm in `sink.rs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum SinkConfig {
+    /// Parquet, Arrow IPC or JSON Lines files in a directory.
+    Files(FilesSinkConfig),
+    /// A Kafka topic, one JSON object a message.
+    Kafka(KafkaSinkConfig),
+    /// JSON Lines on standard output.
+    Stdout(StdoutSinkConfig),
+}
+
+impl SinkConfig {
+    /// Columns to write; empty: all.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            SinkConfig::Files(sink) => &sink.columns,
+            SinkConfig::Kafka(sink) => &sink.columns,
+            SinkConfig::Stdout(sink) => &sink.columns,
+        }
+    }
+
+    /// SQL predicate over labelled rows; absent: all rows.
+    pub fn filter(&self) -> Option<&str> {
+        match self {
+            SinkConfig::Files(sink) => sink.filter.as_deref(),
+            SinkConfig::Kafka(sink) => sink.filter.as_deref(),
+            SinkConfig::Stdout(sink) => sink.filter.as_deref(),
+        }
+    }
+}
+
+/// Files in a directory: one file an epoch, under its final name only when it is complete.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesSinkConfig {
+    /// The directory; made when missing.
+    pub path: PathBuf,
+    /// `parquet`, `arrow` (IPC file) or `jsonl`.
+    pub format: FileFormat,
+    /// Columns or SQL expressions (`upper(label) AS label`); empty: all.
+    pub columns: Vec<String>,
+    /// SQL predicate; rows for which it is not true are not written here.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+}
+
+impl Default for FilesSinkConfig {
+    fn default() -> Self {
+        FilesSinkConfig {
+            path: "out/labelled".into(),
+            format: FileFormat::Parquet,
+            columns: vec![],
+            filter: None,
+        }
+    }
+}
+
+/// How a file sink writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// Apache Parquet, zstd.
+    Parquet,
+    /// Arrow IPC file (Feather v2).
+    Arrow,
+    /// JSON Lines.
+    Jsonl,
+}
+
+impl FileFormat {
+    /// The file name's ending.
+    pub fn extension(self) -> &'static str {
+        match self {
+            FileFormat::Parquet => "parquet",
+            FileFormat::Arrow => "arrow",
+            FileFormat::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// A Kafka topic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSinkConfig {
+    /// The topic.
+    pub topic: String,
+    /// Another cluster than `kafka.brokers`.
+    pub brokers: Option<String>,
+    /// librdkafka properties for the producer, over those of `kafka.properties`.
+    #[serde(deserialize_with = "super::kafka::properties")]
+    pub properties: Properties,
+    /// Columns or SQL expressions; empty: all.
+    pub columns: Vec<String>,
+    /// SQL predicate; rows for which it is not true are not written here.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+}
+
+/// JSON Lines on standard output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StdoutSinkConfig {
+    /// Columns or SQL expressions; empty: all.
+    pub columns: Vec<String>,
+    /// SQL predicate; rows for which it is not true are not written here.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+}
+
+/// Where rejected documents go: with their origin, the reason, and the original bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum DeadLetterConfig {
+    /// Files, as for labelled rows.
+    Files(FilesSinkConfig),
+    /// A Kafka topic: the original bytes as value, origin and reason as headers.
+    Kafka(KafkaSinkConfig),
+}
+
+impl Default for DeadLetterConfig {
+    fn default() -> Self {
+        DeadLetterConfig::Files(FilesSinkConfig {
+            path: "out/dead-letters".into(),
+            ..FilesSinkConfig::default()
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! Where documents come from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Properties;
+
+/// The source of documents. To add one: a variant here, a file in `source/`, an arm in `source.rs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum SourceConfig {
+    /// A Kafka consumer group.
+    Kafka(KafkaSourceConfig),
+    /// JSON Lines and Parquet files, read once.
+    Files(FilesSourceConfig),
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        SourceConfig::Kafka(KafkaSourceConfig::default())
+    }
+}
+
+/// A Kafka consumer group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSourceConfig {
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// Consumer group. Default: the pipeline's name.
+    pub group: Option<String>,
+    /// Where a group without committed offsets begins.
+    pub start: Start,
+    /// librdkafka properties for the consumer, over those of `kafka.properties`.
+    #[serde(deserialize_with = "super::kafka::properties")]
+    pub properties: Properties,
+}
+
+impl Default for KafkaSourceConfig {
+    fn default() -> Self {
+        KafkaSourceConfig {
+            topics: vec!["news".into()],
+            group: None,
+            start: Start::Earliest,
+            properties: Properties::new(),
+        }
+    }
+}
+
+/// Where a group without committed offsets begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// At the oldest message kept.
+    Earliest,
+    /// At messages that arrive from now on.
+    Latest,
+}
+
+impl Start {
+    /// The value of librdkafka's `auto.offset.reset`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Start::Earliest => "earliest",
+            Start::Latest => "latest",
+        }
+    }
+}
+
+/// Files, read once from the beginning.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FilesSourceConfig {
+    /// `.jsonl`, `.ndjson`, `.json` (one object a line) or `.parquet` files, or directories of such.
+    pub paths: Vec<PathBuf>,
+}
+
+/// What the bytes of one message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadFormat {
+    /// A JSON object in UTF-8.
+    Json,
+    /// The document's body, in any character set.
+    Bytes,
+}
+
+/// For each part of a document the JSON fields that may hold it, in order of preference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FieldNames {
+    /// The source's own identifier: a string or a whole number.
+    pub id: Vec<String>,
+    /// Headline.
+    pub title: Vec<String>,
+    /// Main text.
+    pub body: Vec<String>,
+    /// Address.
+    pub url: Vec<String>,
+    /// Publisher.
+    pub source: Vec<String>,
+    /// Declared language.
+    pub lang: Vec<String>,
+    /// RFC 3339, `YYYY-MM-DD[ HH:MM:SS]` (UTC), or seconds or milliseconds since the Unix epoch.
+    pub published_at: Vec<String>,
+    /// Label that the source already gives.
+    pub label: Vec<String>,
+}
+
+impl Default for FieldNames {
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        FieldNames {
+            id: names(&["id"]),
+            title: names(&["title"]),
+            body: names(&["body", "text"]),
+            url: names(&["url"]),
+            source: names(&["source"]),
+            lang: names(&["lang"]),
+            published_at: names(&["published_at"]),
+            label: names(&["label"]),
+        }
+    }
+}

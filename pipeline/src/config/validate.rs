@@ -1,0 +1,215 @@
+//! Checks that a configuration can run, before anything starts.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use fenliu_operators::{Plan, Projection, Step};
+use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
+
+use super::kafka::OWNED;
+use super::{
+    Config, DeadLetterConfig, FilesSinkConfig, PayloadFormat, Problems, Properties, SinkConfig, SourceConfig,
+};
+
+/// A configuration whose every value is within its bounds and whose every SQL text compiles.
+#[derive(Clone, Debug)]
+pub struct ValidatedConfig(Config);
+
+impl Deref for ValidatedConfig {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.0
+    }
+}
+
+impl Config {
+    /// Checks all values; `origin` names the file in messages.
+    ///
+    /// # Errors
+    /// All problems at once, each naming key, value and bound.
+    pub fn validate(self, origin: &str) -> Result<ValidatedConfig, Problems> {
+        let mut problems = Problems::new(origin);
+        problems.require(!self.name.is_empty(), "name", "empty", "a name");
+        self.check_kafka(&mut problems);
+        self.check_source(&mut problems);
+        self.check_model(&mut problems);
+        self.check_limits(&mut problems);
+        self.check_sinks(&mut problems);
+        self.check_sql(&mut problems);
+        problems.into_result(ValidatedConfig(self))
+    }
+
+    fn check_kafka(&self, problems: &mut Problems) {
+        problems.require(
+            !self.kafka.brokers.is_empty(),
+            "kafka.brokers",
+            "empty",
+            "host:port,... or `embedded`",
+        );
+        check_properties(&self.kafka.properties, "kafka.properties", problems);
+    }
+
+    fn check_source(&self, problems: &mut Problems) {
+        match &self.source {
+            SourceConfig::Kafka(kafka) => {
+                problems.require(!kafka.topics.is_empty(), "source.topics", "empty", "a list of topics");
+                check_properties(&kafka.properties, "source.properties", problems);
+            }
+            SourceConfig::Files(files) => {
+                problems.require(
+                    !files.paths.is_empty(),
+                    "source.paths",
+                    "empty",
+                    "a list of files or directories",
+                );
+                for path in files.paths.iter().filter(|path| !path.exists()) {
+                    problems.add("source.paths", format!("names {}, which does not exist", path.display()));
+                }
+            }
+        }
+        let bytes = self.documents.max_bytes.as_u64();
+        problems.require(
+            (1..1 << 30).contains(&bytes),
+            "documents.max_bytes",
+            self.documents.max_bytes,
+            "1 B to 1 GiB",
+        );
+        let fields = &self.documents.fields;
+        if fields.title.is_empty() && fields.body.is_empty() {
+            problems.add("documents.fields", "names no field for `title` nor for `body`");
+        }
+        let decodes =
+            matches!(self.clean.steps.first(), Some(Step::Operator(name)) if name == "decode_bytes");
+        if self.documents.format == PayloadFormat::Bytes && !decodes {
+            problems.add("clean.steps", "must begin with `decode_bytes` when `documents.format` is `bytes`");
+        }
+    }
+
+    fn check_model(&self, problems: &mut Problems) {
+        let model = &self.model;
+        if model.bundle.as_os_str().is_empty() {
+            problems.add("model.bundle", "is empty but must name a bundle: `fenliu train` makes one");
+        } else if !model.bundle.exists() {
+            problems.add("model.bundle", format!("is {}, which does not exist", model.bundle.display()));
+        }
+        problems.require(model.threads <= 1024, "model.threads", model.threads, "at most 1024");
+        problems.require(
+            model.max_batch_tokens >= 1,
+            "model.max_batch_tokens",
+            model.max_batch_tokens,
+            "at least 1",
+        );
+        problems.require(
+            model.max_batch_rows >= 1,
+            "model.max_batch_rows",
+            model.max_batch_rows,
+            "at least 1",
+        );
+        problems.require((1..=1000).contains(&model.top_k), "model.top_k", model.top_k, "1 to 1000");
+    }
+
+    fn check_limits(&self, problems: &mut Problems) {
+        let limits = &self.limits;
+        let rows = limits.batch_rows;
+        problems.require((1..=65_536).contains(&rows), "limits.batch_rows", rows, "1 to 65536");
+        problems.require(limits.memory.as_u64() >= 1 << 20, "limits.memory", limits.memory, "at least 1 MiB");
+        let half = bytesize::ByteSize(limits.memory.as_u64() / 2);
+        problems.require(
+            (1..=half.as_u64()).contains(&self.epoch.max_bytes.as_u64()),
+            "epoch.max_bytes",
+            self.epoch.max_bytes,
+            format!("1 B to half of `limits.memory` ({half})"),
+        );
+        problems.require(self.epoch.max_rows >= 1, "epoch.max_rows", self.epoch.max_rows, "at least 1");
+        let age = self.epoch.max_age;
+        problems.require(!age.is_zero(), "epoch.max_age", "0s", "longer than 0s");
+    }
+
+    fn check_sinks(&self, problems: &mut Problems) {
+        problems.require(!self.sinks.is_empty(), "sinks", "empty", "at least one sink");
+        for (index, sink) in self.sinks.iter().enumerate() {
+            let key = format!("sinks[{index}]");
+            match sink {
+                SinkConfig::Files(files) => check_files(files, &key, problems),
+                SinkConfig::Kafka(kafka) => {
+                    self.check_sink_topic(&kafka.topic, &key, problems);
+                    check_properties(&kafka.properties, &format!("{key}.properties"), problems);
+                }
+                SinkConfig::Stdout(_) => {}
+            }
+        }
+        match &self.dead_letters {
+            DeadLetterConfig::Files(files) => check_files(files, "dead_letters", problems),
+            DeadLetterConfig::Kafka(kafka) => {
+                self.check_sink_topic(&kafka.topic, "dead_letters", problems);
+                check_properties(&kafka.properties, "dead_letters.properties", problems);
+                if !kafka.columns.is_empty() {
+                    problems.add(
+                        "dead_letters.columns",
+                        "has no meaning for a Kafka topic: the value is the original message",
+                    );
+                }
+            }
+        }
+        let stdouts = self.sinks.iter().filter(|sink| matches!(sink, SinkConfig::Stdout(_))).count();
+        problems.require(stdouts <= 1, "sinks", format!("{stdouts} of type stdout"), "at most one");
+    }
+
+    fn check_sink_topic(&self, topic: &str, key: &str, problems: &mut Problems) {
+        problems.require(!topic.is_empty(), &format!("{key}.topic"), "empty", "a topic");
+        if let SourceConfig::Kafka(source) = &self.source
+            && source.topics.iter().any(|read| read == topic)
+        {
+            problems.add(
+                format!("{key}.topic"),
+                format!("is `{topic}`, which the source reads: an endless loop"),
+            );
+        }
+    }
+
+    /// Compiles every SQL text against the schema it will see.
+    fn check_sql(&self, problems: &mut Problems) {
+        let plan = match Plan::try_new(&self.clean, &raw::schema()) {
+            Ok(plan) => plan,
+            Err(errors) => return errors.iter().for_each(|error| problems.add("clean", error.to_string())),
+        };
+        let options = LabelledOptions { body: self.output.body, tokens: self.output.tokens };
+        let labelled = labelled_schema(plan.schema(), options);
+        let mut check = |key: String, schema, columns: &[String], filter: Option<&str>| {
+            if let Err(errors) = Projection::try_new(schema, columns, filter) {
+                errors.iter().for_each(|error| problems.add(&key, error.to_string()));
+            }
+        };
+        for (index, sink) in self.sinks.iter().enumerate() {
+            check(format!("sinks[{index}]"), &labelled, sink.columns(), sink.filter());
+        }
+        let (columns, filter) = match &self.dead_letters {
+            DeadLetterConfig::Files(files) => (files.columns.as_slice(), files.filter.as_deref()),
+            DeadLetterConfig::Kafka(kafka) => (kafka.columns.as_slice(), kafka.filter.as_deref()),
+        };
+        check("dead_letters".into(), &fenliu_schemas::dead_letter_schema(), columns, filter);
+        if filter.is_some() {
+            problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
+        }
+    }
+}
+
+fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
+    problems.require(!files.path.as_os_str().is_empty(), &format!("{key}.path"), "empty", "a directory");
+    if Path::new(&files.path).is_file() {
+        problems.add(
+            format!("{key}.path"),
+            format!("is {}, a file, but must be a directory", files.path.display()),
+        );
+    }
+}
+
+fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {
+    for name in properties.keys().filter(|name| OWNED.contains(&name.as_str())) {
+        problems.add(
+            format!("{key}.\"{name}\""),
+            "is set by fenliu itself (`kafka.brokers`, `source.group`, `epoch`)",
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! The one error type of the pipeline.
+//!
+//! Bad documents never show up here: they are rows with a reject reason. An error means that the
+//! pipeline itself cannot go on.
+
+use std::path::PathBuf;
+
+use fenliu_model::ModelError;
+use fenliu_operators::OperatorError;
+use fenliu_schemas::SchemaError;
+
+use crate::config::Problems;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, PipelineError>;
+
+/// Why the pipeline cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The configuration or the command line is wrong; every problem is listed.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// A file or directory could not be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried: `read`, `create`, ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Kafka refused something that retrying does not mend.
+    #[error("kafka: cannot {action}: {source}")]
+    Kafka {
+        /// What was tried, naming topic or group.
+        action: String,
+        /// librdkafka's word.
+        source: rdkafka::error::KafkaError,
+    },
+    /// Messages that the broker did not acknowledge.
+    #[error("kafka topic `{topic}`: {failed} messages not delivered; first: {first}")]
+    Delivery {
+        /// The topic written to.
+        topic: String,
+        /// How many messages failed.
+        failed: usize,
+        /// What the first failure said.
+        first: String,
+    },
+    /// A sink could not encode rows.
+    #[error("cannot encode {format}: {message}")]
+    Encode {
+        /// The format written.
+        format: &'static str,
+        /// The encoder's word.
+        message: String,
+    },
+    /// The model stage failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A cleaning step could not be compiled or run.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// Rows do not have the promised shape.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A stage's thread panicked or could not be started.
+    #[error("stage `{stage}`: {message}")]
+    Stage {
+        /// The stage's name.
+        stage: &'static str,
+        /// What happened.
+        message: String,
+    },
+    /// The data given cannot serve the purpose.
+    #[error("{0}")]
+    Data(String),
+}
+
+impl PipelineError {
+    /// A `map_err` adapter for file operations on `path`.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| PipelineError::File { action, path, source }
+    }
+
+    /// A `map_err` adapter for Kafka calls.
+    pub fn kafka(action: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+        let action = action.into();
+        move |source| PipelineError::Kafka { action, source }
+    }
+
+    /// Whether the user's configuration or command line is at fault (exit code 2).
+    pub fn is_usage(&self) -> bool {
+        matches!(self, PipelineError::Config(_))
+    }
+}

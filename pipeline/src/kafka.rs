@@ -1,0 +1,64 @@
+//! What all Kafka clients of fenliu share: properties, and a broker inside the process.
+
+mod writer;
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use crate::config::{EMBEDDED, KafkaConfig, Properties};
+use crate::error::{PipelineError, Result};
+
+pub use writer::TopicWriter;
+
+/// How long a client waits for answers to its own questions (metadata, watermarks).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Client properties: those of the cluster, then `own` over them.
+pub fn client_config(kafka: &KafkaConfig, own: &Properties) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &kafka.brokers);
+    // Errors of broken connections come as events; one line a retry would flood the log.
+    config.set("log.connection.close", "false");
+    for (name, value) in kafka.properties.iter().chain(own) {
+        config.set(name, value);
+    }
+    config
+}
+
+/// A Kafka broker inside the process: librdkafka's mock cluster, a real protocol endpoint on a
+/// loopback port.
+///
+/// It keeps at most 5 MB a partition (the oldest messages go first), its transactions are fake, and
+/// its data ends with this value.
+pub struct EmbeddedBroker {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+}
+
+impl EmbeddedBroker {
+    /// Starts a broker with `topics`, each of `partitions`.
+    ///
+    /// # Errors
+    /// When librdkafka cannot open a loopback port.
+    pub fn start(topics: &[String], partitions: i32) -> Result<Self> {
+        let cluster = MockCluster::new(1).map_err(PipelineError::kafka("start the embedded broker"))?;
+        for topic in topics {
+            cluster
+                .create_topic(topic, partitions, 1)
+                .map_err(PipelineError::kafka(format!("create topic `{topic}` in the embedded broker")))?;
+        }
+        Ok(EmbeddedBroker { cluster })
+    }
+
+    /// Where clients reach it: `host:port`.
+    pub fn brokers(&self) -> String {
+        self.cluster.bootstrap_servers()
+    }
+}
+
+/// Whether `brokers` asks for a broker inside the process.
+pub fn is_embedded(brokers: &str) -> bool {
+    brokers == EMBEDDED
+}

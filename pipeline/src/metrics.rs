@@ -1,0 +1,150 @@
+//! What a running pipeline has done so far: counted per batch, never per document.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, RecordBatch};
+use hdrhistogram::Histogram;
+
+use crate::batch::Batch;
+use crate::classify::text_column;
+
+/// Latencies up to an hour are told apart, in milliseconds, to two digits.
+const MAX_LATENCY_MS: u64 = 3_600_000;
+
+/// Counters shared by the writing stage and whoever reports.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// A snapshot of the counters.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Documents labelled and written.
+    pub labelled: u64,
+    /// Dead letters by reason.
+    pub dead_letters: BTreeMap<String, u64>,
+    /// Labelled documents that came with a label.
+    pub with_source_label: u64,
+    /// Those of them to which the model gave the same label.
+    pub agreeing: u64,
+    /// Epochs committed.
+    pub epochs: u64,
+    /// From reception of a batch's first document to its rows being with the sinks, milliseconds.
+    pub latency_ms: Histogram<u64>,
+    /// Reception of the first document.
+    pub first_received: Option<Instant>,
+    /// The last time that rows were written or an epoch committed.
+    pub last_written: Option<Instant>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "the bounds are constants, and a test makes a histogram of them"
+        )]
+        let latency_ms = Histogram::new_with_max(MAX_LATENCY_MS, 2).expect("constant bounds");
+        Counts {
+            labelled: 0,
+            dead_letters: BTreeMap::new(),
+            with_source_label: 0,
+            agreeing: 0,
+            epochs: 0,
+            latency_ms,
+            first_received: None,
+            last_written: None,
+        }
+    }
+}
+
+impl Counts {
+    /// Documents that left the pipeline, one way or the other.
+    pub fn documents(&self) -> u64 {
+        self.labelled + self.rejected()
+    }
+
+    /// Documents that became dead letters.
+    pub fn rejected(&self) -> u64 {
+        self.dead_letters.values().sum()
+    }
+
+    /// From the first document's reception to the last write.
+    pub fn elapsed(&self) -> Duration {
+        match (self.first_received, self.last_written) {
+            (Some(first), Some(last)) => last.saturating_duration_since(first),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Counters {
+    /// The counts at this moment.
+    pub fn snapshot(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    /// Counts a batch that was handed to the sinks.
+    pub fn count(&self, batch: &Batch) {
+        let (with_source_label, agreeing) = agreement(&batch.records);
+        let latency = u64::try_from(batch.received_at.elapsed().as_millis()).unwrap_or(MAX_LATENCY_MS);
+        let documents = batch.documents() as u64;
+        let mut counts = self.lock();
+        counts.labelled += batch.records.num_rows() as u64;
+        counts.with_source_label += with_source_label;
+        counts.agreeing += agreeing;
+        for letters in &batch.dead_letters {
+            count_reasons(letters, &mut counts.dead_letters);
+        }
+        counts.latency_ms.saturating_record_n(latency, documents);
+        counts.first_received.get_or_insert(batch.received_at);
+        counts.last_written = Some(Instant::now());
+    }
+
+    /// Counts a committed epoch.
+    pub fn count_epoch(&self) {
+        let mut counts = self.lock();
+        counts.epochs += 1;
+        counts.last_written = Some(Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many rows came with a label, and how many of those labels the model gave too.
+fn agreement(labelled: &RecordBatch) -> (u64, u64) {
+    let (Ok(source), Ok(label)) = (text_column(labelled, "source_label"), text_column(labelled, "label"))
+    else {
+        return (0, 0);
+    };
+    let agreeing =
+        source.iter().zip(label).filter(|(source, label)| source.is_some() && source == label).count();
+    ((source.len() - source.null_count()) as u64, agreeing as u64)
+}
+
+fn count_reasons(letters: &RecordBatch, reasons: &mut BTreeMap<String, u64>) {
+    let Ok(column) = text_column(letters, "reason") else { return };
+    for reason in column.iter().flatten() {
+        match reasons.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => {
+                reasons.insert(reason.to_string(), 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_has_been_counted_at_first() {
+        let counts = Counters::default().snapshot();
+        assert_eq!((counts.documents(), counts.elapsed()), (0, Duration::ZERO));
+    }
+}

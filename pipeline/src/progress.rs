@@ -1,0 +1,70 @@
+//! Progress of long work: a line that renews itself on a terminal, a log line every few seconds elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::metrics::Counters;
+
+const ON_TERMINAL: Duration = Duration::from_millis(200);
+const IN_LOG: Duration = Duration::from_secs(5);
+
+/// Reports the counters until it is dropped.
+pub struct Progress {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Starts reporting to standard error. `total` documents are expected, where that is known.
+    pub fn start(counters: Counters, total: Option<u64>) -> Self {
+        let (stop, stopped) = channel();
+        let bar = bar(total, "documents");
+        let every = if bar.is_hidden() { IN_LOG } else { ON_TERMINAL };
+        let body = move || {
+            let (mut before, mut since) = (0, Instant::now());
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                let counts = counters.snapshot();
+                let rate = (counts.documents() - before) as f64 / since.elapsed().as_secs_f64();
+                (before, since) = (counts.documents(), Instant::now());
+                if bar.is_hidden() {
+                    let (documents, dead_letters) = (counts.documents(), counts.rejected());
+                    tracing::info!(documents, dead_letters, docs_per_s = rate.round(), "progress");
+                } else {
+                    bar.set_position(counts.documents());
+                    bar.set_message(format!("{} dead letters", counts.rejected()));
+                }
+            }
+            bar.finish_and_clear();
+        };
+        // Without a thread there is no progress report, which is no reason not to run.
+        let thread = std::thread::Builder::new().name("progress".into()).spawn(body).ok();
+        Progress { stop: Some(stop), thread }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A bar over `total` of `what`, or a counter where the total is unknown; hidden off a terminal.
+pub fn bar(total: Option<u64>, what: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, counts) = match total {
+        Some(total) => (ProgressBar::new(total), "{bar:30} {human_pos}/{human_len}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {human_pos}"),
+    };
+    let template = format!("     {counts} {what}, {{per_sec}}, {{msg}}");
+    bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}

@@ -1,0 +1,115 @@
+//! The pipeline, wired top to bottom in data-flow order.
+
+use fenliu_model::{Bundle, Classifier};
+use fenliu_operators::{CleanConfig, Plan};
+use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
+
+use crate::batch::Budget;
+use crate::classify::{self, Labeller, encode};
+use crate::clean::clean;
+use crate::config::{Problems, ValidatedConfig};
+use crate::error::{PipelineError, Result};
+use crate::metrics::Counters;
+use crate::progress::Progress;
+use crate::shutdown::Shutdown;
+use crate::sink::Outputs;
+use crate::source;
+use crate::stage::Stages;
+use crate::summary::Summary;
+use crate::texts::Preprocessing;
+use crate::write::Writer;
+
+/// What a caller may want of a run beside the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// End where the input ends at present, instead of waiting for more.
+    pub stop_at_end: bool,
+    /// Documents expected, for the progress bar.
+    pub expected: Option<u64>,
+    /// Where counts are kept, for a caller that watches them.
+    pub counters: Counters,
+}
+
+/// Runs the pipeline until its input ends or `shutdown` is requested; what is in flight then is
+/// finished and committed.
+///
+/// # Errors
+/// Whatever keeps the pipeline from starting or going on. Offsets of unfinished rows stay uncommitted:
+/// the next run reads them again.
+pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
+    let RunOptions { stop_at_end, expected, counters } = options;
+    let (plan, classifier) = prepare(config)?;
+    let model = model_name(&classifier);
+
+    let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
+    let schema = labelled_schema(plan.schema(), columns);
+    let outputs = Outputs::open(config, &schema)?;
+    let budget = Budget::new(config.limits.memory.as_u64());
+    let (source, commit) = source::open(config, budget, stop_at_end)?;
+    let encoder = classifier.encoder();
+    let mut labeller = Labeller::new(classifier, schema, config.model.top_k);
+    let writer = Writer::new(outputs, commit, config.epoch.clone(), counters.clone());
+    let shutdown = shutdown.clone();
+
+    let mut stages = Stages::default();
+    let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
+    let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
+    let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoder, batch))?;
+    let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
+    stages.sink("write", labelled, move |input, meter| writer.run(&input, meter))?;
+
+    let meters = stages.meters();
+    let progress = Progress::start(counters.clone(), expected);
+    let outcome = stages.join();
+    drop(progress);
+    outcome.map(|()| Summary::new(&counters.snapshot(), &meters, model))
+}
+
+/// Everything that can be checked without reading a document: steps, bundle, model. The model's name.
+///
+/// # Errors
+/// What would keep [`run`] from starting.
+pub fn preflight(config: &ValidatedConfig) -> Result<String> {
+    prepare(config).map(|(_, classifier)| model_name(&classifier))
+}
+
+fn prepare(config: &ValidatedConfig) -> Result<(Plan, Classifier)> {
+    let plan = compile(&config.clean)?;
+    let (bundle, classifier) = classify::open(&config.model)?;
+    check_preprocessing(&bundle, &config.clean)?;
+    Ok((plan, classifier))
+}
+
+fn model_name(classifier: &Classifier) -> String {
+    format!("{} {}", classifier.name(), classifier.version())
+}
+
+/// Compiles the cleaning steps.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn compile(clean: &CleanConfig) -> Result<Plan> {
+    Plan::try_new(clean, &raw::schema()).map_err(|errors| {
+        let mut problems = Problems::new("cleaning steps");
+        errors.iter().for_each(|error| problems.add("clean", error.to_string()));
+        PipelineError::Config(problems)
+    })
+}
+
+/// A model sees in serving what it saw in training, or it is refused.
+fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
+    let configured = clean.fingerprint();
+    match Preprocessing::of_bundle(bundle)? {
+        Some(Preprocessing { fingerprint: trained, .. }) if trained != configured => {
+            Err(PipelineError::Config(Problems::one(
+                "config",
+                "clean",
+                format!(
+                    "differs from the cleaning that the model {} was trained with\n    trained:    {trained}\n    configured: {configured}",
+                    bundle.path().display()
+                ),
+            )))
+        }
+        _ => Ok(()),
+    }
+}

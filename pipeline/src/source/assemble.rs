@@ -1,0 +1,94 @@
+//! From messages to batches: decoding, cutting, and waiting for memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fenliu_schemas::{Offsets, Origin, RawBuilder};
+
+use super::json::Decoder;
+use crate::batch::{Batch, Budget, Permit};
+use crate::config::ValidatedConfig;
+use crate::error::Result;
+
+/// Bytes after which a batch closes, whatever its rows: keeps a batch of long articles from growing
+/// past what the next stages can overlap.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Arrow's own cost of a row beside its bytes: offsets and fixed-width columns.
+const ROW_OVERHEAD_BYTES: usize = 128;
+
+/// A source keeps the payload and the decoded text of a message: twice its bytes.
+const COPIES: usize = 2;
+
+/// Collects messages to a batch and says when it is full.
+#[derive(Debug)]
+pub struct Assembler {
+    decoder: Decoder,
+    budget: Budget,
+    builder: RawBuilder,
+    offsets: Offsets,
+    bytes: usize,
+    received_at: Instant,
+    max_rows: usize,
+    linger: Duration,
+}
+
+impl Assembler {
+    /// An empty batch under the limits of `config`.
+    pub fn new(config: &ValidatedConfig, budget: Budget) -> Self {
+        Assembler {
+            decoder: Decoder::new(&config.documents),
+            budget,
+            builder: RawBuilder::default(),
+            offsets: Offsets::default(),
+            bytes: 0,
+            received_at: Instant::now(),
+            max_rows: config.limits.batch_rows,
+            linger: config.limits.batch_linger,
+        }
+    }
+
+    /// Adds one message; `topic` names the same topic as `origin`.
+    pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, payload: &[u8]) {
+        if self.builder.is_empty() {
+            self.received_at = Instant::now();
+        }
+        let document = self.decoder.decode(payload);
+        self.builder.append(origin, payload, &document);
+        self.offsets.add(topic, origin.partition, origin.offset);
+        self.bytes += COPIES * payload.len() + ROW_OVERHEAD_BYTES;
+    }
+
+    /// Whether the batch holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.builder.is_empty()
+    }
+
+    /// Whether the batch has its rows or bytes, or its first document has waited long enough.
+    pub fn is_due(&self) -> bool {
+        !self.is_empty()
+            && (self.builder.len() >= self.max_rows
+                || self.bytes >= BATCH_BYTES
+                || self.received_at.elapsed() >= self.linger)
+    }
+
+    /// Memory for the batch as it stands, if others return theirs within `patience`.
+    pub fn acquire(&self, patience: Duration) -> Option<Permit> {
+        self.budget.acquire(self.bytes as u64, patience)
+    }
+
+    /// Hands the batch out under `permit` and starts an empty one.
+    ///
+    /// # Errors
+    /// When a text column passes Arrow's bound of 2 GiB.
+    pub fn finish(&mut self, permit: Permit) -> Result<Batch> {
+        self.bytes = 0;
+        Ok(Batch {
+            records: self.builder.finish()?,
+            dead_letters: vec![],
+            offsets: std::mem::take(&mut self.offsets),
+            received_at: self.received_at,
+            permit,
+        })
+    }
+}

@@ -1,0 +1,257 @@
+//! JSON Lines and Parquet files as a source, read once from the beginning.
+//!
+//! A file stands for a topic with one partition; a row's number (from 0) is its offset. A Parquet row's
+//! payload is the row as a JSON object, so both formats are decoded and dead-lettered alike.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use arrow::json::LineDelimitedWriter;
+use fenliu_schemas::{Offsets, Origin};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::{Assembler, Commit, Source};
+use crate::batch::Batch;
+use crate::error::{PipelineError, Result};
+use crate::shutdown::Shutdown;
+use crate::stage::Meter;
+
+/// File name endings that hold documents.
+const ENDINGS: &[&str] = &["jsonl", "ndjson", "json", "parquet"];
+
+/// How often a source that waits for memory looks whether it should stop.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The document files among `paths`; a directory stands for those directly in it, in order of name.
+///
+/// # Errors
+/// A path that cannot be read, a file with another ending, or no file at all.
+pub fn data_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for path in paths {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).map_err(PipelineError::file("read", path))?;
+            let mut found: Vec<PathBuf> =
+                entries.filter_map(|entry| entry.ok().map(|e| e.path())).filter(|p| has_ending(p)).collect();
+            found.sort();
+            files.append(&mut found);
+        } else if has_ending(path) {
+            files.push(path.clone());
+        } else {
+            return Err(PipelineError::Data(format!(
+                "{}: the name must end in one of {}",
+                path.display(),
+                ENDINGS.join(", ")
+            )));
+        }
+    }
+    if files.is_empty() {
+        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(PipelineError::Data(format!("no document files in {}", shown.join(", "))));
+    }
+    Ok(files)
+}
+
+fn has_ending(path: &Path) -> bool {
+    path.extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()))
+}
+
+/// The rows of one file, in order: `(row number, payload)`. Blank lines count but are not returned.
+pub struct Documents {
+    path: PathBuf,
+    reader: Reader,
+    row: i64,
+}
+
+enum Reader {
+    Lines(BufReader<File>),
+    Parquet { batches: Box<ParquetRecordBatchReader>, ready: VecDeque<Vec<u8>> },
+}
+
+impl Documents {
+    /// Opens a file; Parquet is told by its ending.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or is not Parquet though its name says so.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(PipelineError::file("open", path))?;
+        let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+        let reader = if is_parquet {
+            let batches = ParquetRecordBatchReaderBuilder::try_new(file)
+                .and_then(ParquetRecordBatchReaderBuilder::build)
+                .map_err(|error| unreadable(path, &error))?;
+            Reader::Parquet { batches: Box::new(batches), ready: VecDeque::new() }
+        } else {
+            Reader::Lines(BufReader::with_capacity(1 << 18, file))
+        };
+        Ok(Documents { path: path.to_path_buf(), reader, row: 0 })
+    }
+
+    fn next_payload(&mut self) -> Result<Option<Vec<u8>>> {
+        match &mut self.reader {
+            Reader::Lines(lines) => {
+                let mut line = vec![];
+                let read =
+                    lines.read_until(b'\n', &mut line).map_err(PipelineError::file("read", &self.path))?;
+                while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+                    line.pop();
+                }
+                Ok((read > 0).then_some(line))
+            }
+            Reader::Parquet { batches, ready } => {
+                while ready.is_empty() {
+                    let Some(batch) = batches.next() else { return Ok(None) };
+                    let rows = batch.map_err(|error| unreadable(&self.path, &error))?;
+                    ready.extend(json_rows(&rows).map_err(|error| unreadable(&self.path, &error))?);
+                }
+                Ok(ready.pop_front())
+            }
+        }
+    }
+}
+
+impl Iterator for Documents {
+    type Item = Result<(i64, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let payload = match self.next_payload().transpose()? {
+                Ok(payload) => payload,
+                Err(error) => return Some(Err(error)),
+            };
+            let row = self.row;
+            self.row += 1;
+            if !payload.trim_ascii().is_empty() {
+                return Some(Ok((row, payload)));
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &dyn std::error::Error) -> PipelineError {
+    PipelineError::Data(format!("{}: {error}", path.display()))
+}
+
+/// Each row of a batch as a JSON object.
+fn json_rows(
+    rows: &arrow::array::RecordBatch,
+) -> std::result::Result<Vec<Vec<u8>>, arrow::error::ArrowError> {
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    writer.write(rows)?;
+    writer.finish()?;
+    let lines = writer.into_inner();
+    Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+/// Reads files one after the other.
+pub struct FilesSource {
+    files: Vec<PathBuf>,
+    assembler: Assembler,
+}
+
+impl FilesSource {
+    /// A source over the files among `paths`.
+    ///
+    /// # Errors
+    /// As [`data_files`].
+    pub fn try_new(paths: &[PathBuf], assembler: Assembler) -> Result<Self> {
+        Ok(FilesSource { files: data_files(paths)?, assembler })
+    }
+
+    /// Waits for memory, then hands the batch on; `false` when nobody wants more.
+    fn hand_over(&mut self, out: &SyncSender<Batch>) -> Result<bool> {
+        let permit = loop {
+            if let Some(permit) = self.assembler.acquire(PATIENCE) {
+                break permit;
+            }
+        };
+        Ok(out.send(self.assembler.finish(permit)?).is_ok())
+    }
+}
+
+impl Source for FilesSource {
+    fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
+        'files: for path in std::mem::take(&mut self.files) {
+            let name: Arc<str> = path.display().to_string().into();
+            for document in Documents::open(&path)? {
+                let (row, payload) = document?;
+                let origin = Origin { topic: &name, partition: 0, offset: row, timestamp_ms: None };
+                meter.measure(|| self.assembler.push(&name, origin, &payload));
+                if self.assembler.is_due() && !self.hand_over(out)? {
+                    return Ok(());
+                }
+                if shutdown.is_requested() {
+                    break 'files;
+                }
+            }
+        }
+        if !self.assembler.is_empty() {
+            self.hand_over(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Files keep no position: an interrupted run starts over.
+pub(super) struct NothingToCommit;
+
+impl Commit for NothingToCommit {
+    fn commit(&mut self, _: &Offsets) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
+
+    fn rows(path: &Path) -> Vec<(i64, String)> {
+        Documents::open(path)
+            .unwrap()
+            .map(|row| row.map(|(n, payload)| (n, String::from_utf8(payload).unwrap())).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_numbered_as_an_editor_would_from_zero() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsonl");
+        std::fs::write(&path, "{\"id\":1}\r\n\n{\"id\":2}").unwrap();
+        assert_eq!(rows(&path), [(0, "{\"id\":1}".to_string()), (2, "{\"id\":2}".to_string())]);
+    }
+
+    #[test]
+    fn parquet_rows_become_json_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        let batch = RecordBatch::try_from_iter([
+            ("id", Arc::new(Int64Array::from(vec![1, 2])) as _),
+            ("body", Arc::new(StringArray::from(vec![Some("新闻\n二"), None])) as _),
+        ])
+        .unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let expected = [(0, r#"{"id":1,"body":"新闻\n二"}"#.to_string()), (1, r#"{"id":2}"#.to_string())];
+        assert_eq!(rows(&path), expected);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = data_files(&[dir.path().join("a.csv")]).unwrap_err().to_string();
+        assert!(error.contains("a.csv") && error.contains("parquet"), "{error}");
+        assert!(
+            data_files(&[dir.path().to_path_buf()]).unwrap_err().to_string().contains("no document files")
+        );
+    }
+}

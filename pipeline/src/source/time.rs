@@ -1,0 +1,50 @@
+//! Times of publication in the forms that news sources use.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+
+/// Whole seconds since the Unix epoch stay below this until the year 5138, milliseconds passed it in 1973.
+const SECONDS_BELOW: i64 = 100_000_000_000;
+
+/// Reads RFC 3339, RFC 2822 (feeds), or `YYYY-MM-DD[( |T)HH:MM[:SS[.f]]]` taken as UTC.
+/// Milliseconds since the Unix epoch.
+pub(super) fn parse_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text)) {
+        return Some(time.timestamp_millis());
+    }
+    let zoneless = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let time = zoneless.or_else(|| {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|date| date.and_time(NaiveTime::MIN))
+    })?;
+    Some(time.and_utc().timestamp_millis())
+}
+
+/// Reads a whole number of seconds or milliseconds since the Unix epoch, told apart by size.
+pub(super) fn parse_number(number: i64) -> Option<i64> {
+    if number.abs() < SECONDS_BELOW { number.checked_mul(1000) } else { Some(number) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_one_moment_agree() {
+        let millis = Some(1_700_000_000_000);
+        for text in [
+            "2023-11-14T22:13:20Z",
+            "2023-11-15T06:13:20+08:00",
+            "2023-11-14 22:13:20",
+            "2023-11-14T22:13:20.000",
+            "Tue, 14 Nov 2023 22:13:20 GMT",
+        ] {
+            assert_eq!(parse_text(text), millis, "{text}");
+        }
+        assert_eq!(parse_number(1_700_000_000), millis);
+        assert_eq!(parse_number(1_700_000_000_000), millis);
+        assert_eq!(parse_text("2023-11-14"), Some(1_699_920_000_000));
+        assert_eq!(parse_text("last Tuesday"), None);
+    }
+}

@@ -1,0 +1,185 @@
+//! Stages: named threads joined by short bounded queues.
+//!
+//! Stages overlap: while the model works on one batch the next is cleaned and the one before written.
+//! Each stage handles its batches one by one in the order they came, so row order within a partition
+//! is kept from end to end.
+//!
+//! When a stage fails, its queue closes: the stages before it stop at their next send, those after it
+//! finish what they hold. [`Stages::join`] reports the failure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::error::{PipelineError, Result};
+
+/// Batches that may wait between two stages. One being worked on and one ready keep a stage busy;
+/// the others absorb jitter. Bytes are bounded by the memory budget.
+const QUEUED_BATCHES: usize = 4;
+
+/// How much a stage did: written by its thread, read by anyone.
+#[derive(Debug, Default)]
+pub struct Meter {
+    busy_nanos: AtomicU64,
+    batches: AtomicU64,
+}
+
+impl Meter {
+    /// Runs `work` and counts its time as busy.
+    pub fn measure<T>(&self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    /// Time spent working, not waiting.
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Batches handled.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+}
+
+/// The threads of one running pipeline.
+#[derive(Debug, Default)]
+pub struct Stages {
+    threads: Vec<(&'static str, JoinHandle<Result<()>>)>,
+    meters: Vec<(&'static str, Arc<Meter>)>,
+}
+
+impl Stages {
+    /// Starts a stage that makes batches.
+    ///
+    /// # Errors
+    /// [`PipelineError::Stage`] when the system gives no thread.
+    pub fn source<T: Send + 'static>(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce(&SyncSender<T>, &Meter) -> Result<()> + Send + 'static,
+    ) -> Result<Receiver<T>> {
+        let (sender, receiver) = sync_channel(QUEUED_BATCHES);
+        self.spawn(name, move |meter| body(&sender, meter))?;
+        Ok(receiver)
+    }
+
+    /// Starts a stage that turns each `I` into an `O`.
+    ///
+    /// # Errors
+    /// [`PipelineError::Stage`] when the system gives no thread.
+    pub fn map<I: Send + 'static, O: Send + 'static>(
+        &mut self,
+        name: &'static str,
+        input: Receiver<I>,
+        mut step: impl FnMut(I) -> Result<O> + Send + 'static,
+    ) -> Result<Receiver<O>> {
+        let (sender, receiver) = sync_channel(QUEUED_BATCHES);
+        self.spawn(name, move |meter| {
+            for item in input {
+                let output = meter.measure(|| step(item))?;
+                if sender.send(output).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(receiver)
+    }
+
+    /// Starts a stage that consumes batches.
+    ///
+    /// # Errors
+    /// [`PipelineError::Stage`] when the system gives no thread.
+    pub fn sink<I: Send + 'static>(
+        &mut self,
+        name: &'static str,
+        input: Receiver<I>,
+        body: impl FnOnce(Receiver<I>, &Meter) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.spawn(name, move |meter| body(input, meter))
+    }
+
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce(&Meter) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let meter = Arc::new(Meter::default());
+        self.meters.push((name, Arc::clone(&meter)));
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || body(&meter))
+            .map_err(|error| PipelineError::Stage { stage: name, message: error.to_string() })?;
+        self.threads.push((name, thread));
+        Ok(())
+    }
+
+    /// What each stage did so far, in data-flow order.
+    pub fn meters(&self) -> Vec<(&'static str, Arc<Meter>)> {
+        self.meters.clone()
+    }
+
+    /// Waits for all stages to end.
+    ///
+    /// # Errors
+    /// The failure of the stage that failed; the stages around it end without one.
+    pub fn join(self) -> Result<()> {
+        let mut outcome = Ok(());
+        for (name, thread) in self.threads {
+            let ended = thread.join().unwrap_or_else(|panic| Err(panicked(name, panic.as_ref())));
+            outcome = outcome.and(ended);
+        }
+        outcome
+    }
+}
+
+fn panicked(stage: &'static str, panic: &(dyn std::any::Any + Send)) -> PipelineError {
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    PipelineError::Stage { stage, message: format!("panicked: {}", text.unwrap_or("no message")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count_to(limit: u32) -> impl FnOnce(&SyncSender<u32>, &Meter) -> Result<()> + Send + 'static {
+        move |out, _| {
+            (0..limit).take_while(|&n| out.send(n).is_ok()).for_each(drop);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn order_is_kept_from_end_to_end() {
+        let mut stages = Stages::default();
+        let numbers = stages.source("count", count_to(1000)).unwrap();
+        let doubled = stages.map("double", numbers, |n| Ok(n * 2)).unwrap();
+        let collected: Vec<u32> = doubled.iter().collect();
+        stages.join().unwrap();
+        assert_eq!(collected, (0..1000).map(|n| n * 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failing_or_panicking_stage_ends_the_pipeline_with_its_own_message() {
+        for panics in [false, true] {
+            let mut stages = Stages::default();
+            let numbers = stages.source("count", count_to(u32::MAX)).unwrap();
+            let failing = stages.map("fail", numbers, move |n| match n {
+                5 if panics => panic!("five"),
+                5 => Err(PipelineError::Data("five".into())),
+                n => Ok(n),
+            });
+            let seen: Vec<u32> = failing.unwrap().iter().collect();
+            assert_eq!(seen, [0, 1, 2, 3, 4]);
+            assert!(stages.join().unwrap_err().to_string().contains("five"));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a run did, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use crate::metrics::Counts;
+use crate::stage::Meter;
+
+/// The result of one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Documents read.
+    pub documents: u64,
+    /// Documents labelled.
+    pub labelled: u64,
+    /// Dead letters by reason.
+    pub dead_letters: BTreeMap<String, u64>,
+    /// From the first document to the last write, seconds.
+    pub seconds: f64,
+    /// Documents per second over that time.
+    pub docs_per_s: f64,
+    /// Share of that time that each stage worked, in data-flow order.
+    pub busy: Vec<StageBusy>,
+    /// From reception to the sinks: median, milliseconds.
+    pub latency_p50_ms: u64,
+    /// From reception to the sinks: 99th percentile, milliseconds.
+    pub latency_p99_ms: u64,
+    /// Epochs committed.
+    pub epochs: u64,
+    /// Name and version of the model.
+    pub model: String,
+    /// Share of documents with a label of their own to which the model gave the same; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// How many documents `accuracy` is over.
+    pub with_source_label: u64,
+}
+
+/// How busy one stage was.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageBusy {
+    /// The stage.
+    pub stage: &'static str,
+    /// Share of the run's time.
+    pub share: f64,
+}
+
+impl Summary {
+    /// Sums up `counts` and the stages' `meters`.
+    pub fn new(counts: &Counts, meters: &[(&'static str, std::sync::Arc<Meter>)], model: String) -> Self {
+        let seconds = counts.elapsed().as_secs_f64();
+        let per_second = |value: f64| if seconds > 0.0 { value / seconds } else { 0.0 };
+        let busy = meters
+            .iter()
+            .map(|(stage, meter)| StageBusy { stage, share: per_second(meter.busy().as_secs_f64()) })
+            .collect();
+        let with_source_label = counts.with_source_label;
+        Summary {
+            documents: counts.documents(),
+            labelled: counts.labelled,
+            dead_letters: counts.dead_letters.clone(),
+            seconds,
+            docs_per_s: per_second(counts.documents() as f64),
+            busy,
+            latency_p50_ms: counts.latency_ms.value_at_quantile(0.5),
+            latency_p99_ms: counts.latency_ms.value_at_quantile(0.99),
+            epochs: counts.epochs,
+            model,
+            accuracy: (with_source_label > 0).then(|| counts.agreeing as f64 / with_source_label as f64),
+            with_source_label,
+        }
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let rejected = self.documents - self.labelled;
+        writeln!(
+            f,
+            "  documents     {} in {:.1} s = {:.0} a second",
+            self.documents, self.seconds, self.docs_per_s
+        )?;
+        write!(f, "  labelled      {}", self.labelled)?;
+        writeln!(f, ", dead letters {rejected}{}", Reasons(&self.dead_letters))?;
+        if let Some(accuracy) = self.accuracy {
+            writeln!(
+                f,
+                "  accuracy      {accuracy:.4} over {} documents that had a label",
+                self.with_source_label
+            )?;
+        }
+        writeln!(
+            f,
+            "  latency       median {} ms, 99 % within {} ms",
+            self.latency_p50_ms, self.latency_p99_ms
+        )?;
+        let busy: Vec<_> =
+            self.busy.iter().map(|b| format!("{} {:.0} %", b.stage, 100.0 * b.share)).collect();
+        writeln!(f, "  busy          {}", busy.join(", "))?;
+        write!(f, "  model         {}", self.model)
+    }
+}
+
+struct Reasons<'a>(&'a BTreeMap<String, u64>);
+
+impl Display for Reasons<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let reasons: Vec<_> = self.0.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        write!(f, " ({})", reasons.join(", "))
+    }
+}

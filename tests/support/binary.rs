@@ -1,0 +1,171 @@
+//! The real `fenliu` binary as a child process: run to its end, or started, watched and killed.
+//!
+//! Standard input is empty. Output goes to files, so that a child never blocks on a full pipe.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use tempfile::NamedTempFile;
+
+use crate::scripts;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How a run of the binary ended and all that it printed.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code, or the signal that ended it.
+    pub status: ExitStatus,
+    /// Standard output; invalid UTF-8 is replaced.
+    pub stdout: String,
+    /// Standard error, the log included; invalid UTF-8 is replaced.
+    pub stderr: String,
+}
+
+/// A running `fenliu`, killed when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: NamedTempFile,
+    stderr: NamedTempFile,
+}
+
+/// Path of the binary under test: `FENLIU_BINARY`, or else the one of this workspace, which is
+/// built on first use in the test's own target directory and profile.
+///
+/// # Errors
+/// If the build fails; the error carries the compiler's words.
+pub fn path() -> Result<&'static PathBuf> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BINARY
+        .get_or_init(|| match std::env::var_os("FENLIU_BINARY") {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => build().map_err(|error| format!("{error:#}")),
+        })
+        .as_ref()
+        .map_err(|error| anyhow!("{error}"))
+}
+
+/// Runs the binary with `args` to its end.
+///
+/// # Errors
+/// If the binary is not there, cannot be started, or has not ended after `timeout` (it is killed).
+pub fn run<S: AsRef<OsStr>>(args: &[S], timeout: Duration) -> Result<Finished> {
+    start(args)?.wait(timeout)
+}
+
+/// Starts the binary with `args` and returns at once.
+///
+/// # Errors
+/// If the binary is not there or cannot be started.
+pub fn start<S: AsRef<OsStr>>(args: &[S]) -> Result<Running> {
+    let path = path()?;
+    let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
+    let child = Command::new(path)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(stdout.reopen()?)
+        .stderr(stderr.reopen()?)
+        .spawn()
+        .with_context(|| format!("cannot start {}", path.display()))?;
+    Ok(Running { child, stdout, stderr })
+}
+
+impl Running {
+    /// Sends the signal of that name (`TERM`, `KILL`, `STOP`, `CONT`, …).
+    ///
+    /// # Errors
+    /// If the process has ended already or the signal's name is unknown.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        // The shell's own `kill`: minimal systems have no such program.
+        let status = Command::new("sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &self.child.id().to_string()])
+            .status()?;
+        ensure!(status.success(), "cannot send SIG{name} to process {}", self.child.id());
+        Ok(())
+    }
+
+    /// Waits until standard error contains `text`.
+    ///
+    /// # Errors
+    /// If it does not within `timeout`, or the process ends first without saying so.
+    pub fn wait_for_log(&mut self, text: &str, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            // Asked before the log is read, so that a last line is not missed.
+            let ended = self.child.try_wait()?;
+            let log = read_lossy(self.stderr.reopen()?)?;
+            if log.contains(text) {
+                return Ok(());
+            }
+            if let Some(status) = ended {
+                bail!("fenliu ended ({status}) without logging {text:?}:\n{log}");
+            }
+            ensure!(Instant::now() < deadline, "no {text:?} in {timeout:?} in the log:\n{log}");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits for the end and returns what was printed.
+    ///
+    /// # Errors
+    /// If the process has not ended after `timeout`; it is then killed.
+    pub fn wait(mut self, timeout: Duration) -> Result<Finished> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                let (stdout, stderr) = self.output()?;
+                return Ok(Finished { status, stdout, stderr });
+            }
+            if Instant::now() >= deadline {
+                let (stdout, stderr) = self.output()?;
+                bail!("fenliu still runs after {timeout:?}:\n{stdout}\n{stderr}");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn output(&self) -> Result<(String, String)> {
+        Ok((read_lossy(self.stdout.reopen()?)?, read_lossy(self.stderr.reopen()?)?))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Builds the binary beside this test: `<target>/<profile>/deps/integration-…` names both.
+fn build() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile_dir = test.ancestors().nth(2).context("the test is in no target directory")?;
+    let target_dir = profile_dir.parent().context("the test is in no target directory")?;
+    let profile = match profile_dir.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--bin", "fenliu", "--profile", profile, "--target-dir"])
+        .arg(target_dir)
+        .current_dir(scripts::repository())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(output.status.success(), "cannot build the binary:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(profile_dir.join(format!("fenliu{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn read_lossy(mut file: File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,168 @@
+//! Apache Kafka as one child process: broker and KRaft controller in one JVM, on loopback ports,
+//! with its log in a temporary directory.
+//!
+//! The broker and its directory go when the [`Process`] is dropped and when the test process ends
+//! in whatever way: a shell holds the reading end of a pipe from it, and end of file is the word
+//! to kill. (A static is never dropped, and a killed process drops nothing.)
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use crate::scripts;
+
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A small heap, and the quick compiler only: tests need a broker soon, not a fast one.
+const JVM_OPTIONS: [&str; 5] = [
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+];
+
+/// Runs `$2 …` with its output in `$1/broker.log` until standard input ends, then kills it and
+/// removes `$1`. Interrupts are ignored, so that the end of the test process is the only signal.
+const WATCHDOG: &str = r#"
+trap '' HUP INT TERM
+directory=$1
+shift
+"$@" </dev/null >"$directory/broker.log" 2>&1 &
+read -r _
+kill -9 $!
+wait
+rm -rf "$directory"
+"#;
+
+/// A running broker.
+#[derive(Debug)]
+pub(super) struct Process {
+    brokers: String,
+    watchdog: Child,
+}
+
+impl Process {
+    /// Formats a log directory, starts the broker on it and waits until it answers.
+    pub(super) fn start(jars: &Path) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("fenliu-kafka-").tempdir()?;
+        let [broker_port, controller_port] = free_ports()?;
+        let properties = directory.path().join("server.properties");
+        fs::write(&properties, server_properties(directory.path(), broker_port, controller_port))?;
+        format_log_directory(jars, &properties)?;
+
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "sh"])
+            .arg(directory.path())
+            .arg("java")
+            .args(JVM_OPTIONS)
+            .arg("-cp")
+            .arg(jars.join("*"))
+            .arg("kafka.Kafka")
+            .arg(&properties)
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot start sh")?;
+        // From here on the watchdog removes the directory.
+        let directory = directory.keep();
+        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), watchdog };
+        wait_until_it_answers(&process.brokers).with_context(|| {
+            let log = fs::read_to_string(directory.join("broker.log")).unwrap_or_default();
+            format!("Apache Kafka does not start; its log:\n{log}")
+        })?;
+        Ok(process)
+    }
+
+    /// Bootstrap servers, `host:port`.
+    pub(super) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // Fails only if it has ended.
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// The directory of Kafka's jars, fetched with Maven on first use; the error says what is missing.
+pub(super) fn find_jars() -> Result<PathBuf> {
+    // Asked for its version, since on macOS a `java` is there that only says there is none.
+    let java = Command::new("java").arg("-version").output().context("java does not run")?;
+    ensure!(java.status.success(), "java: {}", String::from_utf8_lossy(&java.stderr).trim());
+    scripts::run("tests/kafka/fetch.sh", &[])
+}
+
+/// Waits until `brokers` answers a metadata request.
+pub(super) fn wait_until_it_answers(brokers: &str) -> Result<()> {
+    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        match client.fetch_metadata(None, Duration::from_secs(1)) {
+            Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
+            Err(error) if Instant::now() >= deadline => {
+                bail!("no answer from {brokers} within {START_TIMEOUT:?}: {error}")
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Two ports that were free a moment ago: Kafka must know its own before it binds them.
+fn free_ports() -> Result<[u16; 2]> {
+    let first = TcpListener::bind("127.0.0.1:0")?;
+    let second = TcpListener::bind("127.0.0.1:0")?;
+    Ok([first.local_addr()?.port(), second.local_addr()?.port()])
+}
+
+fn server_properties(directory: &Path, broker_port: u16, controller_port: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={directory}/log
+auto.create.topics.enable=false
+# One broker holds every replica, and a group need not wait for members that will not come.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+",
+        directory = directory.display(),
+    )
+}
+
+fn format_log_directory(jars: &Path, properties: &Path) -> Result<()> {
+    // Kafka takes 22 characters of URL-safe base64; the process id keeps two runs apart.
+    let cluster_id = format!("fenliu-tests-{:09}", std::process::id());
+    let output = Command::new("java")
+        .args(JVM_OPTIONS)
+        .arg("-cp")
+        .arg(jars.join("*"))
+        .args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id, "--config"])
+        .arg(properties)
+        .output()
+        .context("cannot run java")?;
+    ensure!(
+        output.status.success(),
+        "Kafka's StorageTool: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    Ok(())
+}

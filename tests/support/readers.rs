@@ -1,0 +1,36 @@
+//! Second readers: what fenliu writes is read back by pyarrow and DuckDB, which share no code with it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use crate::scripts;
+
+/// Runs Python `code` with `args` (its `sys.argv[1:]`) where pyarrow and duckdb can be imported,
+/// and parses what it prints as JSON.
+///
+/// # Errors
+/// If the environment cannot be made, the code fails (the error carries its traceback), or what it
+/// prints is not JSON.
+pub fn python(code: &str, args: &[&str]) -> Result<serde_json::Value> {
+    let output = Command::new(interpreter()?)
+        .args(["-c", code])
+        .args(args)
+        .output()
+        .context("cannot run the second readers' Python")?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the second reader failed: {stderr}");
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("not JSON: {:?} {stderr}", String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Makes the environment once, however many tests ask at the same time.
+fn interpreter() -> Result<&'static PathBuf> {
+    static INTERPRETER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    INTERPRETER
+        .get_or_init(|| scripts::run("tests/readers/venv.sh", &[]).map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow!("{error}"))
+}

@@ -1,0 +1,90 @@
+//! The workspace keeps its shape: which crate knows which, and one version of Arrow in the tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use fenliu_tests::scripts::repository;
+use serde_json::Value;
+
+/// What `cargo metadata` says, asked once.
+fn metadata() -> &'static Value {
+    static METADATA: OnceLock<Value> = OnceLock::new();
+    METADATA.get_or_init(|| {
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
+            .current_dir(repository())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    })
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap()
+}
+
+/// Names of the crates that each member depends on in any way, `dev-dependencies` included.
+fn dependencies() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let metadata = metadata();
+    let members = metadata["workspace_members"].as_array().unwrap();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| members.contains(&package["id"]))
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().unwrap();
+            (text(package, "name"), dependencies.iter().map(|d| text(d, "name")).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let allowed = BTreeMap::from([
+        ("fenliu-schemas", vec![]),
+        ("fenliu-operators", vec!["fenliu-schemas"]),
+        ("fenliu-model", vec!["fenliu-schemas"]),
+        ("fenliu", vec!["fenliu-model", "fenliu-operators", "fenliu-schemas"]),
+        ("fenliu-tests", vec!["fenliu", "fenliu-model", "fenliu-operators", "fenliu-schemas"]),
+    ]);
+    let found: BTreeMap<_, Vec<_>> = dependencies()
+        .into_iter()
+        .map(|(name, all)| (name, all.into_iter().filter(|d| d.starts_with("fenliu")).collect()))
+        .collect();
+    assert_eq!(found, allowed);
+}
+
+#[test]
+fn each_crate_keeps_to_its_trade() {
+    let dependencies = dependencies();
+    for (name, strangers) in [
+        ("fenliu-schemas", ["rdkafka", "datafusion", "ort", "tokio"]),
+        ("fenliu-operators", ["rdkafka", "ort", "tokenizers", "candle-core"]),
+        ("fenliu-model", ["rdkafka", "datafusion", "tokio", "lol_html"]),
+        ("fenliu", ["ort", "candle-core", "tokenizers", "jieba-rs"]),
+    ] {
+        for stranger in strangers {
+            assert!(!dependencies[name].contains(stranger), "{name} depends on {stranger}");
+        }
+    }
+}
+
+#[test]
+fn one_version_of_arrow_is_in_the_tree() {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in metadata()["packages"].as_array().unwrap() {
+        let name = text(package, "name");
+        if ["arrow", "parquet", "datafusion"]
+            .iter()
+            .any(|family| name == *family || name.starts_with(&format!("{family}-")))
+        {
+            versions.entry(name).or_default().insert(text(package, "version"));
+        }
+    }
+    assert!(versions.contains_key("arrow") && versions.contains_key("datafusion"));
+    let doubled: Vec<_> = versions.iter().filter(|(_, versions)| versions.len() > 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+}
