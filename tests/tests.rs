@@ -4,9 +4,17 @@
 //! `cfg(test)` tells clippy that a module's helpers, too, may unwrap.
 
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod file_job;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kafka_harness;
+#[cfg(test)]
+mod kafka_job;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]

@@ -19,7 +19,8 @@ fn main() -> Result<(), Failure> {
     let tokenization = serde_json::from_value(tokenization.as_str().into())?;
     let options = with_settings(&TrainOptions::new(preset.parse()?, tokenization), settings)?;
     let rows = read(train_file)?;
-    let trained = train("example", Path::new(models), rows, None, serde_json::Value::Null, &options, &mut Lines)?;
+    let trained =
+        train("example", Path::new(models), rows, None, serde_json::Value::Null, &options, &mut Lines)?;
     let report = &trained.report;
     println!(
         "best epoch {}, parity {:.1e}, {:.1} s, {}",

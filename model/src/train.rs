@@ -2,8 +2,9 @@
 //!
 //! [`train`] holds development rows out, draws a vocabulary, trains a small transformer encoder with a
 //! linear n-gram side path (see [`TrainOptions`] for what can be chosen), keeps the weights of the epoch
-//! with the best development macro-F1 (the latest of nearly equal ones), exports them to ONNX, proves that the graph gives the same logits,
-//! and publishes the bundle. The same rows, options and seed give the same weights.
+//! with the best development macro-F1 (the latest of nearly equal ones), exports them to ONNX, proves that
+//! the graph gives the same logits, and publishes the bundle. The same rows, options and seed give the same
+//! weights.
 //!
 //! Not here: cleaning texts, choosing which version is in use, judging a model against another.
 
@@ -199,7 +200,8 @@ fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<(Vec<String>, Vec
     let mut numbers = Vec::with_capacity(examples.len());
     for Example { text, label, .. } in examples {
         let number = labels.index_of(&label);
-        let unknown = || ModelError::Training(format!("label `{label}` has development rows but no training row"));
+        let unknown =
+            || ModelError::Training(format!("label `{label}` has development rows but no training row"));
         numbers.push(number.ok_or_else(unknown)?);
         texts.push(text);
     }
@@ -277,4 +279,134 @@ fn evaluation(network: &Network, corpus: &Corpus, options: &TrainOptions) -> Res
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::{Classifier, ClassifierOptions};
+    use crate::runtime;
+
+    /// Two labels told apart by one word each, at random places among words that say nothing.
+    fn examples(rows: usize) -> Vec<Example> {
+        let filler = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"];
+        let row = |number: usize| {
+            let (label, keyword) =
+                if number.is_multiple_of(2) { ("sea", "whale") } else { ("land", "camel") };
+            let mut words: Vec<&str> =
+                (0..3 + number % 5).map(|k| filler[(number * 3 + k * k) % 7]).collect();
+            words.insert(number % words.len(), keyword);
+            Example { text: words.join(" "), label: label.to_owned(), group: None }
+        };
+        (0..rows).map(row).collect()
+    }
+
+    fn options(tokenization: Tokenization) -> TrainOptions {
+        let mut options = TrainOptions::new(Preset::Tiny, tokenization);
+        options.encoder = EncoderShape { layers: 1, width: 16, heads: 2, feed_forward: 32 };
+        options.ngrams.bigram_buckets = 97;
+        options.ngrams.trigram_buckets = 89;
+        options.epochs = 8;
+        options.batch_rows = 16;
+        options.learning_rate = 1e-2;
+        options
+    }
+
+    /// Whether ONNX Runtime is there; says so when it is not.
+    fn has_runtime() -> bool {
+        runtime::load(None).inspect_err(|error| println!("skipped: {error}")).is_ok()
+    }
+
+    fn run(examples: Vec<Example>, options: &TrainOptions, root: &Path) -> Result<Trained> {
+        train("animals", root, examples, None, json!({"cleaning": "none"}), options, &mut ())
+    }
+
+    #[test]
+    fn a_trained_bundle_tells_the_labels_apart() {
+        if !has_runtime() {
+            return;
+        }
+        for tokenization in [Tokenization::Words, Tokenization::Subword] {
+            let root = tempfile::tempdir().unwrap();
+            let trained = run(examples(200), &options(tokenization), root.path()).unwrap();
+            assert_eq!(trained.report.dev.as_ref().map(|dev| dev.accuracy), Some(1.0));
+            assert!(trained.report.parity_max_abs_diff <= 1e-4);
+
+            let bundle = Bundle::open(&root.path().join("animals")).unwrap();
+            assert_eq!(bundle.manifest().model.preprocessing, json!({"cleaning": "none"}));
+            let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
+            let texts = ["beta whale gamma", "zeta camel delta", "eta eta eta eta camel alpha beta"];
+            let encodings = classifier.encoder().encode_batch(&texts).unwrap();
+            let labels: Vec<usize> = classifier
+                .classify(&encodings)
+                .unwrap()
+                .iter()
+                .map(|probabilities| probabilities.top(1)[0].0)
+                .collect();
+            let (land, sea) = (0, 1);
+            assert_eq!(labels, [sea, land, land], "{tokenization:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_weights() {
+        if !has_runtime() {
+            return;
+        }
+        let weights = |seed: u64, threads: usize| {
+            let root = tempfile::tempdir().unwrap();
+            let options = TrainOptions { seed, threads, ..options(Tokenization::Words) };
+            let trained = run(examples(60), &options, root.path()).unwrap();
+            std::fs::read(trained.bundle.path().join("weights/model.safetensors")).unwrap()
+        };
+        assert!(weights(5, 1) == weights(5, 2), "also on another number of threads");
+        assert!(weights(5, 1) != weights(6, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_trained_is_refused_and_nothing_is_published() {
+        let lone =
+            |label: &str| vec![Example { text: "a a".to_owned(), label: label.to_owned(), group: None }];
+        let words = options(Tokenization::Words);
+        let heads = EncoderShape { heads: 3, ..words.encoder };
+        let cases = [
+            (Vec::new(), None, words.clone(), "there are no training rows"),
+            (lone("a"), None, words.clone(), "1 given but at least 2 are needed"),
+            (
+                examples(9),
+                Some(lone("b")),
+                words.clone(),
+                "label `b` has development rows but no training row",
+            ),
+            (
+                examples(9),
+                None,
+                TrainOptions { encoder: heads, ..words.clone() },
+                "must be a multiple of 3 heads",
+            ),
+            (
+                examples(9),
+                None,
+                TrainOptions { dropout: 1.0, ..words },
+                "`dropout` is 1 but must be at least 0 and below 1",
+            ),
+        ];
+        for (rows, dev, options, message) in cases {
+            let root = tempfile::tempdir().unwrap();
+            let error = train("animals", root.path(), rows, dev, json!(null), &options, &mut ()).unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+            let versions = root.path().join("animals/versions");
+            let published = std::fs::read_dir(versions).map_or(0, |entries| entries.count());
+            assert_eq!(published, 0);
+        }
+    }
+
+    #[test]
+    fn a_diverging_run_names_the_step() {
+        let mut options = options(Tokenization::Words);
+        options.ngram_learning_rate = f32::MAX;
+        let root = tempfile::tempdir().unwrap();
+        let error = run(examples(60), &options, root.path()).unwrap_err().to_string();
+        assert!(error.contains("at step"), "{error}");
+    }
 }

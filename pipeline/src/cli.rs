@@ -12,6 +12,7 @@ mod produce;
 mod run;
 mod train;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -78,7 +79,7 @@ enum Command {
 /// Parses the arguments, runs the command, reports.
 pub fn main() -> ExitCode {
     let Cli { command, common } = Cli::parse();
-    init_logging(&common);
+    init_logging(&command, &common);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -111,16 +112,22 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Logs go to standard error; `RUST_LOG` overrides the flags.
-fn init_logging(common: &Common) {
+/// Logs go to standard error; `RUST_LOG` overrides the flags. The demo tells its own story.
+fn init_logging(command: &Command, common: &Common) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => "warn",
+        (_, 0) if matches!(command, Command::Demo(_)) => "warn",
         (_, 0) => "info",
         (_, 1) => "info,fenliu=debug,fenliu_model=debug,fenliu_operators=debug",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 impl Common {

@@ -214,9 +214,9 @@ impl Writer<'_> {
         self.builder.node("ReduceSum", &[&self.mask, &axis], vec![integer("keepdims", 1)])
     }
 
-    /// `sum over tokens of mask / divisor * x`: `[batch, width]`.
-    fn pooled(&mut self, x: &Value, divisor: &Value) -> Value {
-        let weights = self.builder.node("Div", &[&self.mask, divisor], vec![]);
+    /// The mean of `x` over the tokens of each row: `[batch, width]`.
+    fn pooled(&mut self, x: &Value, lengths: &Value) -> Value {
+        let weights = self.builder.node("Div", &[&self.mask, lengths], vec![]);
         let weights = self.unsqueeze(&weights, &[1]);
         let sum = self.builder.node("MatMul", &[&weights, x], vec![]);
         let axis = self.builder.integers(&[1]);
@@ -236,7 +236,6 @@ impl Writer<'_> {
         let table = self.network.ngrams.as_ref()?;
         let scores = self.table_sum("ngrams", &layout, self.network.config.labels, table.values());
         let lengths = self.lengths();
-        let divisor = self.builder.node("Sqrt", &[&lengths], vec![]);
-        Some(self.pooled(&scores, &divisor))
+        Some(self.pooled(&scores, &lengths))
     }
 }

@@ -70,7 +70,12 @@ impl GraphBuilder {
     }
 
     /// Adds a node with one output and returns that.
-    pub(super) fn node(&mut self, operator: &str, inputs: &[&Value], attributes: Vec<AttributeProto>) -> Value {
+    pub(super) fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        attributes: Vec<AttributeProto>,
+    ) -> Value {
         self.nodes(operator, inputs, attributes, 1).remove(0)
     }
 

@@ -46,6 +46,15 @@ impl Preset {
         };
         EncoderShape { layers, width, heads, feed_forward }
     }
+
+    /// Wider networks want smaller steps.
+    fn learning_rate(self) -> f32 {
+        match self {
+            Self::Tiny | Self::Small => 2e-3,
+            Self::Base => 1e-3,
+            Self::Classic => 5e-4,
+        }
+    }
 }
 
 impl FromStr for Preset {
@@ -155,20 +164,20 @@ impl TrainOptions {
             ngrams: NgramShape::default(),
             max_tokens: 256,
             seed: 1,
-            epochs: 8,
-            batch_tokens: 8192,
-            batch_rows: 64,
-            learning_rate: 2e-3,
-            ngram_learning_rate: 2e-2,
+            epochs: 6,
+            batch_tokens: 3072,
+            batch_rows: 128,
+            learning_rate: preset.learning_rate(),
+            ngram_learning_rate: 0.4,
             dropout: 0.2,
             token_dropout: 0.1,
-            ngram_dropout: 0.3,
+            ngram_dropout: 0.5,
             label_smoothing: 0.1,
             weight_decay: 0.01,
             ngram_weight_decay: 0.01,
             warmup_share: 0.1,
             patience: 0,
-            dev_share: 0.1,
+            dev_share: 0.05,
             threads: 0,
         }
     }
@@ -192,9 +201,20 @@ impl TrainOptions {
                 return Err(ModelError::option(name, value, "must be at least 1"));
             }
         }
+        if let (Tokenization::Words, Some(file)) = (self.tokenization, &self.tokenizer) {
+            return Err(ModelError::option(
+                "tokenizer",
+                file.display(),
+                "is only for the tokenization `subword`",
+            ));
+        }
         let EncoderShape { width, heads, .. } = self.encoder;
         if width == 0 || !width.is_multiple_of(heads) {
-            return Err(ModelError::option("encoder.width", width, format!("must be a multiple of {heads} heads")));
+            return Err(ModelError::option(
+                "encoder.width",
+                width,
+                format!("must be a multiple of {heads} heads"),
+            ));
         }
         let shares = [
             ("dropout", self.dropout),

@@ -116,26 +116,20 @@ impl<'a> Batch<'a> {
 
     /// `1 / length` at real tokens, 0 at padding.
     pub(super) fn mean_weights(&self) -> Vec<f32> {
-        self.weights(|length| 1.0 / length as f32)
-    }
-
-    /// `1 / sqrt(length)` at real tokens, 0 at padding: a sum of many weak hints may outweigh a few, but
-    /// a document is not surer of its label only because it is long.
-    pub(super) fn ngram_weights(&self) -> Vec<f32> {
-        self.weights(|length| 1.0 / (length as f32).sqrt())
-    }
-
-    fn weights(&self, weight: impl Fn(usize) -> f32) -> Vec<f32> {
         let mut weights = vec![0.0; self.lengths.len() * self.tokens];
         for (row, length) in weights.chunks_exact_mut(self.tokens.max(1)).zip(&self.lengths) {
-            row[..*length].fill(weight(*length));
+            row[..*length].fill(1.0 / *length as f32);
         }
         weights
     }
 
     /// The table rows of every position; padding has none. With a generator, each feature is left out
     /// with the given probability.
-    pub(super) fn features(&self, layout: &FeatureLayout, mut dropout: Option<(f32, &mut SmallRng)>) -> Features {
+    pub(super) fn features(
+        &self,
+        layout: &FeatureLayout,
+        mut dropout: Option<(f32, &mut SmallRng)>,
+    ) -> Features {
         let mut features = Features { starts: vec![0], rows: Vec::new() };
         for ids in &self.ids {
             for position in 0..self.tokens {
@@ -154,5 +148,59 @@ impl<'a> Batch<'a> {
             }
         }
         features
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn dataset(lengths: &[usize]) -> Dataset {
+        let document = |length: &usize| Encoding { ids: vec![2; *length], truncated: false };
+        Dataset { documents: lengths.iter().map(document).collect(), labels: vec![0; lengths.len()] }
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_has_every_row_once_and_keeps_the_bounds(
+            lengths in prop::collection::vec(1_usize..40, 0..100),
+            seed in prop::option::of(any::<u64>()),
+        ) {
+            let data = dataset(&lengths);
+            let mut generator = seed.map(SmallRng::seed_from_u64);
+            let plan = data.plan(64, 5, generator.as_mut());
+            for batch in &plan {
+                let longest = batch.iter().map(|row| lengths[*row]).max().unwrap_or(0);
+                prop_assert!(batch.len() == 1 || (batch.len() <= 5 && longest * batch.len() <= 64));
+            }
+            let mut rows = plan.concat();
+            rows.sort_unstable();
+            prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn padding_has_no_weight_and_no_features() {
+        let batch = Batch::new(vec![&[5, 6, 7, 8], &[9]]);
+        assert_eq!(batch.mean_weights(), [0.25, 0.25, 0.25, 0.25, 1.0, 0.0, 0.0, 0.0]);
+        let layout = FeatureLayout { tokens: 10, bigrams: 0, trigrams: 0, positions: 0 };
+        let features = batch.features(&layout, None);
+        assert_eq!(features.rows, [5, 6, 7, 8, 9]);
+        assert_eq!(features.starts, [0, 1, 2, 3, 4, 5, 5, 5, 5]);
+    }
+
+    #[test]
+    fn dropout_leaves_out_its_share_but_never_a_position() {
+        let ids = vec![1; 2000];
+        let batch = Batch::new(vec![&ids]);
+        let layout = FeatureLayout { tokens: 2, bigrams: 0, trigrams: 0, positions: 2000 };
+        let features = batch.features(&layout, Some((0.25, &mut SmallRng::seed_from_u64(1))));
+        let positions = features.rows.iter().filter(|row| **row >= 2).count();
+        assert_eq!(positions, 2000);
+        let tokens = features.rows.len() - positions;
+        assert!((1400..1600).contains(&tokens), "{tokens} of 2000 kept");
     }
 }

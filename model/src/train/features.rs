@@ -56,3 +56,37 @@ impl FeatureLayout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FeatureLayout, MULTIPLIERS};
+
+    const LAYOUT: FeatureLayout = FeatureLayout { tokens: 10, bigrams: 7, trigrams: 5, positions: 2 };
+
+    fn rows(layout: FeatureLayout, ids: &[u32], position: usize) -> Vec<u32> {
+        let mut rows = Vec::new();
+        layout.for_each_row(ids, position, |row, _| rows.push(row));
+        rows
+    }
+
+    #[test]
+    fn a_token_names_one_row_of_each_part() {
+        let [oldest, older, newest] = MULTIPLIERS;
+        let bigram = (3 * older + 9 * newest) % 7;
+        let trigram = (4 * oldest + 3 * older + 9 * newest) % 5;
+        let ids = [4, 3, 9];
+        assert_eq!(rows(LAYOUT, &ids, 2), [9, 10 + bigram as u32, 17 + trigram as u32]);
+        let first = [4, 10 + (4 * newest % 7) as u32, 17 + (4 * newest % 5) as u32, 22];
+        assert_eq!(rows(LAYOUT, &ids, 0), first, "id 0 stands before the first token");
+    }
+
+    #[test]
+    fn parts_may_be_absent_and_rows_stay_inside_the_table() {
+        let layout = FeatureLayout { bigrams: 0, trigrams: 0, positions: 0, ..LAYOUT };
+        assert_eq!(rows(layout, &[4, 3], 1), [3]);
+        for position in 0..4 {
+            let rows = rows(LAYOUT, &[9, 9, 9, 9], position);
+            assert!(rows.iter().all(|row| (*row as usize) < LAYOUT.rows()), "{rows:?}");
+        }
+    }
+}

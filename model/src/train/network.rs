@@ -4,7 +4,7 @@
 //! x      = E[token] + P[position]
 //! h      = dropout(x);  per layer: h += attention(norm(h)); h += feed_forward(norm(h))
 //! deep   = W [mean(norm(h)); mean(x)] + b                       means over real tokens
-//! wide   = sum over tokens of weight * (N[token] + N[bigram] + N[trigram])
+//! wide   = mean(N[token] + N[bigram] + N[trigram])
 //! logits = deep + wide
 //! ```
 //!
@@ -74,6 +74,13 @@ impl TableRows {
     fn sums(&self) -> Result<Tensor> {
         self.values.apply_op1(GatherSum { index: Arc::clone(&self.index) })
     }
+}
+
+/// One parameter as it is saved.
+pub(super) struct NamedWeights {
+    pub(super) name: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Vec<f32>,
 }
 
 /// All weights of a network at one moment, without the optimiser's state.
@@ -179,7 +186,8 @@ impl Network {
         // Embeddings of unit variance over the square root of the width, as a linear layer would have.
         let range = (3.0 / shape.width as f32).sqrt();
         let embedding = SparseTable::new(config.embedding.rows(), shape.width, range, generator);
-        let ngrams = config.ngrams.map(|layout| SparseTable::new(layout.rows(), config.labels, 0.0, generator));
+        let ngrams =
+            config.ngrams.map(|layout| SparseTable::new(layout.rows(), config.labels, 0.0, generator));
         let mut builder = Builder { generator, dense: Vec::new() };
         let layers = (0..shape.layers).map(|number| builder.layer(number, shape)).collect::<Result<_>>()?;
         let final_norm = builder.norm("final_norm", shape.width)?;
@@ -204,17 +212,18 @@ impl Network {
         Ok((var.dims().to_vec(), var.flatten_all()?.to_vec1()?))
     }
 
-    /// Name, shape and values of everything trained.
-    pub(super) fn weights(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    /// Everything trained.
+    pub(super) fn weights(&self) -> Result<Vec<NamedWeights>> {
         let mut weights = Vec::new();
         for (name, _) in &self.dense {
             let (shape, values) = self.dense_values(name)?;
-            weights.push((name.clone(), shape, values));
+            weights.push(NamedWeights { name: name.clone(), shape, values });
         }
-        let tables = [Some(("embedding", &self.embedding)), self.ngrams.as_ref().map(|table| ("ngrams", table))];
+        let tables =
+            [Some(("embedding", &self.embedding)), self.ngrams.as_ref().map(|table| ("ngrams", table))];
         for (name, table) in tables.into_iter().flatten() {
             let shape = vec![table.values().len() / table.width(), table.width()];
-            weights.push((name.to_owned(), shape, table.values().to_vec()));
+            weights.push(NamedWeights { name: name.to_owned(), shape, values: table.values().to_vec() });
         }
         Ok(weights)
     }
@@ -248,7 +257,7 @@ impl Network {
     }
 
     /// The table rows of a batch without dropout.
-    pub(super) fn inputs(&self, batch: &Batch<'_>) -> Result<Inputs> {
+    fn inputs(&self, batch: &Batch<'_>) -> Result<Inputs> {
         let rows = |table: &SparseTable, layout| TableRows::new(table, batch.features(layout, None));
         let ngrams = self.ngrams.as_ref().zip(self.config.ngrams.as_ref());
         Ok(Inputs {
@@ -257,7 +266,12 @@ impl Network {
         })
     }
 
-    /// Logits `[rows, labels]` of a batch.
+    /// Logits `[rows, labels]` of a batch, without dropout.
+    pub(super) fn logits(&self, batch: &Batch<'_>) -> Result<Tensor> {
+        self.forward(batch, &self.inputs(batch)?, None)
+    }
+
+    /// Logits `[rows, labels]` of a batch from chosen table rows.
     pub(super) fn forward(
         &self,
         batch: &Batch<'_>,
@@ -276,6 +290,6 @@ impl Network {
         let deep = self.head.linear(&pooled)?;
         let Some(ngrams) = &inputs.ngrams else { return Ok(deep) };
         let scores = ngrams.sums()?.reshape((rows, tokens, self.config.labels))?;
-        deep + scores.apply_op1(WeightedSum { weights: batch.ngram_weights() })?
+        deep + mean(&scores)?
     }
 }

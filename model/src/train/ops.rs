@@ -38,7 +38,11 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a 
     };
     match layout.contiguous_offsets().and_then(|(start, end)| all.get(start..end)) {
         Some(values) => Ok(values),
-        None => bail!("{op}: wants a contiguous tensor, got {:?} with strides {:?}", layout.shape(), layout.stride()),
+        None => bail!(
+            "{op}: wants a contiguous tensor, got {:?} with strides {:?}",
+            layout.shape(),
+            layout.stride()
+        ),
     }
 }
 

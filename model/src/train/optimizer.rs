@@ -68,7 +68,8 @@ impl DenseState {
     ) -> Result<()> {
         self.updates += 1;
         let undecayed = AdamW { weight_decay: 0.0, ..*optimizer };
-        for (((_, var), gradient), (first, second)) in parameters.iter().zip(gradients).zip(&mut self.moments) {
+        for (((_, var), gradient), (first, second)) in parameters.iter().zip(gradients).zip(&mut self.moments)
+        {
             let optimizer = if var.dims().len() > 1 { optimizer } else { &undecayed };
             let mut values = var.flatten_all()?.to_vec1::<f32>()?;
             optimizer.update(&mut values, gradient, scale, first, second, self.updates, rate);

@@ -6,7 +6,7 @@ use prost::Message;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::data::Batch;
-use super::network::Network;
+use super::network::{NamedWeights, Network};
 use crate::batcher::TokenBatch;
 use crate::error::{ModelError, Result};
 use crate::onnx::encoder_model;
@@ -42,9 +42,13 @@ fn write_weights(network: &Network, path: &Path) -> Result<()> {
     let weights: Vec<(String, Vec<usize>, Vec<u8>)> = network
         .weights()?
         .into_iter()
-        .map(|(name, shape, values)| (name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .map(|NamedWeights { name, shape, values }| {
+            (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
         .collect();
-    let failed = |error: safetensors::SafeTensorError| ModelError::Training(format!("cannot lay out weights: {error}"));
+    let failed = |error: safetensors::SafeTensorError| {
+        ModelError::Training(format!("cannot lay out weights: {error}"))
+    };
     let mut views = Vec::with_capacity(weights.len());
     for (name, shape, bytes) in &weights {
         views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?));
@@ -70,7 +74,7 @@ pub(super) fn check_parity(
     let singles = documents.iter().map(|document| vec![*document]);
     for group in singles.chain([documents.clone()]) {
         let batch = Batch::new(group.iter().map(|encoding| encoding.ids.as_slice()).collect());
-        let expected = network.forward(&batch, &network.inputs(&batch)?, None)?;
+        let expected = network.logits(&batch)?;
         let expected = expected.flatten_all()?.to_vec1::<f32>()?;
         let got = session.run(&TokenBatch::pad(&group, pad_id))?.values;
         for (expected, got) in expected.iter().zip(&got) {

@@ -34,8 +34,7 @@ pub(super) fn hold_out(examples: Vec<Example>, share: f32, seed: u64) -> (Vec<Ex
             group.iter().for_each(|row| is_held[*row] = true);
         }
     }
-    let (held, kept): (Vec<_>, Vec<_>) =
-        examples.into_iter().zip(is_held).partition(|(_, is_held)| *is_held);
+    let (held, kept): (Vec<_>, Vec<_>) = examples.into_iter().zip(is_held).partition(|(_, is_held)| *is_held);
     let rows = |part: Vec<(Example, bool)>| part.into_iter().map(|(example, _)| example).collect();
     (rows(kept), rows(held))
 }

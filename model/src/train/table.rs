@@ -86,7 +86,14 @@ impl SparseTable {
     }
 
     /// Moves `rows`, each once in the list, against their `gradient` (`[rows, width]`, before `scale`).
-    pub(super) fn update(&mut self, rows: &[u32], gradient: &[f32], scale: f32, optimizer: &AdamW, rate: f32) {
+    pub(super) fn update(
+        &mut self,
+        rows: &[u32],
+        gradient: &[f32],
+        scale: f32,
+        optimizer: &AdamW,
+        rate: f32,
+    ) {
         let width = self.width;
         // Rows in ascending order let the mutable slices be split off one after another.
         let mut order: Vec<(u32, usize)> = rows.iter().enumerate().map(|(at, row)| (*row, at)).collect();
@@ -115,5 +122,37 @@ impl SparseTable {
                 rate,
             );
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    const PLAIN: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+
+    #[test]
+    fn features_are_numbered_by_first_use() {
+        let table = SparseTable::new(9, 1, 0.0, &mut SmallRng::seed_from_u64(1));
+        let touched = table.touch(&[7, 2, 7, 8, 2]);
+        assert_eq!(touched.rows, [7, 2, 8]);
+        assert_eq!(touched.local, [0, 1, 0, 2, 1]);
+    }
+
+    #[test]
+    fn an_update_moves_the_touched_rows_only() {
+        let mut table = SparseTable::new(4, 2, 0.5, &mut SmallRng::seed_from_u64(1));
+        let before = table.values().to_vec();
+        table.update(&[3, 1], &[1.0, -1.0, 0.5, 0.5], 1.0, &PLAIN, 0.1);
+        let moved: Vec<f32> =
+            table.values().iter().zip(&before).map(|(after, before)| after - before).collect();
+        let expected = [0.0, 0.0, -0.1, -0.1, 0.0, 0.0, -0.1, 0.1];
+        for (moved, expected) in moved.iter().zip(expected) {
+            assert!((moved - expected).abs() < 1e-5, "{moved} and {expected}");
+        }
+        let selected = table.select(&[3]).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(selected, [table.values()[6..8].to_vec()]);
     }
 }

@@ -1,7 +1,7 @@
 //! The training loop: batches in, a trained network out.
 
+use candle_core::Var;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::config::{NetworkConfig, TrainOptions};
@@ -43,7 +43,12 @@ impl<'a> Trainer<'a> {
     }
 
     /// One pass over `data`, as one of `epochs`; returns the mean training loss.
-    pub(super) fn epoch(&mut self, data: &Dataset, epochs: usize, observer: &mut dyn Observer) -> Result<f64> {
+    pub(super) fn epoch(
+        &mut self,
+        data: &Dataset,
+        epochs: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<f64> {
         let options = self.options;
         let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut self.generator));
         let schedule = OneCycle::new(plan.len() * epochs, options.warmup_share);
@@ -147,7 +152,7 @@ pub(super) fn logits(network: &Network, data: &Dataset, options: &TrainOptions) 
     let mut all = vec![Vec::new(); data.len()];
     for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
         let batch = data.batch(&rows);
-        let logits: Tensor = network.forward(&batch, &network.inputs(&batch)?, None)?;
+        let logits = network.logits(&batch)?;
         for (row, values) in rows.iter().zip(logits.to_vec2::<f32>()?) {
             all[*row] = values;
         }

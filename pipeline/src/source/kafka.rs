@@ -49,7 +49,10 @@ pub(super) type KafkaConsumer = BaseConsumer<Context>;
 #[derive(Debug)]
 pub(super) struct Context;
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    /// Every error also comes back from `poll`, where it is judged.
+    fn error(&self, _: KafkaError, _: &str) {}
+}
 
 impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
