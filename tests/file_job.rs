@@ -58,7 +58,8 @@ fn input() -> (Vec<Vec<u8>>, BTreeMap<usize, &'static str>) {
     for (index, (line, reason)) in bad_lines().into_iter().enumerate() {
         lines.insert(17 * index, (line, Some(reason)));
     }
-    let reasons = lines.iter().enumerate().filter_map(|(offset, (_, reason))| Some((offset, (*reason)?))).collect();
+    let reasons =
+        lines.iter().enumerate().filter_map(|(offset, (_, reason))| Some((offset, (*reason)?))).collect();
     (lines.into_iter().map(|(line, _)| line).collect(), reasons)
 }
 
@@ -126,14 +127,15 @@ fn check_other_sinks(labelled: &[Value], arrow: &Path, jsonl: &Path) {
     assert!(earn > 0 && earn < labelled.len());
     assert_eq!(read(arrow, "arrow").len(), earn, "`where`");
 
-    let file = std::fs::read_dir(jsonl).unwrap().next().unwrap().unwrap().path();
-    let text = std::fs::read_to_string(file).unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(jsonl).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected: Vec<Value> = labelled
         .iter()
         .map(|row| json!({ "offset": row["offset"], "label": row["label"].as_str().unwrap().to_uppercase() }))
         .collect();
-    assert_eq!(rows, expected, "`columns`, and the order of rows");
+    assert!(rows == expected, "`columns`, and the order of rows: {rows:?}");
 }
 
 #[test]
@@ -162,7 +164,8 @@ fn rows_go_to_standard_output_and_nothing_else_does() {
     let lines: Vec<String> = articles(50).iter().map(Value::to_string).collect();
     std::fs::write(directory.path().join("in.jsonl"), lines.join("\n")).unwrap();
     let file = config(directory.path(), CONFIG);
-    let stdout = run(&["run", "-c", &file, "--set", "sinks=[{type=\"stdout\", columns=[\"id\", \"label\"]}]"]);
+    let stdout =
+        run(&["run", "-c", &file, "--set", "sinks=[{type=\"stdout\", columns=[\"id\", \"label\"]}]"]);
     let rows: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 50);
     assert!(rows.iter().all(|row| row.as_object().unwrap().len() == 2));

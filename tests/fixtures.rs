@@ -66,7 +66,10 @@ pub(crate) fn json(stdout: &str) -> Value {
 pub(crate) fn config(directory: &Path, text: &str) -> String {
     let path = directory.join("fenliu.toml");
     let bundle = bundle().display();
-    std::fs::write(&path, text.replace("DIR", &directory.display().to_string()).replace("BUNDLE", &bundle.to_string()))
-        .unwrap();
+    std::fs::write(
+        &path,
+        text.replace("DIR", &directory.display().to_string()).replace("BUNDLE", &bundle.to_string()),
+    )
+    .unwrap();
     path.display().to_string()
 }

@@ -88,7 +88,10 @@ impl Job {
 
     fn dead(&self) -> Vec<((i64, i64), Record)> {
         let records = self.broker.consume_all(&format!("{}-dead", self.topic)).unwrap();
-        records.into_iter().map(|record| ((number(&record, "partition"), number(&record, "offset")), record)).collect()
+        records
+            .into_iter()
+            .map(|record| ((number(&record, "partition"), number(&record, "offset")), record))
+            .collect()
     }
 
     /// Every position of the input, split into good and broken.
@@ -97,7 +100,11 @@ impl Job {
         positions.enumerate().map(|(n, position)| (n % BROKEN_EVERY != 7, position)).fold(
             (BTreeSet::new(), BTreeSet::new()),
             |(mut good, mut broken), (is_good, position)| {
-                if is_good { good.insert(position) } else { broken.insert(position) };
+                if is_good {
+                    good.insert(position)
+                } else {
+                    broken.insert(position)
+                };
                 (good, broken)
             },
         )
@@ -150,7 +157,10 @@ fn nothing_is_lost_when_it_is_killed_in_the_middle() {
         let original = &job.sent[(offset * 4 + partition) as usize];
         assert_eq!(record.value, original.value, "the original bytes");
         assert_eq!(header(record, "fenliu.topic"), job.topic);
-        assert_eq!((header(record, "fenliu.reason"), header(record, "fenliu.stage")), ("invalid_json".into(), "decode".into()));
+        assert_eq!(
+            (header(record, "fenliu.reason"), header(record, "fenliu.stage")),
+            ("invalid_json".into(), "decode".into())
+        );
     }
     assert_eq!(job.committed(), 20_000);
     println!(
@@ -173,7 +183,11 @@ fn asked_to_stop_it_finishes_what_is_in_flight_and_commits_it() {
     let committed = job.committed();
     assert_eq!(summary["documents"], committed);
     let (labelled, dead) = (job.labelled(), job.dead());
-    assert_eq!((labelled.len() + dead.len()) as i64, committed, "what is committed is written, and only that");
+    assert_eq!(
+        (labelled.len() + dead.len()) as i64,
+        committed,
+        "what is committed is written, and only that"
+    );
     assert!(committed < 12_000, "it was to stop before the end");
 
     let rest = job.start(&["--stop-at-end"]).wait(PATIENCE).unwrap();
@@ -188,9 +202,19 @@ fn produced_files_arrive_byte_for_byte() {
     broker.create_topic(&topic, 2).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = rows(directory.path(), "test", 200);
-    let args = ["produce", "--topic", &topic, "--brokers", broker.brokers(), "--data", file.to_str().unwrap(), "--json"];
+    let args = [
+        "produce",
+        "--topic",
+        &topic,
+        "--brokers",
+        broker.brokers(),
+        "--data",
+        file.to_str().unwrap(),
+        "--json",
+    ];
     assert_eq!(json(&run(&args))["documents"], 200);
-    let mut received: Vec<_> = broker.consume_all(&topic).unwrap().into_iter().filter_map(|r| r.value).collect();
+    let mut received: Vec<_> =
+        broker.consume_all(&topic).unwrap().into_iter().filter_map(|r| r.value).collect();
     let text = std::fs::read_to_string(&file).unwrap();
     let mut sent: Vec<_> = text.lines().map(|line| line.as_bytes().to_vec()).collect();
     received.sort();
@@ -205,7 +229,13 @@ fn a_topic_that_is_not_there_is_named() {
     let missing = unique_name("missing");
     let topics = format!("source.topics=[\"{missing}\"]");
     let finished = job
-        .start(&["--stop-at-end", "--set", &topics, "--set", "source.properties.\"allow.auto.create.topics\"=false"])
+        .start(&[
+            "--stop-at-end",
+            "--set",
+            &topics,
+            "--set",
+            "source.properties.\"allow.auto.create.topics\"=\"false\"",
+        ])
         .wait(PATIENCE)
         .unwrap();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);

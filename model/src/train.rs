@@ -349,6 +349,29 @@ mod tests {
     }
 
     #[test]
+    fn every_shape_trains_and_exports_without_development_rows() {
+        if !has_runtime() {
+            return;
+        }
+        let plain = TrainOptions { dev_share: 0.0, epochs: 2, ..options(Tokenization::Words) };
+        let shapes: [(&str, usize, bool, usize); 4] = [
+            ("no layer", 0, true, 97),
+            ("deep", 3, true, 97),
+            ("no side path", 1, false, 97),
+            ("no bigrams", 1, true, 0),
+        ];
+        for (name, layers, enabled, bigram_buckets) in shapes {
+            let mut options = plain.clone();
+            options.encoder.layers = layers;
+            options.ngrams = NgramShape { enabled, bigram_buckets, ..options.ngrams };
+            let root = tempfile::tempdir().unwrap();
+            let report = run(examples(40), &options, root.path()).expect(name).report;
+            assert!(report.parity_max_abs_diff <= 1e-4, "{name}");
+            assert_eq!((report.dev, report.best_epoch), (None, 2), "{name}");
+        }
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_weights() {
         if !has_runtime() {
             return;

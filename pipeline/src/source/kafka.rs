@@ -91,6 +91,8 @@ pub(super) fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> R
 pub(super) struct KafkaSource {
     consumer: Arc<KafkaConsumer>,
     assembler: Assembler,
+    /// For messages: librdkafka's errors do not name the topic.
+    topics: String,
     /// The topic read last: consecutive messages mostly share it.
     topic: Arc<str>,
     stop_at_end: bool,
@@ -124,6 +126,7 @@ impl KafkaSource {
         Ok(KafkaSource {
             consumer,
             assembler,
+            topics: source.topics.join(", "),
             topic: "".into(),
             stop_at_end,
             ended: HashSet::new(),
@@ -172,9 +175,9 @@ impl KafkaSource {
         );
         let fatal = code == Some(RDKafkaErrorCode::Fatal);
         if fatal || denied || (unknown_topic && self.stop_at_end) {
-            return Err(PipelineError::Kafka { action: "consume".into(), source: error });
+            return Err(PipelineError::Kafka { action: format!("consume {}", self.topics), source: error });
         }
-        tracing::warn!(%error, "kafka consumer: going on");
+        tracing::warn!(topics = self.topics, %error, "kafka consumer goes on");
         Ok(())
     }
 
