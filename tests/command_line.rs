@@ -1,6 +1,6 @@
 //! Commands as a user types them: what they print, and what they say when something is wrong.
 
-use fenliu_tests::data;
+use fenliu_tests::{data, scripts};
 use serde_json::Value;
 
 use crate::fixtures::{bundle, config, fails, json, rows, run};
@@ -33,6 +33,19 @@ fn a_good_configuration_passes_and_secrets_are_not_printed() {
     assert!(printed.contains("sasl.password") && !printed.contains("hunter2"), "{printed}");
     let default = run(&["config", "--default"]);
     assert!(default.contains("[[sinks]]") && default.contains("# Most padded tokens"));
+}
+
+#[test]
+fn the_configuration_in_the_readme_is_good() {
+    let readme = std::fs::read_to_string(scripts::repository().join("README.md")).unwrap();
+    let block = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("news.toml");
+    // Where it is checked there are no secrets, no model of that name and no /data.
+    let text =
+        block.replace("${KAFKA_PASSWORD}", "x").replace("models/headlines", bundle().to_str().unwrap());
+    std::fs::write(&file, text.replace("/data/", &format!("{}/", directory.path().display()))).unwrap();
+    run(&["check", "-c", file.to_str().unwrap()]);
 }
 
 #[test]

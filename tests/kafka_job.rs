@@ -35,6 +35,9 @@ const CONFIG: &str = r#"
     max_age = "300ms"
 "#;
 
+/// Partitions and offsets.
+type Positions = BTreeSet<(i64, i64)>;
+
 /// A topic of `count` documents over four partitions, the topics for the output, and a configuration.
 struct Job {
     broker: &'static Broker,
@@ -95,19 +98,10 @@ impl Job {
     }
 
     /// Every position of the input, split into good and broken.
-    fn expected(&self) -> (BTreeSet<(i64, i64)>, BTreeSet<(i64, i64)>) {
-        let positions = (0..self.sent.len()).map(|n| ((n % 4) as i64, (n / 4) as i64));
-        positions.enumerate().map(|(n, position)| (n % BROKEN_EVERY != 7, position)).fold(
-            (BTreeSet::new(), BTreeSet::new()),
-            |(mut good, mut broken), (is_good, position)| {
-                if is_good {
-                    good.insert(position)
-                } else {
-                    broken.insert(position)
-                };
-                (good, broken)
-            },
-        )
+    fn expected(&self) -> (Positions, Positions) {
+        let (good, broken): (Vec<_>, Vec<_>) = (0..self.sent.len()).partition(|n| n % BROKEN_EVERY != 7);
+        let places = |numbers: Vec<usize>| numbers.iter().map(|n| ((n % 4) as i64, (n / 4) as i64)).collect();
+        (places(good), places(broken))
     }
 }
 
