@@ -5,7 +5,7 @@
 //! only after every sink, dead letters included, has flushed. A crash before that means that the rows
 //! are read and written again: at least once. Readers tell copies by `(topic, partition, offset)`.
 //!
-//! To add a sink: a variant of [`SinkConfig`], a file here, an arm in [`open`].
+//! To add a sink: a variant of [`SinkConfig`], a file here, an arm in `open`.
 
 mod files;
 mod json;
