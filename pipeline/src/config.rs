@@ -1,8 +1,8 @@
 //! The configuration: what a user writes, checked before anything starts.
 //!
-//! [`Config`]'s `Default` is the source of all defaults. [`Config::load`] reads TOML, fills in
-//! `${VARIABLES}` from the environment, applies `--set` overrides and reports *all* problems at once;
-//! only a [`ValidatedConfig`] can run. Secrets (`*password*`, `*secret*`, `*key*`...) are never printed.
+//! [`Config`]'s `Default` is the source of all defaults. [`Config::load`] reads TOML, applies
+//! `--set` overrides, fills in `${VARIABLES}` from the environment and reports *all* problems at once;
+//! only a [`ValidatedConfig`] can run. Secrets among librdkafka's properties are never printed.
 
 mod kafka;
 mod load;
@@ -143,8 +143,8 @@ pub struct OutputConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Message bytes in the pipeline at once, from reception until the sinks are durable. When it is
-    /// used up the source pauses its partitions. Default: 256 MiB.
+    /// Bytes of documents in the pipeline at once, from reception until the sinks are durable; each byte
+    /// counts twice, as message and decoded. When it is used up the source waits. Default: 256 MiB.
     pub memory: ByteSize,
     /// Most documents in one batch. Default: 512.
     pub batch_rows: usize,
@@ -169,7 +169,7 @@ pub struct EpochConfig {
     pub max_age: Duration,
     /// Default: 100,000.
     pub max_rows: usize,
-    /// Message bytes; at most half of `limits.memory`. Default: 64 MiB.
+    /// As counted for `limits.memory`, and at most half of that. Default: 64 MiB.
     pub max_bytes: ByteSize,
 }
 

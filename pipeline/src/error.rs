@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use fenliu_model::ModelError;
 use fenliu_operators::OperatorError;
 use fenliu_schemas::SchemaError;
+use rdkafka::error::KafkaError;
 
 use crate::config::Problems;
 
@@ -37,10 +38,12 @@ pub enum PipelineError {
         /// What was tried, naming topic or group.
         action: String,
         /// librdkafka's word.
-        source: rdkafka::error::KafkaError,
+        source: KafkaError,
     },
     /// Messages that the broker did not acknowledge.
-    #[error("kafka topic `{topic}`: {failed} messages not delivered; first: {first}")]
+    #[error(
+        "kafka topic `{topic}`: {failed} messages not delivered; first: {first} (a message that is too large needs a higher max.message.bytes of the topic)"
+    )]
     Delivery {
         /// The topic written to.
         topic: String,
@@ -87,9 +90,18 @@ impl PipelineError {
     }
 
     /// A `map_err` adapter for Kafka calls.
-    pub fn kafka(action: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+    pub fn kafka(action: impl Into<String>) -> impl FnOnce(KafkaError) -> Self {
         let action = action.into();
-        move |source| PipelineError::Kafka { action, source }
+        move |source| {
+            // A refused property would be shown with its value, which may be a secret.
+            let source = match source {
+                KafkaError::ClientConfig(code, reason, key, _) => {
+                    KafkaError::ClientConfig(code, reason, key, "(value not shown)".into())
+                }
+                other => other,
+            };
+            PipelineError::Kafka { action, source }
+        }
     }
 
     /// Whether the user's configuration or command line is at fault (exit code 2).

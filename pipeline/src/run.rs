@@ -51,7 +51,7 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let writer = Writer::new(outputs, commit, config.epoch.clone(), counters.clone());
     let shutdown = shutdown.clone();
 
-    let mut stages = Stages::default();
+    let mut stages = Stages::new(shutdown.clone());
     let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
     let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
     let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoder, batch))?;

@@ -42,9 +42,15 @@ pub trait Commit: Send {
     /// Everything in `offsets` is durable in all sinks.
     ///
     /// # Errors
-    /// What makes going on impossible. A position that could not be stored is not: its rows are read
-    /// again after a restart.
+    /// What makes going on impossible. A position that could not be stored for now is not: it is stored
+    /// with the next.
     fn commit(&mut self, offsets: &Offsets) -> Result<()>;
+
+    /// There will be no more commits: stores what could not be stored before.
+    ///
+    /// # Errors
+    /// When it still cannot be stored; the rows are read again by the next run.
+    fn finish(&mut self) -> Result<()>;
 }
 
 /// Opens the configured source. With `stop_at_end` it ends where the input ends at present, instead of

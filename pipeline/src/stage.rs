@@ -4,8 +4,8 @@
 //! Each stage handles its batches one by one in the order they came, so row order within a partition
 //! is kept from end to end.
 //!
-//! When a stage fails, its queue closes: the stages before it stop at their next send, those after it
-//! finish what they hold. [`Stages::join`] reports the failure.
+//! When a stage fails it says so at once and asks for a shutdown: the stages before it stop, those after
+//! it finish what they hold. [`Stages::join`] reports the failure.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::{PipelineError, Result};
+use crate::shutdown::Shutdown;
 
 /// Batches that may wait between two stages. One being worked on and one ready keep a stage busy;
 /// the others absorb jitter. Bytes are bounded by the memory budget.
@@ -49,13 +50,34 @@ impl Meter {
 }
 
 /// The threads of one running pipeline.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stages {
+    shutdown: Shutdown,
     threads: Vec<(&'static str, JoinHandle<Result<()>>)>,
     meters: Vec<(&'static str, Arc<Meter>)>,
 }
 
+/// Asks for a shutdown when a stage ends otherwise than well, a panic included: a source that waits for
+/// messages would not notice that nobody wants them any more.
+struct StopOnFailure {
+    shutdown: Shutdown,
+    ended_well: bool,
+}
+
+impl Drop for StopOnFailure {
+    fn drop(&mut self) {
+        if !self.ended_well {
+            self.shutdown.request();
+        }
+    }
+}
+
 impl Stages {
+    /// No stage yet; `shutdown` is requested when one fails.
+    pub fn new(shutdown: Shutdown) -> Self {
+        Stages { shutdown, threads: vec![], meters: vec![] }
+    }
+
     /// Starts a stage that makes batches.
     ///
     /// # Errors
@@ -113,9 +135,19 @@ impl Stages {
     ) -> Result<()> {
         let meter = Arc::new(Meter::default());
         self.meters.push((name, Arc::clone(&meter)));
+        let shutdown = self.shutdown.clone();
+        let supervised = move || {
+            let mut guard = StopOnFailure { shutdown, ended_well: false };
+            let outcome = body(&meter);
+            if let Err(error) = &outcome {
+                tracing::error!(stage = name, %error, "stage failed");
+            }
+            guard.ended_well = outcome.is_ok();
+            outcome
+        };
         let thread = std::thread::Builder::new()
             .name(name.into())
-            .spawn(move || body(&meter))
+            .spawn(supervised)
             .map_err(|error| PipelineError::Stage { stage: name, message: error.to_string() })?;
         self.threads.push((name, thread));
         Ok(())
@@ -159,18 +191,21 @@ mod tests {
 
     #[test]
     fn order_is_kept_from_end_to_end() {
-        let mut stages = Stages::default();
+        let shutdown = Shutdown::default();
+        let mut stages = Stages::new(shutdown.clone());
         let numbers = stages.source("count", count_to(1000)).unwrap();
         let doubled = stages.map("double", numbers, |n| Ok(n * 2)).unwrap();
         let collected: Vec<u32> = doubled.iter().collect();
         stages.join().unwrap();
+        assert!(!shutdown.is_requested());
         assert_eq!(collected, (0..1000).map(|n| n * 2).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_failing_or_panicking_stage_ends_the_pipeline_with_its_own_message() {
         for panics in [false, true] {
-            let mut stages = Stages::default();
+            let shutdown = Shutdown::default();
+            let mut stages = Stages::new(shutdown.clone());
             let numbers = stages.source("count", count_to(u32::MAX)).unwrap();
             let failing = stages.map("fail", numbers, move |n| match n {
                 5 if panics => panic!("five"),
@@ -180,6 +215,7 @@ mod tests {
             let seen: Vec<u32> = failing.unwrap().iter().collect();
             assert_eq!(seen, [0, 1, 2, 3, 4]);
             assert!(stages.join().unwrap_err().to_string().contains("five"));
+            assert!(shutdown.is_requested(), "the source must learn of it");
         }
     }
 }

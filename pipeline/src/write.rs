@@ -25,8 +25,10 @@ struct Epoch {
 }
 
 impl Epoch {
-    fn is_full(&self, bounds: &EpochConfig) -> bool {
-        self.rows >= bounds.max_rows || self.bytes >= bounds.max_bytes.as_u64()
+    fn is_due(&self, bounds: &EpochConfig) -> bool {
+        self.rows >= bounds.max_rows
+            || self.bytes >= bounds.max_bytes.as_u64()
+            || self.remaining(bounds) == Some(Duration::ZERO)
     }
 
     /// Time until the epoch must close; `None` while it is empty.
@@ -63,7 +65,10 @@ impl Writer {
             match next {
                 Ok(batch) => meter.measure(|| self.write(batch))?,
                 Err(RecvTimeoutError::Timeout) => meter.measure(|| self.close_epoch())?,
-                Err(RecvTimeoutError::Disconnected) => return meter.measure(|| self.close_epoch()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    meter.measure(|| self.close_epoch())?;
+                    return self.commit.finish();
+                }
             }
         }
     }
@@ -80,7 +85,7 @@ impl Writer {
         epoch.bytes += batch.permit.bytes();
         epoch.offsets.merge(&batch.offsets);
         epoch.permits.push(batch.permit);
-        if epoch.is_full(&self.bounds) { self.close_epoch() } else { Ok(()) }
+        if epoch.is_due(&self.bounds) { self.close_epoch() } else { Ok(()) }
     }
 
     /// Flushes every sink, then commits, then returns the memory.

@@ -25,6 +25,9 @@ const TOPIC: &str = "news";
 const PARTITIONS: i32 = 4;
 const NAME: &str = "reuters-r8";
 
+/// Says that a directory is a demo's.
+const MARKER: &str = ".fenliu-demo";
+
 /// How far the producer runs ahead of the pipeline: the embedded broker forgets old messages at 5 MB a
 /// partition.
 const MESSAGES_AHEAD: u64 = 2000;
@@ -87,8 +90,16 @@ fn default_data() -> PathBuf {
     cache.or(home).unwrap_or_default().join("fenliu/data/reuters-r8")
 }
 
-/// The demo's configuration, under fresh output directories.
+/// The demo's configuration. Rows of an earlier demo go; anything else in `out` is left alone.
 fn config(mut config: Config, out: &Path) -> Result<Config> {
+    let marker = out.join(MARKER);
+    let is_used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if is_used && !marker.exists() {
+        let message = format!("{} is not empty and not from a demo: name another --out", out.display());
+        return Err(PipelineError::Data(message));
+    }
+    std::fs::create_dir_all(out).map_err(PipelineError::file("create directory", out))?;
+    std::fs::write(&marker, "").map_err(PipelineError::file("write", &marker))?;
     let files = |name: &str| -> Result<FilesSinkConfig> {
         let path = out.join(name);
         match std::fs::remove_dir_all(&path) {

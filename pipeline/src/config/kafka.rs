@@ -12,6 +12,7 @@ pub type Properties = BTreeMap<String, String>;
 
 /// Properties that fenliu sets itself, since delivery depends on them.
 pub(crate) const OWNED: &[&str] = &[
+    "auto.offset.reset",
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",

@@ -37,8 +37,9 @@ impl Config {
         overrides: &[String],
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, Problems> {
-        let table: Table =
-            text.parse().map_err(|error: toml::de::Error| Problems::one(origin, "", error.to_string()))?;
+        let table: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| Problems::one(origin, "", syntax_error(text, &error)))?;
         let mut value = Value::Table(table);
         let mut problems = Problems::new(origin);
         for text in overrides {
@@ -48,6 +49,13 @@ impl Config {
         let config = read(value, &mut problems).unwrap_or_default();
         problems.into_result(config)
     }
+}
+
+/// Where and why the text is not TOML; the line itself may hold a secret and is not shown.
+fn syntax_error(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("line {line}: {}", error.message())
 }
 
 /// Reads `value` as `T`. A key that does not fit is noted and taken out and the rest is read again, so
@@ -225,6 +233,7 @@ pub(super) fn is_secret(key: &str) -> bool {
             "secret",
             "token",
             "jaas",
+            "passphrase",
             "ssl.key",
             "pem",
             "credential",

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use fenliu_operators::{Plan, Projection, Step};
 use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
-use super::kafka::OWNED;
+use super::kafka::{EMBEDDED, OWNED};
 use super::{
     Config, DeadLetterConfig, FilesSinkConfig, PayloadFormat, Problems, Properties, SinkConfig, SourceConfig,
 };
@@ -158,6 +160,9 @@ impl Config {
 
     fn check_sink_topic(&self, topic: &str, key: &str, problems: &mut Problems) {
         problems.require(!topic.is_empty(), &format!("{key}.topic"), "empty", "a topic");
+        if self.kafka.brokers == EMBEDDED && matches!(self.source, SourceConfig::Files(_)) {
+            problems.add("kafka.brokers", "is `embedded`, which starts with a Kafka source only");
+        }
         if let SourceConfig::Kafka(source) = &self.source
             && source.topics.iter().any(|read| read == topic)
         {
@@ -170,6 +175,11 @@ impl Config {
 
     /// Compiles every SQL text against the schema it will see.
     fn check_sql(&self, problems: &mut Problems) {
+        let segments = |step: &Step| matches!(step, Step::Operator(name) if name == "segment");
+        if self.output.tokens && !self.clean.steps.iter().any(segments) {
+            problems
+                .add("output.tokens", "is true but `clean.steps` has no `segment`, which makes the tokens");
+        }
         let plan = match Plan::try_new(&self.clean, &raw::schema()) {
             Ok(plan) => plan,
             Err(errors) => return errors.iter().for_each(|error| problems.add("clean", error.to_string())),
@@ -207,9 +217,13 @@ fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
 
 fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {
     for name in properties.keys().filter(|name| OWNED.contains(&name.as_str())) {
-        problems.add(
-            format!("{key}.\"{name}\""),
-            "is set by fenliu itself (`kafka.brokers`, `source.group`, `epoch`)",
-        );
+        let instead = "is set by fenliu itself (`kafka.brokers`, `source.group`, `source.start`, `epoch`)";
+        problems.add(format!("{key}.\"{name}\""), instead);
+    }
+    for (name, value) in properties {
+        let checked = ClientConfig::new().set(name, value).create_native_config();
+        if let Err(KafkaError::ClientConfig(_, reason, ..)) = checked {
+            problems.add(format!("{key}.\"{name}\""), format!("is refused by librdkafka: {}", reason.trim()));
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -24,7 +24,10 @@ use crate::stage::Meter;
 /// File name endings that hold documents.
 const ENDINGS: &[&str] = &["jsonl", "ndjson", "json", "parquet"];
 
-/// How often a source that waits for memory looks whether it should stop.
+/// A longer line is not a document but a file of another kind, such as one large JSON array.
+const MAX_LINE_BYTES: u64 = 1 << 30;
+
+/// How long one attempt to get memory waits for it.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The document files among `paths`; a directory stands for those directly in it, in order of name.
@@ -98,8 +101,16 @@ impl Documents {
         match &mut self.reader {
             Reader::Lines(lines) => {
                 let mut line = vec![];
+                let mut bounded = lines.take(MAX_LINE_BYTES);
                 let read =
-                    lines.read_until(b'\n', &mut line).map_err(PipelineError::file("read", &self.path))?;
+                    bounded.read_until(b'\n', &mut line).map_err(PipelineError::file("read", &self.path))?;
+                if read as u64 == MAX_LINE_BYTES {
+                    return Err(PipelineError::Data(format!(
+                        "{}: row {} is longer than {MAX_LINE_BYTES} bytes: is this JSON Lines, one object a line?",
+                        self.path.display(),
+                        self.row
+                    )));
+                }
                 while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
                     line.pop();
                 }
@@ -204,6 +215,10 @@ pub(super) struct NothingToCommit;
 
 impl Commit for NothingToCommit {
     fn commit(&mut self, _: &Offsets) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 }

@@ -35,6 +35,11 @@ const PAUSE_AFTER: Duration = Duration::from_secs(2);
 /// How often a waiting source looks again.
 const RETRY: Duration = Duration::from_millis(5);
 
+/// How often the last commit of a run is tried, and how long to wait in between: a rebalance takes a
+/// few seconds.
+const LAST_COMMIT_TRIES: usize = 20;
+const LAST_COMMIT_PAUSE: Duration = Duration::from_millis(500);
+
 /// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
 /// memory budget), and an assignment that moves only the partitions that must move.
 const DEFAULTS: &[(&str, &str)] = &[
@@ -50,8 +55,12 @@ pub(super) type KafkaConsumer = BaseConsumer<Context>;
 pub(super) struct Context;
 
 impl ClientContext for Context {
-    /// Every error also comes back from `poll`, where it is judged.
-    fn error(&self, _: KafkaError, _: &str) {}
+    /// Every error also comes back from `poll`, where it is judged; only here it has a reason.
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            tracing::warn!(%error, reason, "kafka consumer");
+        }
+    }
 }
 
 impl ConsumerContext for Context {
@@ -134,21 +143,21 @@ impl KafkaSource {
         })
     }
 
-    /// Polls once and takes in what comes.
-    fn poll(&mut self, patience: Duration, meter: &Meter) -> Result<()> {
+    /// Polls once and takes in what comes; whether that was a message.
+    fn poll(&mut self, patience: Duration, meter: &Meter) -> Result<bool> {
         let consumer = Arc::clone(&self.consumer);
         match consumer.poll(patience) {
             Some(Ok(message)) => {
                 meter.measure(|| self.accept(&message));
-                Ok(())
+                return Ok(true);
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 self.ended.insert(partition);
-                Ok(())
             }
-            Some(Err(error)) => self.survive(error),
-            None => Ok(()),
+            Some(Err(error)) => self.survive(error)?,
+            None => {}
         }
+        Ok(false)
     }
 
     fn accept(&mut self, message: &BorrowedMessage<'_>) {
@@ -171,13 +180,16 @@ impl KafkaSource {
         let unknown_topic = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
         let denied = matches!(
             code,
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed)
+            Some(
+                RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+            )
         );
         let fatal = code == Some(RDKafkaErrorCode::Fatal);
         if fatal || denied || (unknown_topic && self.stop_at_end) {
             return Err(PipelineError::Kafka { action: format!("consume {}", self.topics), source: error });
         }
-        tracing::warn!(topics = self.topics, %error, "kafka consumer goes on");
         Ok(())
     }
 
@@ -226,7 +238,7 @@ impl KafkaSource {
         let assigned = self.assignment()?;
         self.consumer.pause(&assigned).map_err(PipelineError::kafka("pause partitions"))?;
         self.paused = true;
-        self.poll(Duration::ZERO, meter)
+        self.poll(Duration::ZERO, meter).map(drop)
     }
 
     fn resume(&mut self) -> Result<()> {
@@ -245,9 +257,12 @@ impl KafkaSource {
 
 impl Source for KafkaSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
-        while !shutdown.is_requested() && !self.has_ended() {
+        while !shutdown.is_requested() {
             let patience = if self.assembler.is_empty() { IDLE_POLL } else { RETRY };
-            self.poll(patience, meter)?;
+            let is_idle = !self.poll(patience, meter)?;
+            if is_idle && self.has_ended() {
+                break;
+            }
             if self.assembler.is_due() && !self.hand_over(out, meter)? {
                 return Ok(());
             }
@@ -262,21 +277,23 @@ impl Source for KafkaSource {
 /// Commits offsets of durable rows to the consumer group.
 pub(super) struct KafkaCommit {
     consumer: Arc<KafkaConsumer>,
+    /// Durable but not yet committed, because the group was rebalancing or its coordinator moving.
+    pending: Offsets,
 }
 
 impl KafkaCommit {
     /// Commits for the group of `consumer`.
     pub(super) fn new(consumer: Arc<KafkaConsumer>) -> Self {
-        KafkaCommit { consumer }
+        KafkaCommit { consumer, pending: Offsets::default() }
     }
 
     /// The next offsets of the partitions that this member still owns: after a rebalance the new owner
     /// may be further, and an old position must not overwrite its.
-    fn owned(&self, offsets: &Offsets) -> Result<TopicPartitionList> {
+    fn owned(&self) -> Result<TopicPartitionList> {
         let assigned =
             self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))?;
         let mut list = TopicPartitionList::new();
-        for (topic, partition, range) in offsets.iter() {
+        for (topic, partition, range) in self.pending.iter() {
             if assigned.find_partition(topic, partition).is_some() {
                 list.add_partition_offset(topic, partition, Offset::Offset(range.next))
                     .map_err(PipelineError::kafka("name an offset"))?;
@@ -284,23 +301,33 @@ impl KafkaCommit {
         }
         Ok(list)
     }
+
+    fn try_commit(&mut self) -> Result<()> {
+        let list = self.owned()?;
+        if list.count() > 0 {
+            self.consumer.commit(&list, CommitMode::Sync).map_err(PipelineError::kafka("commit offsets"))?;
+        }
+        self.pending = Offsets::default();
+        Ok(())
+    }
 }
 
 impl Commit for KafkaCommit {
     fn commit(&mut self, offsets: &Offsets) -> Result<()> {
-        let list = self.owned(offsets)?;
-        if list.count() == 0 {
-            return Ok(());
+        self.pending.merge(offsets);
+        if let Err(error) = self.try_commit() {
+            tracing::warn!(%error, "offsets are committed with the next epoch");
         }
-        match self.consumer.commit(&list, CommitMode::Sync) {
-            Ok(()) => Ok(()),
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) => {
-                Err(PipelineError::Kafka { action: "commit offsets".into(), source: error })
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        for _ in 1..LAST_COMMIT_TRIES {
+            if self.try_commit().is_ok() {
+                return Ok(());
             }
-            Err(error) => {
-                tracing::warn!(%error, "offsets not committed; their documents may be read again");
-                Ok(())
-            }
+            std::thread::sleep(LAST_COMMIT_PAUSE);
         }
+        self.try_commit()
     }
 }

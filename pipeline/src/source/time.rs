@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
-/// Whole seconds since the Unix epoch stay below this until the year 5138, milliseconds passed it in 1973.
-const SECONDS_BELOW: i64 = 100_000_000_000;
+/// Whole seconds since the Unix epoch stay below this until the year 5138; milliseconds, microseconds and
+/// nanoseconds passed it, each times a thousand, in 1973.
+const SECONDS_BELOW: u64 = 100_000_000_000;
 
 /// Reads RFC 3339, RFC 2822 (feeds), or `YYYY-MM-DD[( |T)HH:MM[:SS[.f]]]` taken as UTC.
 /// Milliseconds since the Unix epoch.
@@ -21,9 +22,16 @@ pub(super) fn parse_text(text: &str) -> Option<i64> {
     Some(time.and_utc().timestamp_millis())
 }
 
-/// Reads a whole number of seconds or milliseconds since the Unix epoch, told apart by size.
+/// Reads a whole number of seconds, milliseconds, microseconds or nanoseconds since the Unix epoch, told
+/// apart by size.
 pub(super) fn parse_number(number: i64) -> Option<i64> {
-    if number.abs() < SECONDS_BELOW { number.checked_mul(1000) } else { Some(number) }
+    let size = number.unsigned_abs();
+    match [1, 1_000, 1_000_000].map(|factor| size < SECONDS_BELOW * factor) {
+        [true, ..] => number.checked_mul(1000),
+        [_, true, _] => Some(number),
+        [.., true] => Some(number / 1000),
+        _ => Some(number / 1_000_000),
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +52,9 @@ mod tests {
         }
         assert_eq!(parse_number(1_700_000_000), millis);
         assert_eq!(parse_number(1_700_000_000_000), millis);
+        assert_eq!(parse_number(1_700_000_000_000_000), millis);
+        assert_eq!(parse_number(1_700_000_000_000_000_000), millis);
+        assert!(parse_number(i64::MIN).is_some());
         assert_eq!(parse_text("2023-11-14"), Some(1_699_920_000_000));
         assert_eq!(parse_text("last Tuesday"), None);
     }
