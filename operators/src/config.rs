@@ -1,6 +1,6 @@
 //! What a user writes to say how documents are cleaned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,34 +68,59 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether the step is, or may call, the operator `name`.
-    fn mentions(&self, name: &str) -> bool {
+    /// The columns that the step sets, and the SQL that each is set to.
+    fn assignments(&self) -> Vec<(&str, &str)> {
         match self {
-            Step::Operator(operator) => operator == name,
-            Step::Column { sql, .. } => sql.contains(name),
-            Step::Reject { when, .. } => when.contains(name),
+            Step::Operator(name) => {
+                let operator = OPERATORS.iter().find(|operator| operator.name == name);
+                operator.map(|operator| operator.sets.to_vec()).unwrap_or_default()
+            }
+            Step::Column { column, sql } => vec![(column, sql)],
+            Step::Reject { .. } => vec![],
         }
     }
 }
 
+/// The words of a SQL text in lower case, among them all columns and functions that it names.
+fn words(sql: &str) -> impl Iterator<Item = String> {
+    let parts = sql.split(|c: char| !c.is_alphanumeric() && c != '_');
+    parts.filter(|part| !part.is_empty()).map(str::to_lowercase)
+}
+
 impl CleanConfig {
-    /// What of this configuration shapes the text that a model sees, as canonical JSON: the steps (rejections
-    /// apart), the version of each operator in them, and the SHA-256 of the user dictionary if words are cut.
+    /// What of this configuration shapes the text that a model sees, as canonical JSON: the steps that set
+    /// `title` or `body`, or a column that those read, the version of each operator in them, and the SHA-256 of
+    /// the user dictionary if they cut words.
     ///
     /// Two configurations with equal fingerprints clean alike. A dictionary that cannot be read counts as
     /// `unreadable`; [`Plan::try_new`](crate::Plan::try_new) reports it.
     pub fn fingerprint(&self) -> String {
-        let steps: Vec<&Step> =
-            self.steps.iter().filter(|step| !matches!(step, Step::Reject { .. })).collect();
+        let (steps, named) = self.text_steps();
         let operators: BTreeMap<&str, u32> = OPERATORS
             .iter()
-            .filter(|operator| steps.iter().any(|step| step.mentions(operator.name)))
+            .filter(|operator| named.contains(operator.name))
             .map(|operator| (operator.name, operator.version))
             .collect();
         let cuts_words = operators.contains_key("segment");
         let user_dict = self.user_dict.as_deref().filter(|_| cuts_words).map(file_hash);
         // Keys are in alphabetical order, so that the text is the same whether or not JSON maps are sorted.
         json!({ "operators": operators, "steps": steps, "user_dict": user_dict }).to_string()
+    }
+
+    /// The steps that shape `title` and `body`, and all words of their SQL: read from the end, since a step
+    /// counts when a later one reads what it sets.
+    fn text_steps(&self) -> (Vec<&Step>, BTreeSet<String>) {
+        let mut needed = BTreeSet::from(["title".to_owned(), "body".to_owned()]);
+        let mut steps = Vec::new();
+        for step in self.steps.iter().rev() {
+            let assignments = step.assignments();
+            if assignments.iter().any(|(column, _)| needed.contains(*column)) {
+                needed.extend(assignments.iter().flat_map(|(_, sql)| words(sql)));
+                steps.push(step);
+            }
+        }
+        steps.reverse();
+        (steps, needed)
     }
 }
 
@@ -157,9 +182,29 @@ mod tests {
             with(|c| c.steps.push(Step::Reject { reject: "x".into(), when: "true".into() })),
             base.fingerprint()
         );
-        assert_ne!(with(|c| drop(c.steps.pop())), base.fingerprint());
-        assert_ne!(with(|c| c.steps.push(Step::Operator("segment".into()))), base.fingerprint());
+        assert_eq!(with(|c| drop(c.steps.pop())), base.fingerprint(), "`lang` is not read");
+        assert_eq!(with(|c| c.steps.push(Step::Operator("segment".into()))), base.fingerprint());
+        assert_ne!(with(|c| drop(c.steps.remove(0))), base.fingerprint());
         assert!(base.fingerprint().contains(r#""strip_html":1"#), "{}", base.fingerprint());
+    }
+
+    #[test]
+    fn the_fingerprint_knows_operators_that_sql_calls_in_any_case() {
+        let sql = "SEGMENT(Normalize(body))".to_owned();
+        let steps = vec![Step::Column { column: "body".into(), sql }];
+        let fingerprint = CleanConfig { steps, ..CleanConfig::default() }.fingerprint();
+        assert!(fingerprint.contains(r#"{"normalize":1,"segment":1}"#), "{fingerprint}");
+    }
+
+    #[test]
+    fn a_column_counts_when_the_text_is_made_of_it() {
+        let column = |column: &str, sql: &str| Step::Column { column: column.into(), sql: sql.into() };
+        let with =
+            |steps: &[Step]| CleanConfig { steps: steps.to_vec(), ..CleanConfig::default() }.fingerprint();
+        let channel = column("channel", "upper(url)");
+        let body = column("body", "concat(CHANNEL, body)");
+        assert_eq!(with(std::slice::from_ref(&channel)), with(&[]));
+        assert_ne!(with(&[channel, body.clone()]), with(&[body]));
     }
 
     #[test]
@@ -169,7 +214,10 @@ mod tests {
             let path = folder.path().join(name);
             fs::write(&path, words).unwrap();
             CleanConfig {
-                steps: vec![Step::Operator("segment".into())],
+                steps: vec![Step::Column {
+                    column: "body".into(),
+                    sql: "array_to_string(segment(body), ' ')".into(),
+                }],
                 user_dict: Some(path),
                 ..CleanConfig::default()
             }

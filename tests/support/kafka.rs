@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -182,7 +183,7 @@ impl Broker {
         for partition in partitions(&consumer, topic)? {
             wanted.add_partition(topic, partition);
         }
-        let committed = consumer.committed_offsets(wanted, TIMEOUT)?;
+        let committed = committed_offsets(&consumer, &wanted)?;
         let next_offset = |offset| match offset {
             Offset::Offset(next) => Some(next),
             _ => None,
@@ -294,4 +295,23 @@ fn find_broker() -> Result<Result<Broker, String>> {
     };
     let process = process::Process::start(&jars)?;
     Ok(Ok(Broker { brokers: process.brokers().to_owned(), _process: Some(process) }))
+}
+
+/// Asks again while the group's coordinator is moving or loading, as it does when the first group comes.
+fn committed_offsets(consumer: &BaseConsumer, wanted: &TopicPartitionList) -> Result<TopicPartitionList> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match consumer.committed_offsets(wanted.clone(), TIMEOUT) {
+            Ok(committed) => return Ok(committed),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(error) => match error.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::NotCoordinator
+                    | RDKafkaErrorCode::CoordinatorLoadInProgress
+                    | RDKafkaErrorCode::CoordinatorNotAvailable,
+                ) => thread::sleep(Duration::from_millis(100)),
+                _ => return Err(error.into()),
+            },
+        }
+    }
 }

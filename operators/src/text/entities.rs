@@ -3,7 +3,8 @@
 //! Beyond well-formed references, which `html-escape` decodes:
 //! - `&#128;`..`&#159;` mean windows-1252, as browsers read them (HTML standard §13.2.5.84);
 //! - `&nbsp` may lack its semicolon, as on many Chinese pages;
-//! - ` #39;` is `&#39;` whose ampersand was turned to a space, as in AG News.
+//! - ` #39;` is `&#39;` whose ampersand was turned to a space, as in AG News; only for the few characters that
+//!   feeds escape so, since ` #33;` may as well be a rank.
 //!
 //! Anything else, such as `R&D` or `&unknown;`, stays as it is.
 
@@ -66,13 +67,20 @@ fn decode_broken_reference(text: &str, out: &mut String) -> Option<usize> {
         return None;
     }
     let number = &text[1..=end];
-    let character = windows_1252(number).or_else(|| code_point(number).and_then(char::from_u32))?;
+    let punctuation = || code_point(number).filter(is_feed_punctuation).and_then(char::from_u32);
+    let character = windows_1252(number).or_else(punctuation)?;
     if character.is_control() {
         return None;
     }
     out.pop();
     out.push(character);
     Some(end + 1)
+}
+
+/// Whether feeds write this character as a reference: `$`, `&`, `'`, the no-break space, and dashes, quotes,
+/// bullets and ellipses.
+fn is_feed_punctuation(code_point: &u32) -> bool {
+    matches!(code_point, 36 | 38 | 39 | 160 | 0x2013..=0x2026)
 }
 
 /// `146;` to the character that byte 146 is in windows-1252; `None` outside 128..=159.
@@ -121,9 +129,21 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_stays() {
-        for text in
-            ["R&D; M&S", "a & b", "&unknown;", "&#;", "&#0;", "C#4;", " #7;", "#39;s", "&", "#", "&;", "&#x;"]
-        {
+        for text in [
+            "R&D; M&S",
+            "a & b",
+            "&unknown;",
+            "&#;",
+            "&#0;",
+            "C#4;",
+            " #7;",
+            "ranked #33; up from #45;",
+            "#39;s",
+            "&",
+            "#",
+            "&;",
+            "&#x;",
+        ] {
             assert_eq!(decoded(text), text);
         }
     }

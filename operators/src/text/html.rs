@@ -7,19 +7,22 @@
 //!   decoded first; beside real markup, escaped markup is text about HTML and stays.
 //! - Text without markup is left alone: a `<` counts only where a known element, a comment or a doctype
 //!   starts, so `a < b`, `x<y>z` and `<神探>` survive.
+//! - Nothing swallows the rest of a page: of a `<title>` or `<iframe>` that is self-closed or never closed,
+//!   only the tag goes.
 //!
 //! Parsed by `lol_html`, which keeps no tree: memory beyond the text itself is bounded by
 //! [`MEMORY_LIMIT_BYTES`]; a text that would need more keeps its tags. It does not look for the main
 //! content of a page: navigation and footers are text too.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use datafusion::logical_expr::ScalarUDF;
 use lol_html::errors::RewritingError;
 use lol_html::html_content::{Element, TextType};
 use lol_html::{HtmlRewriter, MemorySettings, Settings, doc_text, element, end_tag};
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr2, memchr3, memmem};
 
 use crate::array::TextFunction;
 use crate::text::entities::decode_entities;
@@ -63,7 +66,7 @@ pub(crate) fn strip_html(text: &str, out: &mut String) -> bool {
 
 /// The text outside of tags, references still encoded; `None` when there is no markup.
 fn strip_tags(html: &str) -> Option<String> {
-    if !Brackets::new(html).any(|(_, is_markup)| is_markup) {
+    if !Brackets::new(html).any(|(_, bracket)| bracket != Bracket::Text) {
         return None;
     }
     let page = Rc::new(RefCell::new(Page::default()));
@@ -106,7 +109,8 @@ impl Page {
     }
 }
 
-/// Runs the parser over `html`, with every `<` that starts no markup escaped on the way.
+/// Runs the parser over `html`. On the way, every `<` that starts no markup is escaped, and an element with no
+/// end is renamed to one that means nothing: the parser looks only at the name to tell what hides its content.
 fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
     let (on_element, on_text) = (Rc::clone(page), Rc::clone(page));
     let settings = Settings::new()
@@ -126,9 +130,14 @@ fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
         .with_strict(false);
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
     let mut rest = 0;
-    for (at, _) in Brackets::new(html).filter(|(_, is_markup)| !is_markup) {
+    for (at, bracket) in Brackets::new(html) {
+        let replacement: &[u8] = match bracket {
+            Bracket::Markup => continue,
+            Bracket::Text => b"&lt;",
+            Bracket::Endless => b"<x-",
+        };
         rewriter.write(&html.as_bytes()[rest..at])?;
-        rewriter.write(b"&lt;")?;
+        rewriter.write(replacement)?;
         rest = at + 1;
     }
     rewriter.write(&html.as_bytes()[rest..])?;
@@ -162,38 +171,63 @@ fn visit_element(element: &mut Element<'_, '_>, page: &Rc<RefCell<Page>>) {
     }));
 }
 
-/// Every `<` of a text: its position, and whether a tag, a comment or a doctype starts there.
+/// What starts at a `<`.
+#[derive(Clone, Copy, PartialEq)]
+enum Bracket {
+    /// Nothing: it is a character of the text.
+    Text,
+    /// A tag, a comment or a doctype.
+    Markup,
+    /// The start tag of an element that would hide the rest of the text, for it has no end.
+    Endless,
+}
+
+/// Every `<` of a text: its position, and what starts there.
 struct Brackets<'a> {
     html: &'a str,
     position: usize,
     /// Where the last `>` and `-->` are: what starts behind them has no end.
     last_close: usize,
     last_comment_end: usize,
+    /// Where the last end tag of each element that hides its content is.
+    last_ends: HashMap<&'static str, usize>,
 }
 
 impl<'a> Brackets<'a> {
     fn new(html: &'a str) -> Self {
         let last_close = html.rfind('>').unwrap_or(0);
         let last_comment_end = html.rfind("-->").unwrap_or(0);
-        Brackets { html, position: 0, last_close, last_comment_end }
+        let last_ends = memmem::find_iter(html.as_bytes(), "</")
+            .filter(|&at| at < last_close && starts_tag(&html[at + 1..]))
+            .filter_map(|at| Some((hiding_element(&html[at + 2..])?, at)))
+            .collect();
+        Brackets { html, position: 0, last_close, last_comment_end, last_ends }
     }
 
-    fn is_markup(&self, at: usize) -> bool {
+    fn bracket(&self, at: usize) -> Bracket {
         let after = &self.html[at + 1..];
-        if after.starts_with("!--") {
-            return at < self.last_comment_end;
+        let is_markup = if after.starts_with("!--") {
+            at < self.last_comment_end
+        } else {
+            at < self.last_close && (starts_declaration(after) || starts_tag(after))
+        };
+        if !is_markup {
+            return Bracket::Text;
         }
-        at < self.last_close && (starts_declaration(after) || starts_tag(after))
+        let is_endless = hiding_element(after).is_some_and(|name| {
+            is_self_closed(after) || self.last_ends.get(name).is_none_or(|&end| end < at)
+        });
+        if is_endless { Bracket::Endless } else { Bracket::Markup }
     }
 }
 
 impl Iterator for Brackets<'_> {
-    type Item = (usize, bool);
+    type Item = (usize, Bracket);
 
-    fn next(&mut self) -> Option<(usize, bool)> {
+    fn next(&mut self) -> Option<Self::Item> {
         let at = self.position + memchr(b'<', &self.html.as_bytes()[self.position..])?;
         self.position = at + 1;
-        Some((at, self.is_markup(at)))
+        Some((at, self.bracket(at)))
     }
 }
 
@@ -205,10 +239,7 @@ fn starts_declaration(after: &str) -> bool {
 
 /// Whether `after`, which follows a `<`, is a known element's name or a custom one's (`o:p`, `my-tag`).
 fn starts_tag(after: &str) -> bool {
-    let name = after.strip_prefix('/').unwrap_or(after);
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-');
-    let end = name.bytes().position(|byte| !is_name(&byte)).unwrap_or(name.len());
-    let (name, rest) = name.split_at(end);
+    let (name, rest) = split_name(after.strip_prefix('/').unwrap_or(after));
     if !rest.starts_with(['>', '/', ' ', '\t', '\n', '\r'])
         || !name.starts_with(|c: char| c.is_ascii_alphabetic())
     {
@@ -217,12 +248,33 @@ fn starts_tag(after: &str) -> bool {
     name.contains([':', '-']) || is_known(&name.to_ascii_lowercase())
 }
 
+/// Splits what follows a `<` or `</` behind the name.
+fn split_name(after: &str) -> (&str, &str) {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-');
+    after.split_at(after.bytes().position(|byte| !is_name(byte)).unwrap_or(after.len()))
+}
+
+/// The element of which `after` starts with the name, if its content is no running text.
+fn hiding_element(after: &str) -> Option<&'static str> {
+    let (name, _) = split_name(after);
+    HIDDEN.iter().chain(RAW_TEXT).copied().find(|hiding| name.eq_ignore_ascii_case(hiding))
+}
+
+/// Whether the tag that `after` starts with ends in `/>`. It is not looked for behind the next `<`, so that the
+/// time stays linear.
+fn is_self_closed(after: &str) -> bool {
+    memchr2(b'<', b'>', after.as_bytes()).is_some_and(|end| after[..end].ends_with('/'))
+}
+
 fn is_known(name: &str) -> bool {
-    [HIDDEN, BLOCKS, CELLS, INLINE].iter().any(|list| list.contains(&name))
+    [HIDDEN, RAW_TEXT, BLOCKS, CELLS, INLINE].iter().any(|list| list.contains(&name))
 }
 
 /// Elements whose content no reader sees as running text. (That of script and style never is `Data`.)
 const HIDDEN: &[&str] = &["noscript", "script", "select", "style", "svg", "template", "title"];
+
+/// The other elements whose content never is `Data`.
+const RAW_TEXT: &[&str] = &["iframe", "noframes", "textarea"];
 
 /// Elements that start and end a line.
 const BLOCKS: &[&str] = &[
@@ -278,10 +330,10 @@ const CELLS: &[&str] = &["td", "th"];
 const INLINE: &[&str] = &[
     "a", "abbr", "acronym", "area", "audio", "b", "base", "basefont", "bdi", "bdo", "big", "button",
     "canvas", "cite", "code", "col", "colgroup", "data", "datalist", "del", "dfn", "em", "embed", "font",
-    "frame", "frameset", "head", "html", "i", "iframe", "img", "input", "ins", "kbd", "label", "link", "map",
-    "mark", "marquee", "meta", "meter", "nobr", "noframes", "object", "optgroup", "output", "param",
-    "picture", "progress", "q", "rp", "rt", "ruby", "s", "samp", "small", "source", "span", "strike",
-    "strong", "sub", "sup", "textarea", "time", "track", "tt", "u", "var", "video", "wbr",
+    "frame", "frameset", "head", "html", "i", "img", "input", "ins", "kbd", "label", "link", "map", "mark",
+    "marquee", "meta", "meter", "nobr", "object", "optgroup", "output", "param", "picture", "progress", "q",
+    "rp", "rt", "ruby", "s", "samp", "small", "source", "span", "strike", "strong", "sub", "sup", "time",
+    "track", "tt", "u", "var", "video", "wbr",
 ];
 
 #[cfg(test)]
@@ -325,6 +377,12 @@ mod tests {
             ("Oracle #39;s", "Oracle's"),
             ("<p>1 < 2 & 3</p>", "1 < 2 & 3"),
             ("<div><select><option>北京<option>上海</select>新闻</div>", "新闻"),
+            ("<p>A</p><iframe src=\"x\"/><p>body</p>", "A\nbody"),
+            ("<p>A</p><iframe src=\"x\"/><p>body</p><iframe>old</iframe>", "A\nbody"),
+            ("<script src='a.js' /><p>正文</p><script>x()</script>", "正文"),
+            ("<title> 标签详解", " 标签详解"),
+            ("<TITLE>t</TITLE><p>A</p><select><option>x<p>B</p><template>C", "A\nx\nB\nC"),
+            ("<p>A</p><textarea>B</textarea", "A\nB</textarea"),
         ];
         for (input, expected) in cases {
             assert_eq!(stripped(input), expected, "{input:?}");
@@ -353,7 +411,7 @@ mod tests {
 
     #[test]
     fn many_open_brackets_and_deep_nesting_end() {
-        for unit in ["<", "<!--", "<div>", "<div ", "&lt;", "<template>", "</p>"] {
+        for unit in ["<", "<!--", "<div>", "<div ", "&lt;", "<template>", "<title ", "</title>", "</p>"] {
             let text = unit.repeat(50_000) + ">";
             stripped(&text);
         }
