@@ -1,11 +1,24 @@
 //! The clean stage: runs the compiled plan on each batch and sets rejected rows aside.
 
 use chrono::Utc;
-use fenliu_operators::Plan;
-use fenliu_schemas::{dead_letters, split_rejected};
+use fenliu_operators::{CleanConfig, Plan};
+use fenliu_schemas::{dead_letters, raw, split_rejected};
 
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::config::Problems;
+use crate::error::{PipelineError, Result};
+
+/// Compiles the cleaning steps.
+///
+/// # Errors
+/// All that is wrong with them.
+pub fn compile(clean: &CleanConfig) -> Result<Plan> {
+    Plan::try_new(clean, &raw::schema()).map_err(|errors| {
+        let mut problems = Problems::new("cleaning steps");
+        errors.iter().for_each(|error| problems.add("clean", error.to_string()));
+        PipelineError::Config(problems)
+    })
+}
 
 /// Cleans the rows of `batch`. Rows that the source or a cleaning step rejected become dead letters of
 /// the same batch.

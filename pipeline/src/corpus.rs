@@ -121,7 +121,7 @@ impl Corpus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::compile;
+    use crate::clean::compile;
 
     #[test]
     fn rows_are_selected_cleaned_and_counted() {

@@ -2,11 +2,11 @@
 
 use fenliu_model::{Bundle, Classifier};
 use fenliu_operators::{CleanConfig, Plan};
-use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
+use fenliu_schemas::{LabelledOptions, labelled_schema};
 
 use crate::batch::Budget;
 use crate::classify::{self, Labeller, encode};
-use crate::clean::clean;
+use crate::clean::{clean, compile};
 use crate::config::{Problems, ValidatedConfig};
 use crate::error::{PipelineError, Result};
 use crate::metrics::Counters;
@@ -82,18 +82,6 @@ fn prepare(config: &ValidatedConfig) -> Result<(Plan, Classifier)> {
 
 fn model_name(classifier: &Classifier) -> String {
     format!("{} {}", classifier.name(), classifier.version())
-}
-
-/// Compiles the cleaning steps.
-///
-/// # Errors
-/// All that is wrong with them.
-pub fn compile(clean: &CleanConfig) -> Result<Plan> {
-    Plan::try_new(clean, &raw::schema()).map_err(|errors| {
-        let mut problems = Problems::new("cleaning steps");
-        errors.iter().for_each(|error| problems.add("clean", error.to_string()));
-        PipelineError::Config(problems)
-    })
 }
 
 /// A model sees in serving what it saw in training, or it is refused.

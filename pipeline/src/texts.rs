@@ -5,8 +5,8 @@ use fenliu_operators::{CleanConfig, Plan};
 use fenliu_schemas::{Document, Origin, RawBuilder};
 
 use crate::classify::{text_column, texts};
+use crate::clean::compile;
 use crate::error::{PipelineError, Result};
-use crate::run::compile;
 
 /// What a bundle's manifest says of the cleaning that its training documents went through.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]

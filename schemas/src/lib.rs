@@ -27,5 +27,5 @@ pub use error::SchemaError;
 pub use labelled::{LabelledOptions, Prediction, is_settable, label_rows, labelled_schema};
 pub use offsets::{OffsetRange, Offsets};
 pub use raw::{Origin, RawBuilder};
-pub use reject::{Reject, Stage, reject_rows, split_rejected};
+pub use reject::{Reject, Stage, split_rejected};
 pub use text::document_text;

@@ -1,9 +1,8 @@
 //! Why a document leaves the main path.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::{filter_record_batch, is_null, not};
 
 use crate::SchemaError;
@@ -15,8 +14,6 @@ pub enum Stage {
     Decode,
     /// Cleaning operators and reject rules.
     Clean,
-    /// The model could not label the text.
-    Classify,
 }
 
 impl Stage {
@@ -25,7 +22,6 @@ impl Stage {
         match self {
             Stage::Decode => "decode",
             Stage::Clean => "clean",
-            Stage::Classify => "classify",
         }
     }
 }
@@ -59,32 +55,6 @@ pub fn split_rejected(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch),
     }
     let kept = is_null(reason)?;
     Ok((filter_record_batch(batch, &kept)?, filter_record_batch(batch, &not(&kept)?)?))
-}
-
-/// Marks every row of `batch` as rejected for one and the same reason.
-///
-/// # Errors
-/// [`SchemaError::Column`] when the batch has no reject columns.
-pub fn reject_rows(batch: &RecordBatch, reject: &Reject) -> Result<RecordBatch, SchemaError> {
-    let values = [
-        ("reject_stage", Some(reject.stage.as_str())),
-        ("reject_reason", Some(reject.reason.as_ref())),
-        ("reject_detail", reject.detail.as_deref()),
-    ];
-    let mut columns = batch.columns().to_vec();
-    for (name, value) in values {
-        let index = batch.schema().index_of(name)?;
-        columns[index] = repeated(value, batch.num_rows());
-    }
-    Ok(RecordBatch::try_new(batch.schema(), columns)?)
-}
-
-fn repeated(value: Option<&str>, rows: usize) -> ArrayRef {
-    let mut builder = StringBuilder::new();
-    for _ in 0..rows {
-        builder.append_option(value);
-    }
-    Arc::new(builder.finish())
 }
 
 /// A Utf8 column by name.

@@ -12,11 +12,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Common, output};
+use crate::clean::compile;
 use crate::config::Config;
 use crate::corpus::{self, Corpus, Selection};
 use crate::error::{PipelineError, Result};
 use crate::progress::bar;
-use crate::run::compile;
 use crate::texts::Preprocessing;
 
 #[derive(Debug, Args)]
