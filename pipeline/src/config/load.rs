@@ -46,8 +46,18 @@ impl Config {
             apply_override(&mut value, text, &mut problems);
         }
         expand_variables(&mut value, "", variable, &mut problems);
+        fill_in_types(&mut value);
         let config = read(value, &mut problems).unwrap_or_default();
         problems.into_result(config)
+    }
+}
+
+/// A section that only sets other keys keeps the type that it has by default.
+fn fill_in_types(root: &mut Value) {
+    for (section, default) in [("source", "kafka"), ("dead_letters", "files")] {
+        if let Some(Value::Table(table)) = root.get_mut(section) {
+            table.entry("type").or_insert_with(|| Value::String(default.into()));
+        }
     }
 }
 
@@ -335,6 +345,7 @@ mod tests {
         let overrides = [
             "kafka.brokers=a:1",
             "kafka.properties.\"linger.ms\"=5",
+            "dead_letters.path=dead",
             "model.top_k=7",
             "sinks.0.columns=[\"id\"]",
         ];
