@@ -157,7 +157,7 @@ impl Corpus {
         if train.is_empty() {
             return Err(ModelError::Training("there are no training rows".to_owned()));
         }
-        let sha256 = digest(train.iter().chain(&dev));
+        let sha256 = digest(&train, &dev);
         let ids: BTreeSet<&str> = train.iter().map(|example| example.label.as_str()).collect();
         let labels = Labels::from_ids(ids)?;
         let (train_texts, train_labels) = numbered(train, &labels)?;
@@ -208,10 +208,12 @@ fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<(Vec<String>, Vec
     Ok((texts, numbers))
 }
 
-/// SHA-256 over the labels and texts, each with its length in front, so that no two lists look alike.
-fn digest<'a>(examples: impl Iterator<Item = &'a Example>) -> String {
+/// SHA-256 over the number of training rows and the labels and texts, each with its length in front, so
+/// that no two data sets look alike.
+fn digest(train: &[Example], dev: &[Example]) -> String {
     let mut hasher = Sha256::new();
-    for example in examples {
+    hasher.update((train.len() as u64).to_le_bytes());
+    for example in train.iter().chain(dev) {
         for part in [&example.label, &example.text] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
@@ -242,7 +244,7 @@ fn fit(corpus: &Corpus, options: &TrainOptions, observer: &mut dyn Observer) -> 
     let mut best = f64::NEG_INFINITY;
     for epoch in 1..=options.epochs {
         let start = Instant::now();
-        let train_loss = trainer.epoch(&corpus.train, options.epochs, observer)?;
+        let train_loss = trainer.epoch(&corpus.train, epoch - 1, observer)?;
         let dev = evaluation(trainer.network(), corpus, options)?;
         let report = EpochReport {
             epoch,
@@ -422,6 +424,13 @@ mod tests {
             let published = std::fs::read_dir(versions).map_or(0, |entries| entries.count());
             assert_eq!(published, 0);
         }
+    }
+
+    #[test]
+    fn the_digest_tells_training_and_development_rows_apart() {
+        let rows = examples(3);
+        let digests: BTreeSet<String> = (0..=3).map(|at| digest(&rows[..at], &rows[at..])).collect();
+        assert_eq!(digests.len(), 4);
     }
 
     #[test]

@@ -23,6 +23,10 @@ const PAD_NAMES: [&str; 3] = [PAD_TOKEN, "<pad>", "<|pad|>"];
 /// Names that checkpoints give their unknown token.
 const UNK_NAMES: [&str; 2] = [UNK_TOKEN, "<unk>"];
 
+/// Characters of a text that are looked at for each token that may be kept: far more than a token of
+/// real text has, so that only what would be cut off anyway is left unread.
+const CHARACTERS_PER_TOKEN: usize = 64;
+
 pub(super) struct Subword {
     tokenizer: tokenizers::Tokenizer,
     /// The file as it came: saving writes it back unchanged.
@@ -92,9 +96,10 @@ impl Subword {
             let bound = format!("must be more than the {special_tokens} special tokens of the tokenizer");
             return Err(ModelError::option("max_tokens", max_tokens, bound));
         }
+        let read = first_characters(text, max_tokens.saturating_mul(CHARACTERS_PER_TOKEN));
         // Special tokens go around the text after it is cut, so that a cut never loses them.
-        let mut encoding = self.tokenizer.encode_fast(text, false).map_err(failed)?;
-        let truncated = encoding.len() > text_tokens;
+        let mut encoding = self.tokenizer.encode_fast(read, false).map_err(failed)?;
+        let truncated = read.len() < text.len() || encoding.len() > text_tokens;
         encoding.truncate(text_tokens, 0, TruncationDirection::Right);
         encoding.take_overflowing();
         let mut ids = self.tokenizer.post_process(encoding, None, true).map_err(failed)?.get_ids().to_vec();
@@ -103,6 +108,10 @@ impl Subword {
         }
         Ok(Encoding { ids, truncated })
     }
+}
+
+fn first_characters(text: &str, count: usize) -> &str {
+    text.char_indices().nth(count).map_or(text, |(end, _)| &text[..end])
 }
 
 /// How often each word occurs, as the trained tokenizer will see words.
@@ -217,6 +226,19 @@ mod tests {
         let loaded = Subword::load(&directory.path().join(FILE)).unwrap();
         for text in ["", "Bankers 银行 ✓", "the rate"] {
             assert_eq!(loaded.encode(text, 5).unwrap(), trained.encode(text, 5).unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_not_read_far_beyond_its_tokens() {
+        let subword = train(200);
+        let bank = subword.encode("bank", 2).unwrap().ids;
+        let unknown = vec![subword.unk_id];
+        for (spaces, ids, truncated) in [(124, &bank, false), (128, &unknown, true), (4_000, &unknown, true)]
+        {
+            let text = format!("{}bank", "\u{3000}".repeat(spaces));
+            let encoding = Encoding { ids: ids.clone(), truncated };
+            assert_eq!(subword.encode(&text, 2).unwrap(), encoding, "{spaces} spaces");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Word tokens: jieba segmentation and a vocabulary of whole words.
 //!
-//! `vocabulary.txt` has one token a line, line number = id, padding and unknown first.
+//! `vocabulary.txt` has one token a line, line number = id, padding and unknown first. `user_dict.txt` has
+//! lines `word [frequency] [tag]` and comment lines that start with `#`; without a frequency, a word gets
+//! one that makes it win over its parts.
 //! jieba cuts what is neither Han nor ASCII into single characters; runs of letters of scripts that
 //! put spaces between words (é, Cyrillic, Greek, …) are joined to words again here.
 
@@ -115,23 +117,50 @@ fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Arc<Jieba>>
         return Ok(Arc::clone(&DEFAULT_DICTIONARY));
     };
     let mut jieba = Jieba::clone(&DEFAULT_DICTIONARY);
-    for (line_number, line) in (1..).zip(user_dict.lines()) {
-        let mut fields = line.trim_start_matches('\u{feff}').split_whitespace();
-        let Some(word) = fields.next() else { continue };
+    for (line_number, line) in (1..).zip(user_dict.trim_start_matches('\u{feff}').lines()) {
+        let entry = parse_entry(line).map_err(|problem| {
+            let path = path.unwrap_or(Path::new(USER_DICT_FILE));
+            ModelError::tokenizer(path, format!("line {line_number}: {problem}"))
+        })?;
         // jieba's own loader reads a missing frequency as 0, and such a word never wins;
         // `add_word` computes a frequency that does.
-        let frequency = match fields.next().map(str::parse) {
-            None => None,
-            Some(Ok(frequency)) => Some(frequency),
-            Some(Err(_)) => {
-                let problem =
-                    format!("line {line_number}: the second field of `{line}` must be a whole number");
-                return Err(ModelError::tokenizer(path.unwrap_or(Path::new(USER_DICT_FILE)), problem));
-            }
-        };
-        jieba.add_word(word, frequency, fields.next());
+        if let Some(entry) = entry {
+            jieba.add_word(entry.word, entry.frequency, entry.tag);
+        }
     }
     Ok(Arc::new(jieba))
+}
+
+/// A line `word [frequency] [tag]` of a user dictionary.
+struct Entry<'a> {
+    word: &'a str,
+    frequency: Option<usize>,
+    tag: Option<&'a str>,
+}
+
+/// The entry of a line; none on a comment (`#`) or an empty line.
+fn parse_entry(line: &str) -> Result<Option<Entry<'_>>, String> {
+    if line.trim_start().starts_with('#') {
+        return Ok(None);
+    }
+    let is_number = |field: &str| field.bytes().all(|byte| byte.is_ascii_digit());
+    let is_tag = |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (word, frequency, tag) = match *fields.as_slice() {
+        [] => return Ok(None),
+        [word] => (word, None, None),
+        [word, frequency] if is_number(frequency) => (word, Some(frequency), None),
+        [word, tag] if is_tag(tag) => (word, None, Some(tag)),
+        [word, frequency, tag] if is_number(frequency) && is_tag(tag) => (word, Some(frequency), Some(tag)),
+        _ => return Err(format!("`{}` is not `word [frequency] [tag]`", line.trim())),
+    };
+    let frequency = match frequency.map(str::parse) {
+        None => None,
+        Some(Ok(0)) => return Err(format!("the frequency of `{word}` is 0 but must be at least 1")),
+        Some(Ok(frequency)) => Some(frequency),
+        Some(Err(_)) => return Err(format!("the frequency of `{word}` is too large")),
+    };
+    Ok(Some(Entry { word, frequency, tag }))
 }
 
 fn parse_vocabulary(content: &str, path: &Path) -> Result<HashMap<Box<str>, u32>> {
@@ -339,7 +368,7 @@ mod tests {
     fn saved_words_encode_alike() {
         let directory = tempfile::tempdir().unwrap();
         let user_dict = directory.path().join("words.txt");
-        std::fs::write(&user_dict, "\u{feff}云梯计划\n分流器 100 n\n\n").unwrap();
+        std::fs::write(&user_dict, "\u{feff}# 产品\n云梯计划 n\n分流器 100 n\n\n").unwrap();
         let text = "云梯计划的分流器";
         let options = VocabularyOptions { min_count: 1, user_dict: Some(user_dict), ..Default::default() };
         let trained = Words::train(&[text.to_owned()], &options).unwrap();
@@ -364,9 +393,16 @@ mod tests {
             let error = Words::load(directory.path()).err().unwrap().to_string();
             assert!(error.ends_with(message) && error.contains(VOCABULARY_FILE), "{error}");
         }
-        std::fs::write(directory.path().join(USER_DICT_FILE), "好\n云梯 many\n").unwrap();
-        let error = Words::load(directory.path()).err().unwrap().to_string();
-        assert!(error.contains("line 2: the second field of `云梯 many`"), "{error}");
+        for (line, message) in [
+            ("云梯 5 n x", "line 2: `云梯 5 n x` is not `word [frequency] [tag]`"),
+            ("云梯 n 5!", "line 2: `云梯 n 5!` is not `word [frequency] [tag]`"),
+            ("云梯 0", "line 2: the frequency of `云梯` is 0 but must be at least 1"),
+            ("云梯 99999999999999999999 n", "line 2: the frequency of `云梯` is too large"),
+        ] {
+            std::fs::write(directory.path().join(USER_DICT_FILE), format!("# 好\n{line}\n")).unwrap();
+            let error = Words::load(directory.path()).err().unwrap().to_string();
+            assert!(error.ends_with(message) && error.contains(USER_DICT_FILE), "{error}");
+        }
     }
 
     /// Text of Chinese words, punctuation, digits, Latin and Cyrillic letters.

@@ -135,6 +135,9 @@ pub struct TrainOptions {
     /// Share of token embeddings dropped.
     pub token_dropout: f32,
     /// Share of n-gram features dropped.
+    ///
+    /// Those that stay are not scaled up, so the side path counts `1 / (1 - share)` times as much in use as in
+    /// training: on held-out Chinese headlines that scores better than inverted dropout does.
     pub ngram_dropout: f32,
     /// Probability spread over all labels in the training target.
     pub label_smoothing: f32,

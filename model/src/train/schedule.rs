@@ -1,45 +1,57 @@
 //! The learning rate over a run: linear warm-up, then a cosine to zero (one cycle; Smith, 2018).
+//!
+//! The rate is a function of the share of the run that is done, not of a number of steps: epochs may be cut
+//! into different numbers of batches.
 
-/// A schedule of `steps` steps, the first `warmup` of them rising.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OneCycle {
-    steps: usize,
-    warmup: usize,
+/// The share of a run that is done in the middle of a step, in (0, 1): `batch` of `batches` in `epoch` of
+/// `epochs`, both counted from 0.
+pub(super) fn progress(epoch: usize, epochs: usize, batch: usize, batches: usize) -> f32 {
+    ((epoch as f64 + (batch as f64 + 0.5) / batches as f64) / epochs as f64) as f32
 }
 
-impl OneCycle {
-    /// `warmup_share` of the steps rise; at least one does.
-    pub(super) fn new(steps: usize, warmup_share: f32) -> Self {
-        let warmup = (steps as f32 * warmup_share).round() as usize;
-        Self { steps: steps.max(1), warmup: warmup.clamp(1, steps.max(1)) }
+/// The factor of the peak rate at `progress`; it rises during the first `warmup_share` of the run.
+///
+/// Never 0 inside the run.
+pub(super) fn one_cycle(progress: f32, warmup_share: f32) -> f32 {
+    if progress < warmup_share {
+        return progress / warmup_share;
     }
-
-    /// The factor of the peak rate at `step`, counted from 0; never 0 inside the run.
-    pub(super) fn factor(&self, step: usize) -> f32 {
-        if step < self.warmup {
-            return (step + 1) as f32 / self.warmup as f32;
-        }
-        let progress = (step - self.warmup) as f32 / (self.steps - self.warmup).max(1) as f32;
-        0.5 * (1.0 + (std::f32::consts::PI * progress.min(1.0)).cos())
-    }
+    let descent = (progress - warmup_share) / (1.0 - warmup_share);
+    0.5 * (1.0 + (std::f32::consts::PI * descent).cos())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::OneCycle;
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn rises_to_the_peak_and_falls_to_almost_nothing() {
-        let schedule = OneCycle::new(100, 0.1);
-        let factors: Vec<f32> = (0..100).map(|step| schedule.factor(step)).collect();
-        assert!((factors[0] - 0.1).abs() < 1e-6 && (factors[9] - 1.0).abs() < 1e-6);
+        let factors: Vec<f32> = (0..100).map(|batch| one_cycle(progress(0, 1, batch, 100), 0.1)).collect();
+        assert!((factors[0] - 0.05).abs() < 1e-6 && (factors[9] - 0.95).abs() < 1e-6);
         assert!(factors[..10].windows(2).all(|pair| pair[0] < pair[1]));
         assert!(factors[10..].windows(2).all(|pair| pair[0] > pair[1]));
         assert!(factors[99] > 0.0 && factors[99] < 0.01);
     }
 
-    #[test]
-    fn a_run_of_one_step_uses_the_peak() {
-        assert_eq!(OneCycle::new(1, 0.1).factor(0), 1.0);
+    proptest! {
+        #[test]
+        fn epochs_of_different_lengths_neither_jump_nor_pass_the_end(
+            lengths in prop::collection::vec(50_usize..80, 1..8),
+            warmup_share in 0.1_f32..0.9,
+        ) {
+            let epochs = lengths.len();
+            let steps = |(epoch, batches): (usize, &usize)| {
+                let batches = *batches;
+                (0..batches).map(move |batch| progress(epoch, epochs, batch, batches)).collect::<Vec<_>>()
+            };
+            let run: Vec<f32> = lengths.iter().enumerate().flat_map(steps).collect();
+            prop_assert!(run.iter().all(|progress| (0.0..1.0).contains(progress)));
+            prop_assert!(run.windows(2).all(|pair| pair[0] < pair[1]));
+            let factors: Vec<f32> = run.iter().map(|progress| one_cycle(*progress, warmup_share)).collect();
+            prop_assert!(factors.iter().all(|factor| *factor > 0.0 && *factor <= 1.0));
+            prop_assert!(factors.windows(2).all(|pair| (pair[0] - pair[1]).abs() < 0.5));
+        }
     }
 }

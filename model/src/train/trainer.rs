@@ -10,7 +10,7 @@ use super::network::{DropoutSource, Inputs, Network, TableRows};
 use super::ops::CrossEntropy;
 use super::optimizer::{AdamW, DenseState, clip_scale};
 use super::report::Observer;
-use super::schedule::OneCycle;
+use super::schedule::{one_cycle, progress};
 use crate::error::{ModelError, Result};
 
 /// Largest joint norm of a step's gradients.
@@ -42,19 +42,15 @@ impl<'a> Trainer<'a> {
         self.network
     }
 
-    /// One pass over `data`, as one of `epochs`; returns the mean training loss.
-    pub(super) fn epoch(
-        &mut self,
-        data: &Dataset,
-        epochs: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<f64> {
+    /// One pass over `data`, the `epoch`-th (from 0) of the options' epochs; returns the mean training loss.
+    pub(super) fn epoch(&mut self, data: &Dataset, epoch: usize, observer: &mut dyn Observer) -> Result<f64> {
         let options = self.options;
         let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut self.generator));
-        let schedule = OneCycle::new(plan.len() * epochs, options.warmup_share);
         let mut total = 0.0;
         for (batch, rows) in plan.iter().enumerate() {
-            let loss = self.train_step(&data.batch(rows), data.gold(rows), schedule.factor(self.step))?;
+            let progress = progress(epoch, options.epochs, batch, plan.len());
+            let rate_factor = one_cycle(progress, options.warmup_share);
+            let loss = self.train_step(&data.batch(rows), data.gold(rows), rate_factor)?;
             total += f64::from(loss);
             self.step += 1;
             observer.step(batch + 1, plan.len(), loss);
@@ -97,10 +93,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// Every parameter must get a gradient: an operation without a backward pass would freeze what lies
-    /// below it without a word.
+    /// below it without a word. A table of which dropout left no row to the batch is not checked.
     fn check_gradients(&self, gradients: &GradStore, inputs: &Inputs) -> Result<()> {
         let tables = [Some(("embedding", &inputs.embedding)), inputs.ngrams.as_ref().map(|t| ("ngrams", t))];
-        let tables = tables.into_iter().flatten().map(|(name, table)| (name, &table.values));
+        let used = tables.into_iter().flatten().filter(|(_, table)| !table.rows.is_empty());
+        let tables = used.map(|(name, table)| (name, &table.values));
         let dense = self.network.dense().iter().map(|(name, var)| (name.as_str(), var));
         for (name, var) in dense.chain(tables) {
             let values = gradient_of(gradients, var)?;
@@ -158,4 +155,37 @@ pub(super) fn logits(network: &Network, data: &Dataset, options: &TrainOptions) 
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenize::{Encoding, Tokenization};
+    use crate::train::{EncoderShape, Preset};
+
+    fn options(ngram_dropout: f32) -> TrainOptions {
+        let mut options = TrainOptions::new(Preset::Tiny, Tokenization::Words);
+        options.encoder = EncoderShape { layers: 0, width: 4, heads: 1, feed_forward: 4 };
+        options.ngrams.bigram_buckets = 0;
+        options.ngrams.trigram_buckets = 0;
+        TrainOptions { ngram_dropout, dropout: 0.0, token_dropout: 0.0, ..options }
+    }
+
+    fn data() -> Dataset {
+        let document = |ids: [u32; 3]| Encoding { ids: ids.to_vec(), truncated: false };
+        Dataset { documents: vec![document([2, 3, 4]), document([5, 6, 7])], labels: vec![0, 1] }
+    }
+
+    fn trainer(options: &TrainOptions) -> Trainer<'_> {
+        Trainer::try_new(options, NetworkConfig::new(options, 8, 2)).unwrap()
+    }
+
+    #[test]
+    fn a_first_batch_without_any_ngram_feature_is_trained() {
+        let options = options(0.999_999);
+        let mut trainer = trainer(&options);
+        let inputs = trainer.inputs(&data().batch(&[0, 1])).unwrap();
+        assert!(inputs.ngrams.is_some_and(|ngrams| ngrams.rows.is_empty()));
+        assert!(trainer.epoch(&data(), 0, &mut ()).unwrap().is_finite());
+    }
 }
