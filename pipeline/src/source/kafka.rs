@@ -57,7 +57,7 @@ pub(super) struct Context;
 impl ClientContext for Context {
     /// Every error also comes back from `poll`, where it is judged; only here it has a reason.
     fn error(&self, error: KafkaError, reason: &str) {
-        if !matches!(error, KafkaError::PartitionEOF(_)) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             tracing::warn!(%error, reason, "kafka consumer");
         }
     }
