@@ -7,6 +7,7 @@
 //!     labels.json             labels in logit order
 //!     config.json             network hyper-parameters
 //!     vocabulary.txt | tokenizer.json
+//!     calibration.json        temperature and thresholds, if it was calibrated
 //!     weights/model.safetensors   onnx/fp32.onnx   eval/report.json
 //!     SHA256SUMS              the digest of every other file
 //!   aliases/champion.json     {"version": "<ulid>"}: the version in use, if one was chosen

@@ -1,4 +1,4 @@
-//! The whole way from a bundle to probabilities: encode, batch, run, softmax.
+//! The whole way from a bundle to probabilities: encode, batch, run, softmax at the bundle's temperature.
 //!
 //! Contract: probabilities come back in the order of the texts and do not depend on which texts were
 //! classified with them (beyond rounding: the kernels differ by shape, at most 1e-5 in a
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batcher::{BatchOptions, TokenBatch, plan};
 use crate::bundle::Bundle;
+use crate::calibration::Calibration;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
 use crate::session::Session;
@@ -88,6 +89,7 @@ pub struct Classifier {
     session: Session,
     encoder: Arc<Encoder>,
     labels: Labels,
+    calibration: Option<Calibration>,
     name: String,
     version: String,
     pad_id: u32,
@@ -96,12 +98,12 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Loads a bundle's tokenizer and graph, and runs the graph once.
+    /// Loads a bundle's tokenizer, calibration and graph, and runs the graph once.
     ///
     /// # Errors
     ///
     /// ONNX Runtime is not there, a file of the bundle is unusable, an option is out of bounds, or
-    /// the graph's logits do not match the labels.
+    /// the graph's logits or the calibration do not match the labels.
     pub fn open(bundle: &Bundle, options: &ClassifierOptions) -> Result<Self> {
         options.batch.validate()?;
         let manifest = bundle.manifest();
@@ -110,6 +112,7 @@ impl Classifier {
             session,
             encoder: Arc::new(Encoder::new(bundle.tokenizer()?, manifest.model.max_tokens)),
             labels: bundle.labels().clone(),
+            calibration: calibration(bundle)?,
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             pad_id: manifest.model.pad_id,
@@ -128,23 +131,39 @@ impl Classifier {
         Arc::clone(&self.encoder)
     }
 
-    /// Probabilities of each label for each text, in the texts' order.
+    /// Probabilities of each label for each text, in the texts' order, calibrated where the bundle is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Classifier::logits`].
+    pub fn classify(&mut self, encodings: &[Encoding]) -> Result<Vec<Probabilities>> {
+        let temperature = self.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature);
+        let logits = self.logits(encodings)?;
+        Ok(logits.iter().map(|logits| Probabilities::at_temperature(logits, temperature)).collect())
+    }
+
+    /// What the graph says of each label for each text, in the texts' order.
     ///
     /// # Errors
     ///
     /// Inference fails on a batch; the error names its shape. Nothing is returned for the other
     /// batches then: the caller may split the texts to find the one at fault.
-    pub fn classify(&mut self, encodings: &[Encoding]) -> Result<Vec<Probabilities>> {
+    pub fn logits(&mut self, encodings: &[Encoding]) -> Result<Vec<Vec<f32>>> {
         let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
-        let mut results = vec![Probabilities(Vec::new()); encodings.len()];
+        let mut results = vec![Vec::new(); encodings.len()];
         for rows in plan(&lengths, &self.batch) {
             let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
             let batch = TokenBatch::pad(&members, self.pad_id);
             for (row, logits) in rows.into_iter().zip(self.run(&batch)?.chunks_exact(self.labels.len())) {
-                results[row] = Probabilities::from_logits(logits);
+                results[row] = logits.to_vec();
             }
         }
         Ok(results)
+    }
+
+    /// Whether the most probable label should not be trusted; never where the bundle is not calibrated.
+    pub fn abstains(&self, probabilities: &Probabilities) -> bool {
+        self.calibration.as_ref().is_some_and(|calibration| calibration.abstains(probabilities))
     }
 
     fn run(&mut self, batch: &TokenBatch) -> Result<Vec<f32>> {
@@ -161,6 +180,11 @@ impl Classifier {
         self.stats.tokens += batch.attention_mask.iter().filter(|mask| **mask == 1).count() as u64;
         self.stats.padded_tokens += batch.input_ids.len() as u64;
         Ok(logits.values)
+    }
+
+    /// How the logits are read, where the bundle says it.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
     }
 
     /// Labels in the order of the probabilities.
@@ -184,6 +208,15 @@ impl Classifier {
     }
 }
 
+fn calibration(bundle: &Bundle) -> Result<Option<Calibration>> {
+    let calibration = Calibration::load(bundle.path())?;
+    if calibration.as_ref().is_some_and(|calibration| !calibration.fits(bundle.labels())) {
+        let problem = "calibration.json: `thresholds` are not those of labels.json, in its order";
+        return Err(ModelError::bundle(bundle.path(), problem));
+    }
+    Ok(calibration)
+}
+
 /// The probability of each label for one text, in logit order; they sum to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probabilities(Vec<f32>);
@@ -191,8 +224,14 @@ pub struct Probabilities(Vec<f32>);
 impl Probabilities {
     /// Softmax of finite `logits`: `exp(logit_i - max) / sum_j exp(logit_j - max)`.
     pub fn from_logits(logits: &[f32]) -> Self {
+        Self::at_temperature(logits, 1.0)
+    }
+
+    /// Softmax of `logits / temperature`, for a temperature above 0.
+    pub fn at_temperature(logits: &[f32], temperature: f64) -> Self {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut values: Vec<f32> = logits.iter().map(|logit| (logit - max).exp()).collect();
+        let scale = (1.0 / temperature) as f32;
+        let mut values: Vec<f32> = logits.iter().map(|logit| ((logit - max) * scale).exp()).collect();
         let sum: f32 = values.iter().sum();
         values.iter_mut().for_each(|value| *value /= sum);
         Self(values)
@@ -262,6 +301,33 @@ mod tests {
         let error =
             Classifier::open(&bundle(root.path(), 3), &ClassifierOptions::default()).unwrap_err().to_string();
         assert!(error.contains("the graph has 3 logits but there are 2 labels"), "{error}");
+    }
+
+    #[test]
+    fn a_calibrated_bundle_is_read_at_its_temperature() {
+        let root = tempfile::tempdir().unwrap();
+        let graph = root.path().join("graph.onnx");
+        TestGraph { labels: 2, ..TestGraph::default() }.save(&graph);
+        let open = |labels: &[&str]| {
+            let stage = staged(root.path(), &std::fs::read(&graph).unwrap());
+            let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+            // Wrong as often as right, and very sure.
+            let logits = [vec![9.0, 0.0], vec![9.0, 0.0]];
+            Calibration::fit(&labels, &[0, 1], &logits).unwrap().save(stage.path()).unwrap();
+            Classifier::open(&stage.finish(description()).unwrap(), &ClassifierOptions::default())
+        };
+        let mut calibrated = open(&["sports", "finance"]).unwrap();
+        let encodings = calibrated.encoder().encode_batch(&["bank match"]).unwrap();
+        let logits = calibrated.logits(&encodings).unwrap();
+        let probabilities = calibrated.classify(&encodings).unwrap();
+        let temperature = calibrated.calibration().unwrap().temperature;
+        assert!(temperature > 5.0, "{temperature}");
+        assert_eq!(probabilities[0], Probabilities::at_temperature(&logits[0], temperature));
+        assert!(calibrated.abstains(&probabilities[0]), "no confidence was right often enough");
+        assert!(!self::open(BatchOptions::default()).abstains(&probabilities[0]), "not calibrated");
+
+        let error = open(&["finance", "sports"]).unwrap_err().to_string();
+        assert!(error.contains("calibration.json: `thresholds` are not those of labels.json"), "{error}");
     }
 
     #[test]

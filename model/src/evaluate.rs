@@ -3,13 +3,17 @@
 //! Definitions are scikit-learn's: a rate without cases is 0, and macro-F1 is the mean over the
 //! classes that occur in the gold labels or the predictions.
 
+pub(crate) mod coverage;
+pub(crate) mod reliability;
+
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
+use reliability::{Outcome, expected_error};
 
-/// Number of equally wide confidence bins of the expected calibration error.
-const CALIBRATION_BINS: usize = 15;
+pub use coverage::CoveragePoint;
+pub use reliability::ReliabilityBin;
 
 /// The scores of one label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,11 +41,17 @@ pub struct Evaluation {
     pub macro_f1: f64,
     /// Scores by label, in logit order.
     pub per_class: Vec<ClassScores>,
-    /// Expected calibration error (Guo et al. 2017): over 15 bins of the top probability, the mean
-    /// of |accuracy - mean confidence| weighted by the bin's share of rows.
+    /// Expected calibration error (Guo et al. 2017): the mean of |accuracy - confidence| over the bins of
+    /// `reliability`, weighted by their rows.
     pub ece: f64,
     /// `confusion[gold][predicted]` = rows, both in logit order.
     pub confusion: Vec<Vec<usize>>,
+    /// Confidence against accuracy in 15 equally wide bins.
+    #[serde(default)]
+    pub reliability: Vec<ReliabilityBin>,
+    /// Accuracy against the share of rows that reach a confidence.
+    #[serde(default)]
+    pub coverage: Vec<CoveragePoint>,
 }
 
 /// Compares the most probable label of each row with its gold label.
@@ -53,22 +63,25 @@ pub struct Evaluation {
 pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilities]) -> Result<Evaluation> {
     check(labels, gold, probabilities)?;
     let mut confusion = vec![vec![0; labels.len()]; labels.len()];
-    let mut calibration = Calibration::default();
+    let mut outcomes = Vec::with_capacity(gold.len());
     for (&gold, probabilities) in gold.iter().zip(probabilities) {
         for (predicted, confidence) in probabilities.top(1) {
             confusion[gold][predicted] += 1;
-            calibration.add(f64::from(confidence), predicted == gold);
+            outcomes.push(Outcome { confidence, is_correct: predicted == gold });
         }
     }
     let per_class = class_scores(labels, &confusion);
+    let reliability = reliability::reliability(&outcomes);
     let correct: usize = (0..labels.len()).map(|class| confusion[class][class]).sum();
     Ok(Evaluation {
         rows: gold.len(),
         accuracy: ratio(correct, gold.len()),
         macro_f1: macro_f1(&per_class, &confusion),
         per_class,
-        ece: calibration.error(gold.len()),
+        ece: expected_error(&reliability),
         confusion,
+        reliability,
+        coverage: coverage::coverage(&outcomes),
     })
 }
 
@@ -120,25 +133,6 @@ fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Per confidence bin: sum of confidences and number of right predictions.
-#[derive(Default)]
-struct Calibration([(f64, usize); CALIBRATION_BINS]);
-
-impl Calibration {
-    fn add(&mut self, confidence: f64, is_correct: bool) {
-        // Bins are open below and closed above, so that a confidence of 1 falls in the last.
-        let bin = (confidence * CALIBRATION_BINS as f64).ceil() as usize;
-        let (sum, correct) = &mut self.0[bin.clamp(1, CALIBRATION_BINS) - 1];
-        *sum += confidence;
-        *correct += usize::from(is_correct);
-    }
-
-    /// A bin's |accuracy - mean confidence| times its rows is |correct - sum of confidences|.
-    fn error(&self, rows: usize) -> f64 {
-        self.0.iter().map(|(sum, correct)| (*correct as f64 - sum).abs()).sum::<f64>() / rows as f64
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -171,16 +165,6 @@ mod tests {
         assert_eq!(scores, [(1.0, 2.0 / 3.0, 3), (0.5, 0.5, 2), (0.5, 1.0, 1), (0.0, 0.0, 0)]);
         assert_eq!(evaluation.confusion[0], [2, 1, 0, 0]);
         assert!((evaluation.ece - (0.8 - 4.0 / 6.0)).abs() < 1e-6, "{}", evaluation.ece);
-    }
-
-    #[test]
-    fn calibration_error_is_taken_per_bin() {
-        // Right at 0.6 and wrong at 1.0: on average calibrated, in each bin not.
-        let mut calibration = Calibration::default();
-        calibration.add(0.6, true);
-        calibration.add(1.0, false);
-        calibration.add(0.0, false);
-        assert!((calibration.error(3) - 1.4 / 3.0).abs() < 1e-12);
     }
 
     #[test]

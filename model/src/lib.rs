@@ -24,6 +24,7 @@
 
 pub mod batcher;
 pub mod bundle;
+pub mod calibration;
 pub mod classifier;
 pub mod error;
 pub mod evaluate;
@@ -36,9 +37,10 @@ pub mod train;
 
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
+pub use calibration::Calibration;
 pub use classifier::{Classifier, ClassifierOptions, ClassifierStats, Encoder, Probabilities};
 pub use error::{ModelError, Result};
-pub use evaluate::{ClassScores, Evaluation, evaluate};
+pub use evaluate::{ClassScores, CoveragePoint, Evaluation, ReliabilityBin, evaluate};
 pub use labels::{Label, Labels};
 pub use runtime::Runtime;
 pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};

@@ -1,0 +1,346 @@
+//! Making confidences mean what they say, and telling when not to trust a label (`calibration.json`).
+//!
+//! A temperature divides the logits before the softmax (Guo et al. 2017): it changes how sure the classifier says
+//! it is, never which label it gives. Thresholds on the calibrated confidence, one for each label, tell the
+//! labels to trust from those that a person should look at. Both are chosen on held-out rows.
+//!
+//! Not here: what the pipeline does with a label that it should not trust.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::Probabilities;
+use crate::error::{ModelError, Result};
+use crate::evaluate::coverage::{CoveragePoint, coverage, lowest_threshold};
+use crate::evaluate::reliability::{Outcome, expected_error, reliability};
+use crate::labels::Labels;
+
+const CALIBRATION_FILE: &str = "calibration.json";
+/// Share of trusted labels that are to be right, of each label's rows.
+const TARGET_PRECISION: f64 = 0.9;
+/// The temperatures that are searched. Outside, confidences would all be 1 or all be equal.
+const TEMPERATURES: (f64, f64) = (0.1, 10.0);
+
+/// `calibration.json`: how to read a bundle's logits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Held-out rows that everything here was chosen on.
+    pub rows: usize,
+    /// Logits are divided by this before the softmax.
+    pub temperature: f64,
+    /// Share of trusted labels that are to be right.
+    pub target_precision: f64,
+    /// The lowest confidence at which, over all labels together, `target_precision` was reached on the held-out
+    /// rows; 1 when none reached it.
+    pub abstain_below: f32,
+    /// Threshold of each label, in logit order.
+    pub thresholds: Vec<ClassThreshold>,
+    /// Error of the confidences at temperature 1.
+    pub before: ConfidenceError,
+    /// Error of the confidences at `temperature`.
+    pub after: ConfidenceError,
+    /// Accuracy on the held-out rows against the share of them that one threshold for all labels answers.
+    pub coverage: Vec<CoveragePoint>,
+}
+
+/// When a label can be trusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassThreshold {
+    /// The label's id.
+    pub label: String,
+    /// The label is trusted at this confidence or above: the lowest one at which `target_precision` was reached on
+    /// the held-out rows that got this label, else `abstain_below`.
+    pub threshold: f32,
+    /// Held-out rows that got this label.
+    pub rows: usize,
+}
+
+/// How far confidences are from the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfidenceError {
+    /// Expected calibration error over 15 bins (Guo et al. 2017).
+    pub ece: f64,
+    /// Mean negative logarithm of the gold label's probability, in nats.
+    pub nll: f64,
+}
+
+impl Calibration {
+    /// Chooses temperature and thresholds on held-out rows: `gold[row]` is an index into `labels`, `logits[row]` has a
+    /// logit for each label.
+    ///
+    /// # Errors
+    ///
+    /// There are no rows, not as many gold labels as rows of logits, a row of another width, a gold label that is not
+    /// an index into `labels`, or a logit that is not finite.
+    pub fn fit(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<Self> {
+        check_rows(labels, gold, logits)?;
+        let temperature = best_temperature(gold, logits);
+        let raw = Scaled::new(gold, logits, 1.0);
+        let scaled = Scaled::new(gold, logits, temperature);
+        let outcomes: Vec<Outcome> = scaled.rows.iter().map(|(_, outcome)| *outcome).collect();
+        let abstain_below = lowest_threshold(&outcomes, TARGET_PRECISION).unwrap_or(1.0);
+        let class_threshold = |(class, label): (usize, &String)| {
+            let of_class: Vec<Outcome> =
+                scaled.rows.iter().filter(|(predicted, _)| *predicted == class).map(|(_, o)| *o).collect();
+            ClassThreshold {
+                label: label.clone(),
+                threshold: lowest_threshold(&of_class, TARGET_PRECISION).unwrap_or(abstain_below),
+                rows: of_class.len(),
+            }
+        };
+        Ok(Self {
+            rows: gold.len(),
+            temperature,
+            target_precision: TARGET_PRECISION,
+            abstain_below,
+            thresholds: labels.iter().enumerate().map(class_threshold).collect(),
+            before: raw.error,
+            after: scaled.error,
+            coverage: coverage(&outcomes),
+        })
+    }
+
+    /// Reads `calibration.json` of a bundle's directory; none when the bundle was not calibrated.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not such JSON, or its temperature is not a positive number.
+    pub fn load(bundle: &Path) -> Result<Option<Self>> {
+        let path = bundle.join(CALIBRATION_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
+        let calibration: Self = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
+        let temperature = calibration.temperature;
+        if !(temperature.is_finite() && temperature > 0.0) {
+            let problem = format!("{CALIBRATION_FILE}: `temperature` is {temperature} but must be above 0");
+            return Err(ModelError::bundle(bundle, problem));
+        }
+        Ok(Some(calibration))
+    }
+
+    /// Writes `calibration.json` into a bundle that is being built.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn save(&self, bundle: &Path) -> Result<()> {
+        let path = bundle.join(CALIBRATION_FILE);
+        let bytes = serde_json::to_vec_pretty(self).map_err(ModelError::json(&path))?;
+        std::fs::write(&path, bytes).map_err(ModelError::io("write", &path))
+    }
+
+    /// Whether the most probable label of calibrated probabilities should not be trusted.
+    pub fn abstains(&self, probabilities: &Probabilities) -> bool {
+        let is_below = |(class, confidence): (usize, f32)| {
+            self.thresholds.get(class).is_some_and(|class| confidence < class.threshold)
+        };
+        probabilities.top(1).into_iter().any(is_below)
+    }
+
+    /// Whether the thresholds are those of `labels`, in their order.
+    pub(crate) fn fits(&self, labels: &Labels) -> bool {
+        self.thresholds.iter().map(|class| &class.label).eq(labels.iter().map(|label| &label.id))
+    }
+}
+
+fn check_rows(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<()> {
+    let is_unusable =
+        |row: &Vec<f32>| row.len() != labels.len() || row.iter().any(|logit| !logit.is_finite());
+    let problem = if gold.is_empty() {
+        "there are no held-out rows".to_owned()
+    } else if gold.len() != logits.len() {
+        format!("{} gold labels but {} rows of logits", gold.len(), logits.len())
+    } else if let Some(row) = logits.iter().position(is_unusable) {
+        format!("row {row} does not have {} finite logits", labels.len())
+    } else if let Some(index) = gold.iter().find(|index| **index >= labels.len()) {
+        format!("gold label {index} but there are {} labels", labels.len())
+    } else {
+        return Ok(());
+    };
+    Err(ModelError::Evaluation(format!("calibration: {problem}")))
+}
+
+/// Held-out rows at one temperature: predicted class and outcome of each row.
+struct Scaled {
+    rows: Vec<(usize, Outcome)>,
+    error: ConfidenceError,
+}
+
+impl Scaled {
+    fn new(gold: &[usize], logits: &[Vec<f32>], temperature: f64) -> Self {
+        let mut rows = Vec::with_capacity(gold.len());
+        for (gold, logits) in gold.iter().zip(logits) {
+            let top = Probabilities::at_temperature(logits, temperature).top(1);
+            rows.extend(top.into_iter().map(|(predicted, confidence)| {
+                (predicted, Outcome { confidence, is_correct: predicted == *gold })
+            }));
+        }
+        let outcomes: Vec<Outcome> = rows.iter().map(|(_, outcome)| *outcome).collect();
+        let nll = cross_entropy(gold, logits, temperature, 0.0);
+        Self { rows, error: ConfidenceError { ece: expected_error(&reliability(&outcomes)), nll } }
+    }
+}
+
+/// The temperature with the lowest cross-entropy, by golden-section search over its logarithm: the cross-entropy is
+/// convex in 1 / T, so it has one minimum.
+///
+/// The target of a row is not quite 1 (Platt 1999: `(n + 1) / (n + 2)`), so that held-out rows without an error
+/// do not pull the temperature to zero.
+fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
+    let smoothing = 1.0 / (gold.len() as f64 + 2.0);
+    let loss = |log_temperature: f64| cross_entropy(gold, logits, log_temperature.exp(), smoothing);
+    let shrink = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let (mut low, mut high) = (TEMPERATURES.0.ln(), TEMPERATURES.1.ln());
+    while high - low > 1e-4 {
+        let (left, right) = (high - shrink * (high - low), low + shrink * (high - low));
+        if loss(left) < loss(right) { high = right } else { low = left }
+    }
+    f64::midpoint(low, high).exp()
+}
+
+/// Mean cross-entropy of softmax(logits / T) against targets that give `smoothing` to the other labels, in nats.
+fn cross_entropy(gold: &[usize], logits: &[Vec<f32>], temperature: f64, smoothing: f64) -> f64 {
+    let row_loss = |(gold, logits): (&usize, &Vec<f32>)| {
+        let scaled: Vec<f64> = logits.iter().map(|logit| f64::from(*logit) / temperature).collect();
+        let max = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_sum = max + scaled.iter().map(|logit| (logit - max).exp()).sum::<f64>().ln();
+        let gold = scaled.get(*gold).copied().unwrap_or(max);
+        let others = (scaled.iter().sum::<f64>() - gold) / (scaled.len().max(2) - 1) as f64;
+        log_sum - (1.0 - smoothing) * gold - smoothing * others
+    };
+    gold.iter().zip(logits).map(row_loss).sum::<f64>() / gold.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(count: usize) -> Vec<String> {
+        (0..count).map(|label| format!("label-{label}")).collect()
+    }
+
+    /// Rows of two labels with log-odds `logit` for label 0, of which the share sigmoid(logit / temperature) has it.
+    fn rows(temperature: f64) -> (Vec<usize>, Vec<Vec<f32>>) {
+        let mut gold = Vec::new();
+        let mut logits = Vec::new();
+        for logit in [-6.0_f64, -3.0, -1.0, 0.0, 2.0, 5.0] {
+            let share = 1.0 / (1.0 + (-logit / temperature).exp());
+            for row in 0..400 {
+                gold.push(usize::from((f64::from(row) + 0.5) / 400.0 > share));
+                logits.push(vec![logit as f32, 0.0]);
+            }
+        }
+        (gold, logits)
+    }
+
+    #[test]
+    fn the_temperature_that_made_the_rows_is_found() {
+        for temperature in [0.5, 1.0, 3.0] {
+            let (gold, logits) = rows(temperature);
+            let fitted = Calibration::fit(&labels(2), &gold, &logits).unwrap();
+            assert!((fitted.temperature / temperature - 1.0).abs() < 0.02, "{temperature}: {fitted:?}");
+            assert!(fitted.after.nll <= fitted.before.nll + 1e-6);
+            assert!(fitted.after.ece < 0.01, "{fitted:?}");
+        }
+    }
+
+    #[test]
+    fn held_out_rows_without_an_error_leave_confidences_below_one() {
+        let logits: Vec<Vec<f32>> = (0..100).map(|row| vec![3.0, row as f32 / 50.0]).collect();
+        let fitted = Calibration::fit(&labels(2), &[0; 100], &logits).unwrap();
+        let confidence = Probabilities::at_temperature(&logits[50], fitted.temperature).top(1)[0].1;
+        assert!(confidence < 0.9999, "{confidence} at {}", fitted.temperature);
+        let least_sure = Probabilities::at_temperature(&logits[99], fitted.temperature);
+        assert!(!fitted.abstains(&least_sure), "a label that is always right is always trusted");
+    }
+
+    #[test]
+    fn a_label_is_trusted_where_it_was_right_often_enough() {
+        // Label 0: right at 0.9 in all of 20 rows, right at 0.6 in half of 20. Label 1: never right.
+        // Label 2: never predicted.
+        let mut gold = vec![0; 30];
+        gold.extend([2; 10]);
+        gold.extend([2; 4]);
+        let of = |class: usize, confidence: f32| {
+            let mut row = vec![((1.0 - confidence) / 2.0).ln(); 3];
+            row[class] = confidence.ln();
+            row
+        };
+        let mut logits = vec![of(0, 0.9); 20];
+        logits.extend(vec![of(0, 0.6); 20]);
+        logits.extend(vec![of(1, 0.5); 4]);
+        let fitted = Calibration::fit(&labels(3), &gold, &logits).unwrap();
+        let at = |row: &[f32]| Probabilities::at_temperature(row, fitted.temperature);
+        for (row, is_trusted) in
+            [(of(0, 0.9), true), (of(0, 0.6), false), (of(1, 0.5), false), (of(2, 0.9), true)]
+        {
+            assert_eq!(fitted.abstains(&at(&row)), !is_trusted, "{row:?} {fitted:?}");
+        }
+        assert_eq!(fitted.thresholds.iter().map(|class| class.rows).collect::<Vec<_>>(), [40, 4, 0]);
+        assert_eq!(fitted.thresholds[2].threshold, fitted.abstain_below);
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_damage_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(Calibration::load(root.path()).unwrap(), None);
+        let (gold, logits) = rows(2.0);
+        let mut calibration = Calibration::fit(&labels(2), &gold, &logits).unwrap();
+        calibration.save(root.path()).unwrap();
+        let loaded = Calibration::load(root.path()).unwrap().unwrap();
+        assert_eq!(loaded.thresholds, calibration.thresholds);
+        assert!((loaded.temperature - calibration.temperature).abs() < 1e-12);
+        assert!(loaded.fits(&Labels::from_ids(labels(2)).unwrap()));
+        assert!(!loaded.fits(&Labels::from_ids(["label-1", "label-0"]).unwrap()));
+
+        calibration.temperature = 0.0;
+        calibration.save(root.path()).unwrap();
+        let error = Calibration::load(root.path()).unwrap_err().to_string();
+        assert!(error.contains("calibration.json: `temperature` is 0 but must be above 0"), "{error}");
+    }
+
+    #[test]
+    fn rows_that_cannot_be_used_are_refused() {
+        for (gold, logits, message) in [
+            (vec![], vec![], "there are no held-out rows"),
+            (vec![0], vec![], "1 gold labels but 0 rows of logits"),
+            (vec![0], vec![vec![1.0]], "row 0 does not have 2 finite logits"),
+            (vec![0], vec![vec![1.0, f32::NAN]], "row 0 does not have 2 finite logits"),
+            (vec![2], vec![vec![1.0, 0.0]], "gold label 2 but there are 2 labels"),
+        ] {
+            let error = Calibration::fit(&labels(2), &gold, &logits).unwrap_err().to_string();
+            assert_eq!(error, format!("cannot evaluate: calibration: {message}"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_temperature_changes_a_label(
+            logits in prop::collection::vec(-8.0_f32..8.0, 2..12),
+            temperature in 0.1_f64..10.0,
+        ) {
+            let raw = Probabilities::from_logits(&logits).top(1)[0];
+            let scaled = Probabilities::at_temperature(&logits, temperature);
+            prop_assert!(scaled.as_slice()[raw.0] >= scaled.top(1)[0].1 - 1e-6);
+            prop_assert!((scaled.as_slice().iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+
+        #[test]
+        fn calibrated_rows_never_lose_likelihood(
+            rows in prop::collection::vec((0_usize..3, prop::collection::vec(-5.0_f32..5.0, 3)), 50..80),
+        ) {
+            let (gold, logits): (Vec<usize>, Vec<Vec<f32>>) = rows.into_iter().unzip();
+            let fitted = Calibration::fit(&labels(3), &gold, &logits).unwrap();
+            // The smoothed target may cost the little that it keeps from the gold label.
+            prop_assert!(fitted.after.nll <= fitted.before.nll + 0.02, "{:?}", fitted);
+        }
+    }
+}

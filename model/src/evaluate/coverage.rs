@@ -1,0 +1,95 @@
+//! What is gained by not answering: accuracy on the rows whose confidence reaches a threshold.
+
+use serde::{Deserialize, Serialize};
+
+use super::reliability::Outcome;
+
+/// Points of a coverage curve: 5 %, 10 % … 100 % of the rows.
+const POINTS: usize = 20;
+
+/// One threshold on the top probability, and what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoveragePoint {
+    /// Rows with at least this confidence are answered.
+    pub threshold: f32,
+    /// Share of rows that are answered.
+    pub coverage: f64,
+    /// Accuracy on the answered rows.
+    pub accuracy: f64,
+}
+
+/// Every distinct confidence as a threshold, the highest first.
+fn points(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
+    let mut sorted = outcomes.to_vec();
+    sorted.sort_by(|left, right| right.confidence.total_cmp(&left.confidence));
+    let mut points = Vec::new();
+    let mut correct = 0;
+    for (row, outcome) in sorted.iter().enumerate() {
+        correct += usize::from(outcome.is_correct);
+        // A threshold takes in all rows of its confidence.
+        if sorted.get(row + 1).is_none_or(|next| next.confidence < outcome.confidence) {
+            let answered = (row + 1) as f64;
+            points.push(CoveragePoint {
+                threshold: outcome.confidence,
+                coverage: answered / sorted.len() as f64,
+                accuracy: correct as f64 / answered,
+            });
+        }
+    }
+    points
+}
+
+/// The coverage curve, thinned to at most 20 points; the last one answers every row.
+pub(crate) fn coverage(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
+    let all = points(outcomes);
+    let mut thinned: Vec<CoveragePoint> = Vec::new();
+    for step in 1..=POINTS {
+        let wanted = step as f64 / POINTS as f64;
+        // 1e-9: the share of all rows may be a rounding error below 1.
+        let point = all.iter().find(|point| point.coverage >= wanted - 1e-9);
+        thinned.extend(point.filter(|point| thinned.last() != Some(point)));
+    }
+    thinned
+}
+
+/// The lowest confidence at which the rows that reach it are right with at least the share `target`; none when
+/// no confidence is high enough.
+pub(crate) fn lowest_threshold(outcomes: &[Outcome], target: f64) -> Option<f32> {
+    points(outcomes).into_iter().rev().find(|point| point.accuracy >= target).map(|point| point.threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(rows: &[(f32, bool)]) -> Vec<Outcome> {
+        rows.iter().map(|&(confidence, is_correct)| Outcome { confidence, is_correct }).collect()
+    }
+
+    #[test]
+    fn equal_confidences_are_answered_together() {
+        let rows = outcomes(&[(0.9, true), (0.5, false), (0.5, true), (0.2, false)]);
+        let curve: Vec<_> = coverage(&rows).iter().map(|p| (p.threshold, p.coverage, p.accuracy)).collect();
+        assert_eq!(curve, [(0.9, 0.25, 1.0), (0.5, 0.75, 2.0 / 3.0), (0.2, 1.0, 0.5)]);
+    }
+
+    #[test]
+    fn the_threshold_is_the_lowest_that_keeps_the_target() {
+        let rows = outcomes(&[(0.9, true), (0.8, false), (0.7, true), (0.6, true), (0.5, false)]);
+        for (target, threshold) in [(0.75, Some(0.6)), (0.6, Some(0.5)), (1.0, Some(0.9)), (0.76, Some(0.9))]
+        {
+            assert_eq!(lowest_threshold(&rows, target), threshold, "{target}");
+        }
+        assert_eq!(lowest_threshold(&outcomes(&[(0.9, false)]), 0.5), None);
+        assert_eq!(lowest_threshold(&[], 0.5), None);
+        assert!(coverage(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_curve_is_thinned_and_ends_at_all_rows() {
+        let rows: Vec<_> = (0..997).map(|row| (row as f32 / 997.0, row % 3 > 0)).collect();
+        let curve = coverage(&outcomes(&rows));
+        assert_eq!(curve.len(), 20);
+        assert_eq!(curve.last().map(|point| point.coverage), Some(1.0));
+    }
+}
