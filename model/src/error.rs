@@ -98,6 +98,9 @@ pub enum ModelError {
     /// Gold labels and predictions that cannot be compared.
     #[error("cannot evaluate: {0}")]
     Evaluation(String),
+    /// Tensors that a network cannot be built from.
+    #[error("invalid weights: {0}")]
+    Weights(String),
     /// A training run could not go on, or its result could not be used.
     #[error("training failed: {0}")]
     Training(String),

@@ -20,6 +20,7 @@ mod schedule;
 mod split;
 mod table;
 mod trainer;
+mod weights;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -370,6 +371,52 @@ mod tests {
             let report = run(examples(40), &options, root.path()).expect(name).report;
             assert!(report.parity_max_abs_diff <= 1e-4, "{name}");
             assert_eq!((report.dev, report.best_epoch), (None, 2), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_loads_as_the_network_that_was_trained() {
+        if !has_runtime() {
+            return;
+        }
+        for enabled in [true, false] {
+            let root = tempfile::tempdir().unwrap();
+            let mut options = TrainOptions { epochs: 1, ..options(Tokenization::Words) };
+            options.ngrams.enabled = enabled;
+            let bundle = run(examples(60), &options, root.path()).unwrap().bundle;
+            let network = Network::load(&bundle).unwrap();
+            let saved = std::fs::read(bundle.path().join(weights::WEIGHTS_FILE)).unwrap();
+            assert!(network.weights().unwrap().serialize().unwrap() == saved);
+            let texts: Vec<String> = examples(20).into_iter().map(|example| example.text).collect();
+            let documents = bundle.tokenizer().unwrap().encode_batch(&texts, options.max_tokens).unwrap();
+            publish::check_parity(&network, bundle.path(), &documents, bundle.manifest().model.pad_id)
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn weights_of_another_network_are_refused() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let options = TrainOptions { epochs: 1, ..options(Tokenization::Words) };
+        let bundle = run(examples(60), &options, root.path()).unwrap().bundle;
+        let path = bundle.path().join(network::CONFIG_FILE);
+        let config = std::fs::read_to_string(&path).unwrap();
+        for (from, to, message) in [
+            (
+                "\"feed_forward\": 32",
+                "\"feed_forward\": 16",
+                "`layer.0.expand.weight` has the shape [16, 32]",
+            ),
+            ("\"layers\": 1", "\"layers\": 2", "no tensor `layer.1.attention_norm.weight`"),
+            ("\"layers\": 1", "\"layers\": 0", "`layer.0.attention_norm.bias` is of no use"),
+        ] {
+            assert!(config.contains(from), "{config}");
+            std::fs::write(&path, config.replace(from, to)).unwrap();
+            let error = Network::load(&bundle).err().unwrap().to_string();
+            assert!(error.contains(message) && error.contains(weights::WEIGHTS_FILE), "{error}");
         }
     }
 

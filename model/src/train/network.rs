@@ -21,6 +21,12 @@ use super::config::{EncoderShape, NetworkConfig};
 use super::data::{Batch, Features};
 use super::ops::{Attention, Dropout, GatherSum, Gelu, LayerNorm, Linear, RowIndex, WeightedSum};
 use super::table::{SparseTable, Touched};
+use super::weights::{WEIGHTS_FILE, Weights};
+use crate::bundle::Bundle;
+use crate::error::ModelError;
+
+/// Where the configuration lies in a bundle.
+pub(super) const CONFIG_FILE: &str = "config.json";
 
 /// All parameters. Those of the dense layers are candle variables; the tables are sparse.
 pub(crate) struct Network {
@@ -76,13 +82,6 @@ impl TableRows {
     }
 }
 
-/// One parameter as it is saved.
-pub(super) struct NamedWeights {
-    pub(super) name: String,
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
-}
-
 /// All weights of a network at one moment, without the optimiser's state.
 pub(super) struct Snapshot {
     dense: Vec<Tensor>,
@@ -107,37 +106,68 @@ fn drop(x: Tensor, source: &mut Option<DropoutSource>) -> Result<Tensor> {
     }
 }
 
-/// Makes named variables.
+/// Where the values of a network under construction come from.
+enum Origin<'a> {
+    /// Drawn at random, or constant where training starts from a constant.
+    Random(&'a mut SmallRng),
+    /// Taken out of these.
+    Stored(&'a mut Weights),
+}
+
+/// Starting values of a parameter that is not stored.
+#[derive(Clone, Copy)]
+enum Start {
+    Constant(f32),
+    /// Uniform in `[-range, range)`.
+    Uniform(f32),
+}
+
+/// Makes named parameters.
 struct Builder<'a> {
-    generator: &'a mut SmallRng,
+    origin: Origin<'a>,
     dense: Vec<(String, Var)>,
 }
 
 impl Builder<'_> {
-    fn variable(&mut self, name: String, values: Vec<f32>, shape: &[usize]) -> Result<Var> {
+    fn values(&mut self, name: &str, shape: &[usize], start: Start) -> crate::Result<Vec<f32>> {
+        let count = shape.iter().product();
+        match (&mut self.origin, start) {
+            (Origin::Stored(weights), _) => weights.take(name, shape),
+            (Origin::Random(_), Start::Constant(value)) => Ok(vec![value; count]),
+            (Origin::Random(generator), Start::Uniform(range)) => {
+                Ok((0..count).map(|_| generator.random_range(-range..range)).collect())
+            }
+        }
+    }
+
+    fn variable(&mut self, name: String, shape: &[usize], start: Start) -> crate::Result<Var> {
+        let values = self.values(&name, shape, start)?;
         let var = Var::from_vec(values, shape, &Device::Cpu)?;
         self.dense.push((name, var.clone()));
         Ok(var)
     }
 
+    fn table(&mut self, name: &str, rows: usize, width: usize, start: Start) -> crate::Result<SparseTable> {
+        Ok(SparseTable::new(width, self.values(name, &[rows, width], start)?))
+    }
+
     /// Uniform Glorot weights (Glorot and Bengio, 2010) times `gain`, zero biases.
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, gain: f32) -> Result<Affine> {
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, gain: f32) -> crate::Result<Affine> {
         let range = gain * (6.0 / (inputs + outputs) as f32).sqrt();
-        let values = (0..inputs * outputs).map(|_| self.generator.random_range(-range..range)).collect();
         Ok(Affine {
-            weight: self.variable(format!("{name}.weight"), values, &[inputs, outputs])?,
-            bias: self.variable(format!("{name}.bias"), vec![0.0; outputs], &[outputs])?,
+            weight: self.variable(format!("{name}.weight"), &[inputs, outputs], Start::Uniform(range))?,
+            bias: self.variable(format!("{name}.bias"), &[outputs], Start::Constant(0.0))?,
         })
     }
 
-    fn norm(&mut self, name: &str, width: usize) -> Result<Affine> {
+    fn norm(&mut self, name: &str, width: usize) -> crate::Result<Affine> {
         Ok(Affine {
-            weight: self.variable(format!("{name}.weight"), vec![1.0; width], &[width])?,
-            bias: self.variable(format!("{name}.bias"), vec![0.0; width], &[width])?,
+            weight: self.variable(format!("{name}.weight"), &[width], Start::Constant(1.0))?,
+            bias: self.variable(format!("{name}.bias"), &[width], Start::Constant(0.0))?,
         })
     }
 
-    fn layer(&mut self, number: usize, shape: EncoderShape) -> Result<Layer> {
+    fn layer(&mut self, number: usize, shape: EncoderShape) -> crate::Result<Layer> {
         let EncoderShape { layers, width, feed_forward, .. } = shape;
         // Branches that are added up start smaller, so that the sum keeps its size (GPT-2).
         let residual = 1.0 / (2.0 * layers as f32).sqrt();
@@ -181,18 +211,54 @@ impl Layer {
 
 impl Network {
     /// A network with random weights; the side path starts at zero.
-    pub(super) fn new(config: NetworkConfig, generator: &mut SmallRng) -> Result<Self> {
+    pub(super) fn new(config: NetworkConfig, generator: &mut SmallRng) -> crate::Result<Self> {
+        Self::build(config, Origin::Random(generator))
+    }
+
+    /// A network with given weights, which are taken out of `weights`; what it has no use for stays there.
+    ///
+    /// # Errors
+    ///
+    /// A tensor is missing or does not have the shape that `config` asks for.
+    pub(crate) fn from_weights(config: NetworkConfig, weights: &mut Weights) -> crate::Result<Self> {
+        Self::build(config, Origin::Stored(weights))
+    }
+
+    fn build(config: NetworkConfig, origin: Origin<'_>) -> crate::Result<Self> {
         let shape = config.encoder;
+        let mut builder = Builder { origin, dense: Vec::new() };
         // Embeddings of unit variance over the square root of the width, as a linear layer would have.
-        let range = (3.0 / shape.width as f32).sqrt();
-        let embedding = SparseTable::new(config.embedding.rows(), shape.width, range, generator);
-        let ngrams =
-            config.ngrams.map(|layout| SparseTable::new(layout.rows(), config.labels, 0.0, generator));
-        let mut builder = Builder { generator, dense: Vec::new() };
-        let layers = (0..shape.layers).map(|number| builder.layer(number, shape)).collect::<Result<_>>()?;
+        let range = Start::Uniform((3.0 / shape.width as f32).sqrt());
+        let embedding = builder.table("embedding", config.embedding.rows(), shape.width, range)?;
+        let ngrams = config
+            .ngrams
+            .map(|layout| builder.table("ngrams", layout.rows(), config.labels, Start::Constant(0.0)))
+            .transpose()?;
+        let layers =
+            (0..shape.layers).map(|number| builder.layer(number, shape)).collect::<crate::Result<_>>()?;
         let final_norm = builder.norm("final_norm", shape.width)?;
         let head = builder.linear("head", 2 * shape.width, config.labels, 1.0)?;
         Ok(Self { config, embedding, ngrams, layers, final_norm, head, dense: builder.dense })
+    }
+
+    /// The network of a bundle: `config.json` and `weights/model.safetensors`.
+    ///
+    /// # Errors
+    ///
+    /// A file is missing or not valid, or a tensor is missing, superfluous or of another shape than
+    /// `config.json` asks for.
+    #[cfg_attr(not(test), expect(dead_code, reason = "fine-tuning starts from it"))]
+    pub(crate) fn load(bundle: &Bundle) -> crate::Result<Self> {
+        let path = bundle.path().join(CONFIG_FILE);
+        let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
+        let config = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
+        let path = bundle.path().join(WEIGHTS_FILE);
+        let mut weights = Weights::read(&path)?;
+        let network = Self::from_weights(config, &mut weights).and_then(|network| {
+            weights.check_empty()?;
+            Ok(network)
+        });
+        network.map_err(|error| ModelError::bundle(bundle.path(), format!("{WEIGHTS_FILE}: {error}")))
     }
 
     /// The dense parameters by name, in a fixed order.
@@ -213,17 +279,17 @@ impl Network {
     }
 
     /// Everything trained.
-    pub(super) fn weights(&self) -> Result<Vec<NamedWeights>> {
-        let mut weights = Vec::new();
+    pub(super) fn weights(&self) -> Result<Weights> {
+        let mut weights = Weights::default();
         for (name, _) in &self.dense {
             let (shape, values) = self.dense_values(name)?;
-            weights.push(NamedWeights { name: name.clone(), shape, values });
+            weights.insert(name, shape, values);
         }
         let tables =
             [Some(("embedding", &self.embedding)), self.ngrams.as_ref().map(|table| ("ngrams", table))];
         for (name, table) in tables.into_iter().flatten() {
             let shape = vec![table.values().len() / table.width(), table.width()];
-            weights.push(NamedWeights { name: name.to_owned(), shape, values: table.values().to_vec() });
+            weights.insert(name, shape, table.values().to_vec());
         }
         Ok(weights)
     }

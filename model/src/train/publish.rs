@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use prost::Message;
-use safetensors::tensor::{Dtype, TensorView};
 
 use super::data::Batch;
-use super::network::{NamedWeights, Network};
+use super::network::{CONFIG_FILE, Network};
+use super::weights::WEIGHTS_FILE;
 use crate::batcher::TokenBatch;
 use crate::error::{ModelError, Result};
 use crate::onnx::encoder_model;
@@ -23,9 +23,9 @@ const PARITY_ROWS: usize = 32;
 /// Writes `config.json`, the weights and the ONNX graph into `directory`.
 pub(super) fn write_network(network: &Network, directory: &Path) -> Result<()> {
     let config = serde_json::to_vec_pretty(&network.config);
-    let path = directory.join("config.json");
+    let path = directory.join(CONFIG_FILE);
     write(&path, &config.map_err(ModelError::json(&path))?)?;
-    write_weights(network, &directory.join("weights/model.safetensors"))?;
+    write(&directory.join(WEIGHTS_FILE), &network.weights()?.serialize()?)?;
     let model = encoder_model(network)?.encode_to_vec();
     write(&directory.join(ONNX_FILE), &model)
 }
@@ -36,24 +36,6 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::create_dir_all(parent).map_err(ModelError::io("create", parent))?;
     }
     std::fs::write(path, bytes).map_err(ModelError::io("write", path))
-}
-
-fn write_weights(network: &Network, path: &Path) -> Result<()> {
-    let weights: Vec<(String, Vec<usize>, Vec<u8>)> = network
-        .weights()?
-        .into_iter()
-        .map(|NamedWeights { name, shape, values }| {
-            (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
-        .collect();
-    let failed = |error: safetensors::SafeTensorError| {
-        ModelError::Training(format!("cannot lay out weights: {error}"))
-    };
-    let mut views = Vec::with_capacity(weights.len());
-    for (name, shape, bytes) in &weights {
-        views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?));
-    }
-    write(path, &safetensors::serialize(views, None).map_err(failed)?)
 }
 
 /// Runs documents of many lengths through candle and through the ONNX graph, one by one and as one

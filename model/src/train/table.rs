@@ -6,7 +6,6 @@
 //! row's first updates are no larger than a frequent row's.
 
 use candle_core::{Device, Result, Tensor};
-use rand::{Rng, rngs::SmallRng};
 use rayon::prelude::*;
 
 use super::optimizer::AdamW;
@@ -34,13 +33,9 @@ pub(super) struct Touched {
 }
 
 impl SparseTable {
-    /// A table of uniform random values in `[-range, range)`; zeros when `range` is 0.
-    pub(super) fn new(rows: usize, width: usize, range: f32, generator: &mut SmallRng) -> Self {
-        let values = if range > 0.0 {
-            (0..rows * width).map(|_| generator.random_range(-range..range)).collect()
-        } else {
-            vec![0.0; rows * width]
-        };
+    /// A table of `values`, row by row; their number is a multiple of `width`.
+    pub(super) fn new(width: usize, values: Vec<f32>) -> Self {
+        let rows = values.len() / width.max(1);
         Self { width, values, state: vec![RowState::default(); rows] }
     }
 
@@ -127,15 +122,13 @@ impl SparseTable {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-
     use super::*;
 
     const PLAIN: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
 
     #[test]
     fn features_are_numbered_by_first_use() {
-        let table = SparseTable::new(9, 1, 0.0, &mut SmallRng::seed_from_u64(1));
+        let table = SparseTable::new(1, vec![0.0; 9]);
         let touched = table.touch(&[7, 2, 7, 8, 2]);
         assert_eq!(touched.rows, [7, 2, 8]);
         assert_eq!(touched.local, [0, 1, 0, 2, 1]);
@@ -143,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_update_moves_the_touched_rows_only() {
-        let mut table = SparseTable::new(4, 2, 0.5, &mut SmallRng::seed_from_u64(1));
+        let mut table = SparseTable::new(2, vec![0.5, -0.25, 0.125, 0.0, 0.25, -0.5, 0.1, 0.2]);
         let before = table.values().to_vec();
         table.update(&[3, 1], &[1.0, -1.0, 0.5, 0.5], 1.0, &PLAIN, 0.1);
         let moved: Vec<f32> =
