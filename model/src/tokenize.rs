@@ -171,6 +171,14 @@ impl Tokenizer {
         }
     }
 
+    /// The id that stands for what the vocabulary lacks.
+    pub fn unk_id(&self) -> u32 {
+        match &self.0 {
+            Kind::Words(_) => UNK_ID,
+            Kind::Subword(subword) => subword.unk_id(),
+        }
+    }
+
     /// The ids of one text, cut off at the end after `max_tokens`.
     ///
     /// # Errors

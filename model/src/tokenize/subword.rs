@@ -86,6 +86,10 @@ impl Subword {
         self.pad_id
     }
 
+    pub(super) fn unk_id(&self) -> u32 {
+        self.unk_id
+    }
+
     pub(super) fn encode(&self, text: &str, max_tokens: usize) -> Result<Encoding> {
         let failed =
             |error: tokenizers::Error| ModelError::Tokenise { bytes: text.len(), problem: error.to_string() };

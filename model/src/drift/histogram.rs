@@ -1,0 +1,97 @@
+//! Counts of documents by bin, and the distance between two such counts.
+
+use serde::{Deserialize, Serialize};
+
+/// Bins of a number: below or at each edge, and above the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Histogram {
+    /// Upper edges, ascending; a bin holds its edge.
+    edges: Vec<f64>,
+    /// Documents by bin: one more than edges.
+    pub(super) counts: Vec<u64>,
+}
+
+impl Histogram {
+    /// Counts finite `values` in bins between their deciles. Equal deciles make one edge, so a value that
+    /// is common has a bin of its own, and there is always a bin above.
+    pub(super) fn at_deciles(mut values: Vec<f64>) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let mut edges: Vec<f64> =
+            (1..10).filter_map(|n| values.get(values.len() * n / 10).copied()).collect();
+        edges.dedup();
+        let mut histogram = Self { counts: vec![0; edges.len() + 1], edges };
+        for value in values {
+            let bin = histogram.bin(value);
+            histogram.counts[bin] += 1;
+        }
+        histogram
+    }
+
+    /// The bin of `value`, an index into the counts.
+    pub(super) fn bin(&self, value: f64) -> usize {
+        self.edges.partition_point(|edge| *edge < value)
+    }
+
+    /// Whether a histogram from a file can be used.
+    pub(super) fn is_valid(&self) -> bool {
+        self.counts.len() == self.edges.len() + 1 && self.edges.is_sorted()
+    }
+}
+
+/// Population stability index of `window` against `reference`, two counts over the same bins.
+///
+/// Each bin counts half a document more (Jeffreys' prior): an empty bin has a finite weight, the smaller
+/// the fewer documents there are.
+pub(super) fn psi(reference: &[u64], window: &[u64]) -> f64 {
+    let smoothed = |counts: &[u64]| {
+        let total = counts.iter().sum::<u64>() as f64 + 0.5 * counts.len() as f64;
+        counts.iter().map(|count| (*count as f64 + 0.5) / total).collect::<Vec<f64>>()
+    };
+    let (reference, window) = (smoothed(reference), smoothed(window));
+    reference.iter().zip(&window).map(|(p, q)| (q - p) * (q / p).ln()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn deciles_are_the_edges_and_common_values_share_none() {
+        let histogram = Histogram::at_deciles((0..100).map(f64::from).collect());
+        assert_eq!(histogram.edges, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0]);
+        assert_eq!(histogram.counts, [11, 10, 10, 10, 10, 10, 10, 10, 10, 9]);
+        let zeros = Histogram::at_deciles(vec![0.0; 30]);
+        assert_eq!((&zeros.edges, &zeros.counts), (&vec![0.0], &vec![30, 0]));
+        assert_eq!((zeros.bin(0.0), zeros.bin(0.1)), (0, 1));
+        assert_eq!(Histogram::at_deciles(vec![]).counts, [0]);
+    }
+
+    #[test]
+    fn the_index_is_that_of_the_formula() {
+        // 0.5/0.5 against 0.75/0.25: 0.25 ln 1.5 - 0.25 ln 0.5; large counts make the prior vanish.
+        let expected = 0.25 * 1.5f64.ln() - 0.25 * 0.5f64.ln();
+        let index = psi(&[5_000_000, 5_000_000], &[7_500_000, 2_500_000]);
+        assert!((index - expected).abs() < 1e-5, "{index} is not {expected}");
+    }
+
+    #[test]
+    fn a_bin_that_the_reference_lacks_counts_by_how_much_the_reference_knows() {
+        let few = psi(&[50, 0], &[900, 100]);
+        let many = psi(&[50_000, 0], &[900, 100]);
+        assert!(few > 0.2 && many > 2.0 * few && many.is_finite(), "{few} {many}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_never_negative_and_zero_for_equal_shares(
+            counts in prop::collection::vec((0u64..1000, 0u64..1000), 1..20),
+        ) {
+            let (reference, window): (Vec<u64>, Vec<u64>) = counts.into_iter().unzip();
+            prop_assert!(psi(&reference, &window) >= 0.0);
+            prop_assert!(psi(&reference, &reference).abs() < 1e-12);
+            prop_assert!((psi(&reference, &window) - psi(&window, &reference)).abs() < 1e-9);
+        }
+    }
+}
