@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use ulid::Ulid;
 
 use super::digest::{self, SUMS_FILE};
-use super::{Bundle, FORMAT, MANIFEST_FILE, Manifest, ModelDescription};
+use super::{Bundle, FORMAT, LABELS_FILE, MANIFEST_FILE, Manifest, ModelDescription};
 use crate::error::{ModelError, Result};
+use crate::labels::Labels;
 
 /// A bundle that is being built. Dropping it without [`BundleWriter::finish`] removes what was
 /// written.
@@ -42,6 +43,27 @@ impl BundleWriter {
         &self.stage
     }
 
+    /// What is staged as a bundle, unverified and without a manifest on disk: to run a model before it is
+    /// published.
+    ///
+    /// # Errors
+    ///
+    /// There are no valid labels in the stage.
+    pub(crate) fn preview(&self, model: &ModelDescription) -> Result<Bundle> {
+        let labels = Labels::load(&self.stage.join(LABELS_FILE))?;
+        Ok(Bundle { path: self.stage.clone(), manifest: self.manifest(model.clone()), labels })
+    }
+
+    fn manifest(&self, model: ModelDescription) -> Manifest {
+        Manifest {
+            format: FORMAT,
+            name: self.name.clone(),
+            version: self.version.to_string(),
+            created_at: chrono::DateTime::<chrono::Utc>::from(self.version.datetime()).to_rfc3339(),
+            model,
+        }
+    }
+
     /// Writes `manifest.json` and `SHA256SUMS`, checks that the bundle opens, brings all of it to
     /// disk, and renames it to `versions/<ulid>`.
     ///
@@ -50,13 +72,7 @@ impl BundleWriter {
     /// A file cannot be written, or what was staged is not a valid bundle; nothing is published
     /// then.
     pub fn finish(mut self, model: ModelDescription) -> Result<Bundle> {
-        let manifest = Manifest {
-            format: FORMAT,
-            name: self.name.clone(),
-            version: self.version.to_string(),
-            created_at: chrono::DateTime::<chrono::Utc>::from(self.version.datetime()).to_rfc3339(),
-            model,
-        };
+        let manifest = self.manifest(model);
         let manifest_path = self.stage.join(MANIFEST_FILE);
         let json = serde_json::to_vec_pretty(&manifest).map_err(ModelError::json(&manifest_path))?;
         std::fs::write(&manifest_path, json).map_err(ModelError::io("write", &manifest_path))?;

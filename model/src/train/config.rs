@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::adapt::Adaptation;
 use super::features::FeatureLayout;
+use super::hyperparameters::{Hyperparameters, check_at_least_one, check_shares};
 use crate::error::{ModelError, Result};
 use crate::tokenize::{Tokenization, VocabularyOptions};
 
@@ -48,7 +50,7 @@ impl Preset {
     }
 
     /// Wider networks want smaller steps.
-    fn learning_rate(self) -> f32 {
+    pub(super) fn learning_rate(self) -> f32 {
         match self {
             Self::Tiny | Self::Small => 2e-3,
             Self::Base => 1e-3,
@@ -191,19 +193,12 @@ impl TrainOptions {
     ///
     /// The first value that is out of bounds.
     pub fn validate(&self) -> Result<()> {
-        let at_least_one = [
+        check_at_least_one(&[
             ("encoder.heads", self.encoder.heads),
             ("encoder.feed_forward", self.encoder.feed_forward),
             ("max_tokens", self.max_tokens),
-            ("epochs", self.epochs),
-            ("batch_tokens", self.batch_tokens),
-            ("batch_rows", self.batch_rows),
-        ];
-        for (name, value) in at_least_one {
-            if value == 0 {
-                return Err(ModelError::option(name, value, "must be at least 1"));
-            }
-        }
+        ])?;
+        check_shares(&[("dev_share", self.dev_share)])?;
         if let (Tokenization::Words, Some(file)) = (self.tokenization, &self.tokenizer) {
             return Err(ModelError::option(
                 "tokenizer",
@@ -219,31 +214,32 @@ impl TrainOptions {
                 format!("must be a multiple of {heads} heads"),
             ));
         }
-        let shares = [
-            ("dropout", self.dropout),
-            ("token_dropout", self.token_dropout),
-            ("ngram_dropout", self.ngram_dropout),
-            ("label_smoothing", self.label_smoothing),
-            ("warmup_share", self.warmup_share),
-            ("dev_share", self.dev_share),
-        ];
-        for (name, value) in shares {
-            if !(0.0..1.0).contains(&value) {
-                return Err(ModelError::option(name, value, "must be at least 0 and below 1"));
-            }
+        self.hyperparameters().validate()
+    }
+
+    pub(super) fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters {
+            adaptation: Adaptation::Full,
+            seed: self.seed,
+            epochs: self.epochs,
+            batch_tokens: self.batch_tokens,
+            batch_rows: self.batch_rows,
+            accumulate: 1,
+            learning_rate: self.learning_rate,
+            head_learning_rate: self.learning_rate,
+            ngram_learning_rate: self.ngram_learning_rate,
+            layer_decay: 1.0,
+            dropout: self.dropout,
+            token_dropout: self.token_dropout,
+            ngram_dropout: self.ngram_dropout,
+            label_smoothing: self.label_smoothing,
+            weight_decay: self.weight_decay,
+            ngram_weight_decay: self.ngram_weight_decay,
+            warmup_share: self.warmup_share,
+            patience: self.patience,
+            class_weights: false,
+            cache_bytes: 0,
         }
-        let rates = [
-            ("learning_rate", self.learning_rate),
-            ("ngram_learning_rate", self.ngram_learning_rate),
-            ("weight_decay", self.weight_decay),
-            ("ngram_weight_decay", self.ngram_weight_decay),
-        ];
-        for (name, value) in rates {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(ModelError::option(name, value, "must be a number of at least 0"));
-            }
-        }
-        Ok(())
     }
 }
 

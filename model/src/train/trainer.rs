@@ -1,11 +1,14 @@
 //! The training loop: batches in, a trained network out.
+//!
+//! Everything random in a step is drawn from a generator of its own, seeded by the run's seed and the
+//! number of the step: nothing random outlives a step, so a run can go on from any of them.
 
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use super::config::{NetworkConfig, TrainOptions};
 use super::data::{Batch, Dataset};
+use super::hyperparameters::Hyperparameters;
 use super::network::{DropoutSource, Inputs, Network, TableRows};
 use super::ops::CrossEntropy;
 use super::optimizer::{AdamW, DenseState, clip_scale};
@@ -16,22 +19,35 @@ use crate::error::{ModelError, Result};
 /// Largest joint norm of a step's gradients.
 const CLIP_NORM: f32 = 1.0;
 
+/// What a generator is for: no two draws of a run come from one sequence.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Plan,
+    Step,
+}
+
+/// The generator of the `number`-th plan or step of a run.
+fn generator(seed: u64, purpose: Purpose, number: usize) -> SmallRng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(number as u64).to_le_bytes());
+    key[16] = 1 + purpose as u8;
+    SmallRng::from_seed(key)
+}
+
 /// A network being trained, with everything that a step changes.
 pub(super) struct Trainer<'a> {
-    options: &'a TrainOptions,
+    options: &'a Hyperparameters,
     network: Network,
     dense_state: DenseState,
-    generator: SmallRng,
     step: usize,
 }
 
 impl<'a> Trainer<'a> {
-    /// A network with random weights, drawn from the options' seed.
-    pub(super) fn try_new(options: &'a TrainOptions, config: NetworkConfig) -> Result<Self> {
-        let mut generator = SmallRng::seed_from_u64(options.seed);
-        let network = Network::new(config, &mut generator)?;
+    /// A trainer of a network that has its first weights.
+    pub(super) fn new(options: &'a Hyperparameters, network: Network) -> Self {
         let dense_state = DenseState::new(network.dense());
-        Ok(Self { options, network, dense_state, generator, step: 0 })
+        Self { options, network, dense_state, step: 0 }
     }
 
     pub(super) fn network(&self) -> &Network {
@@ -45,7 +61,8 @@ impl<'a> Trainer<'a> {
     /// One pass over `data`, the `epoch`-th (from 0) of the options' epochs; returns the mean training loss.
     pub(super) fn epoch(&mut self, data: &Dataset, epoch: usize, observer: &mut dyn Observer) -> Result<f64> {
         let options = self.options;
-        let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut self.generator));
+        let mut generator = generator(options.seed, Purpose::Plan, epoch);
+        let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut generator));
         let mut total = 0.0;
         for (batch, rows) in plan.iter().enumerate() {
             let progress = progress(epoch, options.epochs, batch, plan.len());
@@ -59,8 +76,9 @@ impl<'a> Trainer<'a> {
     }
 
     fn train_step(&mut self, batch: &Batch<'_>, gold: Vec<usize>, rate_factor: f32) -> Result<f32> {
-        let inputs = self.inputs(batch)?;
-        let dropout = DropoutSource { rate: self.options.dropout, seed: self.generator.random() };
+        let mut generator = generator(self.options.seed, Purpose::Step, self.step);
+        let inputs = self.inputs(batch, &mut generator)?;
+        let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
         let logits = self.network.forward(batch, &inputs, Some(dropout))?;
         let loss = logits.apply_op1(CrossEntropy { gold, smoothing: self.options.label_smoothing })?;
         let loss_value = loss.to_scalar::<f32>()?;
@@ -78,13 +96,13 @@ impl<'a> Trainer<'a> {
         Ok(loss_value)
     }
 
-    fn inputs(&mut self, batch: &Batch<'_>) -> Result<Inputs> {
-        let (options, network, generator) = (self.options, &self.network, &mut self.generator);
+    fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Result<Inputs> {
+        let (options, network) = (self.options, &self.network);
         let features = batch.features(&network.config.embedding, Some((options.token_dropout, generator)));
         let embedding = TableRows::new(&network.embedding, features)?;
         let ngrams = match (&network.ngrams, &network.config.ngrams) {
             (Some(table), Some(layout)) => {
-                let features = batch.features(layout, Some((options.ngram_dropout, &mut self.generator)));
+                let features = batch.features(layout, Some((options.ngram_dropout, generator)));
                 Some(TableRows::new(table, features)?)
             }
             _ => None,
@@ -145,7 +163,7 @@ fn gradient_of(gradients: &GradStore, var: &Var) -> candle_core::Result<Vec<f32>
 }
 
 /// Logits of every document of `data`, in its order.
-pub(super) fn logits(network: &Network, data: &Dataset, options: &TrainOptions) -> Result<Vec<Vec<f32>>> {
+pub(super) fn logits(network: &Network, data: &Dataset, options: &Hyperparameters) -> Result<Vec<Vec<f32>>> {
     let mut all = vec![Vec::new(); data.len()];
     for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
         let batch = data.batch(&rows);
@@ -161,7 +179,8 @@ pub(super) fn logits(network: &Network, data: &Dataset, options: &TrainOptions) 
 mod tests {
     use super::*;
     use crate::tokenize::{Encoding, Tokenization};
-    use crate::train::{EncoderShape, Preset};
+    use crate::train::config::NetworkConfig;
+    use crate::train::{EncoderShape, Preset, TrainOptions};
 
     fn options(ngram_dropout: f32) -> TrainOptions {
         let mut options = TrainOptions::new(Preset::Tiny, Tokenization::Words);
@@ -176,15 +195,17 @@ mod tests {
         Dataset { documents: vec![document([2, 3, 4]), document([5, 6, 7])], labels: vec![0, 1] }
     }
 
-    fn trainer(options: &TrainOptions) -> Trainer<'_> {
-        Trainer::try_new(options, NetworkConfig::new(options, 8, 2)).unwrap()
+    fn network(options: &TrainOptions) -> Network {
+        Network::new(NetworkConfig::new(options, 8, 2), &mut SmallRng::seed_from_u64(1)).unwrap()
     }
 
     #[test]
     fn a_first_batch_without_any_ngram_feature_is_trained() {
         let options = options(0.999_999);
-        let mut trainer = trainer(&options);
-        let inputs = trainer.inputs(&data().batch(&[0, 1])).unwrap();
+        let hyperparameters = options.hyperparameters();
+        let mut trainer = Trainer::new(&hyperparameters, network(&options));
+        let mut generator = generator(1, Purpose::Step, 0);
+        let inputs = trainer.inputs(&data().batch(&[0, 1]), &mut generator).unwrap();
         assert!(inputs.ngrams.is_some_and(|ngrams| ngrams.rows.is_empty()));
         assert!(trainer.epoch(&data(), 0, &mut ()).unwrap().is_finite());
     }

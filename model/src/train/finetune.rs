@@ -1,0 +1,199 @@
+//! Training further from a bundle: its tokenizer, its labels and new ones, its weights.
+
+use std::path::Path;
+
+use rand::{SeedableRng, rngs::SmallRng};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::adapt::Adaptation;
+use super::config::Preset;
+use super::corpus::Corpus;
+use super::grow::with_labels;
+use super::hyperparameters::Hyperparameters;
+use super::network::Network;
+use super::report::Observer;
+use super::staged::{Provenance, Staged};
+use super::{Example, on_threads};
+use crate::bundle::Bundle;
+use crate::error::Result;
+
+/// Everything that can be chosen about fine-tuning; [`FineTuneOptions::new`] gives defaults that suit a bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FineTuneOptions {
+    /// Which weights change.
+    pub adaptation: Adaptation,
+    /// Seed of everything random: the same seed, base, data and options give the same model.
+    pub seed: u64,
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Most padded tokens of a batch: longest row x rows.
+    pub batch_tokens: usize,
+    /// Most rows of a batch.
+    pub batch_rows: usize,
+    /// Batches whose gradients make one step of the optimiser.
+    pub accumulate: usize,
+    /// Peak learning rate of the encoder.
+    pub learning_rate: f32,
+    /// Peak learning rate of the classification head.
+    pub head_learning_rate: f32,
+    /// Peak learning rate of the n-gram side path.
+    pub ngram_learning_rate: f32,
+    /// Each layer learns this many times as fast as the layer above it (layer-wise decay); 1 = all alike.
+    pub layer_decay: f32,
+    /// Share of activations dropped.
+    pub dropout: f32,
+    /// Share of token embeddings dropped.
+    pub token_dropout: f32,
+    /// Share of n-gram features dropped.
+    pub ngram_dropout: f32,
+    /// Probability spread over all labels in the training target.
+    pub label_smoothing: f32,
+    /// Decoupled weight decay of the encoder's matrices and embeddings.
+    pub weight_decay: f32,
+    /// Decoupled weight decay of the n-gram side path.
+    pub ngram_weight_decay: f32,
+    /// Share of the steps during which the learning rate rises.
+    pub warmup_share: f32,
+    /// Epochs without a better development macro-F1 after which training stops; 0 = never.
+    pub patience: usize,
+    /// Whether a rare label's rows count more: by the root of its rarity, 1 on average.
+    pub class_weights: bool,
+    /// Most memory for hidden states of frozen layers, in bytes; what does not fit is computed again in every
+    /// epoch.
+    pub cache_bytes: usize,
+    /// Seconds between two checkpoints within an epoch; one is also written after every epoch.
+    pub checkpoint_seconds: u64,
+    /// Threads; 0 = one per core.
+    pub threads: usize,
+}
+
+impl FineTuneOptions {
+    /// Defaults for `base`: a pretrained encoder wants small steps, a small network that was trained from
+    /// scratch larger ones; the fewer weights change, the larger.
+    pub fn new(base: &Bundle, adaptation: Adaptation) -> Self {
+        let options = Self {
+            adaptation,
+            seed: 1,
+            epochs: 3,
+            batch_tokens: 3072,
+            batch_rows: 32,
+            accumulate: 1,
+            learning_rate: 1e-4,
+            head_learning_rate: 1e-3,
+            ngram_learning_rate: 0.1,
+            layer_decay: 0.9,
+            dropout: 0.1,
+            token_dropout: 0.0,
+            ngram_dropout: 0.5,
+            label_smoothing: 0.1,
+            weight_decay: 0.01,
+            ngram_weight_decay: 0.01,
+            warmup_share: 0.1,
+            patience: 0,
+            class_weights: false,
+            cache_bytes: 2 << 30,
+            checkpoint_seconds: 300,
+            threads: 0,
+        };
+        let options = match adaptation {
+            Adaptation::Full | Adaptation::TopLayers { .. } => options,
+            Adaptation::Lora { .. } => Self { learning_rate: 1e-3, layer_decay: 1.0, ..options },
+            Adaptation::Head => Self { epochs: 10, ..options },
+        };
+        let preset = base.manifest().model.preset.parse::<Preset>();
+        match preset {
+            // A share of the rate that the preset is trained with: the weights are good already.
+            Ok(preset) => Self {
+                learning_rate: 0.25 * preset.learning_rate(),
+                head_learning_rate: 0.25 * preset.learning_rate(),
+                layer_decay: 1.0,
+                batch_rows: 128,
+                dropout: 0.2,
+                token_dropout: 0.1,
+                ..options
+            },
+            Err(_) => options,
+        }
+    }
+
+    /// Checks every value against its bounds.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of bounds.
+    pub fn validate(&self) -> Result<()> {
+        self.hyperparameters().validate()
+    }
+
+    pub(super) fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters {
+            adaptation: self.adaptation,
+            seed: self.seed,
+            epochs: self.epochs,
+            batch_tokens: self.batch_tokens,
+            batch_rows: self.batch_rows,
+            accumulate: self.accumulate,
+            learning_rate: self.learning_rate,
+            head_learning_rate: self.head_learning_rate,
+            ngram_learning_rate: self.ngram_learning_rate,
+            layer_decay: self.layer_decay,
+            dropout: self.dropout,
+            token_dropout: self.token_dropout,
+            ngram_dropout: self.ngram_dropout,
+            label_smoothing: self.label_smoothing,
+            weight_decay: self.weight_decay,
+            ngram_weight_decay: self.ngram_weight_decay,
+            warmup_share: self.warmup_share,
+            patience: self.patience,
+            class_weights: self.class_weights,
+            cache_bytes: self.cache_bytes,
+        }
+    }
+}
+
+/// Trains a classifier further from the weights of `base`, ready to be published as a new version of
+/// `<root>/<name>`.
+///
+/// The model keeps the base's tokenizer and all its labels in their order, also those without rows; labels
+/// that it does not know follow in the order of their ids. With `work`, an existing directory, progress is
+/// saved there, and the same call after a crash goes on from it and ends with the same weights; what another
+/// base, other data or other options left there is ignored.
+///
+/// # Errors
+///
+/// An option is out of its bounds; there are no training rows; a development label is neither the base's nor
+/// has training rows; the base has no weights to train; training diverges; the exported graph does not agree
+/// with the network; ONNX Runtime is not there; a file cannot be read or written.
+#[expect(clippy::too_many_arguments, reason = "where from, where to, with what, how, and who follows")]
+pub fn stage_finetuned(
+    base: &Bundle,
+    name: &str,
+    root: &Path,
+    train: Vec<Example>,
+    dev: Vec<Example>,
+    preprocessing: serde_json::Value,
+    options: &FineTuneOptions,
+    work: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Result<Staged> {
+    options.validate()?;
+    on_threads(options.threads, || {
+        let corpus = Corpus::for_base(base, train, dev)?;
+        let mut generator = SmallRng::seed_from_u64(options.seed);
+        let network = with_labels(Network::load(base)?, base.labels().len(), corpus.labels.len(), &mut generator)?;
+        let manifest = base.manifest();
+        let provenance = Provenance {
+            preset: manifest.model.preset.clone(),
+            tokenization: manifest.model.tokenization,
+            max_tokens: manifest.model.max_tokens,
+            preprocessing,
+            training: json!({
+                "base": { "name": manifest.name, "version": manifest.version },
+                "options": options,
+            }),
+        };
+        Staged::build(name, root, network, corpus, provenance, &options.hyperparameters(), observer)
+    })
+}

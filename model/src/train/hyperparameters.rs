@@ -1,0 +1,82 @@
+//! What the training loop is told, from scratch or from a bundle alike.
+
+use serde::Serialize;
+
+use super::adapt::Adaptation;
+use crate::error::{ModelError, Result};
+
+/// The settings of a training loop; [`super::TrainOptions`] and [`super::FineTuneOptions`] document each.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Hyperparameters {
+    pub(super) adaptation: Adaptation,
+    pub(super) seed: u64,
+    pub(super) epochs: usize,
+    pub(super) batch_tokens: usize,
+    pub(super) batch_rows: usize,
+    pub(super) accumulate: usize,
+    pub(super) learning_rate: f32,
+    pub(super) head_learning_rate: f32,
+    pub(super) ngram_learning_rate: f32,
+    pub(super) layer_decay: f32,
+    pub(super) dropout: f32,
+    pub(super) token_dropout: f32,
+    pub(super) ngram_dropout: f32,
+    pub(super) label_smoothing: f32,
+    pub(super) weight_decay: f32,
+    pub(super) ngram_weight_decay: f32,
+    pub(super) warmup_share: f32,
+    pub(super) patience: usize,
+    pub(super) class_weights: bool,
+    pub(super) cache_bytes: usize,
+}
+
+impl Hyperparameters {
+    /// Checks every value against its bounds.
+    pub(super) fn validate(&self) -> Result<()> {
+        check_at_least_one(&[
+            ("epochs", self.epochs),
+            ("batch_tokens", self.batch_tokens),
+            ("batch_rows", self.batch_rows),
+            ("accumulate", self.accumulate),
+        ])?;
+        check_shares(&[
+            ("dropout", self.dropout),
+            ("token_dropout", self.token_dropout),
+            ("ngram_dropout", self.ngram_dropout),
+            ("label_smoothing", self.label_smoothing),
+            ("warmup_share", self.warmup_share),
+        ])?;
+        if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
+            return Err(ModelError::option("layer_decay", self.layer_decay, "must be above 0 and at most 1"));
+        }
+        let rates = [
+            ("learning_rate", self.learning_rate),
+            ("head_learning_rate", self.head_learning_rate),
+            ("ngram_learning_rate", self.ngram_learning_rate),
+            ("weight_decay", self.weight_decay),
+            ("ngram_weight_decay", self.ngram_weight_decay),
+        ];
+        for (name, value) in rates {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(ModelError::option(name, value, "must be a number of at least 0"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses zero.
+pub(super) fn check_at_least_one(values: &[(&'static str, usize)]) -> Result<()> {
+    match values.iter().find(|(_, value)| *value == 0) {
+        Some((name, value)) => Err(ModelError::option(name, value, "must be at least 1")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what is not in [0, 1).
+pub(super) fn check_shares(values: &[(&'static str, f32)]) -> Result<()> {
+    match values.iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+        Some((name, value)) => Err(ModelError::option(name, value, "must be at least 0 and below 1")),
+        None => Ok(()),
+    }
+}
