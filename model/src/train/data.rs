@@ -6,6 +6,7 @@ use super::features::FeatureLayout;
 use crate::tokenize::Encoding;
 
 /// Encoded documents with their labels.
+#[derive(Debug)]
 pub(super) struct Dataset {
     /// The documents; none is empty.
     pub(super) documents: Vec<Encoding>,
