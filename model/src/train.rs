@@ -142,6 +142,7 @@ mod tests {
     use super::*;
     use crate::classifier::{Classifier, ClassifierOptions};
     use crate::runtime;
+    use crate::tokenize::Tokenization;
 
     /// Two labels told apart by one word each, at random places among words that say nothing.
     pub(super) fn examples(rows: usize) -> Vec<Example> {

@@ -175,14 +175,15 @@ pub fn stage_finetuned(
     dev: Vec<Example>,
     preprocessing: serde_json::Value,
     options: &FineTuneOptions,
-    work: Option<&Path>,
+    _work: Option<&Path>,
     observer: &mut dyn Observer,
 ) -> Result<Staged> {
     options.validate()?;
     on_threads(options.threads, || {
         let corpus = Corpus::for_base(base, train, dev)?;
         let mut generator = SmallRng::seed_from_u64(options.seed);
-        let network = with_labels(Network::load(base)?, base.labels().len(), corpus.labels.len(), &mut generator)?;
+        let network =
+            with_labels(Network::load(base)?, base.labels().len(), corpus.labels.len(), &mut generator)?;
         let manifest = base.manifest();
         let provenance = Provenance {
             preset: manifest.model.preset.clone(),
@@ -196,4 +197,73 @@ pub fn stage_finetuned(
         };
         Staged::build(name, root, network, corpus, provenance, &options.hyperparameters(), observer)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::ClassifierOptions;
+    use crate::tokenize::Tokenization;
+    use crate::train::tests::{examples, has_runtime, options};
+    use crate::train::train;
+
+    /// A trained bundle that knows `land` and `sea`.
+    fn base(root: &Path) -> Bundle {
+        let options = options(Tokenization::Words);
+        train("animals", root, examples(120), None, json!(null), &options, &mut ()).unwrap().bundle
+    }
+
+    /// Rows of `examples`, of which those with `camel` have a label that the base does not know.
+    fn relabelled(rows: usize) -> Vec<Example> {
+        let mut rows = examples(rows);
+        for row in rows.iter_mut().filter(|row| row.label == "land") {
+            row.label = "desert".to_owned();
+        }
+        rows
+    }
+
+    fn finetune(base: &Bundle, root: &Path, adaptation: Adaptation, train: Vec<Example>) -> Staged {
+        let options = FineTuneOptions { epochs: 6, batch_rows: 16, ..FineTuneOptions::new(base, adaptation) };
+        let dev = train.iter().take(20).cloned().collect();
+        stage_finetuned(base, "animals", root, train, dev, json!(null), &options, None, &mut ()).unwrap()
+    }
+
+    fn label(classifier: &mut crate::Classifier, text: &str) -> String {
+        let encodings = classifier.encoder().encode_batch(&[text]).unwrap();
+        let (number, _) = classifier.classify(&encodings).unwrap()[0].top(1)[0];
+        classifier.labels().ids()[number].clone()
+    }
+
+    #[test]
+    fn labels_are_kept_in_order_and_a_new_one_is_learnt() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let base = base(root.path());
+        let staged = finetune(&base, root.path(), Adaptation::Full, relabelled(120));
+        assert_eq!(staged.labels().ids(), ["land", "sea", "desert"]);
+        assert_eq!(staged.dev().map(|(documents, labels)| (documents.len(), labels.len())), Some((20, 20)));
+        let mut classifier = staged.classifier(&ClassifierOptions::default()).unwrap();
+        assert_eq!(label(&mut classifier, "beta camel gamma"), "desert");
+        assert_eq!(label(&mut classifier, "beta whale gamma"), "sea");
+
+        let published = staged.publish().unwrap();
+        assert_eq!(published.manifest().model.training["base"]["version"], base.manifest().version);
+        assert_eq!(published.labels().ids(), ["land", "sea", "desert"]);
+    }
+
+    #[test]
+    fn a_stage_that_is_dropped_leaves_nothing() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let base = base(root.path());
+        let staged = finetune(&base, root.path(), Adaptation::Full, examples(40));
+        let path = staged.path().to_path_buf();
+        assert!(path.is_dir());
+        drop(staged);
+        assert!(!path.exists());
+    }
 }

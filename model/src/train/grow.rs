@@ -1,10 +1,8 @@
 //! Making room for labels that a network does not know.
 
-use std::collections::HashMap;
-
 use rand::{Rng, rngs::SmallRng};
 
-use super::network::{NamedWeights, Network};
+use super::network::Network;
 use crate::error::Result;
 
 /// `network` with `labels` logits, of which the first `kept` compute what they did.
@@ -17,29 +15,26 @@ pub(super) fn with_labels(
     labels: usize,
     generator: &mut SmallRng,
 ) -> Result<Network> {
-    if (kept, labels) == (network.config.labels, network.config.labels) {
+    let old = network.config.labels;
+    if (kept, labels) == (old, old) {
         return Ok(network);
     }
     let mut config = network.config.clone();
     config.labels = labels;
-    let mut weights = HashMap::new();
-    for NamedWeights { name, shape, values } in network.weights()? {
-        let (rows, range) = match (name.as_str(), shape.as_slice()) {
-            ("head.weight", [inputs, _]) => (*inputs, (6.0 / (inputs + labels) as f32).sqrt()),
-            ("head.bias", _) => (1, 0.0),
-            ("ngrams", [rows, _]) => (*rows, 0.0),
-            _ => {
-                weights.insert(name, (shape, values));
-                continue;
-            }
-        };
-        let old = values.len() / rows.max(1);
-        let values = with_columns(&values, old, kept, labels, || match range {
-            0.0 => 0.0,
-            range => generator.random_range(-range..range),
-        });
-        let shape = if shape.len() == 1 { vec![labels] } else { vec![rows, labels] };
-        weights.insert(name, (shape, values));
+    let mut weights = network.weights()?;
+    let (shape, _) = network.dense_values("head.weight")?;
+    let inputs = shape.first().copied().unwrap_or(0);
+    let range = (6.0 / (inputs + labels) as f32).sqrt();
+
+    let head = weights.take("head.weight", &[inputs, old])?;
+    let head = with_columns(&head, old, kept, labels, || generator.random_range(-range..range));
+    weights.insert("head.weight", vec![inputs, labels], head);
+    let bias = weights.take("head.bias", &[old])?;
+    weights.insert("head.bias", vec![labels], with_columns(&bias, old, kept, labels, || 0.0));
+    if let Some(layout) = &network.config.ngrams {
+        let table = weights.take("ngrams", &[layout.rows(), old])?;
+        let table = with_columns(&table, old, kept, labels, || 0.0);
+        weights.insert("ngrams", vec![layout.rows(), labels], table);
     }
     Network::from_weights(config, &mut weights)
 }

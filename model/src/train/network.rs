@@ -247,7 +247,6 @@ impl Network {
     ///
     /// A file is missing or not valid, or a tensor is missing, superfluous or of another shape than
     /// `config.json` asks for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "fine-tuning starts from it"))]
     pub(crate) fn load(bundle: &Bundle) -> crate::Result<Self> {
         let path = bundle.path().join(CONFIG_FILE);
         let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
