@@ -19,7 +19,7 @@ pub(super) fn with_labels(
     if (kept, labels) == (old, old) {
         return Ok(network);
     }
-    let mut config = network.config.clone();
+    let mut config = network.config;
     config.labels = labels;
     let mut weights = network.weights()?;
     let (shape, _) = network.dense_values("head.weight")?;
