@@ -4,6 +4,7 @@
 //! `--set` overrides, fills in `${VARIABLES}` from the environment and reports *all* problems at once;
 //! only a [`ValidatedConfig`] can run. Secrets among librdkafka's properties are never printed.
 
+mod finetune;
 mod kafka;
 mod load;
 mod problems;
@@ -18,6 +19,7 @@ use bytesize::ByteSize;
 use fenliu_operators::CleanConfig;
 use serde::{Deserialize, Serialize};
 
+pub use finetune::{FeedbackConfig, FinetuneConfig, PromotePolicy};
 pub use kafka::{EMBEDDED, KafkaConfig, Properties};
 pub use problems::{Problem, Problems};
 pub use sinks::{
@@ -42,6 +44,8 @@ pub struct Config {
     pub clean: CleanConfig,
     /// The classifier.
     pub model: ModelConfig,
+    /// Learning from corrections.
+    pub finetune: FinetuneConfig,
     /// Optional columns of labelled rows.
     pub output: OutputConfig,
     /// Where labelled rows go; several at once.
@@ -63,6 +67,7 @@ impl Default for Config {
             documents: DocumentsConfig::default(),
             clean: CleanConfig::default(),
             model: ModelConfig::default(),
+            finetune: FinetuneConfig::default(),
             output: OutputConfig::default(),
             sinks: vec![SinkConfig::Files(FilesSinkConfig::default())],
             dead_letters: DeadLetterConfig::default(),

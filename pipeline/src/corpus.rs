@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use arrow::array::{Array, AsArray, RecordBatch, StringArray, TimestampMillisecondArray};
 use fenliu_operators::Plan;
-use fenliu_schemas::{Origin, RawBuilder, split_rejected};
+use fenliu_schemas::{Origin, RawBuilder, SchemaError, split_rejected};
+use serde::{Deserialize, Serialize};
 
 use crate::classify::{text_column, texts};
 use crate::config::DocumentsConfig;
@@ -22,6 +24,12 @@ pub struct CleanDocument {
     pub text: String,
     /// The label it came with, where it has one.
     pub label: Option<String>,
+    /// Its language (ISO 639-1), where cleaning or the source tells.
+    pub lang: Option<String>,
+    /// Publisher or feed, where it has one.
+    pub source: Option<String>,
+    /// When it was published, milliseconds since the Unix epoch, where it says so.
+    pub published_at: Option<i64>,
 }
 
 /// Cleaned documents, and how many were rejected on the way.
@@ -33,8 +41,9 @@ pub struct Corpus {
     pub rejected: usize,
 }
 
-/// Keeps rows whose JSON field has a given text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Selection {
     /// The field.
     pub field: String,
@@ -52,6 +61,20 @@ impl std::str::FromStr for Selection {
             }
             _ => Err(format!("`{text}` must have the form FIELD=VALUE")),
         }
+    }
+}
+
+impl TryFrom<String> for Selection {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Selection> for String {
+    fn from(Selection { field, value }: Selection) -> String {
+        format!("{field}={value}")
     }
 }
 
@@ -109,13 +132,33 @@ impl Corpus {
     fn add(&mut self, builder: &mut RawBuilder, plan: &Plan) -> Result<()> {
         let (kept, rejected) = split_rejected(&plan.run(&builder.finish()?)?)?;
         self.rejected += rejected.num_rows();
-        let (ids, labels) = (text_column(&kept, "id")?, text_column(&kept, "label")?);
-        let fields = ids.iter().zip(labels);
-        self.documents.extend(texts(&kept)?.into_iter().zip(fields).map(|(text, (id, label))| {
-            CleanDocument { id: id.map(str::to_string), text, label: label.map(str::to_string) }
-        }));
+        self.documents.append(&mut clean_documents(&kept)?);
         Ok(())
     }
+}
+
+/// The rows that cleaning kept, as the model sees them.
+///
+/// # Errors
+/// Rows of another shape than cleaning gives.
+pub fn clean_documents(kept: &RecordBatch) -> Result<Vec<CleanDocument>> {
+    let columns = ["id", "label", "lang", "source"].map(|name| text_column(kept, name));
+    let [ids, labels, langs, sources] = columns;
+    let (ids, labels, langs, sources) = (ids?, labels?, langs?, sources?);
+    let times = kept.column_by_name("published_at").and_then(|c| c.as_primitive_opt());
+    let times: &TimestampMillisecondArray =
+        times.ok_or(SchemaError::Column { column: "published_at", expected: "Timestamp(ms, UTC)" })?;
+    let value =
+        |column: &StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_string());
+    let document = |(row, text)| CleanDocument {
+        id: value(ids, row),
+        text,
+        label: value(labels, row),
+        lang: value(langs, row),
+        source: value(sources, row),
+        published_at: times.is_valid(row).then(|| times.value(row)),
+    };
+    Ok(texts(kept)?.into_iter().enumerate().map(document).collect())
 }
 
 #[cfg(test)]
@@ -128,7 +171,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.jsonl");
         let lines = [
-            r#"{"id":1,"title":"<b>Ａ股</b>","label":"stock","split":"train"}"#,
+            r#"{"id":1,"title":"<b>Ａ股</b>","label":"stock","split":"train","source":"sina","published_at":1700000000}"#,
             r#"{"id":2,"title":"B","label":"stock","split":"valid"}"#,
             r#"{"id":3,"title":"","split":"train"}"#,
             r#"{"id":4,"split":"train"}"#,
@@ -138,8 +181,14 @@ mod tests {
         let selection: Selection = "split=train".parse().unwrap();
         let corpus = read(&[path], Some(&selection), &DocumentsConfig::default(), &plan).unwrap();
         assert_eq!(corpus.rejected, 2);
-        let expected =
-            CleanDocument { id: Some("1".into()), text: "A股".into(), label: Some("stock".into()) };
+        let expected = CleanDocument {
+            id: Some("1".into()),
+            text: "A股".into(),
+            label: Some("stock".into()),
+            lang: Some("zh".into()),
+            source: Some("sina".into()),
+            published_at: Some(1_700_000_000_000),
+        };
         assert_eq!(corpus.documents, [expected]);
         assert!("split".parse::<Selection>().is_err());
     }

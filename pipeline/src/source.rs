@@ -11,7 +11,7 @@ mod assemble;
 mod files;
 mod json;
 mod kafka;
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -25,7 +25,7 @@ use crate::shutdown::Shutdown;
 use crate::stage::Meter;
 
 pub use assemble::Assembler;
-pub use files::{Documents, FilesSource, data_files};
+pub use files::{Documents, FilesSource, data_files, files_in};
 pub use json::Decoder;
 
 /// Makes batches until its input ends or shutdown is asked for.

@@ -15,6 +15,7 @@
 mod dead_letter;
 mod document;
 mod error;
+mod feedback;
 mod labelled;
 mod offsets;
 pub mod raw;
@@ -24,6 +25,7 @@ mod text;
 pub use dead_letter::{dead_letter_schema, dead_letters};
 pub use document::Document;
 pub use error::SchemaError;
+pub use feedback::Feedback;
 pub use labelled::{LabelledOptions, Prediction, is_settable, label_rows, labelled_schema};
 pub use offsets::{OffsetRange, Offsets};
 pub use raw::{Origin, RawBuilder};

@@ -19,7 +19,7 @@ pub(super) struct EvaluateArgs {
     /// Bundle: models/NAME or one version's directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Labelled documents: JSON Lines or Parquet files, or directories
+    /// Labelled documents: JSON Lines, Parquet or Arrow files, or directories
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=valid

@@ -13,7 +13,7 @@ use crate::source::{Documents, data_files};
 
 #[derive(Debug, Args)]
 pub(super) struct ProduceArgs {
-    /// Documents: JSON Lines or Parquet files, or directories
+    /// Documents: JSON Lines, Parquet or Arrow files, or directories
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
     /// Topic to send to

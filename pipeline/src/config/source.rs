@@ -72,7 +72,7 @@ impl Start {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesSourceConfig {
-    /// `.jsonl`, `.ndjson`, `.json` (one object a line) or `.parquet` files, or directories of such.
+    /// `.jsonl`, `.ndjson`, `.json` (one object a line), `.parquet` or `.arrow` files, or directories of such.
     pub paths: Vec<PathBuf>,
 }
 

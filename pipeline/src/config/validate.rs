@@ -36,6 +36,7 @@ impl Config {
         self.check_kafka(&mut problems);
         self.check_source(&mut problems);
         self.check_model(&mut problems);
+        self.check_finetune(&mut problems);
         self.check_limits(&mut problems);
         self.check_sinks(&mut problems);
         self.check_sql(&mut problems);
@@ -109,6 +110,34 @@ impl Config {
             "at least 1",
         );
         problems.require((1..=1000).contains(&model.top_k), "model.top_k", model.top_k, "1 to 1000");
+    }
+
+    fn check_finetune(&self, problems: &mut Problems) {
+        let job = &self.finetune;
+        for (key, share) in [("finetune.test_share", job.test_share), ("finetune.dev_share", job.dev_share)] {
+            problems.require((0.01..=0.5).contains(&share), key, share, "0.01 to 0.5");
+        }
+        problems.require(job.epochs != Some(0), "finetune.epochs", 0, "at least 1");
+        problems.require(job.threads <= 1024, "finetune.threads", job.threads, "at most 1024");
+        problems.require(job.niceness <= 19, "finetune.niceness", job.niceness, "0 to 19");
+        for (key, paths) in [("finetune.data", &job.data), ("finetune.test", &job.test)] {
+            for path in paths.iter().filter(|path| !path.exists()) {
+                problems.add(key, format!("names {}, which does not exist", path.display()));
+            }
+        }
+        if job.is_scheduled() && job.feedback.is_empty() && job.data.is_empty() {
+            problems.add("finetune", "is scheduled but has neither `feedback` nor `data` to learn from");
+        }
+        if job.min_new_labels > 0 && job.feedback.is_empty() {
+            problems.add("finetune.min_new_labels", "counts corrections, but `finetune.feedback` names none");
+        }
+        if let SourceConfig::Kafka(source) = &self.source
+            && source.topics.contains(&job.feedback.topic)
+        {
+            let topic = &job.feedback.topic;
+            problems
+                .add("finetune.feedback.topic", format!("is `{topic}`, which the source reads as documents"));
+        }
     }
 
     fn check_limits(&self, problems: &mut Problems) {

@@ -1,7 +1,7 @@
-//! JSON Lines and Parquet files as a source, read once from the beginning.
+//! JSON Lines, Parquet and Arrow IPC files as a source, read once from the beginning.
 //!
-//! A file stands for a topic with one partition; a row's number (from 0) is its offset. A Parquet row's
-//! payload is the row as a JSON object, so both formats are decoded and dead-lettered alike.
+//! A file stands for a topic with one partition; a row's number (from 0) is its offset. The payload of a
+//! Parquet or Arrow row is the row as a JSON object, so all formats are decoded and dead-lettered alike.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use arrow::array::RecordBatchReader;
+use arrow::ipc::reader::FileReader;
 use arrow::json::LineDelimitedWriter;
 use fenliu_schemas::{Offsets, Origin};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Assembler, Commit, Source};
 use crate::batch::Batch;
@@ -22,7 +24,7 @@ use crate::shutdown::Shutdown;
 use crate::stage::Meter;
 
 /// File name endings that hold documents.
-const ENDINGS: &[&str] = &["jsonl", "ndjson", "json", "parquet"];
+const ENDINGS: &[&str] = &["jsonl", "ndjson", "json", "parquet", "arrow"];
 
 /// A longer line is not a document but a file of another kind, such as one large JSON array.
 const MAX_LINE_BYTES: u64 = 1 << 30;
@@ -35,6 +37,19 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// # Errors
 /// A path that cannot be read, a file with another ending, or no file at all.
 pub fn data_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let files = files_in(paths)?;
+    if files.is_empty() {
+        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(PipelineError::Data(format!("no document files in {}", shown.join(", "))));
+    }
+    Ok(files)
+}
+
+/// As [`data_files`], but directories may be empty.
+///
+/// # Errors
+/// A path that cannot be read, a file with another ending.
+pub fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     for path in paths {
         if path.is_dir() {
@@ -52,10 +67,6 @@ pub fn data_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 ENDINGS.join(", ")
             )));
         }
-    }
-    if files.is_empty() {
-        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(PipelineError::Data(format!("no document files in {}", shown.join(", "))));
     }
     Ok(files)
 }
@@ -75,25 +86,32 @@ pub struct Documents {
 
 enum Reader {
     Lines(BufReader<File>),
-    Parquet { batches: Box<ParquetRecordBatchReader>, ready: VecDeque<Vec<u8>> },
+    Rows { batches: Box<dyn RecordBatchReader + Send>, ready: VecDeque<Vec<u8>> },
 }
 
 impl Documents {
-    /// Opens a file; Parquet is told by its ending.
+    /// Opens a file; Parquet and Arrow are told by their endings.
     ///
     /// # Errors
-    /// When the file cannot be opened, or is not Parquet though its name says so.
+    /// When the file cannot be opened, or is not of the format that its name says.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(PipelineError::file("open", path))?;
-        let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-        let reader = if is_parquet {
-            let batches = ParquetRecordBatchReaderBuilder::try_new(file)
-                .and_then(ParquetRecordBatchReaderBuilder::build)
-                .map_err(|error| unreadable(path, &error))?;
-            Reader::Parquet { batches: Box::new(batches), ready: VecDeque::new() }
-        } else {
-            Reader::Lines(BufReader::with_capacity(1 << 18, file))
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let batches: Box<dyn RecordBatchReader + Send> = match ending.as_str() {
+            "parquet" => Box::new(
+                ParquetRecordBatchReaderBuilder::try_new(file)
+                    .and_then(ParquetRecordBatchReaderBuilder::build)
+                    .map_err(|error| unreadable(path, &error))?,
+            ),
+            "arrow" => {
+                Box::new(FileReader::try_new_buffered(file, None).map_err(|error| unreadable(path, &error))?)
+            }
+            _ => {
+                let reader = Reader::Lines(BufReader::with_capacity(1 << 18, file));
+                return Ok(Documents { path: path.to_path_buf(), reader, row: 0 });
+            }
         };
+        let reader = Reader::Rows { batches, ready: VecDeque::new() };
         Ok(Documents { path: path.to_path_buf(), reader, row: 0 })
     }
 
@@ -116,7 +134,7 @@ impl Documents {
                 }
                 Ok((read > 0).then_some(line))
             }
-            Reader::Parquet { batches, ready } => {
+            Reader::Rows { batches, ready } => {
                 while ready.is_empty() {
                     let Some(batch) = batches.next() else { return Ok(None) };
                     let rows = batch.map_err(|error| unreadable(&self.path, &error))?;
@@ -227,6 +245,7 @@ impl Commit for NothingToCommit {
 mod tests {
     use super::*;
     use arrow::array::{Int64Array, RecordBatch, StringArray};
+    use arrow::ipc::writer::FileWriter;
     use parquet::arrow::ArrowWriter;
 
     fn rows(path: &Path) -> Vec<(i64, String)> {
@@ -245,19 +264,24 @@ mod tests {
     }
 
     #[test]
-    fn parquet_rows_become_json_objects() {
+    fn parquet_and_arrow_rows_become_json_objects() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.parquet");
         let batch = RecordBatch::try_from_iter([
             ("id", Arc::new(Int64Array::from(vec![1, 2])) as _),
             ("body", Arc::new(StringArray::from(vec![Some("新闻\n二"), None])) as _),
         ])
         .unwrap();
-        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        let expected = [(0, r#"{"id":1,"body":"新闻\n二"}"#.to_string()), (1, r#"{"id":2}"#.to_string())];
+        let parquet = dir.path().join("a.parquet");
+        let mut writer = ArrowWriter::try_new(File::create(&parquet).unwrap(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let expected = [(0, r#"{"id":1,"body":"新闻\n二"}"#.to_string()), (1, r#"{"id":2}"#.to_string())];
-        assert_eq!(rows(&path), expected);
+        assert_eq!(rows(&parquet), expected);
+        let ipc = dir.path().join("a.arrow");
+        let mut writer = FileWriter::try_new(File::create(&ipc).unwrap(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(rows(&ipc), expected);
     }
 
     #[test]
