@@ -12,6 +12,7 @@
 //! Not here: cleaning texts, choosing which version is in use, judging a model against another.
 
 mod adapt;
+mod architecture;
 mod config;
 mod corpus;
 mod data;
@@ -44,11 +45,11 @@ use corpus::Corpus;
 use staged::Provenance;
 
 pub use adapt::Adaptation;
+pub(crate) use architecture::{Activation, Head, NormPlacement};
 pub use config::{EncoderShape, NgramShape, Preset, TrainOptions};
 pub(crate) use features::{FeatureLayout, MULTIPLIERS};
 pub use finetune::{FineTuneOptions, stage_finetuned};
 pub(crate) use network::Network;
-pub(crate) use ops::EPSILON as LAYER_NORM_EPSILON;
 pub use report::{EpochReport, Observer, RunSize, TrainReport};
 pub use staged::Staged;
 

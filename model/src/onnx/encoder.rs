@@ -2,7 +2,7 @@
 
 use super::graph::{Axis, GraphBuilder, Value, float, integer, integers};
 use super::message::{FLOAT, ModelProto};
-use crate::train::{FeatureLayout, LAYER_NORM_EPSILON, MULTIPLIERS, Network};
+use crate::train::{Activation, FeatureLayout, Head, MULTIPLIERS, Network, NormPlacement};
 
 /// Added to the scores of padding before the softmax: its weight becomes exactly zero in `f32`, and the
 /// number still fits 16-bit floats.
@@ -21,7 +21,7 @@ pub(crate) fn encoder_model(network: &Network) -> candle_core::Result<ModelProto
     let mask = builder.node("Cast", &[&attention_mask], vec![integer("to", i64::from(FLOAT))]);
     let mut writer = Writer { builder, network, ids, mask };
 
-    let embedded = writer.embedding();
+    let embedded = writer.embedding()?;
     let hidden = writer.encoder(&embedded)?;
     let mut logits = writer.head(&hidden, &embedded)?;
     if let Some(wide) = writer.side_path() {
@@ -57,7 +57,8 @@ impl Writer<'_> {
     fn norm(&mut self, x: &Value, name: &str) -> candle_core::Result<Value> {
         let weight = self.parameter(&format!("{name}.weight"))?;
         let bias = self.parameter(&format!("{name}.bias"))?;
-        let attributes = vec![integer("axis", -1), float("epsilon", LAYER_NORM_EPSILON)];
+        let epsilon = self.network.config.architecture.norm_epsilon;
+        let attributes = vec![integer("axis", -1), float("epsilon", epsilon)];
         Ok(self.builder.node("LayerNormalization", &[x, &weight, &bias], attributes))
     }
 
@@ -87,9 +88,14 @@ impl Writer<'_> {
         self.builder.node("Slice", &[x, &start, &end, &axes], vec![])
     }
 
-    fn embedding(&mut self) -> Value {
-        let (layout, width) = (self.network.config.embedding, self.network.config.encoder.width);
-        self.table_sum("embedding", &layout, width, self.network.embedding.values())
+    fn embedding(&mut self) -> candle_core::Result<Value> {
+        let (layout, width) = (self.network.config.embedding, self.network.config.embedding_width());
+        let sum = self.table_sum("embedding", &layout, width, self.network.embedding.values());
+        if self.network.config.architecture.embedding_norm {
+            self.norm(&sum, "embedding_norm")
+        } else {
+            Ok(sum)
+        }
     }
 
     /// The sum of a table's rows at every token: `[batch, tokens, width]`.
@@ -160,24 +166,57 @@ impl Writer<'_> {
         let absent = self.builder.node("Sub", &[&one, &self.mask], vec![]);
         let absent = self.builder.node("Mul", &[&absent, &padding], vec![]);
         let attention_bias = self.unsqueeze(&absent, &[1, 2]);
-        let mut hidden = embedded.clone();
+        let architecture = self.network.config.architecture;
+        let mut hidden = match architecture.embedding_width {
+            Some(_) => self.linear(embedded, "embedding_projection")?,
+            None => embedded.clone(),
+        };
         for number in 0..self.network.config.encoder.layers {
-            let name = |part: &str| format!("layer.{number}.{part}");
-            let normed = self.norm(&hidden, &name("attention_norm"))?;
-            let packed = self.linear(&normed, &name("projection"))?;
-            let mixed = self.attention(&packed, &attention_bias);
-            let mixed = self.linear(&mixed, &name("attention_output"))?;
-            hidden = self.builder.node("Add", &[&hidden, &mixed], vec![]);
-            let normed = self.norm(&hidden, &name("feed_forward_norm"))?;
-            let expanded = self.linear(&normed, &name("expand"))?;
-            let activated = self.gelu(&expanded);
-            let contracted = self.linear(&activated, &name("contract"))?;
-            hidden = self.builder.node("Add", &[&hidden, &contracted], vec![]);
+            hidden = self.layer(number, &hidden, &attention_bias)?;
         }
-        self.norm(&hidden, "final_norm")
+        match architecture.norm {
+            NormPlacement::Pre => self.norm(&hidden, "final_norm"),
+            NormPlacement::Post => Ok(hidden),
+        }
     }
 
-    fn attention(&mut self, packed: &Value, bias: &Value) -> Value {
+    fn layer(&mut self, number: usize, hidden: &Value, bias: &Value) -> candle_core::Result<Value> {
+        let attention_norm = format!("layer.{number}.attention_norm");
+        let feed_forward_norm = format!("layer.{number}.feed_forward_norm");
+        match self.network.config.architecture.norm {
+            NormPlacement::Pre => {
+                let normed = self.norm(hidden, &attention_norm)?;
+                let mixed = self.attention(number, &normed, bias)?;
+                let hidden = self.builder.node("Add", &[hidden, &mixed], vec![]);
+                let normed = self.norm(&hidden, &feed_forward_norm)?;
+                let contracted = self.feed_forward(number, &normed)?;
+                Ok(self.builder.node("Add", &[&hidden, &contracted], vec![]))
+            }
+            NormPlacement::Post => {
+                let mixed = self.attention(number, hidden, bias)?;
+                let sum = self.builder.node("Add", &[hidden, &mixed], vec![]);
+                let hidden = self.norm(&sum, &attention_norm)?;
+                let contracted = self.feed_forward(number, &hidden)?;
+                let sum = self.builder.node("Add", &[&hidden, &contracted], vec![]);
+                self.norm(&sum, &feed_forward_norm)
+            }
+        }
+    }
+
+    fn feed_forward(&mut self, number: usize, x: &Value) -> candle_core::Result<Value> {
+        let expanded = self.linear(x, &format!("layer.{number}.expand"))?;
+        let activated = self.activation(&expanded, self.network.config.architecture.activation);
+        self.linear(&activated, &format!("layer.{number}.contract"))
+    }
+
+    fn attention(&mut self, number: usize, x: &Value, bias: &Value) -> candle_core::Result<Value> {
+        let packed = self.linear(x, &format!("layer.{number}.projection"))?;
+        let mixed = self.mix(&packed, bias);
+        self.linear(&mixed, &format!("layer.{number}.attention_output"))
+    }
+
+    /// Attention over packed queries, keys and values.
+    fn mix(&mut self, packed: &Value, bias: &Value) -> Value {
         let (width, heads) = (self.network.config.encoder.width, self.network.config.encoder.heads);
         let head_width = width / heads;
         let sizes = self.builder.integers(&[width as i64; 3]);
@@ -196,6 +235,29 @@ impl Writer<'_> {
         let mixed = self.builder.node("MatMul", &[&weights, &values], vec![]);
         let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);
         self.reshape(&mixed, &[0, 0, width as i64])
+    }
+
+    fn activation(&mut self, x: &Value, activation: Activation) -> Value {
+        match activation {
+            Activation::Gelu => self.gelu(x),
+            Activation::GeluTanh => self.gelu_tanh(x),
+            Activation::Relu => self.builder.node("Relu", &[x], vec![]),
+            Activation::Tanh => self.builder.node("Tanh", &[x], vec![]),
+        }
+    }
+
+    /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`
+    fn gelu_tanh(&mut self, x: &Value) -> Value {
+        let square = self.builder.node("Mul", &[x, x], vec![]);
+        let cube = self.builder.node("Mul", &[&square, x], vec![]);
+        let cube = self.scale(&cube, 0.044_715);
+        let sum = self.builder.node("Add", &[x, &cube], vec![]);
+        let scaled = self.scale(&sum, (2.0 / std::f32::consts::PI).sqrt());
+        let tanh = self.builder.node("Tanh", &[&scaled], vec![]);
+        let one = self.builder.scalar(1.0);
+        let shifted = self.builder.node("Add", &[&tanh, &one], vec![]);
+        let product = self.builder.node("Mul", &[x, &shifted], vec![]);
+        self.scale(&product, 0.5)
     }
 
     fn gelu(&mut self, x: &Value) -> Value {
@@ -224,9 +286,23 @@ impl Writer<'_> {
     }
 
     fn head(&mut self, hidden: &Value, embedded: &Value) -> candle_core::Result<Value> {
-        let lengths = self.lengths();
-        let means = [self.pooled(hidden, &lengths), self.pooled(embedded, &lengths)];
-        let pooled = self.builder.node("Concat", &[&means[0], &means[1]], vec![integer("axis", 1)]);
+        let pooled = match self.network.config.architecture.head {
+            Head::Means => {
+                let lengths = self.lengths();
+                let means = [self.pooled(hidden, &lengths), self.pooled(embedded, &lengths)];
+                self.builder.node("Concat", &[&means[0], &means[1]], vec![integer("axis", 1)])
+            }
+            Head::Mean => {
+                let lengths = self.lengths();
+                self.pooled(hidden, &lengths)
+            }
+            Head::FirstToken(activation) => {
+                let first = self.builder.index(0);
+                let first = self.builder.node("Gather", &[hidden, &first], vec![integer("axis", 1)]);
+                let dense = self.linear(&first, "pooler")?;
+                self.activation(&dense, activation)
+            }
+        };
         self.linear(&pooled, "head")
     }
 

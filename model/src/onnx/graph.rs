@@ -57,6 +57,12 @@ impl GraphBuilder {
         self.constant(name, INT64, &[values.len()], raw)
     }
 
+    /// A named-by-number constant: one integer without dimensions.
+    pub(super) fn index(&mut self, value: i64) -> Value {
+        let name = format!("index_{}", self.graph.initializer.len());
+        self.constant(name, INT64, &[], value.to_le_bytes().to_vec())
+    }
+
     /// A named-by-number constant: one float without dimensions.
     pub(super) fn scalar(&mut self, value: f32) -> Value {
         let name = format!("scalar_{}", self.graph.initializer.len());

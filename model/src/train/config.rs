@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::adapt::Adaptation;
+use super::architecture::{Architecture, Head};
 use super::features::FeatureLayout;
 use super::hyperparameters::{Hyperparameters, check_at_least_one, check_shares};
 use crate::error::{ModelError, Result};
@@ -243,8 +244,8 @@ impl TrainOptions {
     }
 }
 
-/// `config.json`: the sizes that fix the shapes of all weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `config.json`: what fixes the shapes of all weights and what is computed from them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NetworkConfig {
     /// Rows of the logits' last axis.
     pub(crate) labels: usize,
@@ -254,9 +255,25 @@ pub(crate) struct NetworkConfig {
     pub(crate) embedding: FeatureLayout,
     /// Rows of the side path's table, if there is one.
     pub(crate) ngrams: Option<FeatureLayout>,
+    /// Which variant of the encoder it is.
+    #[serde(default)]
+    pub(crate) architecture: Architecture,
 }
 
 impl NetworkConfig {
+    /// Width of the rows of the embedding table.
+    pub(crate) fn embedding_width(&self) -> usize {
+        self.architecture.embedding_width.unwrap_or(self.encoder.width)
+    }
+
+    /// How many numbers of a document the last linear layer reads.
+    pub(crate) fn head_inputs(&self) -> usize {
+        match self.architecture.head {
+            Head::Means => self.encoder.width + self.embedding_width(),
+            Head::Mean | Head::FirstToken(_) => self.encoder.width,
+        }
+    }
+
     /// The network that `options` describe for a vocabulary and a number of labels.
     pub(crate) fn new(options: &TrainOptions, vocabulary: usize, labels: usize) -> Self {
         let NgramShape { enabled, bigram_buckets, trigram_buckets } = options.ngrams;
@@ -271,6 +288,7 @@ impl NetworkConfig {
                 trigrams: trigram_buckets,
                 positions: 0,
             }),
+            architecture: Architecture::default(),
         }
     }
 }

@@ -1,4 +1,6 @@
-//! The network: a pre-norm transformer encoder and, beside it, a linear classifier over n-grams.
+//! The network: a transformer encoder with a classifier and, beside it, a linear classifier over n-grams.
+//!
+//! Our own encoder, with normalisation before each part:
 //!
 //! ```text
 //! x      = E[token] + P[position]
@@ -8,25 +10,33 @@
 //! logits = deep + wide
 //! ```
 //!
-//! The encoder is that of Vaswani et al. (2017) with normalisation first (Xiong et al., 2020); adding a
-//! linear model over sparse features is wide and deep learning (Cheng et al., 2016). The exported graph
-//! (`crate::onnx`) computes the same from `input_ids` and `attention_mask`.
+//! An encoder of the BERT family, with normalisation after each sum and no side path:
+//!
+//! ```text
+//! x      = norm(E[token] + P[position])                         projected to the encoder's width if need be
+//! h      = dropout(x);  per layer: h = norm(h + attention(h)); h = norm(h + feed_forward(h))
+//! logits = W mean(h) + b   or   W activation(V h[first token] + c) + b
+//! ```
+//!
+//! `Architecture` says which of them is computed. The encoder is that of Vaswani et al. (2017), ours with
+//! normalisation first (Xiong et al., 2020); adding a linear model over sparse features is wide and deep
+//! learning (Cheng et al., 2016). The exported graph (`crate::onnx`) computes the same from `input_ids` and
+//! `attention_mask`.
+
+mod build;
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, Var};
-use rand::{Rng, rngs::SmallRng};
+use candle_core::{Result, Tensor, Var};
 
-use super::config::{EncoderShape, NetworkConfig};
+use super::architecture::{Head, NormPlacement};
+use super::config::NetworkConfig;
 use super::data::{Batch, Features};
-use super::ops::{Attention, Dropout, GatherSum, Gelu, LayerNorm, Linear, RowIndex, WeightedSum};
+use super::ops::{Attention, Dropout, GatherSum, LayerNorm, Linear, RowIndex, WeightedSum};
 use super::table::{SparseTable, Touched};
-use super::weights::{WEIGHTS_FILE, Weights};
-use crate::bundle::Bundle;
-use crate::error::ModelError;
+use super::weights::Weights;
 
-/// Where the configuration lies in a bundle.
-pub(super) const CONFIG_FILE: &str = "config.json";
+pub(super) use build::CONFIG_FILE;
 
 /// All parameters. Those of the dense layers are candle variables; the tables are sparse.
 pub(crate) struct Network {
@@ -35,8 +45,13 @@ pub(crate) struct Network {
     pub(crate) embedding: SparseTable,
     /// The side path's weights, one row per feature and one column per label.
     pub(crate) ngrams: Option<SparseTable>,
+    embedding_norm: Option<Affine>,
+    embedding_projection: Option<Affine>,
     layers: Vec<Layer>,
-    final_norm: Affine,
+    /// After the last layer, where layers normalise their inputs.
+    final_norm: Option<Affine>,
+    /// Of the first token, where the head reads that.
+    pooler: Option<Affine>,
     head: Affine,
     dense: Vec<(String, Var)>,
 }
@@ -106,90 +121,13 @@ fn drop(x: Tensor, source: &mut Option<DropoutSource>) -> Result<Tensor> {
     }
 }
 
-/// Where the values of a network under construction come from.
-enum Origin<'a> {
-    /// Drawn at random, or constant where training starts from a constant.
-    Random(&'a mut SmallRng),
-    /// Taken out of these.
-    Stored(&'a mut Weights),
-}
-
-/// Starting values of a parameter that is not stored.
-#[derive(Clone, Copy)]
-enum Start {
-    Constant(f32),
-    /// Uniform in `[-range, range)`.
-    Uniform(f32),
-}
-
-/// Makes named parameters.
-struct Builder<'a> {
-    origin: Origin<'a>,
-    dense: Vec<(String, Var)>,
-}
-
-impl Builder<'_> {
-    fn values(&mut self, name: &str, shape: &[usize], start: Start) -> crate::Result<Vec<f32>> {
-        let count = shape.iter().product();
-        match (&mut self.origin, start) {
-            (Origin::Stored(weights), _) => weights.take(name, shape),
-            (Origin::Random(_), Start::Constant(value)) => Ok(vec![value; count]),
-            (Origin::Random(generator), Start::Uniform(range)) => {
-                Ok((0..count).map(|_| generator.random_range(-range..range)).collect())
-            }
-        }
-    }
-
-    fn variable(&mut self, name: String, shape: &[usize], start: Start) -> crate::Result<Var> {
-        let values = self.values(&name, shape, start)?;
-        let var = Var::from_vec(values, shape, &Device::Cpu)?;
-        self.dense.push((name, var.clone()));
-        Ok(var)
-    }
-
-    fn table(&mut self, name: &str, rows: usize, width: usize, start: Start) -> crate::Result<SparseTable> {
-        Ok(SparseTable::new(width, self.values(name, &[rows, width], start)?))
-    }
-
-    /// Uniform Glorot weights (Glorot and Bengio, 2010) times `gain`, zero biases.
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, gain: f32) -> crate::Result<Affine> {
-        let range = gain * (6.0 / (inputs + outputs) as f32).sqrt();
-        Ok(Affine {
-            weight: self.variable(format!("{name}.weight"), &[inputs, outputs], Start::Uniform(range))?,
-            bias: self.variable(format!("{name}.bias"), &[outputs], Start::Constant(0.0))?,
-        })
-    }
-
-    fn norm(&mut self, name: &str, width: usize) -> crate::Result<Affine> {
-        Ok(Affine {
-            weight: self.variable(format!("{name}.weight"), &[width], Start::Constant(1.0))?,
-            bias: self.variable(format!("{name}.bias"), &[width], Start::Constant(0.0))?,
-        })
-    }
-
-    fn layer(&mut self, number: usize, shape: EncoderShape) -> crate::Result<Layer> {
-        let EncoderShape { layers, width, feed_forward, .. } = shape;
-        // Branches that are added up start smaller, so that the sum keeps its size (GPT-2).
-        let residual = 1.0 / (2.0 * layers as f32).sqrt();
-        let name = |part: &str| format!("layer.{number}.{part}");
-        Ok(Layer {
-            attention_norm: self.norm(&name("attention_norm"), width)?,
-            projection: self.linear(&name("projection"), width, 3 * width, 1.0)?,
-            attention_output: self.linear(&name("attention_output"), width, width, residual)?,
-            feed_forward_norm: self.norm(&name("feed_forward_norm"), width)?,
-            expand: self.linear(&name("expand"), width, feed_forward, 1.0)?,
-            contract: self.linear(&name("contract"), feed_forward, width, residual)?,
-        })
-    }
-}
-
 impl Affine {
     fn linear(&self, x: &Tensor) -> Result<Tensor> {
         x.apply_op3(self.weight.as_tensor(), self.bias.as_tensor(), Linear)
     }
 
-    fn norm(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op3(self.weight.as_tensor(), self.bias.as_tensor(), LayerNorm)
+    fn norm(&self, x: &Tensor, epsilon: f32) -> Result<Tensor> {
+        x.apply_op3(self.weight.as_tensor(), self.bias.as_tensor(), LayerNorm { epsilon })
     }
 }
 
@@ -197,69 +135,51 @@ impl Layer {
     fn forward(
         &self,
         hidden: &Tensor,
-        heads: usize,
+        config: &NetworkConfig,
         lengths: &[usize],
         dropout: &mut Option<DropoutSource>,
     ) -> Result<Tensor> {
-        let packed = self.projection.linear(&self.attention_norm.norm(hidden)?)?;
-        let mixed = packed.apply_op1(Attention { heads, lengths: lengths.to_vec() })?;
-        let hidden = (hidden + drop(self.attention_output.linear(&mixed)?, dropout)?)?;
-        let expanded = self.expand.linear(&self.feed_forward_norm.norm(&hidden)?)?.apply_op1(Gelu)?;
-        &hidden + drop(self.contract.linear(&expanded)?, dropout)?
+        let epsilon = config.architecture.norm_epsilon;
+        match config.architecture.norm {
+            NormPlacement::Pre => {
+                let normed = self.attention_norm.norm(hidden, epsilon)?;
+                let hidden = (hidden + self.attention(&normed, config, lengths, dropout)?)?;
+                let normed = self.feed_forward_norm.norm(&hidden, epsilon)?;
+                &hidden + self.feed_forward(&normed, config, dropout)?
+            }
+            NormPlacement::Post => {
+                let sum = (hidden + self.attention(hidden, config, lengths, dropout)?)?;
+                let hidden = self.attention_norm.norm(&sum, epsilon)?;
+                let sum = (&hidden + self.feed_forward(&hidden, config, dropout)?)?;
+                self.feed_forward_norm.norm(&sum, epsilon)
+            }
+        }
+    }
+
+    fn attention(
+        &self,
+        x: &Tensor,
+        config: &NetworkConfig,
+        lengths: &[usize],
+        dropout: &mut Option<DropoutSource>,
+    ) -> Result<Tensor> {
+        let attention = Attention { heads: config.encoder.heads, lengths: lengths.to_vec() };
+        let mixed = self.projection.linear(x)?.apply_op1(attention)?;
+        drop(self.attention_output.linear(&mixed)?, dropout)
+    }
+
+    fn feed_forward(
+        &self,
+        x: &Tensor,
+        config: &NetworkConfig,
+        dropout: &mut Option<DropoutSource>,
+    ) -> Result<Tensor> {
+        let expanded = config.architecture.activation.apply(&self.expand.linear(x)?)?;
+        drop(self.contract.linear(&expanded)?, dropout)
     }
 }
 
 impl Network {
-    /// A network with random weights; the side path starts at zero.
-    pub(super) fn new(config: NetworkConfig, generator: &mut SmallRng) -> crate::Result<Self> {
-        Self::build(config, Origin::Random(generator))
-    }
-
-    /// A network with given weights, which are taken out of `weights`; what it has no use for stays there.
-    ///
-    /// # Errors
-    ///
-    /// A tensor is missing or does not have the shape that `config` asks for.
-    pub(crate) fn from_weights(config: NetworkConfig, weights: &mut Weights) -> crate::Result<Self> {
-        Self::build(config, Origin::Stored(weights))
-    }
-
-    fn build(config: NetworkConfig, origin: Origin<'_>) -> crate::Result<Self> {
-        let shape = config.encoder;
-        let mut builder = Builder { origin, dense: Vec::new() };
-        // Embeddings of unit variance over the square root of the width, as a linear layer would have.
-        let range = Start::Uniform((3.0 / shape.width as f32).sqrt());
-        let embedding = builder.table("embedding", config.embedding.rows(), shape.width, range)?;
-        let ngrams = config
-            .ngrams
-            .map(|layout| builder.table("ngrams", layout.rows(), config.labels, Start::Constant(0.0)))
-            .transpose()?;
-        let layers =
-            (0..shape.layers).map(|number| builder.layer(number, shape)).collect::<crate::Result<_>>()?;
-        let final_norm = builder.norm("final_norm", shape.width)?;
-        let head = builder.linear("head", 2 * shape.width, config.labels, 1.0)?;
-        Ok(Self { config, embedding, ngrams, layers, final_norm, head, dense: builder.dense })
-    }
-
-    /// The network of a bundle: `config.json` and `weights/model.safetensors`.
-    ///
-    /// # Errors
-    ///
-    /// A file is missing or not valid, or a tensor is missing, superfluous or of another shape than
-    /// `config.json` asks for.
-    pub(crate) fn load(bundle: &Bundle) -> crate::Result<Self> {
-        let path = bundle.path().join(CONFIG_FILE);
-        let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
-        let config = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
-        let path = bundle.path().join(WEIGHTS_FILE);
-        let mut weights = Weights::read(&path)?;
-        let network = Self::from_weights(config, &mut weights).and_then(|network| {
-            weights.check_empty()?;
-            Ok(network)
-        });
-        network.map_err(|error| ModelError::bundle(bundle.path(), format!("{WEIGHTS_FILE}: {error}")))
-    }
-
     /// The dense parameters by name, in a fixed order.
     pub(super) fn dense(&self) -> &[(String, Var)] {
         &self.dense
@@ -343,18 +263,48 @@ impl Network {
         inputs: &Inputs,
         mut dropout: Option<DropoutSource>,
     ) -> Result<Tensor> {
-        let (rows, tokens) = (batch.lengths.len(), batch.tokens);
-        let embedded = inputs.embedding.sums()?.reshape((rows, tokens, self.config.encoder.width))?;
+        let embedded = self.embed(batch, inputs)?;
         let mut hidden = drop(embedded.clone(), &mut dropout)?;
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, self.config.encoder.heads, &batch.lengths, &mut dropout)?;
+        if let Some(projection) = &self.embedding_projection {
+            hidden = projection.linear(&hidden)?;
         }
-        let hidden = self.final_norm.norm(&hidden)?;
-        let mean = |x: &Tensor| x.apply_op1(WeightedSum { weights: batch.mean_weights() });
-        let pooled = drop(Tensor::cat(&[mean(&hidden)?, mean(&embedded)?], 1)?, &mut dropout)?;
+        for layer in &self.layers {
+            hidden = layer.forward(&hidden, &self.config, &batch.lengths, &mut dropout)?;
+        }
+        if let Some(norm) = &self.final_norm {
+            hidden = norm.norm(&hidden, self.config.architecture.norm_epsilon)?;
+        }
+        let pooled = drop(self.pool(batch, &hidden, &embedded)?, &mut dropout)?;
         let deep = self.head.linear(&pooled)?;
         let Some(ngrams) = &inputs.ngrams else { return Ok(deep) };
-        let scores = ngrams.sums()?.reshape((rows, tokens, self.config.labels))?;
-        deep + mean(&scores)?
+        let scores = ngrams.sums()?.reshape((batch.lengths.len(), batch.tokens, self.config.labels))?;
+        deep + mean(batch, &scores)?
     }
+
+    /// The embeddings of all positions, `[rows, tokens, embedding width]`.
+    fn embed(&self, batch: &Batch<'_>, inputs: &Inputs) -> Result<Tensor> {
+        let shape = (batch.lengths.len(), batch.tokens, self.config.embedding_width());
+        let embedded = inputs.embedding.sums()?.reshape(shape)?;
+        match &self.embedding_norm {
+            Some(norm) => norm.norm(&embedded, self.config.architecture.norm_epsilon),
+            None => Ok(embedded),
+        }
+    }
+
+    /// What the head reads of each row: `[rows, inputs of the head]`.
+    fn pool(&self, batch: &Batch<'_>, hidden: &Tensor, embedded: &Tensor) -> Result<Tensor> {
+        match (self.config.architecture.head, &self.pooler) {
+            (Head::Means, _) => Tensor::cat(&[mean(batch, hidden)?, mean(batch, embedded)?], 1),
+            (Head::FirstToken(activation), Some(pooler)) => {
+                let first = hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
+                activation.apply(&pooler.linear(&first)?)
+            }
+            (Head::Mean | Head::FirstToken(_), _) => mean(batch, hidden),
+        }
+    }
+}
+
+/// The mean over the real tokens of each row.
+fn mean(batch: &Batch<'_>, x: &Tensor) -> Result<Tensor> {
+    x.apply_op1(WeightedSum { weights: batch.mean_weights() })
 }

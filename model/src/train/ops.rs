@@ -26,7 +26,6 @@ pub(super) use cross_entropy::CrossEntropy;
 pub(super) use dropout::Dropout;
 pub(super) use gather::{GatherSum, RowIndex};
 pub(super) use gelu::Gelu;
-pub(crate) use layer_norm::EPSILON;
 pub(super) use layer_norm::LayerNorm;
 pub(super) use linear::Linear;
 pub(super) use pool::WeightedSum;

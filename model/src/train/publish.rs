@@ -79,3 +79,67 @@ fn sample(documents: &[Encoding]) -> Vec<&Encoding> {
     let wanted = PARITY_ROWS.min(sorted.len());
     (0..wanted).filter_map(|number| sorted.get(number * last / (wanted - 1).max(1)).copied()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+    use super::*;
+    use crate::runtime;
+    use crate::train::architecture::{Activation, Architecture, Head, NormPlacement};
+    use crate::train::config::{EncoderShape, NetworkConfig};
+    use crate::train::features::FeatureLayout;
+
+    /// Ours, and one of each kind that the BERT family has.
+    fn architectures() -> Vec<Architecture> {
+        let ours = Architecture::default();
+        let bert = Architecture {
+            norm: NormPlacement::Post,
+            norm_epsilon: 1e-12,
+            embedding_norm: true,
+            head: Head::Mean,
+            ..ours
+        };
+        vec![
+            ours,
+            bert,
+            Architecture { head: Head::FirstToken(Activation::Tanh), ..bert },
+            Architecture { head: Head::FirstToken(Activation::Relu), activation: Activation::Relu, ..bert },
+            Architecture {
+                head: Head::FirstToken(Activation::Gelu),
+                activation: Activation::GeluTanh,
+                embedding_width: Some(6),
+                ..bert
+            },
+            Architecture { embedding_width: Some(6), norm: NormPlacement::Post, ..ours },
+        ]
+    }
+
+    #[test]
+    fn every_architecture_gives_the_same_logits_in_the_graph() {
+        if runtime::load(None).inspect_err(|error| println!("skipped: {error}")).is_err() {
+            return;
+        }
+        let mut generator = SmallRng::seed_from_u64(3);
+        let documents: Vec<Encoding> = (1..12)
+            .map(|length| Encoding {
+                ids: (0..length).map(|_| generator.random_range(0..20)).collect(),
+                truncated: false,
+            })
+            .collect();
+        for architecture in architectures() {
+            let config = NetworkConfig {
+                labels: 3,
+                encoder: EncoderShape { layers: 2, width: 8, heads: 2, feed_forward: 16 },
+                embedding: FeatureLayout { tokens: 20, bigrams: 0, trigrams: 0, positions: 12 },
+                ngrams: None,
+                architecture,
+            };
+            let network = Network::new(config, &mut generator).unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            write_network(&network, directory.path()).unwrap();
+            check_parity(&network, directory.path(), &documents, 0)
+                .unwrap_or_else(|error| panic!("{architecture:?}: {error}"));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What kind of transformer encoder a network is, beside its sizes.
+//!
+//! The defaults are our own encoder's; the other values are those of the BERT family: BERT (Devlin et
+//! al., 2019), RoBERTa (Liu et al., 2019), DistilBERT (Sanh et al., 2019), ELECTRA (Clark et al., 2020).
+
+use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::ops::Gelu;
+
+/// Which of the family's variants a network computes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Architecture {
+    /// Where the layers normalise.
+    pub(crate) norm: NormPlacement,
+    /// Added to the variance by every normalisation.
+    pub(crate) norm_epsilon: f32,
+    /// Whether the sum of the embeddings is normalised.
+    pub(crate) embedding_norm: bool,
+    /// Width of the embeddings where it is not the encoder's; they are projected to it then.
+    pub(crate) embedding_width: Option<usize>,
+    /// Between the two matrices of the feed-forward part.
+    pub(crate) activation: Activation,
+    /// What becomes of the encoder's output.
+    pub(crate) head: Head,
+}
+
+impl Default for Architecture {
+    fn default() -> Self {
+        Self {
+            norm: NormPlacement::Pre,
+            norm_epsilon: 1e-5,
+            embedding_norm: false,
+            embedding_width: None,
+            activation: Activation::Gelu,
+            head: Head::Means,
+        }
+    }
+}
+
+/// Where a layer normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NormPlacement {
+    /// Before each part, and once after the last layer (Xiong et al., 2020).
+    Pre,
+    /// After each sum of a part and its input (Vaswani et al., 2017).
+    Post,
+}
+
+/// An element-wise function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Activation {
+    /// The exact GELU.
+    Gelu,
+    /// The GELU by its `tanh` approximation (Hendrycks and Gimpel, 2016).
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    pub(super) fn apply(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Gelu => x.apply_op1(Gelu),
+            Self::GeluTanh => x.gelu(),
+            Self::Relu => x.relu(),
+            Self::Tanh => x.tanh(),
+        }
+    }
+}
+
+/// How the logits come from the encoder's output; a linear layer ends each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Head {
+    /// From the mean over the tokens of the output, and that of the embeddings beside it.
+    Means,
+    /// From the mean over the tokens.
+    Mean,
+    /// From the first token, through a dense layer of the encoder's width (the "pooler") and this function.
+    FirstToken(Activation),
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn every_activation_has_its_values_and_a_backward_pass() {
+        let cases = [
+            (Activation::Gelu, [-0.158_655, 0.0, 1.954_5]),
+            (Activation::GeluTanh, [-0.158_808, 0.0, 1.954_597_7]),
+            (Activation::Relu, [0.0, 0.0, 2.0]),
+            (Activation::Tanh, [-0.761_594_2, 0.0, 0.964_027_6]),
+        ];
+        for (activation, expected) in cases {
+            let x = Var::new(&[-1.0_f32, 0.0, 2.0], &Device::Cpu).unwrap();
+            let y = activation.apply(x.as_tensor()).unwrap();
+            for (got, expected) in y.to_vec1::<f32>().unwrap().iter().zip(expected) {
+                assert!((got - expected).abs() < 1e-5, "{activation:?}: {got} and {expected}");
+            }
+            let gradients = y.sum_all().unwrap().backward().unwrap();
+            let slope = gradients.get(x.as_tensor()).expect("a gradient").to_vec1::<f32>().unwrap()[2];
+            let shifted = |delta: f32| {
+                let x = Var::new(&[2.0 + delta], &Device::Cpu).unwrap();
+                activation.apply(x.as_tensor()).unwrap().to_vec1::<f32>().unwrap()[0]
+            };
+            let expected = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
+            assert!((slope - expected).abs() < 1e-3, "{activation:?}: {slope} and {expected}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_without_an_architecture_is_our_own() {
+        assert_eq!(serde_json::from_str::<Architecture>("{}").unwrap(), Architecture::default());
+        let json = serde_json::to_string(&Head::FirstToken(Activation::Tanh)).unwrap();
+        assert_eq!(json, r#"{"first_token":"tanh"}"#);
+    }
+}
