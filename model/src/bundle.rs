@@ -10,29 +10,30 @@
 //!     calibration.json        temperature and thresholds, if it was calibrated
 //!     weights/model.safetensors   onnx/fp32.onnx   eval/report.json
 //!     SHA256SUMS              the digest of every other file
-//!   aliases/champion.json     {"version": "<ulid>"}: the version in use, if one was chosen
 //! ```
 //!
 //! Contract: a bundle that opens is complete and byte for byte what its writer wrote. A version is
 //! built under `versions/.staging-<ulid>` and renamed when all of it is on disk, so that readers
-//! never see a part of one. A crash may leave a staging directory behind; it is never read.
+//! never see a part of one. A crash may leave a staging directory behind; it is never read, and the
+//! next writer removes it.
 //!
-//! This module does not choose or change aliases and does not look into the network's files.
+//! Which version is in use is the [`registry`](crate::registry)'s business; the network's files are
+//! not looked into here.
 
 use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
+use crate::registry::{self, Registry};
 use crate::tokenize::{Tokenization, Tokenizer};
 
 mod digest;
 mod writer;
 
 pub use writer::BundleWriter;
+pub(crate) use writer::{remove_leftovers, staging_name};
 
 const FORMAT: u32 = 1;
 const MANIFEST_FILE: &str = "manifest.json";
@@ -85,6 +86,19 @@ pub struct ModelDescription {
     pub training: serde_json::Value,
     /// Largest difference between a logit of the trained network and of the ONNX graph.
     pub parity_max_abs_diff: f64,
+    /// Whether the bundle has the network's weights, to be trained further; false for an imported
+    /// ONNX graph.
+    #[serde(default = "yes")]
+    pub trainable: bool,
+    /// Whether the classification head was trained; false for an imported encoder that comes
+    /// without one, which must be fine-tuned before it can label.
+    #[serde(default = "yes")]
+    pub head_trained: bool,
+}
+
+/// What bundles are that do not say.
+fn yes() -> bool {
+    true
 }
 
 /// An opened, verified bundle.
@@ -96,20 +110,32 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a version directory, or a model directory `models/<name>`: there the version that
-    /// `aliases/champion.json` names, else the newest.
+    /// Opens a version directory; or, of a model directory `models/<name>`, the champion or else the
+    /// newest version; or what `models/<name>@<selector>` means, see [`Registry::resolve`].
     ///
     /// Reads every file once to compare it with its digest.
     ///
     /// # Errors
     ///
     /// There is no bundle at `path`; a file is missing, changed, cut short or not listed in
-    /// `SHA256SUMS`; a description is not valid or of a newer format.
+    /// `SHA256SUMS`; a description is not valid or of a newer format; an alias pins other bytes.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_version(&find_version(path)?)
+        if path.join(MANIFEST_FILE).exists() {
+            return Self::open_version(path);
+        }
+        let (model, selector) = registry::split(path);
+        if model.exists() && !model.join("versions").is_dir() {
+            let problem = format!("it has neither {MANIFEST_FILE} nor a directory `versions`");
+            return Err(ModelError::bundle(&model, problem));
+        }
+        let registry = Registry::open(&model)?;
+        match selector {
+            Some(selector) => registry.bundle(&selector),
+            None => registry.current_bundle(),
+        }
     }
 
-    fn open_version(path: &Path) -> Result<Self> {
+    pub(crate) fn open_version(path: &Path) -> Result<Self> {
         digest::verify(path)?;
         let manifest = read_manifest(path)?;
         let bundle =
@@ -149,6 +175,19 @@ impl Bundle {
         self.path.join(&self.manifest.model.onnx)
     }
 
+    /// The SHA-256 of `SHA256SUMS`, and so of everything in the bundle, in lower-case hexadecimal.
+    pub(crate) fn sums_sha256(&self) -> Result<String> {
+        digest::of_sums(&self.path)
+    }
+
+    /// Refuses a bundle that cannot label.
+    pub(crate) fn check_head(&self) -> Result<()> {
+        if self.manifest.model.head_trained {
+            return Ok(());
+        }
+        Err(ModelError::bundle(&self.path, "it has no trained classification head: fine-tune it first"))
+    }
+
     /// Loads the tokenizer.
     ///
     /// # Errors
@@ -175,47 +214,25 @@ fn read_manifest(directory: &Path) -> Result<Manifest> {
     serde_json::from_slice(&bytes).map_err(ModelError::json(&path))
 }
 
-fn find_version(path: &Path) -> Result<PathBuf> {
-    if path.join(MANIFEST_FILE).exists() {
-        return Ok(path.to_path_buf());
-    }
-    let versions = path.join("versions");
-    if !versions.is_dir() {
-        let problem = format!("it has neither {MANIFEST_FILE} nor a directory `versions`");
-        return Err(ModelError::bundle(path, problem));
-    }
-    let champion = path.join("aliases").join("champion.json");
-    if champion.exists() { aliased_version(path, &champion) } else { newest_version(path, &versions) }
+/// What a version directory says of itself, if all files that it lists are there; their content is
+/// not compared with their digests.
+pub(crate) fn describe(directory: &Path) -> Result<(Manifest, Labels)> {
+    digest::check_list(directory)?;
+    Ok((read_manifest(directory)?, Labels::load(&directory.join(LABELS_FILE))?))
 }
 
-fn aliased_version(model: &Path, alias: &Path) -> Result<PathBuf> {
-    #[derive(Deserialize)]
-    struct Alias {
-        version: String,
-    }
-    let bytes = std::fs::read(alias).map_err(ModelError::io("read", alias))?;
-    let Alias { version } = serde_json::from_slice(&bytes).map_err(ModelError::json(alias))?;
-    let path = model.join("versions").join(&version);
-    if Ulid::from_str(&version).is_err() || !path.is_dir() {
-        let problem = format!("aliases/champion.json names version `{version}`, which is not in `versions`");
-        return Err(ModelError::bundle(model, problem));
-    }
-    Ok(path)
-}
-
-fn newest_version(model: &Path, versions: &Path) -> Result<PathBuf> {
-    let mut newest = None;
-    for entry in std::fs::read_dir(versions).map_err(ModelError::io("list", versions))? {
-        let entry = entry.map_err(ModelError::io("list", versions))?;
-        let version = entry.file_name().to_str().and_then(|name| Ulid::from_str(name).ok());
-        newest = newest.max(version.map(|version| (version, entry.path())));
-    }
-    newest.map(|(_, path)| path).ok_or_else(|| ModelError::bundle(model, "`versions` holds no version"))
+/// Size in bytes of all files of a version directory.
+pub(crate) fn size(directory: &Path) -> Result<u64> {
+    digest::size(directory)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use std::fs;
+
+    use std::str::FromStr;
+
+    use ulid::Ulid;
 
     use super::*;
     use crate::tokenize::VocabularyOptions;
@@ -233,6 +250,8 @@ pub(crate) mod tests {
             preprocessing: serde_json::json!({"operators": ["normalize"]}),
             training: serde_json::json!({"seed": 7}),
             parity_max_abs_diff: 1e-6,
+            trainable: true,
+            head_trained: true,
         }
     }
 
@@ -246,6 +265,11 @@ pub(crate) mod tests {
         fs::create_dir(writer.path().join("onnx")).unwrap();
         fs::write(writer.path().join("onnx/fp32.onnx"), onnx).unwrap();
         writer
+    }
+
+    /// What `SHA256SUMS` should be for the files that are there.
+    pub(crate) fn sums(version: &Path) -> String {
+        digest::sums(version).unwrap()
     }
 
     fn publish(root: &Path) -> Bundle {
@@ -351,33 +375,6 @@ pub(crate) mod tests {
             let error = open_error(bundle.path());
             assert!(error.contains(message), "`{message}` is not in: {error}");
         }
-    }
-
-    #[test]
-    fn the_champion_is_opened_or_else_the_newest_version() {
-        let root = tempfile::tempdir().unwrap();
-        let model = root.path().join("news");
-        let older = publish(root.path());
-        // Versions of the same millisecond have no order.
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        let newer = publish(root.path());
-        let unfinished = staged(root.path(), b"");
-        assert_eq!(Bundle::open(&model).unwrap().path(), newer.path());
-
-        let alias = model.join("aliases/champion.json");
-        fs::create_dir(model.join("aliases")).unwrap();
-        fs::write(&alias, format!(r#"{{"version": "{}", "by": "me"}}"#, older.manifest().version)).unwrap();
-        assert_eq!(Bundle::open(&model).unwrap().path(), older.path());
-
-        for version in ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "../versions"] {
-            fs::write(&alias, format!(r#"{{"version": "{version}"}}"#)).unwrap();
-            let error = open_error(&model);
-            assert!(
-                error.contains(&format!("names version `{version}`, which is not in `versions`")),
-                "{error}"
-            );
-        }
-        drop(unfinished);
     }
 
     #[test]

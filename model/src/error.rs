@@ -38,6 +38,22 @@ pub enum ModelError {
         /// What is wrong, naming the file.
         problem: String,
     },
+    /// A model's versions and aliases do not allow what was asked.
+    #[error("model {}: {problem}", path.display())]
+    Registry {
+        /// The model's directory.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// A model already has a job, and may have one at a time.
+    #[error("model {} already has a job: {holder}", path.display())]
+    Leased {
+        /// The model's directory.
+        path: PathBuf,
+        /// Purpose, process and start of that job, as it wrote them.
+        holder: String,
+    },
     /// A set of labels that no classifier can have.
     #[error("invalid labels: {0}")]
     Labels(String),
@@ -127,6 +143,10 @@ impl ModelError {
 
     pub(crate) fn bundle(path: &Path, problem: impl Into<String>) -> Self {
         Self::Bundle { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    pub(crate) fn registry(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Registry { path: path.to_path_buf(), problem: problem.into() }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]

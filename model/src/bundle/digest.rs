@@ -13,13 +13,7 @@ pub(super) const SUMS_FILE: &str = "SHA256SUMS";
 
 /// Checks that `directory` holds exactly the files that its `SHA256SUMS` lists, unchanged.
 pub(super) fn verify(directory: &Path) -> Result<()> {
-    let sums_path = directory.join(SUMS_FILE);
-    let content = std::fs::read_to_string(&sums_path).map_err(ModelError::io("read", &sums_path))?;
-    let mut listed = parse(&content).map_err(|problem| ModelError::bundle(directory, problem))?;
-    for file in files(directory)? {
-        let Some(expected) = listed.remove(&file) else {
-            return Err(ModelError::bundle(directory, format!("{file} is not listed in {SUMS_FILE}")));
-        };
+    for (file, expected) in check_list(directory)? {
         let (actual, bytes) = digest(&directory.join(&file))?;
         if actual != expected {
             let problem = format!(
@@ -28,12 +22,39 @@ pub(super) fn verify(directory: &Path) -> Result<()> {
             return Err(ModelError::bundle(directory, problem));
         }
     }
-    match listed.keys().next() {
+    Ok(())
+}
+
+/// Checks that `directory` holds exactly the files that its `SHA256SUMS` lists, whatever is in them,
+/// and returns their digests.
+pub(super) fn check_list(directory: &Path) -> Result<BTreeMap<String, String>> {
+    let sums_path = directory.join(SUMS_FILE);
+    let content = std::fs::read_to_string(&sums_path).map_err(ModelError::io("read", &sums_path))?;
+    let listed = parse(&content).map_err(|problem| ModelError::bundle(directory, problem))?;
+    let files = files(directory)?;
+    if let Some(file) = files.iter().find(|file| !listed.contains_key(*file)) {
+        return Err(ModelError::bundle(directory, format!("{file} is not listed in {SUMS_FILE}")));
+    }
+    match listed.keys().find(|file| !files.contains(*file)) {
         Some(file) => {
             Err(ModelError::bundle(directory, format!("{file} is listed in {SUMS_FILE} but missing")))
         }
-        None => Ok(()),
+        None => Ok(listed),
     }
+}
+
+/// The digest of `SHA256SUMS` itself.
+pub(super) fn of_sums(directory: &Path) -> Result<String> {
+    Ok(digest(&directory.join(SUMS_FILE))?.0)
+}
+
+/// Size in bytes of all files below `directory`.
+pub(super) fn size(directory: &Path) -> Result<u64> {
+    let bytes = |file: &String| {
+        let path = directory.join(file);
+        Ok(path.metadata().map_err(ModelError::io("inspect", &path))?.len())
+    };
+    files(directory)?.iter().map(bytes).sum()
 }
 
 /// The content of `SHA256SUMS` for the files that `directory` holds now.

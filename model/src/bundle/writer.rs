@@ -7,11 +7,16 @@ use ulid::Ulid;
 
 use super::digest::{self, SUMS_FILE};
 use super::{Bundle, FORMAT, LABELS_FILE, MANIFEST_FILE, Manifest, ModelDescription};
+use crate::durable::{sync, sync_tree};
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
+use crate::registry::{ChangeLock, try_lock_directory};
+
+/// How the names of directories begin that hold a bundle in the making.
+const STAGING_PREFIX: &str = ".staging-";
 
 /// A bundle that is being built. Dropping it without [`BundleWriter::finish`] removes what was
-/// written.
+/// written; a crash leaves it to the next writer to remove.
 #[derive(Debug)]
 pub struct BundleWriter {
     name: String,
@@ -19,22 +24,32 @@ pub struct BundleWriter {
     versions: PathBuf,
     stage: PathBuf,
     is_published: bool,
+    /// Tells other processes that the staging directory is in use.
+    _lock: File,
 }
 
 impl BundleWriter {
-    /// Makes an empty staging directory `<root>/<name>/versions/.staging-<ulid>`.
+    /// Makes an empty staging directory `<root>/<name>/versions/.staging-<ulid>`. Its ULID sorts
+    /// after all others of the model.
     ///
     /// # Errors
     ///
     /// `name` is not usable as a directory name, or the directory cannot be made.
     pub fn create(root: &Path, name: &str) -> Result<Self> {
         check_name(name)?;
-        let version = Ulid::generate();
-        let versions = root.join(name).join("versions");
+        let model = root.join(name);
+        let versions = model.join("versions");
         std::fs::create_dir_all(&versions).map_err(ModelError::io("create", &versions))?;
-        let stage = versions.join(format!(".staging-{version}"));
+        // Held until the new directory is locked, lest another writer take it for a leftover.
+        let _changing = ChangeLock::wait(&model)?;
+        remove_leftovers(&versions)?;
+        let version = next_version(&versions)?;
+        let stage = versions.join(staging_name(&version.to_string()));
         std::fs::create_dir(&stage).map_err(ModelError::io("create", &stage))?;
-        Ok(Self { name: name.to_owned(), version, versions, stage, is_published: false })
+        let lock = try_lock_directory(&stage)?.ok_or_else(|| {
+            ModelError::registry(&model, format!("another process has locked {}", stage.display()))
+        })?;
+        Ok(Self { name: name.to_owned(), version, versions, stage, is_published: false, _lock: lock })
     }
 
     /// The staging directory: every file of the bundle but `manifest.json` and `SHA256SUMS` goes
@@ -111,15 +126,80 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Brings every file and directory below `directory`, and itself, to disk.
-fn sync_tree(directory: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(directory).map_err(ModelError::io("list", directory))? {
-        let path = entry.map_err(ModelError::io("list", directory))?.path();
-        if path.is_dir() { sync_tree(&path)? } else { sync(&path)? }
-    }
-    sync(directory)
+/// The directory in `versions` that hides a version in the making or in removal.
+pub(crate) fn staging_name(version: &str) -> String {
+    format!("{STAGING_PREFIX}{version}")
 }
 
-fn sync(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(ModelError::io("sync", path))
+/// Removes what writers have left that are gone. The caller holds the model's [`ChangeLock`].
+pub(crate) fn remove_leftovers(versions: &Path) -> Result<()> {
+    for name in names(versions)?.iter().filter(|name| name.starts_with(STAGING_PREFIX)) {
+        let path = versions.join(name);
+        if let Some(_lock) = try_lock_directory(&path)? {
+            std::fs::remove_dir_all(&path).map_err(ModelError::io("remove", &path))?;
+            tracing::info!(path = %path.display(), "removed what an interrupted writer left");
+        }
+    }
+    Ok(())
+}
+
+/// A ULID of this moment, or one above the highest that is there: versions made in one millisecond,
+/// or after the clock was set back, keep their order too.
+fn next_version(versions: &Path) -> Result<Ulid> {
+    let names = names(versions)?;
+    let ulids = names.iter().filter_map(|name| name.trim_start_matches(STAGING_PREFIX).parse::<Ulid>().ok());
+    let newest = ulids.max().unwrap_or(Ulid::nil());
+    let now = Ulid::generate();
+    if now > newest {
+        return Ok(now);
+    }
+    newest
+        .increment()
+        .map_err(|_| ModelError::bundle(versions, format!("no ULID is left after version {newest}")))
+}
+
+fn names(directory: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(directory).map_err(ModelError::io("list", directory))?;
+    entries
+        .map(|entry| {
+            let entry = entry.map_err(ModelError::io("list", directory))?;
+            Ok(entry.file_name().to_string_lossy().into_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::tests::{description, staged};
+
+    #[test]
+    fn versions_sort_by_their_order_of_creation_whatever_the_clock_says() {
+        let root = tempfile::tempdir().unwrap();
+        let versions = root.path().join("news/versions");
+        let mut created = Vec::new();
+        let mut writers = Vec::new();
+        for _ in 0..200 {
+            writers.push(BundleWriter::create(root.path(), "news").unwrap());
+            created.push(writers[writers.len() - 1].version);
+        }
+        let future = Ulid::from_parts(Ulid::generate().timestamp_ms() + 3_600_000, u128::MAX >> 49);
+        std::fs::create_dir(versions.join(future.to_string())).unwrap();
+        created.push(future);
+        created.push(BundleWriter::create(root.path(), "news").unwrap().version);
+        assert!(created.is_sorted_by(|left, right| left < right), "{created:?}");
+    }
+
+    #[test]
+    fn only_stages_of_writers_that_are_gone_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let alive = staged(root.path(), b"graph");
+        let versions = root.path().join("news/versions");
+        let abandoned = versions.join(staging_name("01ARZ3NDEKTSV4RRFFQ69G5FAV"));
+        std::fs::create_dir_all(abandoned.join("onnx")).unwrap();
+        drop(BundleWriter::create(root.path(), "news").unwrap());
+        assert!(!abandoned.exists());
+        let bundle = alive.finish(description()).unwrap();
+        assert_eq!(names(&versions).unwrap(), [bundle.manifest().version.clone()]);
+    }
 }

@@ -77,6 +77,8 @@ impl Staged {
             preprocessing: provenance.preprocessing,
             training: with_outcome(provenance.training, &report),
             parity_max_abs_diff: parity,
+            trainable: true,
+            head_trained: true,
         };
         corpus.labels.save(&directory.join("labels.json"))?;
         corpus.tokenizer.save(directory)?;

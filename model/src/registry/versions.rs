@@ -1,0 +1,133 @@
+//! Listing and removing versions.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use ulid::Ulid;
+
+use super::{Alias, ChangeLock, HistoryEntry, Registry, alias, history};
+use crate::bundle::{self, Manifest};
+use crate::durable;
+use crate::error::{ModelError, Result};
+
+/// A version as it stands in the registry.
+#[derive(Clone, Debug, Serialize)]
+pub struct VersionEntry {
+    /// ULID of the version.
+    pub version: String,
+    /// When it was created, RFC 3339, UTC.
+    pub created_at: String,
+    /// `champion`, `challenger`, `previous`; none, one or more.
+    pub roles: Vec<&'static str>,
+    /// Size of all its files in bytes.
+    pub bytes: u64,
+    /// What it is; null when [`VersionEntry::problem`] says why.
+    pub manifest: Option<Manifest>,
+    /// Label ids in logit order; empty when they cannot be read.
+    pub labels: Vec<String>,
+    /// Why it cannot be opened; null when nothing is wrong with the list of its files and its
+    /// descriptions. Digests are not compared: opening does that.
+    pub problem: Option<String>,
+}
+
+impl Registry {
+    /// All versions, oldest first, those that cannot be opened too.
+    ///
+    /// # Errors
+    ///
+    /// The directory or an alias cannot be read.
+    pub fn versions(&self) -> Result<Vec<VersionEntry>> {
+        let roles = self.roles()?;
+        self.ids()?.iter().map(|id| self.entry(*id, &roles)).collect()
+    }
+
+    fn entry(&self, id: Ulid, roles: &[(&'static str, String)]) -> Result<VersionEntry> {
+        let version = id.to_string();
+        let path = self.versions_directory().join(&version);
+        let described = bundle::describe(&path);
+        let problem = described.as_ref().err().map(ToString::to_string);
+        let (manifest, labels) = described.ok().unzip();
+        Ok(VersionEntry {
+            created_at: DateTime::<Utc>::from(id.datetime()).to_rfc3339(),
+            roles: roles.iter().filter(|(_, named)| *named == version).map(|(role, _)| *role).collect(),
+            bytes: bundle::size(&path)?,
+            labels: labels.map(|labels| labels.ids()).unwrap_or_default(),
+            manifest,
+            problem,
+            version,
+        })
+    }
+
+    /// Which versions must not go, and what they are.
+    fn roles(&self) -> Result<Vec<(&'static str, String)>> {
+        let champion = alias::load(&self.model, Alias::Champion)?;
+        let challenger = self.alias(Alias::Challenger)?;
+        let mut roles = Vec::new();
+        if let Some(champion) = champion {
+            roles.push(("champion", champion.version));
+            roles.extend(champion.previous.map(|version| ("previous", version)));
+        }
+        roles.extend(challenger.map(|record| ("challenger", record.version)));
+        Ok(roles)
+    }
+
+    /// Removes a version, a damaged one too, and returns its ULID.
+    ///
+    /// # Errors
+    ///
+    /// `selector` means no version, as [`Registry::resolve`]; the version is champion, challenger or
+    /// previous; or a file cannot be removed.
+    pub fn remove(&self, selector: &str, by: &str, reason: &str) -> Result<String> {
+        let _changing = ChangeLock::wait(&self.model)?;
+        let version = self.resolve(selector)?;
+        let roles = self.roles()?;
+        if let Some((role, _)) = roles.iter().find(|(_, named)| *named == version) {
+            let problem = format!("version {version} is the {role} and cannot be removed");
+            return Err(ModelError::registry(&self.model, problem));
+        }
+        self.remove_version(&version, by, reason)?;
+        Ok(version)
+    }
+
+    /// Removes all but the newest `keep` versions; those that are champion, challenger or previous
+    /// stay and are not counted. Leftovers of crashed writers go too. Returns what was removed, oldest
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// A directory or alias cannot be read, or a file cannot be removed.
+    pub fn prune(&self, keep: usize, by: &str, reason: &str) -> Result<Vec<String>> {
+        let _changing = ChangeLock::wait(&self.model)?;
+        bundle::remove_leftovers(&self.versions_directory())?;
+        let kept: BTreeSet<String> = self.roles()?.into_iter().map(|(_, version)| version).collect();
+        let mut removable: Vec<String> = self.ids()?.iter().map(ToString::to_string).collect();
+        removable.retain(|version| !kept.contains(version));
+        removable.truncate(removable.len().saturating_sub(keep));
+        for version in &removable {
+            self.remove_version(version, by, reason)?;
+        }
+        Ok(removable)
+    }
+
+    fn remove_version(&self, version: &str, by: &str, reason: &str) -> Result<()> {
+        let directory = self.versions_directory();
+        // Out of sight in one step: a crash must not leave a part of a version under its name.
+        let hidden = directory.join(bundle::staging_name(version));
+        rename(&directory.join(version), &hidden)?;
+        durable::sync(&directory)?;
+        let entry = HistoryEntry::Remove {
+            version: version.to_owned(),
+            by: by.to_owned(),
+            at: super::now(),
+            reason: reason.to_owned(),
+        };
+        history::append(&self.model, Some(entry))?;
+        std::fs::remove_dir_all(&hidden).map_err(ModelError::io("remove", &hidden))
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(ModelError::io("rename", from))
+}
