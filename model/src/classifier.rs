@@ -242,6 +242,12 @@ impl Probabilities {
         &self.0
     }
 
+    /// The probabilities at `places`, in that order; 0 where there is no place.
+    pub(crate) fn rearranged(&self, places: &[Option<usize>]) -> Self {
+        let at = |place: &Option<usize>| place.and_then(|place| self.0.get(place)).copied().unwrap_or(0.0);
+        Self(places.iter().map(at).collect())
+    }
+
     /// The `k` most probable labels (fewer if there are fewer) as logit index and probability, most
     /// probable first; of equal ones the lower index first.
     pub fn top(&self, k: usize) -> Vec<(usize, f32)> {

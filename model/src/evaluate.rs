@@ -1,19 +1,26 @@
-//! How good predictions are: accuracy, F1, calibration, confusion.
+//! How good predictions are: accuracy, F1, ROC-AUC, calibration, confusion.
 //!
 //! Definitions are scikit-learn's: a rate without cases is 0, and macro-F1 is the mean over the
 //! classes that occur in the gold labels or the predictions.
 
+pub(crate) mod counts;
 pub(crate) mod coverage;
 pub(crate) mod reliability;
+mod roc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
+use counts::{ClassCounts, macro_f1, ratio};
 use reliability::{Outcome, expected_error};
 
 pub use coverage::CoveragePoint;
 pub use reliability::ReliabilityBin;
+pub use roc::{RocCurve, roc_curves};
+
+/// Probabilities below this count as this in the log loss: one impossible row shall not make it infinite.
+const LEAST_PROBABILITY: f32 = f32::EPSILON;
 
 /// The scores of one label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +35,21 @@ pub struct ClassScores {
     pub f1: f64,
     /// Rows that have the label.
     pub support: usize,
+    /// Area under the ROC curve of the label against the rest, ties counting half (Hanley & McNeil 1982); none when
+    /// no row or every row has the label.
+    #[serde(default)]
+    pub roc_auc: Option<f64>,
+}
+
+/// Two labels that are taken for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Id of the gold label.
+    pub gold: String,
+    /// Id of the label that was predicted instead.
+    pub predicted: String,
+    /// Rows.
+    pub rows: usize,
 }
 
 /// Predictions against gold labels.
@@ -46,6 +68,16 @@ pub struct Evaluation {
     pub ece: f64,
     /// `confusion[gold][predicted]` = rows, both in logit order.
     pub confusion: Vec<Vec<usize>>,
+    /// Mean of `roc_auc` over the labels that have one; none when no label has.
+    #[serde(default)]
+    pub macro_roc_auc: Option<f64>,
+    /// Mean negative logarithm of the gold label's probability, in nats.
+    #[serde(default)]
+    pub log_loss: f64,
+    /// Mean squared distance of the probabilities from 1 for the gold label and 0 for the others, from 0 to 2 (Brier
+    /// 1950).
+    #[serde(default)]
+    pub brier: f64,
     /// Confidence against accuracy in 15 equally wide bins.
     #[serde(default)]
     pub reliability: Vec<ReliabilityBin>,
@@ -70,22 +102,62 @@ pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilitie
             outcomes.push(Outcome { confidence, is_correct: predicted == gold });
         }
     }
-    let per_class = class_scores(labels, &confusion);
+    let counts = class_counts(&confusion);
+    let per_class = class_scores(labels, &counts, gold, probabilities);
+    let aucs: Vec<f64> = per_class.iter().filter_map(|class| class.roc_auc).collect();
     let reliability = reliability::reliability(&outcomes);
-    let correct: usize = (0..labels.len()).map(|class| confusion[class][class]).sum();
     Ok(Evaluation {
         rows: gold.len(),
-        accuracy: ratio(correct, gold.len()),
-        macro_f1: macro_f1(&per_class, &confusion),
+        accuracy: ratio(counts.iter().map(|class| class.correct).sum(), gold.len()),
+        macro_f1: macro_f1(&counts),
         per_class,
         ece: expected_error(&reliability),
         confusion,
+        macro_roc_auc: (!aucs.is_empty()).then(|| aucs.iter().sum::<f64>() / aucs.len() as f64),
+        log_loss: mean(gold, probabilities, log_loss),
+        brier: mean(gold, probabilities, brier),
         reliability,
         coverage: coverage::coverage(&outcomes),
     })
 }
 
-fn check(labels: &[String], gold: &[usize], probabilities: &[Probabilities]) -> Result<()> {
+impl Evaluation {
+    /// The `most` pairs of different labels that most rows were confused between, most rows first.
+    pub fn top_confusions(&self, most: usize) -> Vec<Confusion> {
+        let label = |class: usize| self.per_class.get(class).map_or_else(String::new, |c| c.label.clone());
+        let mut pairs = Vec::new();
+        for (gold, row) in self.confusion.iter().enumerate() {
+            for (predicted, rows) in row.iter().enumerate() {
+                if gold != predicted && *rows > 0 {
+                    pairs.push(Confusion { gold: label(gold), predicted: label(predicted), rows: *rows });
+                }
+            }
+        }
+        pairs.sort_by_key(|pair| std::cmp::Reverse(pair.rows));
+        pairs.truncate(most);
+        pairs
+    }
+}
+
+/// Mean over the rows of a loss that is given the gold label and the probabilities of a row.
+fn mean(gold: &[usize], probabilities: &[Probabilities], loss: fn(usize, &[f32]) -> f64) -> f64 {
+    let losses = gold.iter().zip(probabilities).map(|(gold, row)| loss(*gold, row.as_slice()));
+    losses.sum::<f64>() / gold.len() as f64
+}
+
+fn log_loss(gold: usize, probabilities: &[f32]) -> f64 {
+    -f64::from(probabilities[gold].max(LEAST_PROBABILITY)).ln()
+}
+
+fn brier(gold: usize, probabilities: &[f32]) -> f64 {
+    let distance = |(class, probability): (usize, &f32)| {
+        (f64::from(*probability) - f64::from(u8::from(class == gold))).powi(2)
+    };
+    probabilities.iter().enumerate().map(distance).sum()
+}
+
+/// Refuses rows that cannot be compared: see [`evaluate`].
+pub(crate) fn check(labels: &[String], gold: &[usize], probabilities: &[Probabilities]) -> Result<()> {
     let problem = if gold.is_empty() {
         "there are no rows".to_owned()
     } else if gold.len() != probabilities.len() {
@@ -104,33 +176,30 @@ fn check(labels: &[String], gold: &[usize], probabilities: &[Probabilities]) -> 
     Err(ModelError::Evaluation(problem))
 }
 
-fn class_scores(labels: &[String], confusion: &[Vec<usize>]) -> Vec<ClassScores> {
-    let score = |(class, label): (usize, &String)| {
-        let correct = confusion[class][class];
-        let support = confusion[class].iter().sum();
-        let predicted: usize = confusion.iter().map(|row| row[class]).sum();
-        ClassScores {
-            label: label.clone(),
-            precision: ratio(correct, predicted),
-            recall: ratio(correct, support),
-            // Equal to 2PR / (P + R), without its division of zero by zero.
-            f1: ratio(2 * correct, predicted + support),
-            support,
-        }
+fn class_counts(confusion: &[Vec<usize>]) -> Vec<ClassCounts> {
+    let counts = |class: usize| ClassCounts {
+        correct: confusion[class][class],
+        predicted: confusion.iter().map(|row| row[class]).sum(),
+        support: confusion[class].iter().sum(),
     };
-    labels.iter().enumerate().map(score).collect()
+    (0..confusion.len()).map(counts).collect()
 }
 
-fn macro_f1(per_class: &[ClassScores], confusion: &[Vec<usize>]) -> f64 {
-    let is_predicted = |class: usize| confusion.iter().any(|row| row[class] > 0);
-    let occurring =
-        per_class.iter().enumerate().filter(|(class, scores)| scores.support > 0 || is_predicted(*class));
-    let f1: Vec<f64> = occurring.map(|(_, scores)| scores.f1).collect();
-    f1.iter().sum::<f64>() / f1.len() as f64
-}
-
-fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+fn class_scores(
+    labels: &[String],
+    counts: &[ClassCounts],
+    gold: &[usize],
+    probabilities: &[Probabilities],
+) -> Vec<ClassScores> {
+    let scores = |(class, (label, counts)): (usize, (&String, &ClassCounts))| ClassScores {
+        label: label.clone(),
+        precision: counts.precision(),
+        recall: counts.recall(),
+        f1: counts.f1(),
+        support: counts.support,
+        roc_auc: roc::auc(class, gold, probabilities),
+    };
+    labels.iter().zip(counts).enumerate().map(scores).collect()
 }
 
 #[cfg(test)]
@@ -164,6 +233,24 @@ mod tests {
             evaluation.per_class.iter().map(|class| (class.precision, class.recall, class.support)).collect();
         assert_eq!(scores, [(1.0, 2.0 / 3.0, 3), (0.5, 0.5, 2), (0.5, 1.0, 1), (0.0, 0.0, 0)]);
         assert_eq!(evaluation.confusion[0], [2, 1, 0, 0]);
+        let pair = |gold: &str, predicted: &str| Confusion {
+            gold: gold.to_owned(),
+            predicted: predicted.to_owned(),
+            rows: 1,
+        };
+        assert_eq!(evaluation.top_confusions(9), [pair("a", "b"), pair("b", "c")]);
+        assert_eq!(evaluation.top_confusions(1).len(), 1);
+        // Four rows right at 0.8, two wrong, where the gold label has a third of the rest.
+        let rest = 0.2_f64 / 3.0;
+        let log_loss = -(4.0 * 0.8_f64.ln() + 2.0 * rest.ln()) / 6.0;
+        assert!((evaluation.log_loss - log_loss).abs() < 1e-6, "{}", evaluation.log_loss);
+        let brier =
+            |gold: f64, top: f64, others: f64| (1.0 - gold).powi(2) + top * top + others * rest * rest;
+        let brier = (4.0 * brier(0.8, 0.0, 3.0) + 2.0 * brier(rest, 0.8, 2.0)) / 6.0;
+        assert!((evaluation.brier - brier).abs() < 1e-6, "{}", evaluation.brier);
+        let aucs: Vec<f64> = evaluation.per_class.iter().filter_map(|class| class.roc_auc).collect();
+        assert_eq!(aucs.len(), 3, "no row has the unused label");
+        assert_eq!(evaluation.macro_roc_auc, Some(aucs.iter().sum::<f64>() / 3.0));
         assert!((evaluation.ece - (0.8 - 4.0 / 6.0)).abs() < 1e-6, "{}", evaluation.ece);
     }
 

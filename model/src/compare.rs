@@ -1,0 +1,356 @@
+//! Champion against challenger, on the same rows.
+//!
+//! Models with different labels are compared over the union of their labels ([`union`], [`project`]): a label that
+//! a model does not know has probability 0 there.
+//!
+//! Not here: whether a difference is good enough ([`crate::gates`]).
+
+mod speed;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::Probabilities;
+use crate::error::{ModelError, Result};
+use crate::evaluate::counts::{ClassCounts, macro_f1, ratio};
+
+pub use speed::{Speed, measure_speed};
+
+/// Resamples of [`paired_bootstrap`] that make its interval steady to about a tenth of its width.
+pub const RESAMPLES: usize = 1000;
+
+/// A score of both models, and by how much the challenger's is higher.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Score of the champion.
+    pub champion: f64,
+    /// Score of the challenger.
+    pub challenger: f64,
+    /// `challenger - champion`.
+    pub difference: f64,
+    /// Lower end of the difference's 95 % interval.
+    pub low: f64,
+    /// Upper end of the difference's 95 % interval.
+    pub high: f64,
+}
+
+/// A row that the models label differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disagreement {
+    /// Number of the row.
+    pub row: usize,
+    /// Id of the gold label.
+    pub gold: String,
+    /// Id of the champion's label.
+    pub champion: String,
+    /// Id of the challenger's label.
+    pub challenger: String,
+}
+
+/// Two models on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Rows compared.
+    pub rows: usize,
+    /// Resamples that the intervals are taken from.
+    pub resamples: usize,
+    /// Shares of rows labelled right.
+    pub accuracy: Difference,
+    /// Macro-F1 of both.
+    pub macro_f1: Difference,
+    /// Rows that only the challenger labels right.
+    pub gained: usize,
+    /// Rows that only the champion labels right.
+    pub lost: usize,
+    /// All rows that the models label differently, in row order.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// Scores of rows that have something in common, such as a language.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// What the rows have in common: `language=zh`.
+    pub name: String,
+    /// Rows.
+    pub rows: usize,
+    /// Share of them that the champion labels right; none without a champion.
+    pub champion: Option<f64>,
+    /// Share of them that the challenger labels right.
+    pub challenger: f64,
+}
+
+/// The labels of `first` in their order, then those that only `second` has.
+pub fn union(first: &[String], second: &[String]) -> Vec<String> {
+    let new = second.iter().filter(|label| !first.contains(label));
+    first.iter().chain(new).cloned().collect()
+}
+
+/// Probabilities over `from` laid out for the labels `to`; a label that is not in `from` gets 0, and what a label that
+/// is not in `to` had is gone.
+pub fn project(probabilities: &[Probabilities], from: &[String], to: &[String]) -> Vec<Probabilities> {
+    let places: Vec<Option<usize>> =
+        to.iter().map(|label| from.iter().position(|other| other == label)).collect();
+    probabilities.iter().map(|row| row.rearranged(&places)).collect()
+}
+
+/// Accuracy and macro-F1 of both models, with 95 % percentile intervals of the differences from a paired bootstrap:
+/// both models are scored on the same rows, drawn with replacement (Efron & Tibshirani 1993, chapter 13).
+///
+/// `gold[row]` is an index into `labels`; the probabilities of both models are over `labels`. The same seed gives the
+/// same intervals.
+///
+/// # Errors
+///
+/// No rows, no resamples, not as many predictions as gold labels, or an index or a row that does not fit `labels`.
+pub fn paired_bootstrap(
+    labels: &[String],
+    gold: &[usize],
+    champion: &[Probabilities],
+    challenger: &[Probabilities],
+    resamples: usize,
+    seed: u64,
+) -> Result<Comparison> {
+    crate::evaluate::check(labels, gold, champion)?;
+    crate::evaluate::check(labels, gold, challenger)?;
+    if resamples == 0 {
+        return Err(ModelError::option("resamples", resamples, "must be at least 1"));
+    }
+    let pairs = pairs(gold, champion, challenger);
+    let all = scores(pairs.iter(), labels.len());
+    let mut generator = SmallRng::seed_from_u64(seed);
+    let resampled: Vec<Scores> = (0..resamples)
+        .map(|_| {
+            let drawn = (0..pairs.len()).filter_map(|_| pairs.get(generator.random_range(0..pairs.len())));
+            scores(drawn, labels.len())
+        })
+        .collect();
+    let count = |is_counted: fn(&Pair) -> bool| pairs.iter().filter(|pair| is_counted(pair)).count();
+    Ok(Comparison {
+        rows: pairs.len(),
+        resamples,
+        accuracy: difference(&all, &resampled, |scores| scores.accuracy),
+        macro_f1: difference(&all, &resampled, |scores| scores.macro_f1),
+        gained: count(|pair| pair.challenger == pair.gold && pair.champion != pair.gold),
+        lost: count(|pair| pair.champion == pair.gold && pair.challenger != pair.gold),
+        disagreements: disagreements(labels, &pairs),
+    })
+}
+
+/// Accuracy of both models in each slice, in order of the slices' names. `names[row]` are the slices that a row is
+/// in.
+pub fn slices(
+    names: &[Vec<String>],
+    gold: &[usize],
+    champion: Option<&[Probabilities]>,
+    challenger: &[Probabilities],
+) -> Vec<Slice> {
+    let mut rows_of = std::collections::BTreeMap::<&str, Vec<usize>>::new();
+    for (row, names) in names.iter().enumerate() {
+        for name in names {
+            rows_of.entry(name).or_default().push(row);
+        }
+    }
+    let accuracy = |rows: &[usize], probabilities: &[Probabilities]| {
+        let is_correct = |row: &&usize| gold.get(**row) == probabilities.get(**row).and_then(top).as_ref();
+        ratio(rows.iter().filter(is_correct).count(), rows.len())
+    };
+    rows_of
+        .into_iter()
+        .map(|(name, rows)| Slice {
+            name: name.to_owned(),
+            rows: rows.len(),
+            champion: champion.map(|champion| accuracy(&rows, champion)),
+            challenger: accuracy(&rows, challenger),
+        })
+        .collect()
+}
+
+/// A row's gold label and what both models say.
+struct Pair {
+    gold: usize,
+    champion: usize,
+    challenger: usize,
+}
+
+fn top(probabilities: &Probabilities) -> Option<usize> {
+    probabilities.top(1).first().map(|(class, _)| *class)
+}
+
+fn pairs(gold: &[usize], champion: &[Probabilities], challenger: &[Probabilities]) -> Vec<Pair> {
+    let predictions = champion.iter().zip(challenger);
+    let pair = |(gold, (champion, challenger)): (&usize, (&Probabilities, &Probabilities))| {
+        Some(Pair { gold: *gold, champion: top(champion)?, challenger: top(challenger)? })
+    };
+    gold.iter().zip(predictions).filter_map(pair).collect()
+}
+
+#[derive(Clone, Copy)]
+struct ModelScores {
+    accuracy: f64,
+    macro_f1: f64,
+}
+
+/// Scores of both models on one draw of the rows.
+struct Scores {
+    champion: ModelScores,
+    challenger: ModelScores,
+}
+
+fn scores<'a>(pairs: impl Iterator<Item = &'a Pair>, labels: usize) -> Scores {
+    let mut champion = vec![ClassCounts::default(); labels];
+    let mut challenger = champion.clone();
+    for pair in pairs {
+        count(&mut champion, pair.gold, pair.champion);
+        count(&mut challenger, pair.gold, pair.challenger);
+    }
+    Scores { champion: model_scores(&champion), challenger: model_scores(&challenger) }
+}
+
+fn count(counts: &mut [ClassCounts], gold: usize, predicted: usize) {
+    counts[gold].support += 1;
+    counts[predicted].predicted += 1;
+    counts[gold].correct += usize::from(gold == predicted);
+}
+
+fn model_scores(counts: &[ClassCounts]) -> ModelScores {
+    let correct = counts.iter().map(|class| class.correct).sum();
+    let rows = counts.iter().map(|class| class.support).sum();
+    ModelScores { accuracy: ratio(correct, rows), macro_f1: macro_f1(counts) }
+}
+
+fn difference(all: &Scores, resampled: &[Scores], score: fn(&ModelScores) -> f64) -> Difference {
+    let of = |scores: &Scores| score(&scores.challenger) - score(&scores.champion);
+    let mut differences: Vec<f64> = resampled.iter().map(of).collect();
+    differences.sort_by(f64::total_cmp);
+    let last = differences.len() - 1;
+    let quantile = |share: f64| differences[(share * last as f64).round() as usize];
+    Difference {
+        champion: score(&all.champion),
+        challenger: score(&all.challenger),
+        difference: of(all),
+        low: quantile(0.025),
+        high: quantile(0.975),
+    }
+}
+
+fn disagreements(labels: &[String], pairs: &[Pair]) -> Vec<Disagreement> {
+    let differing = pairs.iter().enumerate().filter(|(_, pair)| pair.champion != pair.challenger);
+    let disagreement = |(row, pair): (usize, &Pair)| Disagreement {
+        row,
+        gold: labels[pair.gold].clone(),
+        champion: labels[pair.champion].clone(),
+        challenger: labels[pair.challenger].clone(),
+    };
+    differing.map(disagreement).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::Rng as _;
+
+    use super::*;
+
+    fn labels(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    fn sure(class: usize, labels: usize) -> Probabilities {
+        Probabilities::from_logits(
+            &(0..labels).map(|label| f32::from(u8::from(label == class)) * 5.0).collect::<Vec<_>>(),
+        )
+    }
+
+    fn all_sure(classes: &[usize], labels: usize) -> Vec<Probabilities> {
+        classes.iter().map(|class| sure(*class, labels)).collect()
+    }
+
+    #[test]
+    fn differences_are_of_the_same_rows() {
+        let gold = [0, 0, 1, 1];
+        let champion = all_sure(&[0, 1, 1, 0], 2);
+        let challenger = all_sure(&[0, 0, 1, 0], 2);
+        let labels = labels(&["a", "b"]);
+        let comparison = paired_bootstrap(&labels, &gold, &champion, &challenger, 200, 1).unwrap();
+        assert_eq!((comparison.rows, comparison.gained, comparison.lost), (4, 1, 0));
+        assert_eq!(comparison.accuracy.difference, 0.25);
+        assert!((comparison.macro_f1.challenger - (0.8 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        // The champion is never better, on whatever rows.
+        assert_eq!(comparison.accuracy.low, 0.0);
+        assert!(comparison.accuracy.high > 0.25);
+        let row = Disagreement { row: 1, gold: "a".into(), champion: "b".into(), challenger: "a".into() };
+        assert_eq!(comparison.disagreements, [row]);
+        assert_eq!(paired_bootstrap(&labels, &gold, &champion, &challenger, 200, 1).unwrap(), comparison);
+    }
+
+    #[test]
+    fn the_interval_covers_the_true_difference_about_as_often_as_it_says() {
+        // Right with probability 0.7 and 0.8, independently: a true difference of 0.1.
+        let mut generator = SmallRng::seed_from_u64(3);
+        let labels = labels(&["a", "b"]);
+        let mut covered = 0;
+        for trial in 0..100 {
+            let mut draw = |share: f64| -> Vec<usize> {
+                (0..150).map(|_| usize::from(generator.random::<f64>() >= share)).collect()
+            };
+            let (champion, challenger) = (all_sure(&draw(0.7), 2), all_sure(&draw(0.8), 2));
+            let accuracy =
+                paired_bootstrap(&labels, &[0; 150], &champion, &challenger, 300, trial).unwrap().accuracy;
+            covered += usize::from((accuracy.low..=accuracy.high).contains(&0.1));
+        }
+        assert!((88..=100).contains(&covered), "{covered} of 100");
+    }
+
+    #[test]
+    fn models_with_other_labels_meet_in_the_union() {
+        let (old, new) = (labels(&["b", "a"]), labels(&["a", "b", "c"]));
+        let both = union(&old, &new);
+        assert_eq!(both, labels(&["b", "a", "c"]));
+        let [b, a] = [0.0, 1.0];
+        let row = Probabilities::from_logits(&[b, a]);
+        let projected = project(std::slice::from_ref(&row), &old, &both);
+        assert_eq!(projected[0].as_slice(), [row.as_slice()[0], row.as_slice()[1], 0.0]);
+        let row = Probabilities::from_logits(&[0.0, 1.0, 2.0]);
+        let projected = project(std::slice::from_ref(&row), &new, &both);
+        let expected = [row.as_slice()[1], row.as_slice()[0], row.as_slice()[2]];
+        assert_eq!(projected[0].as_slice(), expected);
+        assert_eq!(project(&projected, &both, &old)[0].as_slice(), &expected[..2]);
+    }
+
+    #[test]
+    fn slices_count_their_own_rows() {
+        let names = [
+            vec!["lang=zh".to_owned(), "long".to_owned()],
+            vec!["lang=en".to_owned()],
+            vec![],
+            vec!["lang=zh".to_owned()],
+        ];
+        let (champion, challenger) = (all_sure(&[0, 0, 0, 1], 2), all_sure(&[0, 1, 0, 0], 2));
+        let slices = slices(&names, &[0, 0, 0, 0], Some(&champion), &challenger);
+        let found: Vec<_> =
+            slices.iter().map(|s| (s.name.as_str(), s.rows, s.champion, s.challenger)).collect();
+        assert_eq!(
+            found,
+            [("lang=en", 1, Some(1.0), 0.0), ("lang=zh", 2, Some(0.5), 1.0), ("long", 1, Some(1.0), 1.0)]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_model_against_itself_differs_in_nothing(
+            rows in prop::collection::vec((0_usize..3, 0_usize..3), 1..40),
+            seed: u64,
+        ) {
+            let (gold, predicted): (Vec<usize>, Vec<usize>) = rows.into_iter().unzip();
+            let probabilities = all_sure(&predicted, 3);
+            let comparison = paired_bootstrap(
+                &labels(&["a", "b", "c"]), &gold, &probabilities, &probabilities, 20, seed,
+            ).unwrap();
+            for difference in [comparison.accuracy, comparison.macro_f1] {
+                prop_assert_eq!((difference.difference, difference.low, difference.high), (0.0, 0.0, 0.0));
+            }
+            prop_assert!(comparison.disagreements.is_empty());
+            prop_assert_eq!((comparison.gained, comparison.lost), (0, 0));
+        }
+    }
+}

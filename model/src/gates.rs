@@ -1,0 +1,317 @@
+//! What a challenger must show before it may label documents.
+//!
+//! A gate compares one number with one bound and says so in words. All gates are always checked, so that a report
+//! shows everything that is wrong. This module measures nothing and decides nothing but these comparisons.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{Comparison, Slice, Speed};
+use crate::evaluate::Evaluation;
+
+/// Bounds of the gates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GateLimits {
+    /// How far the lower end of the 95 % interval of the macro-F1 difference may lie below 0. Default: 0.005.
+    pub macro_f1_loss: f64,
+    /// How much accuracy a slice may lose. Default: 0.02.
+    pub slice_loss: f64,
+    /// Slices with fewer rows are not judged. Default: 50.
+    pub slice_rows: usize,
+    /// Expected calibration error that is always accepted. Default: 0.05.
+    pub ece: f64,
+    /// How much higher than the champion's a higher expected calibration error may be. Default: 0.01.
+    pub ece_rise: f64,
+    /// Largest accepted difference of a logit between the trained network and the ONNX graph. Default: 1e-4.
+    pub parity: f64,
+    /// Least share of the champion's documents per second. Default: 0.9.
+    pub speed_share: f64,
+    /// Fewest training rows of a label. Default: 10.
+    pub class_rows: usize,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self {
+            macro_f1_loss: 0.005,
+            slice_loss: 0.02,
+            slice_rows: 50,
+            ece: 0.05,
+            ece_rise: 0.01,
+            parity: 1e-4,
+            speed_share: 0.9,
+            class_rows: 10,
+        }
+    }
+}
+
+/// What the gates look at. Both models were evaluated on the same rows.
+#[derive(Clone, Copy, Debug)]
+pub struct GateInputs<'a> {
+    /// The challenger on the test rows.
+    pub challenger: &'a Evaluation,
+    /// The champion on the test rows, and the difference; none when there is no champion yet.
+    pub champion: Option<(&'a Evaluation, &'a Comparison)>,
+    /// Accuracy by slice of the test rows.
+    pub slices: &'a [Slice],
+    /// Training rows of each label that has any.
+    pub class_rows: &'a BTreeMap<String, usize>,
+    /// Largest difference of a logit between the trained network and the ONNX graph.
+    pub parity: f64,
+    /// Documents per second of both; none when there is no champion yet.
+    pub speed: Option<Speed>,
+}
+
+/// One comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// What is compared: `macro_f1`, `slice language=zh`.
+    pub name: String,
+    /// Whether the challenger may go on.
+    pub passed: bool,
+    /// The challenger's number.
+    pub value: f64,
+    /// What it was compared with.
+    pub bound: f64,
+    /// The comparison in words.
+    pub detail: String,
+}
+
+impl Gate {
+    fn at_least(name: impl Into<String>, value: f64, bound: f64, detail: String) -> Self {
+        Self { name: name.into(), passed: value >= bound - ROUNDING, value, bound, detail }
+    }
+
+    fn at_most(name: impl Into<String>, value: f64, bound: f64, detail: String) -> Self {
+        Self { name: name.into(), passed: value <= bound + ROUNDING, value, bound, detail }
+    }
+}
+
+/// A loss of exactly the bound passes, although neither number may be exact in binary.
+const ROUNDING: f64 = 1e-9;
+
+/// Whether every gate was passed.
+pub fn passed(gates: &[Gate]) -> bool {
+    gates.iter().all(|gate| gate.passed)
+}
+
+/// Checks all gates that the inputs allow; those that need a champion are left out without one.
+pub fn check(inputs: &GateInputs<'_>, limits: &GateLimits) -> Vec<Gate> {
+    let mut gates = vec![majority(inputs.challenger)];
+    gates.extend(inputs.champion.map(|(_, comparison)| macro_f1(comparison, limits)));
+    gates.extend(inputs.slices.iter().filter_map(|slice| slice_gate(slice, limits)));
+    gates.push(calibration(inputs, limits));
+    gates.extend(class_rows(inputs.class_rows, limits));
+    gates.push(Gate::at_most(
+        "parity",
+        inputs.parity,
+        limits.parity,
+        format!("a logit of the ONNX graph differs by {:.1e} at most", inputs.parity),
+    ));
+    gates.extend(inputs.speed.map(|speed| speed_gate(speed, limits)));
+    gates
+}
+
+/// Standard deviations below the accuracy that must still beat always answering the most frequent label: by chance
+/// alone, one model in two thousand gets through.
+const MAJORITY_DEVIATIONS: f64 = 3.29;
+
+/// A model that learnt nothing is at best as right as the most frequent label is frequent.
+fn majority(challenger: &Evaluation) -> Gate {
+    let most = challenger.per_class.iter().max_by_key(|class| class.support);
+    let (label, support) = most.map_or(("", 0), |class| (class.label.as_str(), class.support));
+    let share = support as f64 / challenger.rows.max(1) as f64;
+    let low = wilson_low(challenger.accuracy, challenger.rows, MAJORITY_DEVIATIONS);
+    Gate {
+        name: "majority".to_owned(),
+        passed: low > share,
+        value: low,
+        bound: share,
+        detail: format!(
+            "accuracy {:.4} on {} rows is surely above {low:.4}; always answering `{label}` gives {share:.4}",
+            challenger.accuracy, challenger.rows
+        ),
+    }
+}
+
+/// Lower end of the score interval of a share (Wilson 1927).
+fn wilson_low(share: f64, rows: usize, deviations: f64) -> f64 {
+    let rows = rows.max(1) as f64;
+    let square = deviations * deviations;
+    let spread = (share * (1.0 - share) / rows + square / (4.0 * rows * rows)).sqrt();
+    (share + square / (2.0 * rows) - deviations * spread) / (1.0 + square / rows)
+}
+
+fn macro_f1(comparison: &Comparison, limits: &GateLimits) -> Gate {
+    let score = comparison.macro_f1;
+    let detail = format!(
+        "macro-F1 {:.4} against {:.4}: {:+.4}, 95 % interval {:+.4} to {:+.4}",
+        score.challenger, score.champion, score.difference, score.low, score.high
+    );
+    Gate::at_least("macro_f1", score.low, -limits.macro_f1_loss, detail)
+}
+
+fn slice_gate(slice: &Slice, limits: &GateLimits) -> Option<Gate> {
+    let champion = slice.champion.filter(|_| slice.rows >= limits.slice_rows)?;
+    let detail = format!("accuracy {:.4} against {champion:.4} on {} rows", slice.challenger, slice.rows);
+    let name = format!("slice {}", slice.name);
+    Some(Gate::at_least(name, slice.challenger - champion, -limits.slice_loss, detail))
+}
+
+fn calibration(inputs: &GateInputs<'_>, limits: &GateLimits) -> Gate {
+    let ece = inputs.challenger.ece;
+    let champion = inputs.champion.map(|(champion, _)| champion.ece);
+    let bound = champion.map_or(limits.ece, |champion| limits.ece.max(champion + limits.ece_rise));
+    let against = champion.map_or(String::new(), |champion| format!(" against {champion:.4}"));
+    Gate::at_most("calibration", ece, bound, format!("expected calibration error {ece:.4}{against}"))
+}
+
+fn class_rows(class_rows: &BTreeMap<String, usize>, limits: &GateLimits) -> Option<Gate> {
+    let (label, rows) = class_rows.iter().min_by_key(|(_, rows)| **rows)?;
+    let detail = format!("the rarest label, `{label}`, has {rows} training rows");
+    Some(Gate::at_least("class_rows", *rows as f64, limits.class_rows as f64, detail))
+}
+
+fn speed_gate(speed: Speed, limits: &GateLimits) -> Gate {
+    let share = speed.challenger / speed.champion;
+    let detail = format!("{:.0} documents a second against {:.0}", speed.challenger, speed.champion);
+    Gate::at_least("speed", share, limits.speed_share, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+    use super::*;
+    use crate::classifier::Probabilities;
+    use crate::compare::{paired_bootstrap, slices};
+    use crate::evaluate::evaluate;
+
+    const LABELS: usize = 4;
+
+    fn labels() -> Vec<String> {
+        (0..LABELS).map(|label| format!("label-{label}")).collect()
+    }
+
+    /// A model that is right in `share` of the rows and otherwise draws a label; its confidence is honest.
+    fn model(gold: &[usize], share: f64, generator: &mut SmallRng) -> Vec<Probabilities> {
+        let confidence = (share + (1.0 - share) / LABELS as f64) as f32;
+        let rest = (1.0 - confidence) / (LABELS - 1) as f32;
+        gold.iter()
+            .map(|gold| {
+                let is_right = generator.random::<f64>() < share;
+                let class = if is_right { *gold } else { generator.random_range(0..LABELS) };
+                let logit = |label| if label == class { confidence.ln() } else { rest.ln() };
+                Probabilities::from_logits(&(0..LABELS).map(logit).collect::<Vec<_>>())
+            })
+            .collect()
+    }
+
+    fn verdict(
+        gold: &[usize],
+        champion: Option<&[Probabilities]>,
+        challenger: &[Probabilities],
+    ) -> Vec<Gate> {
+        let labels = labels();
+        let evaluation = evaluate(&labels, gold, challenger).unwrap();
+        let champion_evaluation = champion.map(|champion| evaluate(&labels, gold, champion).unwrap());
+        let comparison =
+            champion.map(|champion| paired_bootstrap(&labels, gold, champion, challenger, 200, 1).unwrap());
+        let names: Vec<_> = (0..gold.len()).map(|row| vec![format!("half={}", row % 2)]).collect();
+        let inputs = GateInputs {
+            challenger: &evaluation,
+            champion: champion_evaluation.as_ref().zip(comparison.as_ref()),
+            slices: &slices(&names, gold, champion, challenger),
+            class_rows: &labels.into_iter().map(|label| (label, 20)).collect(),
+            parity: 1e-6,
+            speed: Some(Speed { champion: 100.0, challenger: 95.0 }),
+        };
+        check(&inputs, &GateLimits::default())
+    }
+
+    fn failed(gates: &[Gate]) -> Vec<&str> {
+        gates.iter().filter(|gate| !gate.passed).map(|gate| gate.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_better_challenger_passes_and_a_worse_one_does_not() {
+        let mut generator = SmallRng::seed_from_u64(1);
+        let gold: Vec<usize> = (0..1000).map(|row| row % LABELS).collect();
+        let champion = model(&gold, 0.8, &mut generator);
+        let better = model(&gold, 0.95, &mut generator);
+        let gates = verdict(&gold, Some(&champion), &better);
+        assert!(passed(&gates), "{gates:?}");
+        assert!(passed(&verdict(&gold, Some(&champion), &champion)), "an equal one may stay");
+        assert!(passed(&verdict(&gold, None, &better)), "the first one needs no champion");
+        let gates = verdict(&gold, Some(&better), &champion);
+        assert_eq!(failed(&gates), ["macro_f1", "slice half=0", "slice half=1"]);
+    }
+
+    /// Learnt from shuffled labels: predictions have nothing to do with the gold labels, however they are
+    /// distributed, with or without a champion.
+    #[test]
+    fn a_model_of_shuffled_labels_never_passes() {
+        let mut generator = SmallRng::seed_from_u64(2);
+        for (name, rows, classes) in
+            [("balanced", 200, &[0, 1, 2, 3][..]), ("skewed", 300, &[0, 0, 0, 0, 0, 0, 0, 1, 2, 3])]
+        {
+            let gold: Vec<usize> = classes.iter().copied().cycle().take(rows).collect();
+            let champion = model(&gold, 0.7, &mut generator);
+            for _ in 0..200 {
+                let mut shuffled = gold.clone();
+                rand::seq::SliceRandom::shuffle(&mut shuffled[..], &mut generator);
+                let challenger = model(&shuffled, 1.0 - f64::EPSILON, &mut generator);
+                for champion in [Some(&champion[..]), None] {
+                    let gates = verdict(&gold, champion, &challenger);
+                    assert!(failed(&gates).contains(&"majority"), "{name}: {gates:?}");
+                }
+            }
+            let constant = vec![Probabilities::from_logits(&[2.0, 0.0, 0.0, 0.0]); rows];
+            assert!(failed(&verdict(&gold, None, &constant)).contains(&"majority"), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_bound_refuses_what_lies_beyond_it() {
+        let gold: Vec<usize> = (0..100).map(|row| row % LABELS).collect();
+        let right = model(&gold, 1.0 - 1e-6, &mut SmallRng::seed_from_u64(3));
+        let evaluation = evaluate(&labels(), &gold, &right).unwrap();
+        let comparison = paired_bootstrap(&labels(), &gold, &right, &right, 20, 1).unwrap();
+        let slice = |rows: usize, challenger: f64| {
+            [Slice { name: "s".to_owned(), rows, champion: Some(0.9), challenger }]
+        };
+        let all = |slices: &[Slice], ece: f64, champion_ece: f64, rows: usize, parity: f64, speed: f64| {
+            let with_ece = |ece: f64| Evaluation { ece, ..evaluation.clone() };
+            let inputs = GateInputs {
+                challenger: &with_ece(ece),
+                champion: Some((&with_ece(champion_ece), &comparison)),
+                slices,
+                class_rows: &BTreeMap::from([("a".to_owned(), rows), ("b".to_owned(), 99)]),
+                parity,
+                speed: Some(Speed { champion: 10.0, challenger: speed }),
+            };
+            let gates = check(&inputs, &GateLimits::default());
+            failed(&gates).iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
+        };
+        let fine = slice(50, 0.88);
+        assert!(all(&fine, 0.05, 0.0, 10, 1e-4, 9.0).is_empty(), "each exactly at its bound");
+        assert!(all(&fine, 0.09, 0.08, 10, 1e-4, 9.0).is_empty(), "the champion's calibration is no better");
+        assert!(all(&slice(49, 0.5), 0.0, 0.0, 10, 0.0, 9.0).is_empty(), "too few rows to judge");
+        assert_eq!(all(&slice(50, 0.879), 0.0, 0.0, 10, 0.0, 9.0), ["slice s"]);
+        assert_eq!(all(&fine, 0.051, 0.03, 10, 0.0, 9.0), ["calibration"]);
+        assert_eq!(all(&fine, 0.0, 0.0, 9, 0.0, 9.0), ["class_rows"]);
+        assert_eq!(all(&fine, 0.0, 0.0, 10, 1.1e-4, 9.0), ["parity"]);
+        assert_eq!(all(&fine, 0.0, 0.0, 10, f64::NAN, 9.0), ["parity"]);
+        assert_eq!(all(&fine, 0.0, 0.0, 10, 0.0, 8.9), ["speed"]);
+    }
+
+    #[test]
+    fn the_interval_is_wilsons() {
+        // statsmodels: proportion_confint(80, 100, method="wilson") = (0.711170, 0.866633)
+        assert!((wilson_low(0.8, 100, 1.959_964) - 0.711_170).abs() < 1e-5);
+        assert!(wilson_low(0.0, 10, 1.96).abs() < 1e-12);
+        assert!(wilson_low(1.0, 10, 1.96) < 0.75);
+    }
+}
