@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
-use crate::registry::{self, Registry};
+use crate::registry::Registry;
 use crate::tokenize::{Tokenization, Tokenizer};
 
 mod digest;
@@ -123,12 +123,7 @@ impl Bundle {
         if path.join(MANIFEST_FILE).exists() {
             return Self::open_version(path);
         }
-        let (model, selector) = registry::split(path);
-        if model.exists() && !model.join("versions").is_dir() {
-            let problem = format!("it has neither {MANIFEST_FILE} nor a directory `versions`");
-            return Err(ModelError::bundle(&model, problem));
-        }
-        let registry = Registry::open(&model)?;
+        let (registry, selector) = Registry::find(path)?;
         match selector {
             Some(selector) => registry.bundle(&selector),
             None => registry.current_bundle(),

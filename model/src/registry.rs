@@ -40,7 +40,6 @@ pub use versions::VersionEntry;
 
 pub(crate) use lock::{ChangeLock, try_lock_directory};
 use selector::Selector;
-pub(crate) use selector::split;
 
 /// All versions of one model.
 #[derive(Clone, Debug)]
@@ -59,8 +58,22 @@ impl Registry {
         if registry.versions_directory().is_dir() {
             return Ok(registry);
         }
-        let problem = if model.exists() { "it has no directory `versions`" } else { "it does not exist" };
+        let problem = match (model.exists(), model.join("manifest.json").exists()) {
+            (false, _) => "it does not exist",
+            (_, true) => "it is one version: name the model by the directory that holds `versions`",
+            _ => "it has neither manifest.json nor a directory `versions`",
+        };
         Err(ModelError::registry(model, problem))
+    }
+
+    /// Opens the model of `models/<name>` or `models/<name>@<selector>` and returns the selector.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::open`].
+    pub fn find(path: &Path) -> Result<(Self, Option<String>)> {
+        let (model, selector) = selector::split(path);
+        Ok((Self::open(&model)?, selector))
     }
 
     /// The model's directory.

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod doctor;
 mod evaluate;
+mod model;
 mod output;
 mod predict;
 mod produce;
@@ -68,6 +69,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Label texts
     Predict(predict::PredictArgs),
+    /// Look after models: their versions and which one is in use
+    Model(model::ModelArgs),
     /// Check a configuration, its bundle included, without running it
     Check,
     /// Print the configuration as it would run, secrets hidden
@@ -105,6 +108,7 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Train(args) => train::train(args, common),
         Command::Evaluate(args) => evaluate::evaluate(&args, common),
         Command::Predict(args) => predict::predict(&args, common),
+        Command::Model(args) => return model::model(&args, common),
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),

@@ -21,6 +21,8 @@ pub struct VersionEntry {
     pub created_at: String,
     /// `champion`, `challenger`, `previous`; none, one or more.
     pub roles: Vec<&'static str>,
+    /// Whether `models/<name>` opens it.
+    pub in_use: bool,
     /// Size of all its files in bytes.
     pub bytes: u64,
     /// What it is; null when [`VersionEntry::problem`] says why.
@@ -39,11 +41,28 @@ impl Registry {
     ///
     /// The directory or an alias cannot be read.
     pub fn versions(&self) -> Result<Vec<VersionEntry>> {
-        let roles = self.roles()?;
-        self.ids()?.iter().map(|id| self.entry(*id, &roles)).collect()
+        let (roles, current) = (self.roles()?, self.current().ok());
+        self.ids()?.iter().map(|id| self.entry(*id, &roles, current.as_deref())).collect()
     }
 
-    fn entry(&self, id: Ulid, roles: &[(&'static str, String)]) -> Result<VersionEntry> {
+    /// The version with this ULID.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::versions`]; or there is no such version.
+    pub fn version(&self, version: &str) -> Result<VersionEntry> {
+        let entry = self.versions()?.into_iter().find(|entry| entry.version == version);
+        entry.ok_or_else(|| {
+            ModelError::registry(&self.model, format!("version `{version}` is not in `versions`"))
+        })
+    }
+
+    fn entry(
+        &self,
+        id: Ulid,
+        roles: &[(&'static str, String)],
+        current: Option<&str>,
+    ) -> Result<VersionEntry> {
         let version = id.to_string();
         let path = self.versions_directory().join(&version);
         let described = bundle::describe(&path);
@@ -52,6 +71,7 @@ impl Registry {
         Ok(VersionEntry {
             created_at: DateTime::<Utc>::from(id.datetime()).to_rfc3339(),
             roles: roles.iter().filter(|(_, named)| *named == version).map(|(role, _)| *role).collect(),
+            in_use: current == Some(version.as_str()),
             bytes: bundle::size(&path)?,
             labels: labels.map(|labels| labels.ids()).unwrap_or_default(),
             manifest,

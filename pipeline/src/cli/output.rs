@@ -14,6 +14,21 @@ pub(super) fn line(text: impl AsRef<str>) -> Result<()> {
         .map_err(PipelineError::file("write", "standard output"))
 }
 
+/// Prints rows in aligned columns.
+pub(super) fn table<const COLUMNS: usize>(
+    header: &[&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> Result<()> {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
+    // Columns are told apart by their distance alone, and the first starts at the margin.
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let text = table.to_string();
+    line(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+}
+
 /// Prints a result as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value)

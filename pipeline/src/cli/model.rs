@@ -1,0 +1,115 @@
+//! `fenliu model`: the versions of a model and which of them is in use.
+//!
+//! A model is named as below `--models`, with `@` and a selector where a version is meant:
+//! `news@champion`, `news@challenger`, `news@previous`, or `news@` and the start of a ULID. A path, such
+//! as `elsewhere/news@champion`, is taken as it is.
+
+mod change;
+mod list;
+mod show;
+mod verify;
+
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use fenliu_model::Registry;
+
+use super::{Common, output};
+use crate::error::Result;
+
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Directory of models
+    #[arg(long, value_name = "DIR", default_value = "models", global = true)]
+    models: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the versions of one model, or of all
+    List {
+        /// Model
+        name: Option<String>,
+    },
+    /// Describe a version, the one in use unless another is named, and the model's latest changes
+    Show {
+        /// Model and version
+        #[arg(value_name = "NAME[@VERSION]")]
+        name: String,
+    },
+    /// Compare every file with its digest, of one version or of all
+    Verify {
+        /// Model and version
+        #[arg(value_name = "NAME[@VERSION]")]
+        name: String,
+    },
+    /// Make a version the champion, which `models/NAME` stands for
+    Promote {
+        /// Model and version; the challenger unless another is named
+        #[arg(value_name = "NAME[@VERSION]")]
+        name: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Return to the champion before this one
+    Rollback {
+        /// Model
+        name: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Remove a version that is neither champion, challenger nor previous
+    Remove {
+        /// Model and version
+        #[arg(value_name = "NAME@VERSION")]
+        name: String,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Remove old versions that are neither champion, challenger nor previous
+    Prune {
+        /// Model
+        name: String,
+        /// How many of the newest such versions stay
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        keep: usize,
+        #[command(flatten)]
+        why: Why,
+    },
+}
+
+/// What the history says of a change beside the user's name.
+#[derive(Debug, Args)]
+struct Why {
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+pub(super) fn model(args: &ModelArgs, common: &Common) -> Result<ExitCode> {
+    let json = common.json;
+    let open = |name: &str| Ok::<_, crate::error::PipelineError>(Registry::find(&path(&args.models, name))?);
+    match &args.command {
+        Command::List { name } => list::list(&args.models, name.as_deref(), json)?,
+        Command::Show { name } => show::show(&open(name)?, json)?,
+        Command::Verify { name } => return verify::verify(&open(name)?, json),
+        Command::Promote { name, why } => change::promote(&open(name)?, &why.reason, json)?,
+        Command::Rollback { name, why } => change::rollback(&open(name)?, &why.reason, json)?,
+        Command::Remove { name, why } => change::remove(&open(name)?, &why.reason, json)?,
+        Command::Prune { name, keep, why } => change::prune(&open(name)?, *keep, &why.reason, json)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the model `name` lies.
+fn path(models: &Path, name: &str) -> PathBuf {
+    if name.contains(MAIN_SEPARATOR) { PathBuf::from(name) } else { models.join(name) }
+}
+
+/// The last part of a model's path.
+fn name(registry: &Registry) -> String {
+    registry.path().file_name().unwrap_or(registry.path().as_os_str()).to_string_lossy().into_owned()
+}
