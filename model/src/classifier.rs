@@ -106,6 +106,7 @@ impl Classifier {
     /// the graph's logits or the calibration do not match the labels.
     pub fn open(bundle: &Bundle, options: &ClassifierOptions) -> Result<Self> {
         options.batch.validate()?;
+        bundle.check_head()?;
         let manifest = bundle.manifest();
         let session = Session::open(&bundle.onnx_path(), options.threads)?;
         let mut classifier = Self {

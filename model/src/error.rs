@@ -54,6 +54,14 @@ pub enum ModelError {
         /// Purpose, process and start of that job, as it wrote them.
         holder: String,
     },
+    /// A model from elsewhere that cannot be imported.
+    #[error("cannot import {}: {problem}", path.display())]
+    Import {
+        /// Its directory or file.
+        path: PathBuf,
+        /// What is wrong, naming the file, setting or tensor.
+        problem: String,
+    },
     /// A set of labels that no classifier can have.
     #[error("invalid labels: {0}")]
     Labels(String),

@@ -32,6 +32,7 @@ pub mod durable;
 pub mod error;
 pub mod evaluate;
 pub mod gates;
+pub mod import;
 pub mod labels;
 mod onnx;
 pub mod registry;

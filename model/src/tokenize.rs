@@ -67,6 +67,17 @@ impl VocabularyOptions {
     }
 }
 
+/// How BERT's tokenizer prepares texts for a `vocab.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordPieceOptions {
+    /// Whether texts are lower-cased.
+    pub lowercase: bool,
+    /// Whether each Chinese character is a word of its own.
+    pub split_chinese: bool,
+    /// Whether accents are taken off; none = when texts are lower-cased.
+    pub strip_accents: Option<bool>,
+}
+
 /// The token ids of one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
@@ -121,6 +132,15 @@ impl Tokenizer {
     /// The file cannot be read or is not a tokenizer.
     pub fn from_file(tokenizer_json: &Path) -> Result<Self> {
         Ok(Self(Kind::Subword(Box::new(Subword::load(tokenizer_json)?))))
+    }
+
+    /// BERT's tokenizer (`[CLS] text [SEP]`) with the WordPiece vocabulary of a `vocab.txt`, one token a line.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or lacks one of BERT's special tokens.
+    pub fn from_wordpiece_vocabulary(vocab_txt: &Path, options: &WordPieceOptions) -> Result<Self> {
+        Ok(Self(Kind::Subword(Box::new(Subword::from_vocabulary(vocab_txt, options)?))))
     }
 
     /// Reads the files that [`Tokenizer::save`] wrote into `dir`.

@@ -40,18 +40,20 @@ use serde_json::json;
 
 use crate::bundle::Bundle;
 use crate::error::{ModelError, Result};
-use config::NetworkConfig;
 use corpus::Corpus;
 use staged::Provenance;
 
 pub use adapt::Adaptation;
-pub(crate) use architecture::{Activation, Head, NormPlacement};
+pub(crate) use architecture::{Activation, Architecture, Head, NormPlacement};
+pub(crate) use config::NetworkConfig;
 pub use config::{EncoderShape, NgramShape, Preset, TrainOptions};
 pub(crate) use features::{FeatureLayout, MULTIPLIERS};
 pub use finetune::{FineTuneOptions, stage_finetuned};
 pub(crate) use network::Network;
+pub(crate) use publish::{ONNX_FILE, check_parity, write_network};
 pub use report::{EpochReport, Observer, RunSize, TrainReport};
 pub use staged::Staged;
+pub(crate) use weights::Weights;
 
 /// One labelled document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,8 +246,7 @@ mod tests {
             assert!(network.weights().unwrap().serialize().unwrap() == saved);
             let texts: Vec<String> = examples(20).into_iter().map(|example| example.text).collect();
             let documents = bundle.tokenizer().unwrap().encode_batch(&texts, options.max_tokens).unwrap();
-            publish::check_parity(&network, bundle.path(), &documents, bundle.manifest().model.pad_id)
-                .unwrap();
+            check_parity(&network, bundle.path(), &documents, bundle.manifest().model.pad_id).unwrap();
         }
     }
 

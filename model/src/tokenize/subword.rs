@@ -8,12 +8,13 @@ use std::path::Path;
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{
     AddedToken, NormalizedString, Normalizer, OffsetReferential, OffsetType, PostProcessor,
     PreTokenizedString, PreTokenizer, Trainer, TruncationDirection,
 };
 
-use super::{Encoding, PAD_TOKEN, UNK_TOKEN, VocabularyOptions};
+use super::{Encoding, PAD_TOKEN, UNK_TOKEN, VocabularyOptions, WordPieceOptions};
 use crate::error::{ModelError, Result};
 
 pub(super) const FILE: &str = "tokenizer.json";
@@ -51,6 +52,31 @@ impl Subword {
         tokenizer.with_normalizer(Some(normalizer)).map_err(failed)?;
         tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
         Self::parse(tokenizer.to_string(true).map_err(failed)?, Path::new(FILE))
+    }
+
+    /// BERT's tokenizer with the vocabulary of a `vocab.txt`.
+    pub(super) fn from_vocabulary(path: &Path, options: &WordPieceOptions) -> Result<Self> {
+        let failed = |error: tokenizers::Error| ModelError::tokenizer(path, error);
+        let bytes = std::fs::read(path).map_err(ModelError::io("read", path))?;
+        let vocabulary = WordPiece::read_bytes(&bytes).map_err(failed)?;
+        let special = [PAD_TOKEN, UNK_TOKEN, "[CLS]", "[SEP]", "[MASK]"];
+        if let Some(missing) = special.iter().find(|token| !vocabulary.contains_key(**token)) {
+            return Err(ModelError::tokenizer(path, format!("there is no line `{missing}`")));
+        }
+        let around = ["[CLS]", "[SEP]"].map(|token| (token.to_owned(), vocabulary[token]));
+        let processor = TemplateProcessing::builder()
+            .try_single("[CLS] $A [SEP]")
+            .and_then(|builder| builder.special_tokens(around.to_vec()).build().map_err(|e| e.to_string()))
+            .map_err(|problem| ModelError::tokenizer(path, problem))?;
+        let model = WordPiece::builder().vocab(vocabulary).unk_token(UNK_TOKEN.to_owned()).build();
+        let mut tokenizer = tokenizers::Tokenizer::new(model.map_err(failed)?);
+        let normalizer =
+            BertNormalizer::new(true, options.split_chinese, options.strip_accents, options.lowercase);
+        tokenizer.with_normalizer(Some(normalizer)).map_err(failed)?;
+        tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+        tokenizer.with_post_processor(Some(processor));
+        tokenizer.add_special_tokens(special.map(|token| AddedToken::from(token, true))).map_err(failed)?;
+        Self::parse(tokenizer.to_string(true).map_err(failed)?, path)
     }
 
     pub(super) fn load(path: &Path) -> Result<Self> {

@@ -235,7 +235,7 @@ impl Network {
     }
 
     /// How many numbers are trained.
-    pub(super) fn parameters(&self) -> u64 {
+    pub(crate) fn parameters(&self) -> u64 {
         let dense: usize = self.dense.iter().map(|(_, var)| var.elem_count()).sum();
         let tables = self.embedding.values().len() + self.ngrams.as_ref().map_or(0, |t| t.values().len());
         (dense + tables) as u64

@@ -14,14 +14,14 @@ use crate::session::Session;
 use crate::tokenize::Encoding;
 
 /// Where the graph lies in a bundle.
-pub(super) const ONNX_FILE: &str = "onnx/fp32.onnx";
+pub(crate) const ONNX_FILE: &str = "onnx/fp32.onnx";
 /// Largest accepted difference between a logit of candle and of ONNX Runtime.
 const PARITY_LIMIT: f64 = 1e-4;
 /// Documents compared.
 const PARITY_ROWS: usize = 32;
 
 /// Writes `config.json`, the weights and the ONNX graph into `directory`.
-pub(super) fn write_network(network: &Network, directory: &Path) -> Result<()> {
+pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
     let config = serde_json::to_vec_pretty(&network.config);
     let path = directory.join(CONFIG_FILE);
     write(&path, &config.map_err(ModelError::json(&path))?)?;
@@ -44,7 +44,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 ///
 /// The graph does not run, or the difference is above [`PARITY_LIMIT`].
-pub(super) fn check_parity(
+pub(crate) fn check_parity(
     network: &Network,
     directory: &Path,
     documents: &[Encoding],
