@@ -3,16 +3,19 @@
 //! Two stages, so that the model never waits for the tokeniser.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
-use fenliu_model::{BatchOptions, Bundle, Classifier, ClassifierOptions, Encoder, Encoding, runtime};
+use fenliu_model::{BatchOptions, Bundle, Classifier, ClassifierOptions, Encoding, Probabilities, runtime};
 use fenliu_schemas::{Prediction, SchemaError, document_text, label_rows};
 
 use crate::batch::Batch;
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::metrics::Counters;
+use crate::serve::{Classified, Generation};
 
 /// A batch with one encoding per row.
 pub struct EncodedBatch {
@@ -20,6 +23,8 @@ pub struct EncodedBatch {
     pub batch: Batch,
     /// Token ids, in row order.
     pub encodings: Vec<Encoding>,
+    /// What made them, and is to label the rows.
+    pub generation: Arc<Generation>,
 }
 
 /// Opens the bundle of `config` and ONNX Runtime with it.
@@ -33,7 +38,8 @@ pub fn open(config: &ModelConfig) -> Result<(Bundle, Classifier)> {
     Ok((bundle, classifier))
 }
 
-fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
+/// How `config` wants a classifier to run.
+pub fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
     let threads = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -73,26 +79,26 @@ pub fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a 
     Ok(column.ok_or(SchemaError::Column { column: name, expected: "Utf8" })?)
 }
 
-/// Tokenises a batch.
+/// Tokenises a batch with the generation that is to label it.
 ///
 /// # Errors
 /// When the tokenizer fails, which valid UTF-8 does not make it do.
-pub fn encode(encoder: &Encoder, batch: Batch) -> Result<EncodedBatch> {
-    let encodings = encoder.encode_batch(&texts(&batch.records)?)?;
-    Ok(EncodedBatch { batch, encodings })
+pub fn encode(generation: Arc<Generation>, batch: Batch) -> Result<EncodedBatch> {
+    let encodings = generation.encode(&batch.records)?;
+    Ok(EncodedBatch { batch, encodings, generation })
 }
 
 /// Labels batches.
 pub struct Labeller {
-    classifier: Classifier,
     schema: SchemaRef,
     top_k: usize,
+    counters: Counters,
 }
 
 impl Labeller {
     /// Labels rows to `schema`, with `top_k` labels each.
-    pub fn new(classifier: Classifier, schema: SchemaRef, top_k: usize) -> Self {
-        Labeller { classifier, schema, top_k }
+    pub fn new(schema: SchemaRef, top_k: usize, counters: Counters) -> Self {
+        Labeller { schema, top_k, counters }
     }
 
     /// Labels one batch.
@@ -100,19 +106,32 @@ impl Labeller {
     /// # Errors
     /// When ONNX Runtime fails. The batch is then neither written nor committed.
     pub fn label(&mut self, encoded: EncodedBatch) -> Result<Batch> {
-        let EncodedBatch { mut batch, encodings } = encoded;
-        let probabilities = self.classifier.classify(&encodings)?;
-        let labels = self.classifier.labels();
-        let name = |index: usize| labels.get(index).map_or("", |label| label.id.as_str());
-        let predictions: Vec<Prediction<'_>> = probabilities
-            .iter()
-            .map(|p| Prediction {
-                top: p.top(self.top_k).into_iter().map(|(i, score)| (name(i), score)).collect(),
-            })
-            .collect();
-        let model = (self.classifier.name(), self.classifier.version());
-        let now = Utc::now().timestamp_millis();
-        batch.records = label_rows(&batch.records, &predictions, &self.schema, model, now)?;
+        let EncodedBatch { mut batch, encodings, generation } = encoded;
+        let classified = generation.classify(&encodings)?;
+        if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
+            self.counters.set_drift(drift);
+        }
+        batch.records = self.labelled(&batch.records, &generation, &classified)?;
         Ok(batch)
+    }
+
+    fn labelled(
+        &self,
+        rows: &RecordBatch,
+        generation: &Generation,
+        classified: &Classified,
+    ) -> Result<RecordBatch> {
+        let top = |row: &Probabilities| {
+            row.top(self.top_k).into_iter().map(|(index, score)| (generation.label(index), score)).collect()
+        };
+        let predictions: Vec<Prediction<'_>> = classified
+            .probabilities
+            .iter()
+            .zip(&classified.abstained)
+            .map(|(row, abstained)| Prediction { top: top(row), abstained: *abstained })
+            .collect();
+        let model = (generation.name(), generation.version());
+        let now = Utc::now().timestamp_millis();
+        Ok(label_rows(rows, &predictions, &self.schema, model, now)?)
     }
 }

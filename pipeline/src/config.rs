@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use fenliu_model::DriftOptions;
 use fenliu_operators::CleanConfig;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub clean: CleanConfig,
     /// The classifier.
     pub model: ModelConfig,
+    /// When documents count as other than those that the model was judged on.
+    pub drift: DriftOptions,
     /// Learning from corrections.
     pub finetune: FinetuneConfig,
     /// Optional columns of labelled rows.
@@ -67,6 +70,7 @@ impl Default for Config {
             documents: DocumentsConfig::default(),
             clean: CleanConfig::default(),
             model: ModelConfig::default(),
+            drift: DriftOptions::default(),
             finetune: FinetuneConfig::default(),
             output: OutputConfig::default(),
             sinks: vec![SinkConfig::Files(FilesSinkConfig::default())],

@@ -1,7 +1,7 @@
 //! fenliu (分流, "to divide a stream"): Kafka news in, labelled Arrow records out.
 //!
 //! Start reading at [`run`](run::run), which wires the stages in data-flow order, then one file per
-//! stage: [`source`], [`clean`], [`classify`], [`sink`], [`mod@write`]. The binary's commands are in
+//! stage: [`source`], [`clean`], [`classify`], [`sink`], [`mod@write`]; [`serve`] changes the model meanwhile. The binary's commands are in
 //! [`cli`].
 
 pub mod batch;
@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod metrics;
 pub mod progress;
 pub mod run;
+pub mod serve;
 pub mod shutdown;
 pub mod sink;
 pub mod source;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
+use fenliu_model::DriftStatus;
 use hdrhistogram::Histogram;
 
 use crate::batch::Batch;
@@ -30,6 +31,12 @@ pub struct Counts {
     pub with_source_label: u64,
     /// Those of them to which the model gave the same label.
     pub agreeing: u64,
+    /// Labelled documents whose label should not be trusted.
+    pub abstained: u64,
+    /// Labelled documents by the version that labelled them.
+    pub versions: BTreeMap<String, u64>,
+    /// How far the newest documents are from those that the model was judged on.
+    pub drift: DriftStatus,
     /// Epochs committed.
     pub epochs: u64,
     /// From reception of a batch's first document to its rows being with the sinks, milliseconds.
@@ -52,6 +59,9 @@ impl Default for Counts {
             dead_letters: BTreeMap::new(),
             with_source_label: 0,
             agreeing: 0,
+            abstained: 0,
+            versions: BTreeMap::new(),
+            drift: DriftStatus::default(),
             epochs: 0,
             latency_ms,
             first_received: None,
@@ -95,8 +105,10 @@ impl Counters {
         counts.labelled += batch.records.num_rows() as u64;
         counts.with_source_label += with_source_label;
         counts.agreeing += agreeing;
+        counts.abstained += abstained(&batch.records);
+        count_texts(&batch.records, "model_version", &mut counts.versions);
         for letters in &batch.dead_letters {
-            count_reasons(letters, &mut counts.dead_letters);
+            count_texts(letters, "reason", &mut counts.dead_letters);
         }
         counts.latency_ms.saturating_record_n(latency, documents);
         counts.first_received.get_or_insert(batch.received_at);
@@ -108,6 +120,11 @@ impl Counters {
         let mut counts = self.lock();
         counts.epochs += 1;
         counts.last_written = Some(Instant::now());
+    }
+
+    /// Keeps how far documents have drifted.
+    pub fn set_drift(&self, drift: DriftStatus) {
+        self.lock().drift = drift;
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -126,13 +143,19 @@ fn agreement(labelled: &RecordBatch) -> (u64, u64) {
     ((source.len() - source.null_count()) as u64, agreeing as u64)
 }
 
-fn count_reasons(letters: &RecordBatch, reasons: &mut BTreeMap<String, u64>) {
-    let Ok(column) = text_column(letters, "reason") else { return };
-    for reason in column.iter().flatten() {
-        match reasons.get_mut(reason) {
+fn abstained(labelled: &RecordBatch) -> u64 {
+    let column = labelled.column_by_name("abstained").and_then(|column| column.as_boolean_opt());
+    column.map_or(0, |column| column.true_count() as u64)
+}
+
+/// Counts the rows of `rows` by their value in the column `name`.
+fn count_texts(rows: &RecordBatch, name: &'static str, counts: &mut BTreeMap<String, u64>) {
+    let Ok(column) = text_column(rows, name) else { return };
+    for value in column.iter().flatten() {
+        match counts.get_mut(value) {
             Some(count) => *count += 1,
             None => {
-                reasons.insert(reason.to_string(), 1);
+                counts.insert(value.to_string(), 1);
             }
         }
     }

@@ -1,22 +1,22 @@
 //! The pipeline, wired top to bottom in data-flow order.
 
-use fenliu_model::{Bundle, Classifier};
-use fenliu_operators::{CleanConfig, Plan};
+use std::sync::Arc;
+
 use fenliu_schemas::{LabelledOptions, labelled_schema};
 
 use crate::batch::Budget;
-use crate::classify::{self, Labeller, encode};
+use crate::classify::{Labeller, encode};
 use crate::clean::{clean, compile};
-use crate::config::{Problems, ValidatedConfig};
-use crate::error::{PipelineError, Result};
+use crate::config::ValidatedConfig;
+use crate::error::Result;
 use crate::metrics::Counters;
 use crate::progress::Progress;
+use crate::serve::Generation;
 use crate::shutdown::Shutdown;
 use crate::sink::Outputs;
 use crate::source;
 use crate::stage::Stages;
 use crate::summary::Summary;
-use crate::texts::Preprocessing;
 use crate::write::Writer;
 
 /// What a caller may want of a run beside the configuration.
@@ -38,23 +38,23 @@ pub struct RunOptions {
 /// the next run reads them again.
 pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters } = options;
-    let (plan, classifier) = prepare(config)?;
-    let model = model_name(&classifier);
+    let plan = compile(&config.clean)?;
+    let generation = Arc::new(Generation::open(config)?);
+    let model = generation.title();
 
     let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
     let schema = labelled_schema(plan.schema(), columns);
     let outputs = Outputs::open(config, &schema)?;
     let budget = Budget::new(config.limits.memory.as_u64());
     let (source, commit) = source::open(config, budget, stop_at_end)?;
-    let encoder = classifier.encoder();
-    let mut labeller = Labeller::new(classifier, schema, config.model.top_k);
+    let mut labeller = Labeller::new(schema, config.model.top_k, counters.clone());
     let writer = Writer::new(outputs, commit, config.epoch.clone(), counters.clone());
     let shutdown = shutdown.clone();
 
     let mut stages = Stages::new(shutdown.clone());
     let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
     let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
-    let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoder, batch))?;
+    let encoded = stages.map("tokenize", cleaned, move |batch| encode(Arc::clone(&generation), batch))?;
     let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
     stages.sink("write", labelled, move |input, meter| writer.run(&input, meter))?;
 
@@ -70,34 +70,6 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
 /// # Errors
 /// What would keep [`run`] from starting.
 pub fn preflight(config: &ValidatedConfig) -> Result<String> {
-    prepare(config).map(|(_, classifier)| model_name(&classifier))
-}
-
-fn prepare(config: &ValidatedConfig) -> Result<(Plan, Classifier)> {
-    let plan = compile(&config.clean)?;
-    let (bundle, classifier) = classify::open(&config.model)?;
-    check_preprocessing(&bundle, &config.clean)?;
-    Ok((plan, classifier))
-}
-
-fn model_name(classifier: &Classifier) -> String {
-    format!("{} {}", classifier.name(), classifier.version())
-}
-
-/// A model sees in serving what it saw in training, or it is refused.
-fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
-    let configured = clean.fingerprint();
-    match Preprocessing::of_bundle(bundle)? {
-        Some(Preprocessing { fingerprint: trained, .. }) if trained != configured => {
-            Err(PipelineError::Config(Problems::one(
-                "config",
-                "clean",
-                format!(
-                    "differs from the cleaning that the model {} was trained with\n    trained:    {trained}\n    configured: {configured}",
-                    bundle.path().display()
-                ),
-            )))
-        }
-        _ => Ok(()),
-    }
+    compile(&config.clean)?;
+    Generation::open(config).map(|generation| generation.title())
 }

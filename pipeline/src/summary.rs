@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use fenliu_model::DriftStatus;
 use serde::Serialize;
 
 use crate::metrics::Counts;
@@ -29,8 +30,14 @@ pub struct Summary {
     pub latency_p99_ms: u64,
     /// Epochs committed.
     pub epochs: u64,
-    /// Name and version of the model.
+    /// Name and version of the model in use at the end.
     pub model: String,
+    /// Documents labelled by each version.
+    pub versions: BTreeMap<String, u64>,
+    /// Documents whose label should not be trusted.
+    pub abstained: u64,
+    /// How far the newest documents are from those that the model was judged on.
+    pub drift: DriftStatus,
     /// Share of documents with a label of their own to which the model gave the same; absent without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
@@ -68,6 +75,9 @@ impl Summary {
             latency_p99_ms: counts.latency_ms.value_at_quantile(0.99),
             epochs: counts.epochs,
             model,
+            versions: counts.versions.clone(),
+            abstained: counts.abstained,
+            drift: counts.drift.clone(),
             accuracy: (with_source_label > 0).then(|| counts.agreeing as f64 / with_source_label as f64),
             with_source_label,
         }

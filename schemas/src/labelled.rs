@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float32Array, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    StructBuilder, TimestampMillisecondArray,
+    ArrayRef, BooleanArray, Float32Array, Float32Builder, ListBuilder, RecordBatch, StringArray,
+    StringBuilder, StructBuilder, TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
@@ -27,6 +27,8 @@ pub struct LabelledOptions {
 pub struct Prediction<'a> {
     /// `(label, score)`, best first.
     pub top: Vec<(&'a str, f32)>,
+    /// Whether the best label should not be trusted: a person should look at the document.
+    pub abstained: bool,
 }
 
 /// The labelled schema for cleaned rows of schema `cleaned`.
@@ -39,6 +41,7 @@ pub struct Prediction<'a> {
 /// | `tokens` (optional) | List\<Utf8\> | `title` and `body` are null |
 /// | `label`, `score` | Utf8, Float32 | never |
 /// | `top_k` | List\<Struct\<label Utf8, score Float32\>\> | never; best first |
+/// | `abstained` | Boolean | never; true: `label` should not be trusted |
 /// | `source_label` | Utf8 | the document came without a label |
 /// | `model_name`, `model_version` | Utf8 | never |
 /// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
@@ -61,6 +64,7 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
         named("label"),
         Field::new("score", DataType::Float32, false),
         Field::new_list("top_k", Field::new("item", DataType::Struct(top_k_fields()), true), false),
+        Field::new("abstained", DataType::Boolean, false),
         text("source_label"),
         named("model_name"),
         named("model_version"),
@@ -112,6 +116,7 @@ pub fn label_rows(
             "label" => Arc::new(StringArray::from_iter_values(best.iter().map(|(label, _)| label))),
             "score" => Arc::new(Float32Array::from_iter_values(best.iter().map(|(_, score)| *score))),
             "top_k" => top_k(predictions),
+            "abstained" => Arc::new(BooleanArray::from_iter(predictions.iter().map(|p| Some(p.abstained)))),
             "model_name" => same(model.0),
             "model_version" => same(model.1),
             "processed_at" => {
@@ -150,7 +155,8 @@ fn top_k(predictions: &[Prediction<'_>]) -> ArrayRef {
 }
 
 /// Columns of labelled rows that only the model stage may fill.
-const RESERVED: &[&str] = &["score", "top_k", "source_label", "model_name", "model_version", "processed_at"];
+const RESERVED: &[&str] =
+    &["score", "top_k", "abstained", "source_label", "model_name", "model_version", "processed_at"];
 
 /// Whether a cleaning step may set the column `name`: lineage and the model's own columns are not its to write.
 pub fn is_settable(name: &str) -> bool {
@@ -182,24 +188,30 @@ mod tests {
         let rows = cleaned();
         let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
         let predictions = [
-            Prediction { top: vec![("sports", 0.75), ("tech", 0.25)] },
-            Prediction { top: vec![("tech", 0.5)] },
+            Prediction { top: vec![("sports", 0.75), ("tech", 0.25)], abstained: false },
+            Prediction { top: vec![("tech", 0.5)], abstained: true },
         ];
         let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
         let labels = labelled.column_by_name("label").unwrap().as_string::<i32>();
         assert_eq!((labels.value(0), labels.value(1)), ("sports", "tech"));
         let top_k = labelled.column_by_name("top_k").unwrap().as_list::<i32>();
         assert_eq!((top_k.value(0).len(), top_k.value(1).len()), (2, 1));
+        let abstained = labelled.column_by_name("abstained").unwrap().as_boolean();
+        assert_eq!((abstained.value(0), abstained.value(1)), (false, true));
         assert_eq!(labelled.column_by_name("source_label").unwrap().as_string::<i32>().value(1), "sports");
+    }
+
+    fn prediction(top: Vec<(&str, f32)>) -> Prediction<'_> {
+        Prediction { top, abstained: false }
     }
 
     #[test]
     fn a_missing_prediction_is_an_error() {
         let rows = cleaned();
         let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
-        let one = [Prediction { top: vec![("sports", 1.0)] }];
+        let one = [prediction(vec![("sports", 1.0)])];
         assert!(label_rows(&rows, &one, &schema, ("m", "v1"), 1).is_err());
-        let empty = [Prediction { top: vec![("sports", 1.0)] }, Prediction { top: vec![] }];
+        let empty = [prediction(vec![("sports", 1.0)]), prediction(vec![])];
         assert!(label_rows(&rows, &empty, &schema, ("m", "v1"), 1).is_err());
     }
 

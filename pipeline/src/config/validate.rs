@@ -36,6 +36,7 @@ impl Config {
         self.check_kafka(&mut problems);
         self.check_source(&mut problems);
         self.check_model(&mut problems);
+        self.check_drift(&mut problems);
         self.check_finetune(&mut problems);
         self.check_limits(&mut problems);
         self.check_sinks(&mut problems);
@@ -110,6 +111,25 @@ impl Config {
             "at least 1",
         );
         problems.require((1..=1000).contains(&model.top_k), "model.top_k", model.top_k, "1 to 1000");
+    }
+
+    fn check_drift(&self, problems: &mut Problems) {
+        let drift = &self.drift;
+        let rows = drift.window_rows;
+        problems.require((1..=1_000_000).contains(&rows), "drift.window_rows", rows, "1 to 1000000");
+        problems.require(
+            (1..=rows).contains(&drift.min_rows),
+            "drift.min_rows",
+            drift.min_rows,
+            format!("1 to `drift.window_rows` ({rows})"),
+        );
+        problems.require(drift.off > 0.0, "drift.off", drift.off, "above 0");
+        problems.require(
+            drift.on >= drift.off,
+            "drift.on",
+            drift.on,
+            format!("at least `drift.off` ({})", drift.off),
+        );
     }
 
     fn check_finetune(&self, problems: &mut Problems) {

@@ -1,0 +1,154 @@
+//! One version of a model, loaded and ready to label.
+//!
+//! Contract: what a generation is made of never changes. It goes, and its memory returns, with the last
+//! batch that carries it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use fenliu_model::{
+    Bundle, Classifier, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Labels, Probabilities,
+    runtime,
+};
+use fenliu_operators::CleanConfig;
+
+use crate::classify::{classifier_options, texts};
+use crate::config::{Config, Problems};
+use crate::error::{PipelineError, Result};
+use crate::texts::Preprocessing;
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct Generation {
+    name: String,
+    version: String,
+    labels: Labels,
+    encoder: Arc<Encoder>,
+    classifier: Mutex<Classifier>,
+    /// None when the bundle says nothing of the documents that it was judged on.
+    drift: Option<Mutex<DriftMonitor>>,
+}
+
+/// What a generation says of a batch.
+#[derive(Debug)]
+pub struct Classified {
+    /// A row each, over the generation's labels.
+    pub probabilities: Vec<Probabilities>,
+    /// Whether the row's label should not be trusted.
+    pub abstained: Vec<bool>,
+    /// What it took.
+    pub took: Duration,
+}
+
+impl Generation {
+    /// Opens, checks and warms the bundle at `config.model.bundle`.
+    ///
+    /// # Errors
+    /// A missing library or bundle, files that do not match their digests, a model that was trained on
+    /// texts cleaned otherwise than `config.clean` says.
+    pub fn open(config: &Config) -> Result<Self> {
+        runtime::load(config.model.onnxruntime.as_deref())?;
+        Self::load(&Bundle::open(&config.model.bundle)?, config)
+    }
+
+    /// Checks and warms an opened bundle.
+    ///
+    /// # Errors
+    /// As [`Generation::open`].
+    pub fn load(bundle: &Bundle, config: &Config) -> Result<Self> {
+        check_preprocessing(bundle, &config.clean)?;
+        let classifier = Classifier::open(bundle, &classifier_options(&config.model))?;
+        let reference = DriftReference::load(bundle.path(), bundle.labels())?;
+        Ok(Generation {
+            name: classifier.name().to_string(),
+            version: classifier.version().to_string(),
+            labels: bundle.labels().clone(),
+            encoder: classifier.encoder(),
+            classifier: Mutex::new(classifier),
+            drift: reference.map(|reference| Mutex::new(DriftMonitor::new(reference, config.drift))),
+        })
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// ULID of the version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Name and version, for people.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// The label of a logit.
+    pub fn label(&self, index: usize) -> &str {
+        self.labels.get(index).map_or("", |label| label.id.as_str())
+    }
+
+    /// The token ids of cleaned rows.
+    ///
+    /// # Errors
+    /// When the tokenizer fails, which valid UTF-8 does not make it do.
+    pub fn encode(&self, rows: &RecordBatch) -> Result<Vec<Encoding>> {
+        Ok(self.encoder.encode_batch(&texts(rows)?)?)
+    }
+
+    /// What the model says of encoded texts.
+    ///
+    /// # Errors
+    /// When ONNX Runtime fails or a logit is not a finite number.
+    pub fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
+        let mut classifier = lock(&self.classifier);
+        let start = Instant::now();
+        let probabilities = classifier.classify(encodings)?;
+        let took = start.elapsed();
+        let abstained = probabilities.iter().map(|row| classifier.abstains(row)).collect();
+        Ok(Classified { probabilities, abstained, took })
+    }
+
+    /// Takes labelled documents into account for drift; none without a reference to compare with.
+    pub fn watch_drift(
+        &self,
+        encodings: &[Encoding],
+        probabilities: &[Probabilities],
+    ) -> Option<DriftStatus> {
+        let mut monitor = lock(self.drift.as_ref()?);
+        for change in monitor.observe(encodings, probabilities) {
+            let (signal, psi, version) = (change.signal.name(), change.psi, &self.version);
+            if change.drifting {
+                tracing::warn!(signal, psi, version, "documents drift from those the model was judged on");
+            } else {
+                tracing::info!(signal, psi, version, "drift has ended");
+            }
+        }
+        Some(monitor.status())
+    }
+}
+
+/// A model sees in serving what it saw in training, or it is refused.
+fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
+    let configured = clean.fingerprint();
+    match Preprocessing::of_bundle(bundle)? {
+        Some(Preprocessing { fingerprint: trained, .. }) if trained != configured => {
+            Err(PipelineError::Config(Problems::one(
+                "config",
+                "clean",
+                format!(
+                    "differs from the cleaning that the model {} was trained with\n    trained:    {trained}\n    configured: {configured}",
+                    bundle.path().display()
+                ),
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A poisoned lock is taken as it is: a panic elsewhere ends the pipeline by itself.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
