@@ -11,13 +11,14 @@ mod tensors;
 mod tokenizer;
 mod weights;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Instant;
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
+use super::{origin, refused};
 use crate::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
@@ -104,12 +105,6 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
     })
 }
 
-/// The name of the checkpoint's directory; the rest of its path is nobody else's business.
-fn origin(directory: &Path) -> String {
-    let full = std::fs::canonicalize(directory).unwrap_or_else(|_| PathBuf::from(directory));
-    full.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 /// Compares logits over random tokens: documents of many short lengths together, and the longest alone.
 fn parity(
     network: &Network,
@@ -127,9 +122,4 @@ fn parity(
     let long = [document(max_tokens)];
     let short = check_parity(network, directory, &short, tokenizer.pad_id())?;
     Ok(short.max(check_parity(network, directory, &long, tokenizer.pad_id())?))
-}
-
-/// A problem with the checkpoint in `directory`.
-fn refused(directory: &Path, problem: impl Into<String>) -> ModelError {
-    ModelError::Import { path: directory.to_path_buf(), problem: problem.into() }
 }

@@ -201,7 +201,8 @@ impl Config {
     /// The positions that texts can use.
     fn max_tokens(&self) -> Option<usize> {
         // RoBERTa's positions count from the padding token's id + 1.
-        let roberta = self.model_type.as_deref().is_some_and(|name| name.contains("roberta") || name == "camembert");
+        let roberta =
+            self.model_type.as_deref().is_some_and(|name| name.contains("roberta") || name == "camembert");
         let unused = if roberta { self.pad_token_id.unwrap_or(1) + 1 } else { 0 };
         self.max_position_embeddings.map(|positions| positions.saturating_sub(unused))
     }
