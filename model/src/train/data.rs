@@ -41,6 +41,12 @@ impl Dataset {
         self.documents.iter().map(|document| document.ids.len()).sum()
     }
 
+    /// The documents at `rows` as a data set of their own.
+    pub(super) fn rows(&self, rows: &[usize]) -> Self {
+        let documents = rows.iter().map(|row| self.documents[*row].clone()).collect();
+        Self { documents, labels: self.gold(rows) }
+    }
+
     fn length(&self, row: usize) -> usize {
         self.documents[row].ids.len()
     }
