@@ -131,7 +131,7 @@ impl Registry {
     fn previous(&self) -> Result<String> {
         let champion = self.alias(Alias::Champion)?;
         champion.and_then(|champion| champion.previous).ok_or_else(|| {
-            ModelError::registry(&self.model, "there is no previous champion: name the version itself")
+            ModelError::registry(&self.model, "there is no previous champion: name the version instead")
         })
     }
 
@@ -342,7 +342,7 @@ fn record(bundle: &Bundle, by: &str, reason: &str, previous: Option<String>) -> 
 }
 
 fn now() -> String {
-    chrono::Utc::now().to_rfc3339()
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]

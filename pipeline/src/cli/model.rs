@@ -5,6 +5,7 @@
 //! as `elsewhere/news@champion`, is taken as it is.
 
 mod change;
+mod import;
 mod list;
 mod show;
 mod verify;
@@ -16,7 +17,7 @@ use clap::{Args, Subcommand};
 use fenliu_model::Registry;
 
 use super::{Common, output};
-use crate::error::Result;
+use crate::error::{PipelineError, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
@@ -34,6 +35,8 @@ enum Command {
         /// Model
         name: Option<String>,
     },
+    /// Make a version of a model that was trained elsewhere
+    Import(import::ImportArgs),
     /// Describe a version, the one in use unless another is named, and the model's latest changes
     Show {
         /// Model and version
@@ -90,10 +93,11 @@ struct Why {
 }
 
 pub(super) fn model(args: &ModelArgs, common: &Common) -> Result<ExitCode> {
-    let json = common.json;
-    let open = |name: &str| Ok::<_, crate::error::PipelineError>(Registry::find(&path(&args.models, name))?);
+    let (models, json) = (&args.models, common.json);
+    let open = |name: &str| Ok::<_, PipelineError>(Registry::find(&path(models, name))?);
     match &args.command {
-        Command::List { name } => list::list(&args.models, name.as_deref(), json)?,
+        Command::List { name } => list::list(models, name.as_deref(), json)?,
+        Command::Import(args) => import::import(args, models, common)?,
         Command::Show { name } => show::show(&open(name)?, json)?,
         Command::Verify { name } => return verify::verify(&open(name)?, json),
         Command::Promote { name, why } => change::promote(&open(name)?, &why.reason, json)?,

@@ -79,13 +79,12 @@ impl Shown {
             ("model", format!("{}, {}, {} parameters", manifest.name, model.preset, model.parameters)),
             ("labels", format!("{}: {shown}{more}", labels.len())),
             ("texts", format!("{}, at most {} tokens", word(&model.tokenization), model.max_tokens)),
-            ("parity", format!("logits differ by at most {:.1e}", model.parity_max_abs_diff)),
         ]);
-        if !model.trainable {
-            facts.push(("training", "none here: an imported graph, serve only".to_owned()));
-        } else if !model.head_trained {
-            facts.push(("training", "the head has none: fine-tune it first".to_owned()));
-        }
+        facts.push(match (model.trainable, model.head_trained) {
+            (false, _) => ("use", "serve only: an imported graph".to_owned()),
+            (true, false) => ("use", "none before its head is trained: fine-tune it first".to_owned()),
+            (true, true) => ("parity", format!("logits differ by at most {:.1e}", model.parity_max_abs_diff)),
+        });
         if let Value::Object(training) = &model.training {
             let scalars = training.iter().filter(|(_, value)| !value.is_object() && !value.is_null());
             let line = scalars.map(|(key, value)| format!("{key} {}", plain(value)));
