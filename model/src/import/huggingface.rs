@@ -123,3 +123,6 @@ fn parity(
     let short = check_parity(network, directory, &short, tokenizer.pad_id())?;
     Ok(short.max(check_parity(network, directory, &long, tokenizer.pad_id())?))
 }
+
+#[cfg(test)]
+mod tests;

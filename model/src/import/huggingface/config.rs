@@ -156,6 +156,12 @@ impl Checkpoint {
         let prefix = if tensors.has("embeddings.word_embeddings.weight") { "" } else { family.prefix() };
         let (tokens, embedding_width) =
             tensors.rows_and_columns(&format!("{prefix}embeddings.word_embeddings.weight"))?;
+        if embedding_width != encoder.width && family != Family::Electra {
+            let width = encoder.width;
+            return Err(refuse(format!(
+                "`hidden_size` is {width} but the embeddings are {embedding_width} wide"
+            )));
+        }
         let (position_rows, _) =
             tensors.rows_and_columns(&format!("{prefix}embeddings.position_embeddings.weight"))?;
         let has_head = file.has_head(tensors, family);

@@ -104,3 +104,30 @@ fn read_pickle(path: &Path) -> candle_core::Result<HashMap<String, Tensor>> {
     }
     Ok(by_name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_become_floats_and_old_names_new_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let halves = Tensor::new(&[0.5_f32, -2.0], &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap();
+        let numbers = Tensor::new(&[1_i64, 2], &Device::Cpu).unwrap();
+        let by_name = HashMap::from([("LayerNorm.gamma", halves), ("position_ids", numbers)]);
+        candle_core::safetensors::save(&by_name, directory.path().join(SAFETENSORS)).unwrap();
+        let tensors = Tensors::read(directory.path()).unwrap();
+        let values = tensors.take("LayerNorm.weight", &[2]).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values, [0.5, -2.0]);
+        let message = tensors.take("position_ids", &[2]).unwrap_err().to_string();
+        assert!(message.contains("tensor `position_ids` is of type I64, not floats"), "{message}");
+    }
+
+    #[test]
+    fn weights_in_several_files_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("model.safetensors.index.json"), "{}").unwrap();
+        let message = Tensors::read(directory.path()).err().unwrap().to_string();
+        assert!(message.contains("model.safetensors.index.json: weights in several files"), "{message}");
+    }
+}
