@@ -37,6 +37,7 @@ pub mod labels;
 mod onnx;
 pub mod quality;
 pub mod registry;
+pub mod report;
 pub mod runtime;
 pub mod session;
 pub mod tokenize;

@@ -1,0 +1,97 @@
+//! Parts of a page that show how good one model is.
+
+use super::chart::{Axis, Chart, Ink, figures};
+use super::html::{Html, section};
+use super::mistakes::Mistake;
+use super::table::{Cell, confusion, table};
+use crate::evaluate::{Evaluation, RocCurve};
+
+/// Scores by label; with a champion, its F1 and the difference beside them.
+pub(super) fn per_class(evaluation: &Evaluation, champion: Option<&Evaluation>) -> Html {
+    let row = |class: &crate::evaluate::ClassScores| {
+        let mut cells = vec![
+            Cell::Text(class.label.clone()),
+            Cell::count(class.support),
+            Cell::Share(class.precision),
+            Cell::Share(class.recall),
+            Cell::Share(class.f1),
+            class.roc_auc.map_or_else(|| Cell::Number("–".to_owned()), Cell::Share),
+        ];
+        if let Some(champion) = champion {
+            let f1 = champion.per_class.iter().find(|other| other.label == class.label).map(|c| c.f1);
+            let f1 = f1.unwrap_or(0.0);
+            cells.extend([Cell::Share(f1), Cell::Change(class.f1 - f1)]);
+        }
+        cells
+    };
+    let rows: Vec<Vec<Cell>> = evaluation.per_class.iter().map(row).collect();
+    let headings = ["label", "documents", "precision", "recall", "F1", "ROC-AUC", "champion F1", "change"];
+    let intro = "Precision: share of the documents given the label that have it. Recall: share of the documents \
+                 that have the label and got it. F1: their harmonic mean.";
+    section("Labels", intro, &table(&headings, &rows))
+}
+
+/// The confusion matrix and the pairs that are confused most.
+pub(super) fn confusions(evaluation: &Evaluation) -> Html {
+    let labels: Vec<&str> = evaluation.per_class.iter().map(|class| class.label.as_str()).collect();
+    let matrix = confusion(&labels, &evaluation.confusion);
+    let intro = "Each line holds the documents of one label, each column what they were labelled; the shade is the \
+                 share of the line.";
+    section("Confusion matrix", intro, &matrix)
+}
+
+/// Texts that were labelled wrong.
+pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
+    let row = |mistake: &Mistake| {
+        vec![
+            Cell::Text(mistake.gold.clone()),
+            Cell::Text(mistake.predicted.clone()),
+            Cell::Number(format!("{:.3}", mistake.confidence)),
+            Cell::Long(mistake.text.clone()),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = mistakes.iter().map(row).collect();
+    let intro = "Documents of the pairs of labels that are confused most often, those first that the model was \
+                 surest of. Some are errors of the gold label.";
+    section("Mistakes", intro, &table(&["label", "labelled as", "confidence", "text"], &rows))
+}
+
+/// Reliability diagram and coverage curve.
+pub(super) fn confidence(evaluation: &Evaluation) -> Html {
+    let intro = "Left: how often labels of a confidence are right; bars on the dashed line mean what they say, each \
+                 dot is the mean confidence of its bar. Right: accuracy when only the surest documents are \
+                 labelled.";
+    let mut reliability = Chart::new("Reliability", Axis::share("confidence"), Axis::share("accuracy"));
+    let bins = evaluation.reliability.iter().filter(|bin| bin.rows > 0);
+    let width = 1.0 / evaluation.reliability.len().max(1) as f64;
+    for bin in bins.clone() {
+        reliability = reliability.bar((bin.upper - width, bin.upper), bin.accuracy);
+    }
+    reliability = reliability.line("", Ink::Guide, &[(0.0, 0.0), (1.0, 1.0)]);
+    for bin in bins {
+        reliability = reliability.dot((bin.confidence, bin.accuracy));
+    }
+    let points: Vec<(f64, f64)> =
+        evaluation.coverage.iter().map(|point| (point.coverage, point.accuracy)).collect();
+    let accuracies = points.iter().map(|(_, accuracy)| *accuracy).chain([1.0]);
+    let axis = Axis::over("accuracy", accuracies, 3);
+    let coverage =
+        Chart::new("Coverage", Axis::share("share of documents labelled"), axis).line("", Ink::One, &points);
+    section("Confidence", intro, &figures(vec![reliability, coverage], false))
+}
+
+/// One small ROC curve a label.
+pub(super) fn roc(curves: &[RocCurve]) -> Html {
+    let chart = |curve: &RocCurve| {
+        Chart::small(
+            &format!("{} {:.4}", curve.label, curve.auc),
+            Axis::share("false positive rate"),
+            Axis::share("true positive rate"),
+        )
+        .line("", Ink::Guide, &[(0.0, 0.0), (1.0, 1.0)])
+        .line("", Ink::One, &curve.points)
+    };
+    let intro = "Each label against all others, with the area under the curve. Across: share of other documents above \
+                 a threshold; up: share of the label's documents above it.";
+    section("ROC curves", intro, &figures(curves.iter().map(chart).collect(), true))
+}

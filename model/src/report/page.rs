@@ -1,0 +1,144 @@
+//! The two pages: one model on documents, and a challenger beside its champion.
+
+use super::html::{Html, count, document, optional_score, score, section, signed, tiles};
+use super::mistakes::Mistake;
+use super::{comparison, evaluation, table, training};
+use crate::calibration::Calibration;
+use crate::compare::{Comparison, Slice, Speed};
+use crate::evaluate::{Evaluation, RocCurve};
+use crate::gates::{Gate, passed};
+use crate::quality::QualityReport;
+use crate::train::TrainReport;
+
+/// How good a model is on some documents.
+#[derive(Clone, Copy, Debug)]
+pub struct EvaluationPage<'a> {
+    /// Heading of the page.
+    pub title: &'a str,
+    /// Names and values that say what was measured: model, version, data.
+    pub facts: &'a [(String, String)],
+    /// The scores.
+    pub evaluation: &'a Evaluation,
+    /// Curves of [`crate::evaluate::roc_curves`].
+    pub roc: &'a [RocCurve],
+    /// Accuracy on parts of the documents; may be empty.
+    pub slices: &'a [Slice],
+    /// Examples of [`super::mistakes`].
+    pub mistakes: &'a [Mistake],
+    /// How the model's confidences were calibrated, if they were.
+    pub calibration: Option<&'a Calibration>,
+}
+
+impl EvaluationPage<'_> {
+    /// The page.
+    pub fn to_html(&self) -> String {
+        let e = self.evaluation;
+        let body: Html = [
+            tiles(&[
+                ("accuracy", score(e.accuracy), format!("{} documents", count(e.rows))),
+                ("macro-F1", score(e.macro_f1), "mean over the labels".to_owned()),
+                ("ROC-AUC", optional_score(e.macro_roc_auc), "mean over the labels".to_owned()),
+                ("calibration error", score(e.ece), "over 15 bins".to_owned()),
+                ("log loss", score(e.log_loss), format!("Brier score {}", score(e.brier))),
+            ]),
+            evaluation::per_class(e, None),
+            evaluation::confusions(e),
+            evaluation::mistakes(self.mistakes),
+            evaluation::confidence(e),
+            evaluation::roc(self.roc),
+            comparison::slices(self.slices),
+            self.calibration.map(training::calibration).unwrap_or_default(),
+            provenance(self.facts),
+        ]
+        .into_iter()
+        .collect();
+        document(self.title, &body)
+    }
+}
+
+/// A fine-tuning job: what it learnt, what came of it, and whether that may be used.
+#[derive(Clone, Copy, Debug)]
+pub struct FineTunePage<'a> {
+    /// Heading of the page.
+    pub title: &'a str,
+    /// What became of the challenger: `promoted`.
+    pub verdict: &'a str,
+    /// Names and values that say where model and data come from.
+    pub facts: &'a [(String, String)],
+    /// What was asked of the challenger.
+    pub gates: &'a [Gate],
+    /// The challenger on the test documents.
+    pub challenger: &'a Evaluation,
+    /// Curves of the challenger.
+    pub roc: &'a [RocCurve],
+    /// Examples of what the challenger gets wrong.
+    pub mistakes: &'a [Mistake],
+    /// The champion on the same documents, and the difference; none when there was no champion.
+    pub champion: Option<(&'a Evaluation, &'a Comparison)>,
+    /// Accuracy on parts of the documents.
+    pub slices: &'a [Slice],
+    /// Documents per second of both; none when there was no champion.
+    pub speed: Option<Speed>,
+    /// The test documents in row order, for the examples of disagreements.
+    pub texts: &'a [&'a str],
+    /// How the training went.
+    pub training: &'a TrainReport,
+    /// How the challenger's confidences were calibrated, if they were.
+    pub calibration: Option<&'a Calibration>,
+    /// What was found in the data, if it was checked.
+    pub quality: Option<&'a QualityReport>,
+}
+
+impl FineTunePage<'_> {
+    /// The page.
+    pub fn to_html(&self) -> String {
+        let champion = self.champion.map(|(champion, _)| champion);
+        let body: Html = [
+            self.tiles(),
+            comparison::gates(self.gates),
+            self.champion.map(|(_, both)| comparison::comparison(both)).unwrap_or_default(),
+            evaluation::per_class(self.challenger, champion),
+            evaluation::confusions(self.challenger),
+            comparison::slices(self.slices),
+            self.champion.map(|(_, both)| comparison::disagreements(both, self.texts)).unwrap_or_default(),
+            evaluation::mistakes(self.mistakes),
+            evaluation::confidence(self.challenger),
+            evaluation::roc(self.roc),
+            training::training(self.training),
+            self.calibration.map(training::calibration).unwrap_or_default(),
+            self.quality.map(training::quality).unwrap_or_default(),
+            provenance(self.facts),
+        ]
+        .into_iter()
+        .collect();
+        document(self.title, &body)
+    }
+
+    fn tiles(&self) -> Html {
+        let Self { challenger, gates, .. } = self;
+        let against = |value: fn(&Evaluation) -> f64| {
+            let change = |(champion, _): (&Evaluation, _)| signed(value(challenger) - value(champion));
+            self.champion
+                .map(change)
+                .map_or_else(|| "no champion".to_owned(), |c| format!("{c} to the champion"))
+        };
+        let passed_gates = gates.iter().filter(|gate| gate.passed).count();
+        let gates_remark = if passed(gates) { "all passed" } else { "refused" };
+        tiles(&[
+            ("challenger", self.verdict.to_owned(), training::held_out(self.training)),
+            ("gates", format!("{passed_gates} of {}", gates.len()), gates_remark.to_owned()),
+            ("accuracy", score(challenger.accuracy), against(|e| e.accuracy)),
+            ("macro-F1", score(challenger.macro_f1), against(|e| e.macro_f1)),
+            ("calibration error", score(challenger.ece), against(|e| e.ece)),
+            (
+                "documents a second",
+                self.speed.map_or_else(|| "–".to_owned(), |speed| format!("{:.0}", speed.challenger)),
+                self.speed.map_or_else(String::new, |speed| format!("champion {:.0}", speed.champion)),
+            ),
+        ])
+    }
+}
+
+fn provenance(facts: &[(String, String)]) -> Html {
+    section("Provenance", "Where the model and the documents come from.", &table::facts(facts))
+}

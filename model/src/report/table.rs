@@ -1,0 +1,129 @@
+//! Tables of a page.
+
+use super::html::{Html, count, score, signed, text};
+
+/// One cell.
+pub(super) enum Cell {
+    /// A short text.
+    Text(String),
+    /// A long text, set in lines.
+    Long(String),
+    /// A number that is already written out.
+    Number(String),
+    /// A score from 0 to 1 with a bar behind it.
+    Share(f64),
+    /// A difference, green or red by its sign.
+    Change(f64),
+    /// Whether something is as it should be, in two words.
+    Flag(bool, &'static str, &'static str),
+}
+
+impl Cell {
+    /// A number of things.
+    pub(super) fn count(value: usize) -> Self {
+        Self::Number(count(value))
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Self::Number(_) | Self::Share(_) | Self::Change(_))
+    }
+
+    fn html(&self) -> Html {
+        Html(match self {
+            Self::Text(value) => format!("<td>{}</td>", text(value)),
+            Self::Long(value) => format!("<td class=\"text\" dir=\"auto\">{}</td>", text(value)),
+            Self::Number(value) => format!("<td class=\"number\">{}</td>", text(value)),
+            Self::Share(value) => format!(
+                "<td class=\"number share\" style=\"--share:{:.1}%\">{}</td>",
+                value.clamp(0.0, 1.0) * 100.0,
+                score(*value)
+            ),
+            Self::Change(value) => {
+                let class = if *value < 0.0 { "bad" } else { "good" };
+                format!("<td class=\"number\"><span class=\"{class}\">{}</span></td>", signed(*value))
+            }
+            Self::Flag(is_good, yes, no) => {
+                let (class, word) = if *is_good { ("good", yes) } else { ("bad", no) };
+                format!("<td class=\"{class}\">{}</td>", text(word))
+            }
+        })
+    }
+}
+
+/// Rows under a line of headings; nothing when there are no rows.
+pub(super) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> Html {
+    let Some(first) = rows.first() else { return Html::default() };
+    let heading = |(heading, cell): (&&str, &Cell)| {
+        let class = if cell.is_number() { " class=\"number\"" } else { "" };
+        Html(format!("<th{class}>{}</th>", text(heading)))
+    };
+    let headings: Html = headings.iter().zip(first).map(heading).collect();
+    let row =
+        |cells: &Vec<Cell>| Html(format!("<tr>{}</tr>\n", cells.iter().map(Cell::html).collect::<Html>()));
+    let rows: Html = rows.iter().map(row).collect();
+    Html(format!(
+        "<div class=\"scroll\"><table>\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+    ))
+}
+
+/// Names and values.
+pub(super) fn facts(facts: &[(String, String)]) -> Html {
+    let row = |(name, value): &(String, String)| {
+        Html(format!("<tr><th>{}</th><td class=\"text\">{}</td></tr>\n", text(name), text(value)))
+    };
+    let rows: Html = facts.iter().map(row).collect();
+    if facts.is_empty() { rows } else { Html(format!("<table>\n{rows}</table>\n")) }
+}
+
+/// `counts[gold][predicted]` as a heat map: the darker, the larger the share of the gold label's rows; green on the
+/// diagonal, red beside it.
+pub(super) fn confusion(labels: &[&str], counts: &[Vec<usize>]) -> Html {
+    let head: Html = labels.iter().map(|label| Html(format!("<th>{}</th>", text(label)))).collect();
+    let row = |(gold, (label, counts)): (usize, (&&str, &Vec<usize>))| {
+        let support = counts.iter().sum::<usize>().max(1) as f64;
+        let cells: Html = counts
+            .iter()
+            .enumerate()
+            .map(|(predicted, rows)| confusion_cell(*rows, *rows as f64 / support, gold == predicted))
+            .collect();
+        Html(format!("<tr><th>{}</th>{cells}</tr>\n", text(label)))
+    };
+    let rows: Html = labels.iter().zip(counts).enumerate().map(row).collect();
+    Html(format!(
+        "<div class=\"scroll\"><table class=\"confusion\">\n<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+    ))
+}
+
+fn confusion_cell(rows: usize, share: f64, is_diagonal: bool) -> Html {
+    if rows == 0 {
+        return Html("<td></td>".to_owned());
+    }
+    let colour = if is_diagonal { "good" } else { "bad" };
+    // A single mistake among many rows must still be seen.
+    let strength = 0.08 + 0.6 * share;
+    Html(format!("<td style=\"background:rgb(var(--{colour}) / {strength:.2})\">{}</td>", count(rows)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_escaped_and_empty_tables_are_left_out() {
+        let cells = vec![Cell::Text("<a>".into()), Cell::Long("<b>".into()), Cell::Number("<c>".into())];
+        let table = table(&["<d>", "e", "f"], &[cells]).0;
+        for tag in ["<a>", "<b>", "<c>", "<d>"] {
+            assert!(!table.contains(tag), "{table}");
+        }
+        assert!(super::table(&["a"], &[]).0.is_empty());
+        assert!(!facts(&[("<a>".into(), "<b>".into())]).0.contains("<b>"));
+    }
+
+    #[test]
+    fn a_heat_map_shows_every_count() {
+        let map = confusion(&["<a>", "b"], &[vec![9, 1], vec![0, 1000]]).0;
+        assert!(map.contains(">9<") && map.contains(">1,000<") && map.contains("<td></td>"));
+        assert!(map.contains("--good) / 0.62") && map.contains("--bad) / 0.14"), "{map}");
+        assert!(!map.contains("<a>"));
+    }
+}
