@@ -3,7 +3,7 @@
 use fenliu_tests::{data, scripts};
 use serde_json::Value;
 
-use crate::fixtures::{bundle, config, fails, json, rows, run};
+use crate::fixtures::{bundle, config, copy_directory, fails, json, rows, run};
 
 const CONFIG: &str = "[model]\nbundle = \"BUNDLE\"\n";
 
@@ -80,19 +80,6 @@ fn a_tampered_bundle_is_refused_by_file_name() {
     std::fs::write(&labels, text.replace("earn", "nrae")).unwrap();
     let stderr = fails(&["predict", "--model", copy.to_str().unwrap(), "shares rose"], 1);
     assert!(stderr.contains("labels.json"), "{stderr}");
-}
-
-fn copy_directory(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_directory(&path, &target)
-        } else {
-            std::fs::copy(&path, &target).map(drop).unwrap()
-        }
-    }
 }
 
 #[test]

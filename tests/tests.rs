@@ -16,6 +16,8 @@ mod kafka_harness;
 #[cfg(test)]
 mod kafka_job;
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod scripts;
 #[cfg(test)]
 mod workspace;

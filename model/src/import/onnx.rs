@@ -152,7 +152,7 @@ fn probe(graph: &Path, tokenizer: &Tokenizer, labels: &Labels, max_tokens: usize
         return Err(refused(graph, problem));
     }
     run(&[document(highest, 1)], &format!("token {highest}, which the tokenizer has"))?;
-    run(&[document(pad, max_tokens)], &format!("a text of {max_tokens} tokens"))?;
+    run(&[document(pad, max_tokens)], &format!("a text of {max_tokens} tokens, which `max_tokens` allows"))?;
     Ok(())
 }
 
