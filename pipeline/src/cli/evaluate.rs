@@ -16,7 +16,7 @@ use crate::texts::TextCleaner;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
-    /// Bundle: models/NAME or one version's directory
+    /// Bundle: models/NAME, models/NAME@VERSION or one version's directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Labelled documents: JSON Lines, Parquet or Arrow files, or directories

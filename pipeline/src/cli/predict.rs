@@ -17,7 +17,7 @@ const BATCH_LINES: usize = 256;
 
 #[derive(Debug, Args)]
 pub(super) struct PredictArgs {
-    /// Bundle: models/NAME or one version's directory
+    /// Bundle: models/NAME, models/NAME@VERSION or one version's directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// How many labels to list
