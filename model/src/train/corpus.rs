@@ -24,6 +24,11 @@ pub(super) struct Corpus {
     pub(super) sha256: String,
 }
 
+/// How many of a base's labels it has learnt: the labels of an untrained head are place holders.
+pub(super) fn kept_labels(base: &Bundle) -> usize {
+    if base.manifest().model.head_trained { base.labels().len() } else { 0 }
+}
+
 impl Corpus {
     /// Rows with a tokenizer drawn from the training texts; the labels are those of the training rows, sorted.
     pub(super) fn from_scratch(
@@ -40,13 +45,13 @@ impl Corpus {
         Self::encode(tokenizer, labels, sha256, train, dev, options.max_tokens)
     }
 
-    /// Rows in the tokens of `base`. Its labels come first in their order, those it does not know follow
-    /// sorted; an untrained head has no labels worth keeping.
+    /// Rows in the tokens of `base`. The labels that it has learnt come first in their order, the others
+    /// follow sorted.
     pub(super) fn for_base(base: &Bundle, train: Vec<Example>, dev: Vec<Example>) -> Result<Self> {
         check_rows(&train)?;
-        let mut labels: Vec<Label> = base.labels().iter().cloned().collect();
-        let known: BTreeSet<&str> = base.labels().iter().map(|label| label.id.as_str()).collect();
-        let new = label_ids(&train).into_iter().filter(|id| !known.contains(id));
+        let mut labels: Vec<Label> = base.labels().iter().take(kept_labels(base)).cloned().collect();
+        let known: BTreeSet<String> = labels.iter().map(|label| label.id.clone()).collect();
+        let new = label_ids(&train).into_iter().filter(|id| !known.contains(*id));
         labels.extend(new.map(|id| Label { id: id.to_owned(), name: Default::default() }));
         let labels = Labels::try_new(labels)?;
         let sha256 = digest(&train, &dev);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::adapt::Adaptation;
 use super::config::Preset;
-use super::corpus::Corpus;
+use super::corpus::{Corpus, kept_labels};
 use super::grow::with_labels;
 use super::hyperparameters::Hyperparameters;
 use super::network::Network;
@@ -157,7 +157,8 @@ impl FineTuneOptions {
 /// `<root>/<name>`.
 ///
 /// The model keeps the base's tokenizer and all its labels in their order, also those without rows; labels
-/// that it does not know follow in the order of their ids. With `work`, an existing directory, progress is
+/// that it does not know follow in the order of their ids. A base whose head was never trained has learnt no
+/// label. With `work`, an existing directory, progress is
 /// saved there, and the same call after a crash goes on from it and ends with the same weights; what another
 /// base, other data or other options left there is ignored.
 ///
@@ -183,7 +184,7 @@ pub fn stage_finetuned(
         let corpus = Corpus::for_base(base, train, dev)?;
         let mut generator = SmallRng::seed_from_u64(options.seed);
         let network =
-            with_labels(Network::load(base)?, base.labels().len(), corpus.labels.len(), &mut generator)?;
+            with_labels(Network::load(base)?, kept_labels(base), corpus.labels.len(), &mut generator)?;
         let manifest = base.manifest();
         let provenance = Provenance {
             preset: manifest.model.preset.clone(),

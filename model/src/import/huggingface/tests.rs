@@ -9,7 +9,7 @@ use crate::batcher::TokenBatch;
 use crate::classifier::{Classifier, ClassifierOptions};
 use crate::runtime;
 use crate::session::Session;
-use crate::train::Weights;
+use crate::train::{Adaptation, Example, FineTuneOptions, Weights, stage_finetuned};
 
 /// What `transformers` computes.
 #[derive(Deserialize)]
@@ -267,4 +267,39 @@ fn heads_for_other_tasks_are_not_taken_for_a_classifier() {
     edit(directory.path(), "config.json", "BertForSequenceClassification", "BertForMultipleChoice");
     let (_root, bundle) = import(directory.path(), &ImportOptions::default()).unwrap();
     assert!(!bundle.manifest().model.head_trained);
+}
+
+#[test]
+fn an_imported_encoder_is_fine_tuned_into_a_classifier() {
+    if !has_runtime() {
+        return;
+    }
+    let (root, base) = import(&checkpoint("bert_encoder"), &ImportOptions::default()).unwrap();
+    let row = |number: usize| {
+        let (label, word) = if number.is_multiple_of(2) { ("money", "bank") } else { ("weather", "fell") };
+        let fillers = ["the", "rate", "after"].iter().cycle().skip(number).take(2 + number % 3);
+        let text = fillers.copied().chain([word]).collect::<Vec<_>>().join(" ");
+        Example { text, label: label.to_owned(), group: None }
+    };
+    let train: Vec<Example> = (0..120).map(row).collect();
+    let dev = train.iter().take(20).cloned().collect();
+    let options = FineTuneOptions {
+        epochs: 12,
+        batch_rows: 8,
+        learning_rate: 5e-3,
+        head_learning_rate: 1e-2,
+        dropout: 0.0,
+        ..FineTuneOptions::new(&base, Adaptation::Full)
+    };
+    let staged =
+        stage_finetuned(&base, "imported", root.path(), train, dev, Value::Null, &options, None, &mut ());
+    let staged = staged.unwrap();
+    assert_eq!(staged.report().dev.as_ref().map(|dev| dev.accuracy), Some(1.0));
+    let bundle = staged.publish().unwrap();
+    assert_eq!(bundle.labels().ids(), ["money", "weather"]);
+    let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
+    let encodings =
+        classifier.encoder().encode_batch(&["rate after the bank", "rate after the fell"]).unwrap();
+    let labels = classifier.classify(&encodings).unwrap();
+    assert_eq!([labels[0].top(1)[0].0, labels[1].top(1)[0].0], [0, 1]);
 }
