@@ -245,7 +245,7 @@ mod tests {
             let bundle = run(examples(60), &options, root.path()).unwrap().bundle;
             let network = Network::load(&bundle).unwrap();
             let saved = std::fs::read(bundle.path().join(weights::WEIGHTS_FILE)).unwrap();
-            assert!(network.weights().unwrap().serialize().unwrap() == saved);
+            assert!(network.weights().serialize().unwrap() == saved);
             let texts: Vec<String> = examples(20).into_iter().map(|example| example.text).collect();
             let documents = bundle.tokenizer().unwrap().encode_batch(&texts, options.max_tokens).unwrap();
             check_parity(&network, bundle.path(), &documents, bundle.manifest().model.pad_id).unwrap();

@@ -2,6 +2,7 @@
 
 use super::graph::{Axis, GraphBuilder, Value, float, integer, integers};
 use super::message::{FLOAT, ModelProto};
+use crate::error::Result;
 use crate::train::{Activation, FeatureLayout, Head, MULTIPLIERS, Network, NormPlacement};
 
 /// Added to the scores of padding before the softmax: its weight becomes exactly zero in `f32`, and the
@@ -13,7 +14,7 @@ const PADDING_SCORE: f32 = -1e4;
 /// # Errors
 ///
 /// A parameter cannot be read.
-pub(crate) fn encoder_model(network: &Network) -> candle_core::Result<ModelProto> {
+pub(crate) fn encoder_model(network: &Network) -> Result<ModelProto> {
     let mut builder = GraphBuilder::default();
     let axes = [Axis::Named("batch"), Axis::Named("tokens")];
     let ids = builder.input("input_ids", &axes);
@@ -42,19 +43,19 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// A dense parameter by its name.
-    fn parameter(&mut self, name: &str) -> candle_core::Result<Value> {
+    fn parameter(&mut self, name: &str) -> Result<Value> {
         let (shape, values) = self.network.dense_values(name)?;
-        Ok(self.builder.floats(name, &shape, &values))
+        Ok(self.builder.floats(name, shape, values))
     }
 
-    fn linear(&mut self, x: &Value, name: &str) -> candle_core::Result<Value> {
+    fn linear(&mut self, x: &Value, name: &str) -> Result<Value> {
         let weight = self.parameter(&format!("{name}.weight"))?;
         let bias = self.parameter(&format!("{name}.bias"))?;
         let product = self.builder.node("MatMul", &[x, &weight], vec![]);
         Ok(self.builder.node("Add", &[&product, &bias], vec![]))
     }
 
-    fn norm(&mut self, x: &Value, name: &str) -> candle_core::Result<Value> {
+    fn norm(&mut self, x: &Value, name: &str) -> Result<Value> {
         let weight = self.parameter(&format!("{name}.weight"))?;
         let bias = self.parameter(&format!("{name}.bias"))?;
         let epsilon = self.network.config.architecture.norm_epsilon;
@@ -88,7 +89,7 @@ impl Writer<'_> {
         self.builder.node("Slice", &[x, &start, &end, &axes], vec![])
     }
 
-    fn embedding(&mut self) -> candle_core::Result<Value> {
+    fn embedding(&mut self) -> Result<Value> {
         let (layout, width) = (self.network.config.embedding, self.network.config.embedding_width());
         let sum = self.table_sum("embedding", &layout, width, self.network.embedding.values());
         if self.network.config.architecture.embedding_norm {
@@ -160,7 +161,7 @@ impl Writer<'_> {
         self.builder.node("Concat", &[&front, &rest], vec![integer("axis", 1)])
     }
 
-    fn encoder(&mut self, embedded: &Value) -> candle_core::Result<Value> {
+    fn encoder(&mut self, embedded: &Value) -> Result<Value> {
         let padding = self.builder.scalar(PADDING_SCORE);
         let one = self.builder.scalar(1.0);
         let absent = self.builder.node("Sub", &[&one, &self.mask], vec![]);
@@ -180,7 +181,7 @@ impl Writer<'_> {
         }
     }
 
-    fn layer(&mut self, number: usize, hidden: &Value, bias: &Value) -> candle_core::Result<Value> {
+    fn layer(&mut self, number: usize, hidden: &Value, bias: &Value) -> Result<Value> {
         let attention_norm = format!("layer.{number}.attention_norm");
         let feed_forward_norm = format!("layer.{number}.feed_forward_norm");
         match self.network.config.architecture.norm {
@@ -203,13 +204,13 @@ impl Writer<'_> {
         }
     }
 
-    fn feed_forward(&mut self, number: usize, x: &Value) -> candle_core::Result<Value> {
+    fn feed_forward(&mut self, number: usize, x: &Value) -> Result<Value> {
         let expanded = self.linear(x, &format!("layer.{number}.expand"))?;
         let activated = self.activation(&expanded, self.network.config.architecture.activation);
         self.linear(&activated, &format!("layer.{number}.contract"))
     }
 
-    fn attention(&mut self, number: usize, x: &Value, bias: &Value) -> candle_core::Result<Value> {
+    fn attention(&mut self, number: usize, x: &Value, bias: &Value) -> Result<Value> {
         let packed = self.linear(x, &format!("layer.{number}.projection"))?;
         let mixed = self.mix(&packed, bias);
         self.linear(&mixed, &format!("layer.{number}.attention_output"))
@@ -285,7 +286,7 @@ impl Writer<'_> {
         self.builder.node("Squeeze", &[&sum, &axis], vec![])
     }
 
-    fn head(&mut self, hidden: &Value, embedded: &Value) -> candle_core::Result<Value> {
+    fn head(&mut self, hidden: &Value, embedded: &Value) -> Result<Value> {
         let pooled = match self.network.config.architecture.head {
             Head::Means => {
                 let lengths = self.lengths();

@@ -3,10 +3,7 @@
 //! The defaults are our own encoder's; the other values are those of the BERT family: BERT (Devlin et
 //! al., 2019), RoBERTa (Liu et al., 2019), DistilBERT (Sanh et al., 2019), ELECTRA (Clark et al., 2020).
 
-use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
-
-use super::ops::Gelu;
 
 /// Which of the family's variants a network computes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,17 +60,6 @@ pub(crate) enum Activation {
     Tanh,
 }
 
-impl Activation {
-    pub(super) fn apply(self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Gelu => x.apply_op1(Gelu),
-            Self::GeluTanh => x.gelu(),
-            Self::Relu => x.relu(),
-            Self::Tanh => x.tanh(),
-        }
-    }
-}
-
 /// How the logits come from the encoder's output; a linear layer ends each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,34 +74,7 @@ pub(crate) enum Head {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
-
     use super::*;
-
-    #[test]
-    fn every_activation_has_its_values_and_a_backward_pass() {
-        let cases = [
-            (Activation::Gelu, [-0.158_655, 0.0, 1.954_5]),
-            (Activation::GeluTanh, [-0.158_808, 0.0, 1.954_597_7]),
-            (Activation::Relu, [0.0, 0.0, 2.0]),
-            (Activation::Tanh, [-0.761_594_2, 0.0, 0.964_027_6]),
-        ];
-        for (activation, expected) in cases {
-            let x = Var::new(&[-1.0_f32, 0.0, 2.0], &Device::Cpu).unwrap();
-            let y = activation.apply(x.as_tensor()).unwrap();
-            for (got, expected) in y.to_vec1::<f32>().unwrap().iter().zip(expected) {
-                assert!((got - expected).abs() < 1e-5, "{activation:?}: {got} and {expected}");
-            }
-            let gradients = y.sum_all().unwrap().backward().unwrap();
-            let slope = gradients.get(x.as_tensor()).expect("a gradient").to_vec1::<f32>().unwrap()[2];
-            let shifted = |delta: f32| {
-                let x = Var::new(&[2.0 + delta], &Device::Cpu).unwrap();
-                activation.apply(x.as_tensor()).unwrap().to_vec1::<f32>().unwrap()[0]
-            };
-            let expected = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
-            assert!((slope - expected).abs() < 1e-3, "{activation:?}: {slope} and {expected}");
-        }
-    }
 
     #[test]
     fn a_configuration_without_an_architecture_is_our_own() {

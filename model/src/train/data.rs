@@ -3,6 +3,7 @@
 use rand::{Rng, rngs::SmallRng, seq::SliceRandom};
 
 use super::features::FeatureLayout;
+use super::ops::Target;
 use crate::tokenize::Encoding;
 
 /// Encoded documents with their labels.
@@ -14,17 +15,15 @@ pub(super) struct Dataset {
     pub(super) labels: Vec<usize>,
 }
 
-/// Right-padded documents of similar length.
+/// Documents of similar length, one after another.
 pub(super) struct Batch<'a> {
-    /// Token ids of each row, without padding.
+    /// Token ids of each document.
     pub(super) ids: Vec<&'a [u32]>,
-    /// Tokens of each row.
-    pub(super) lengths: Vec<usize>,
-    /// Tokens of the longest row: the padded length.
-    pub(super) tokens: usize,
+    /// The tokens of document `i` are those at `starts[i]..starts[i + 1]` of the batch.
+    pub(super) starts: Vec<usize>,
 }
 
-/// For each position of a padded batch the table rows of its features: `rows[starts[i]..starts[i + 1]]`.
+/// For each token of a batch the table rows of its features: `rows[starts[i]..starts[i + 1]]`.
 pub(super) struct Features {
     pub(super) starts: Vec<u32>,
     pub(super) rows: Vec<u32>,
@@ -56,12 +55,13 @@ impl Dataset {
         Batch::new(rows.iter().map(|row| self.documents[*row].ids.as_slice()).collect())
     }
 
-    /// The labels of the documents at `rows`.
-    pub(super) fn gold(&self, rows: &[usize]) -> Vec<usize> {
-        rows.iter().map(|row| self.labels[*row]).collect()
+    /// What the logits of the documents at `rows` should be like.
+    pub(super) fn targets(&self, rows: &[usize]) -> Vec<Target<'_>> {
+        rows.iter().map(|row| Target { gold: Some(self.labels[*row]), soft: None }).collect()
     }
 
-    /// Cuts all documents into batches of similar length: at most `batch_tokens` padded tokens and
+    /// Cuts all documents into batches of similar length: at most `batch_tokens` tokens, counted as if all were
+    /// as long as the longest, and
     /// `batch_rows` rows each (a longer document goes alone).
     ///
     /// With a generator, documents of about one length are mixed and the batches come in random order;
@@ -116,21 +116,14 @@ impl Dataset {
 impl<'a> Batch<'a> {
     /// A batch of documents of any lengths.
     pub(super) fn new(ids: Vec<&'a [u32]>) -> Self {
-        let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
-        let tokens = lengths.iter().copied().max().unwrap_or(0);
-        Self { ids, lengths, tokens }
-    }
-
-    /// `1 / length` at real tokens, 0 at padding.
-    pub(super) fn mean_weights(&self) -> Vec<f32> {
-        let mut weights = vec![0.0; self.lengths.len() * self.tokens];
-        for (row, length) in weights.chunks_exact_mut(self.tokens.max(1)).zip(&self.lengths) {
-            row[..*length].fill(1.0 / *length as f32);
+        let mut starts = vec![0];
+        for ids in &ids {
+            starts.push(starts.last().map_or(0, |end| end + ids.len()));
         }
-        weights
+        Self { ids, starts }
     }
 
-    /// The table rows of every position; padding has none. With a generator, each feature is left out
+    /// The table rows of every token. With a generator, each feature is left out
     /// with the given probability.
     pub(super) fn features(
         &self,
@@ -139,18 +132,16 @@ impl<'a> Batch<'a> {
     ) -> Features {
         let mut features = Features { starts: vec![0], rows: Vec::new() };
         for ids in &self.ids {
-            for position in 0..self.tokens {
-                if position < ids.len() {
-                    layout.for_each_row(ids, position, |row, may_drop| {
-                        let is_dropped = may_drop
-                            && dropout
-                                .as_mut()
-                                .is_some_and(|(rate, generator)| generator.random::<f32>() < *rate);
-                        if !is_dropped {
-                            features.rows.push(row);
-                        }
-                    });
-                }
+            for position in 0..ids.len() {
+                layout.for_each_row(ids, position, |row, may_drop| {
+                    let is_dropped = may_drop
+                        && dropout
+                            .as_mut()
+                            .is_some_and(|(rate, generator)| generator.random::<f32>() < *rate);
+                    if !is_dropped {
+                        features.rows.push(row);
+                    }
+                });
                 features.starts.push(features.rows.len() as u32);
             }
         }
@@ -190,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn padding_has_no_weight_and_no_features() {
+    fn documents_lie_one_after_another() {
         let batch = Batch::new(vec![&[5, 6, 7, 8], &[9]]);
-        assert_eq!(batch.mean_weights(), [0.25, 0.25, 0.25, 0.25, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(batch.starts, [0, 4, 5]);
         let layout = FeatureLayout { tokens: 10, bigrams: 0, trigrams: 0, positions: 0 };
         let features = batch.features(&layout, None);
         assert_eq!(features.rows, [5, 6, 7, 8, 9]);
-        assert_eq!(features.starts, [0, 1, 2, 3, 4, 5, 5, 5, 5]);
+        assert_eq!(features.starts, [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn fit(
         best = best.max(dev.macro_f1);
         let kept_epoch = kept.as_ref().map_or(0, |(epoch, ..)| *epoch);
         if dev.macro_f1 >= best - EQUAL_MACRO_F1 {
-            kept = Some((epoch, dev, trainer.network().snapshot()?));
+            kept = Some((epoch, dev, trainer.network().snapshot()));
         } else if options.patience > 0 && epoch - kept_epoch >= options.patience {
             break;
         }
@@ -61,7 +61,7 @@ pub(super) fn fit(
     let Some((best_epoch, dev, weights)) = kept else {
         return Ok(Fitted { network, best_epoch: epochs.len(), epochs, dev: None });
     };
-    network.restore(weights)?;
+    network.restore(weights);
     Ok(Fitted { network, epochs, best_epoch, dev: Some(dev) })
 }
 
@@ -70,7 +70,7 @@ fn evaluation(network: &Network, corpus: &Corpus, options: &Hyperparameters) -> 
     if corpus.dev.len() == 0 {
         return Ok(None);
     }
-    let logits = trainer::logits(network, &corpus.dev, options)?;
+    let logits = trainer::logits(network, &corpus.dev, options);
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)

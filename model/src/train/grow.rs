@@ -21,7 +21,7 @@ pub(super) fn with_labels(
     }
     let mut config = network.config;
     config.labels = labels;
-    let mut weights = network.weights()?;
+    let mut weights = network.weights();
     let (shape, _) = network.dense_values("head.weight")?;
     let inputs = shape.first().copied().unwrap_or(0);
     let range = (6.0 / (inputs + labels) as f32).sqrt();

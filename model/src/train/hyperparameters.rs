@@ -63,6 +63,23 @@ impl Hyperparameters {
         }
         Ok(())
     }
+
+    /// The peak learning rate of a parameter of an encoder of `layers` layers, by its name.
+    ///
+    /// Layers learn the slower the lower they lie (Howard and Ruder, 2018).
+    pub(super) fn rate(&self, name: &str, layers: usize) -> f32 {
+        let mut parts = name.split('.');
+        let depth = match (parts.next(), parts.next()) {
+            (Some("head" | "pooler"), _) => return self.head_learning_rate,
+            (Some("layer"), Some(number)) => {
+                let above = |number: usize| layers.saturating_sub(number + 1);
+                number.parse().map_or(0, above)
+            }
+            (Some("final_norm"), _) => 0,
+            _ => layers,
+        };
+        self.learning_rate * self.layer_decay.powi(depth as i32)
+    }
 }
 
 /// Refuses zero.

@@ -23,166 +23,111 @@
 //! learning (Cheng et al., 2016). The exported graph (`crate::onnx`) computes the same from `input_ids` and
 //! `attention_mask`.
 
+mod buffers;
 mod build;
+mod layer;
+mod parameter;
+mod step;
 
-use std::sync::Arc;
-
-use candle_core::{Result, Tensor, Var};
-
-use super::architecture::{Head, NormPlacement};
 use super::config::NetworkConfig;
 use super::data::{Batch, Features};
-use super::ops::{Attention, Dropout, GatherSum, LayerNorm, Linear, RowIndex, WeightedSum};
-use super::table::{SparseTable, Touched};
+use super::ops::Dropout;
+use super::table::SparseTable;
 use super::weights::Weights;
+use crate::error::{ModelError, Result};
+use layer::Layer;
 
+pub(super) use buffers::Buffers;
 pub(super) use build::CONFIG_FILE;
+pub(super) use parameter::{Linear, Norm, Parameter};
+pub(super) use step::{Step, TableGradient};
 
-/// All parameters. Those of the dense layers are candle variables; the tables are sparse.
+/// All parameters. Those of the dense layers know whether they are trained; the tables are sparse.
 pub(crate) struct Network {
     pub(crate) config: NetworkConfig,
     /// The encoder's embeddings, one row per feature of its layout.
     pub(crate) embedding: SparseTable,
     /// The side path's weights, one row per feature and one column per label.
     pub(crate) ngrams: Option<SparseTable>,
-    embedding_norm: Option<Affine>,
-    embedding_projection: Option<Affine>,
+    embedding_norm: Option<Norm>,
+    embedding_projection: Option<Linear>,
     layers: Vec<Layer>,
     /// After the last layer, where layers normalise their inputs.
-    final_norm: Option<Affine>,
+    final_norm: Option<Norm>,
     /// Of the first token, where the head reads that.
-    pooler: Option<Affine>,
-    head: Affine,
-    dense: Vec<(String, Var)>,
+    pooler: Option<Linear>,
+    head: Linear,
+    /// How much of the network, from below, steps do not change.
+    frozen: Frozen,
 }
 
-/// A matrix and a vector (dense layer), or two vectors (layer normalisation).
-struct Affine {
-    weight: Var,
-    bias: Var,
-}
-
-struct Layer {
-    attention_norm: Affine,
-    projection: Affine,
-    attention_output: Affine,
-    feed_forward_norm: Affine,
-    expand: Affine,
-    contract: Affine,
+/// The part of a network, from below, that has no trained parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frozen {
+    /// Nothing: also the embeddings are trained.
+    Nothing,
+    /// The embeddings and this many layers.
+    Layers(usize),
+    /// Everything below the head.
+    BelowHead,
 }
 
 /// The table rows that a batch reads.
 pub(super) struct Inputs {
-    pub(super) embedding: TableRows,
-    pub(super) ngrams: Option<TableRows>,
-}
-
-/// The rows of one table that a batch reads, as a variable, and which position sums which of them.
-pub(super) struct TableRows {
-    pub(super) rows: Vec<u32>,
-    pub(super) values: Var,
-    index: Arc<RowIndex>,
-}
-
-impl TableRows {
-    pub(super) fn new(table: &SparseTable, features: Features) -> Result<Self> {
-        let Touched { rows, local } = table.touch(&features.rows);
-        let values = Var::from_tensor(&table.select(&rows)?)?;
-        let index = Arc::new(RowIndex::new(features.starts, local, rows.len()));
-        Ok(Self { rows, values, index })
-    }
-
-    fn sums(&self) -> Result<Tensor> {
-        self.values.apply_op1(GatherSum { index: Arc::clone(&self.index) })
-    }
+    pub(super) embedding: Features,
+    pub(super) ngrams: Option<Features>,
 }
 
 /// All weights of a network at one moment, without the optimiser's state.
 pub(super) struct Snapshot {
-    dense: Vec<Tensor>,
-    embedding: Vec<f32>,
+    dense: Vec<Vec<f32>>,
+    embedding: Option<Vec<f32>>,
     ngrams: Option<Vec<f32>>,
 }
 
-/// Dropout of a training step: the rate, and a seed that changes with every use.
+/// Dropout of a pass: the rate, and a seed that changes with every use.
+#[derive(Clone, Copy)]
 pub(super) struct DropoutSource {
     pub(super) rate: f32,
-    pub(super) seed: u64,
+    pub(super) seed: u32,
 }
 
-/// Applies dropout in training, nothing otherwise.
-fn drop(x: Tensor, source: &mut Option<DropoutSource>) -> Result<Tensor> {
-    match source {
-        Some(source) if source.rate > 0.0 => {
-            source.seed = source.seed.wrapping_add(1);
-            x.apply_op1(Dropout { rate: source.rate, seed: source.seed })
-        }
-        _ => Ok(x),
-    }
-}
-
-impl Affine {
-    fn linear(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op3(self.weight.as_tensor(), self.bias.as_tensor(), Linear)
+impl DropoutSource {
+    /// Drops nothing.
+    fn none() -> Self {
+        Self { rate: 0.0, seed: 0 }
     }
 
-    fn norm(&self, x: &Tensor, epsilon: f32) -> Result<Tensor> {
-        x.apply_op3(self.weight.as_tensor(), self.bias.as_tensor(), LayerNorm { epsilon })
-    }
-}
-
-impl Layer {
-    fn forward(
-        &self,
-        hidden: &Tensor,
-        config: &NetworkConfig,
-        lengths: &[usize],
-        dropout: &mut Option<DropoutSource>,
-    ) -> Result<Tensor> {
-        let epsilon = config.architecture.norm_epsilon;
-        match config.architecture.norm {
-            NormPlacement::Pre => {
-                let normed = self.attention_norm.norm(hidden, epsilon)?;
-                let hidden = (hidden + self.attention(&normed, config, lengths, dropout)?)?;
-                let normed = self.feed_forward_norm.norm(&hidden, epsilon)?;
-                &hidden + self.feed_forward(&normed, config, dropout)?
-            }
-            NormPlacement::Post => {
-                let sum = (hidden + self.attention(hidden, config, lengths, dropout)?)?;
-                let hidden = self.attention_norm.norm(&sum, epsilon)?;
-                let sum = (&hidden + self.feed_forward(&hidden, config, dropout)?)?;
-                self.feed_forward_norm.norm(&sum, epsilon)
-            }
-        }
-    }
-
-    fn attention(
-        &self,
-        x: &Tensor,
-        config: &NetworkConfig,
-        lengths: &[usize],
-        dropout: &mut Option<DropoutSource>,
-    ) -> Result<Tensor> {
-        let attention = Attention { heads: config.encoder.heads, lengths: lengths.to_vec() };
-        let mixed = self.projection.linear(x)?.apply_op1(attention)?;
-        drop(self.attention_output.linear(&mixed)?, dropout)
-    }
-
-    fn feed_forward(
-        &self,
-        x: &Tensor,
-        config: &NetworkConfig,
-        dropout: &mut Option<DropoutSource>,
-    ) -> Result<Tensor> {
-        let expanded = config.architecture.activation.apply(&self.expand.linear(x)?)?;
-        drop(self.contract.linear(&expanded)?, dropout)
+    fn next(&mut self) -> Dropout {
+        // An odd step of about the golden ratio: the seeds of a pass lie far from each other.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9);
+        Dropout::new(self.rate, self.seed)
     }
 }
 
 impl Network {
-    /// The dense parameters by name, in a fixed order.
-    pub(super) fn dense(&self) -> &[(String, Var)] {
-        &self.dense
+    /// The dense parameters in a fixed order, the trained and the frozen.
+    pub(super) fn dense(&self) -> Vec<&Parameter> {
+        let mut all = Vec::new();
+        all.extend(self.embedding_norm.iter().flat_map(Norm::parameters));
+        all.extend(self.embedding_projection.iter().flat_map(Linear::parameters));
+        all.extend(self.layers.iter().flat_map(Layer::parameters));
+        all.extend(self.final_norm.iter().flat_map(Norm::parameters));
+        all.extend(self.pooler.iter().flat_map(Linear::parameters));
+        all.extend(self.head.parameters());
+        all
+    }
+
+    /// As [`Network::dense`], to be changed.
+    pub(super) fn dense_mut(&mut self) -> Vec<&mut Parameter> {
+        let mut all = Vec::new();
+        all.extend(self.embedding_norm.iter_mut().flat_map(Norm::parameters_mut));
+        all.extend(self.embedding_projection.iter_mut().flat_map(Linear::parameters_mut));
+        all.extend(self.layers.iter_mut().flat_map(Layer::parameters_mut));
+        all.extend(self.final_norm.iter_mut().flat_map(Norm::parameters_mut));
+        all.extend(self.pooler.iter_mut().flat_map(Linear::parameters_mut));
+        all.extend(self.head.parameters_mut());
+        all
     }
 
     /// Shape and values of a dense parameter.
@@ -190,19 +135,18 @@ impl Network {
     /// # Errors
     ///
     /// There is no parameter of that name.
-    pub(crate) fn dense_values(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-        let Some((_, var)) = self.dense.iter().find(|(known, _)| known == name) else {
-            candle_core::bail!("the network has no parameter `{name}`");
-        };
-        Ok((var.dims().to_vec(), var.flatten_all()?.to_vec1()?))
+    pub(crate) fn dense_values(&self, name: &str) -> Result<(&[usize], &[f32])> {
+        match self.dense().into_iter().find(|parameter| parameter.name == name) {
+            Some(parameter) => Ok((&parameter.shape, &parameter.values)),
+            None => Err(ModelError::Weights(format!("the network has no parameter `{name}`"))),
+        }
     }
 
-    /// Everything trained.
-    pub(super) fn weights(&self) -> Result<Weights> {
+    /// Everything that is stored.
+    pub(super) fn weights(&self) -> Weights {
         let mut weights = Weights::default();
-        for (name, _) in &self.dense {
-            let (shape, values) = self.dense_values(name)?;
-            weights.insert(name, shape, values);
+        for parameter in self.dense() {
+            weights.insert(&parameter.name, parameter.shape.clone(), parameter.values.clone());
         }
         let tables =
             [Some(("embedding", &self.embedding)), self.ngrams.as_ref().map(|table| ("ngrams", table))];
@@ -210,101 +154,86 @@ impl Network {
             let shape = vec![table.values().len() / table.width(), table.width()];
             weights.insert(name, shape, table.values().to_vec());
         }
-        Ok(weights)
+        weights
     }
 
-    /// A copy of all weights.
-    pub(super) fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Snapshot {
-            dense: self.dense.iter().map(|(_, var)| var.copy()).collect::<Result<_>>()?,
-            embedding: self.embedding.values().to_vec(),
+    /// A copy of all weights that are trained.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let trained = self.dense().into_iter().filter(|parameter| parameter.is_trained());
+        let is_embedding_trained = self.frozen == Frozen::Nothing;
+        Snapshot {
+            dense: trained.map(|parameter| parameter.values.clone()).collect(),
+            embedding: is_embedding_trained.then(|| self.embedding.values().to_vec()),
             ngrams: self.ngrams.as_ref().map(|table| table.values().to_vec()),
-        })
+        }
     }
 
     /// Puts the weights of a snapshot of this network back.
-    pub(super) fn restore(&mut self, snapshot: Snapshot) -> Result<()> {
-        for ((_, var), values) in self.dense.iter().zip(&snapshot.dense) {
-            var.set(values)?;
+    pub(super) fn restore(&mut self, snapshot: Snapshot) {
+        let trained = self.dense_mut().into_iter().filter(|parameter| parameter.is_trained());
+        for (parameter, values) in trained.zip(snapshot.dense) {
+            parameter.values = values;
         }
-        self.embedding.set_values(snapshot.embedding);
+        if let Some(values) = snapshot.embedding {
+            self.embedding.set_values(values);
+        }
         if let (Some(table), Some(values)) = (&mut self.ngrams, snapshot.ngrams) {
             table.set_values(values);
         }
-        Ok(())
     }
 
-    /// How many numbers are trained.
+    /// How many numbers the network has.
     pub(crate) fn parameters(&self) -> u64 {
-        let dense: usize = self.dense.iter().map(|(_, var)| var.elem_count()).sum();
+        let dense: usize = self.dense().iter().map(|parameter| parameter.values.len()).sum();
         let tables = self.embedding.values().len() + self.ngrams.as_ref().map_or(0, |t| t.values().len());
         (dense + tables) as u64
     }
 
+    /// Which part steps do not change.
+    pub(super) fn frozen(&self) -> Frozen {
+        self.frozen
+    }
+
+    /// Lets steps change everything above `frozen`, the side path included, and nothing else.
+    pub(super) fn freeze(&mut self, frozen: Frozen) {
+        self.frozen = frozen;
+        let lowest = match frozen {
+            Frozen::Nothing => 0,
+            Frozen::Layers(layers) => layers,
+            Frozen::BelowHead => usize::MAX,
+        };
+        let is_embedding_trained = frozen == Frozen::Nothing;
+        let is_final_norm_trained = frozen != Frozen::BelowHead;
+        for parameter in self.embedding_norm.iter_mut().flat_map(Norm::parameters_mut) {
+            parameter.set_trained(is_embedding_trained);
+        }
+        for parameter in self.embedding_projection.iter_mut().flat_map(Linear::parameters_mut) {
+            parameter.set_trained(is_embedding_trained);
+        }
+        for (number, layer) in self.layers.iter_mut().enumerate() {
+            layer.parameters_mut().into_iter().for_each(|p| p.set_trained(number >= lowest));
+        }
+        for parameter in self.final_norm.iter_mut().flat_map(Norm::parameters_mut) {
+            parameter.set_trained(is_final_norm_trained);
+        }
+        for parameter in self.pooler.iter_mut().flat_map(Linear::parameters_mut) {
+            parameter.set_trained(true);
+        }
+        self.head.parameters_mut().into_iter().for_each(|parameter| parameter.set_trained(true));
+    }
+
     /// The table rows of a batch without dropout.
-    fn inputs(&self, batch: &Batch<'_>) -> Result<Inputs> {
-        let rows = |table: &SparseTable, layout| TableRows::new(table, batch.features(layout, None));
-        let ngrams = self.ngrams.as_ref().zip(self.config.ngrams.as_ref());
-        Ok(Inputs {
-            embedding: rows(&self.embedding, &self.config.embedding)?,
-            ngrams: ngrams.map(|(table, layout)| rows(table, layout)).transpose()?,
-        })
-    }
-
-    /// Logits `[rows, labels]` of a batch, without dropout.
-    pub(super) fn logits(&self, batch: &Batch<'_>) -> Result<Tensor> {
-        self.forward(batch, &self.inputs(batch)?, None)
-    }
-
-    /// Logits `[rows, labels]` of a batch from chosen table rows.
-    pub(super) fn forward(
-        &self,
-        batch: &Batch<'_>,
-        inputs: &Inputs,
-        mut dropout: Option<DropoutSource>,
-    ) -> Result<Tensor> {
-        let embedded = self.embed(batch, inputs)?;
-        let mut hidden = drop(embedded.clone(), &mut dropout)?;
-        if let Some(projection) = &self.embedding_projection {
-            hidden = projection.linear(&hidden)?;
-        }
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, &self.config, &batch.lengths, &mut dropout)?;
-        }
-        if let Some(norm) = &self.final_norm {
-            hidden = norm.norm(&hidden, self.config.architecture.norm_epsilon)?;
-        }
-        let pooled = drop(self.pool(batch, &hidden, &embedded)?, &mut dropout)?;
-        let deep = self.head.linear(&pooled)?;
-        let Some(ngrams) = &inputs.ngrams else { return Ok(deep) };
-        let scores = ngrams.sums()?.reshape((batch.lengths.len(), batch.tokens, self.config.labels))?;
-        deep + mean(batch, &scores)?
-    }
-
-    /// The embeddings of all positions, `[rows, tokens, embedding width]`.
-    fn embed(&self, batch: &Batch<'_>, inputs: &Inputs) -> Result<Tensor> {
-        let shape = (batch.lengths.len(), batch.tokens, self.config.embedding_width());
-        let embedded = inputs.embedding.sums()?.reshape(shape)?;
-        match &self.embedding_norm {
-            Some(norm) => norm.norm(&embedded, self.config.architecture.norm_epsilon),
-            None => Ok(embedded),
+    pub(super) fn inputs(&self, batch: &Batch<'_>) -> Inputs {
+        Inputs {
+            embedding: batch.features(&self.config.embedding, None),
+            ngrams: self.config.ngrams.as_ref().map(|layout| batch.features(layout, None)),
         }
     }
 
-    /// What the head reads of each row: `[rows, inputs of the head]`.
-    fn pool(&self, batch: &Batch<'_>, hidden: &Tensor, embedded: &Tensor) -> Result<Tensor> {
-        match (self.config.architecture.head, &self.pooler) {
-            (Head::Means, _) => Tensor::cat(&[mean(batch, hidden)?, mean(batch, embedded)?], 1),
-            (Head::FirstToken(activation), Some(pooler)) => {
-                let first = hidden.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-                activation.apply(&pooler.linear(&first)?)
-            }
-            (Head::Mean | Head::FirstToken(_), _) => mean(batch, hidden),
-        }
+    /// Logits, `[rows, labels]`, of a batch, without dropout.
+    pub(super) fn logits(&self, batch: &Batch<'_>, buffers: &mut Buffers) -> Vec<f32> {
+        let inputs = self.inputs(batch);
+        let states = self.states(batch, &inputs.embedding, self.layers.len(), buffers);
+        self.logits_from(states, batch, inputs.ngrams.as_ref(), buffers)
     }
-}
-
-/// The mean over the real tokens of each row.
-fn mean(batch: &Batch<'_>, x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(WeightedSum { weights: batch.mean_weights() })
 }

@@ -1,6 +1,9 @@
 //! AdamW with decoupled weight decay (Loshchilov and Hutter, 2019), and gradient clipping.
 
-use candle_core::{Result, Tensor, Var};
+use rayon::prelude::*;
+
+use super::network::Parameter;
+use super::ops::vectorised;
 
 /// The constants of the update rule.
 #[derive(Clone, Copy, Debug)]
@@ -34,62 +37,99 @@ impl AdamW {
         let correct_first = 1.0 / (1.0 - self.beta1.powi(updates));
         let correct_second = 1.0 / (1.0 - self.beta2.powi(updates));
         let keep = 1.0 - rate * self.weight_decay;
-        for (((value, gradient), first), second) in values.iter_mut().zip(gradient).zip(first).zip(second) {
-            let gradient = gradient * scale;
-            *first = self.beta1 * *first + (1.0 - self.beta1) * gradient;
-            *second = self.beta2 * *second + (1.0 - self.beta2) * gradient * gradient;
-            let step = *first * correct_first / ((*second * correct_second).sqrt() + self.epsilon);
-            *value = *value * keep - rate * step;
-        }
+        vectorised(|| {
+            for (((value, gradient), first), second) in values.iter_mut().zip(gradient).zip(first).zip(second)
+            {
+                let gradient = gradient * scale;
+                *first = self.beta1 * *first + (1.0 - self.beta1) * gradient;
+                *second = self.beta2 * *second + (1.0 - self.beta2) * gradient * gradient;
+                let step = *first * correct_first / ((*second * correct_second).sqrt() + self.epsilon);
+                *value = *value * keep - rate * step;
+            }
+        });
     }
 }
 
-/// The optimiser's state for the dense parameters, in their order.
+/// The optimiser's state for the dense parameters that are trained, in their order.
 pub(super) struct DenseState {
-    moments: Vec<(Vec<f32>, Vec<f32>)>,
+    moments: Vec<Moments>,
     updates: u32,
 }
 
+/// Running means of one parameter's gradient and of its square.
+struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+/// Values of a parameter that are moved by one task, with what moves them.
+struct Share<'a> {
+    values: &'a mut [f32],
+    gradient: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    rate: f32,
+    optimizer: AdamW,
+}
+
+/// Values that one task moves.
+const SHARE: usize = 16_384;
+
 impl DenseState {
-    /// Zero moments for every parameter.
-    pub(super) fn new(parameters: &[(String, Var)]) -> Self {
-        let zeros = |var: &Var| vec![0.0; var.elem_count()];
-        Self { moments: parameters.iter().map(|(_, var)| (zeros(var), zeros(var))).collect(), updates: 0 }
+    /// Zero moments for every trained parameter.
+    pub(super) fn new(parameters: &[&Parameter]) -> Self {
+        let zeros = |parameter: &&&Parameter| {
+            let count = parameter.values.len();
+            Moments { first: vec![0.0; count], second: vec![0.0; count] }
+        };
+        let moments = parameters.iter().filter(|parameter| parameter.is_trained());
+        Self { moments: moments.map(|parameter| zeros(&parameter)).collect(), updates: 0 }
     }
 
-    /// Moves every parameter against its gradient. Vectors (biases, norms) are not decayed.
+    /// Moves every trained parameter against its gradient times `scale`, at the rate that `rate` gives it, and
+    /// sets the gradient to zero. Vectors (biases, norms) are not decayed.
     pub(super) fn update(
         &mut self,
-        parameters: &[(String, Var)],
-        gradients: &[Vec<f32>],
+        parameters: Vec<&mut Parameter>,
         scale: f32,
         optimizer: &AdamW,
-        rate: f32,
-    ) -> Result<()> {
+        rate: impl Fn(&str) -> f32,
+    ) {
         self.updates += 1;
-        let undecayed = AdamW { weight_decay: 0.0, ..*optimizer };
-        for (((_, var), gradient), (first, second)) in parameters.iter().zip(gradients).zip(&mut self.moments)
-        {
-            let optimizer = if var.dims().len() > 1 { optimizer } else { &undecayed };
-            let mut values = var.flatten_all()?.to_vec1::<f32>()?;
-            optimizer.update(&mut values, gradient, scale, first, second, self.updates, rate);
-            var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
+        let updates = self.updates;
+        let trained = parameters.into_iter().filter(|parameter| parameter.is_trained());
+        let mut shares = Vec::new();
+        for (parameter, moments) in trained.zip(&mut self.moments) {
+            let rate = rate(&parameter.name);
+            let weight_decay = if parameter.shape.len() > 1 { optimizer.weight_decay } else { 0.0 };
+            let optimizer = AdamW { weight_decay, ..*optimizer };
+            let slices = parameter.values.chunks_mut(SHARE).zip(parameter.gradient.chunks_mut(SHARE));
+            let moments = moments.first.chunks_mut(SHARE).zip(moments.second.chunks_mut(SHARE));
+            shares.extend(slices.zip(moments).map(|((values, gradient), (first, second))| Share {
+                values,
+                gradient,
+                first,
+                second,
+                rate,
+                optimizer,
+            }));
         }
-        Ok(())
+        shares.into_par_iter().for_each(|share| {
+            let Share { values, gradient, first, second, rate, optimizer } = share;
+            optimizer.update(values, gradient, scale, first, second, updates, rate);
+            gradient.fill(0.0);
+        });
     }
 }
 
-/// The factor that brings the joint norm of `gradients` down to `limit` (Pascanu et al., 2013).
-pub(super) fn clip_scale<'a>(gradients: impl Iterator<Item = &'a [f32]>, limit: f32) -> f32 {
-    let squares: f64 =
-        gradients.map(|values| values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>()).sum();
-    let norm = squares.sqrt() as f32;
+/// The factor that brings a joint norm down to `limit` (Pascanu et al., 2013).
+pub(super) fn clip_scale(norm: f32, limit: f32) -> f32 {
     if norm > limit { limit / norm } else { 1.0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AdamW, clip_scale};
+    use super::*;
 
     const PLAIN: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
 
@@ -109,10 +149,23 @@ mod tests {
     }
 
     #[test]
-    fn clipping_brings_the_joint_norm_to_the_limit() {
-        let (left, right) = ([3.0_f32], [4.0_f32]);
-        let scale = clip_scale([&left[..], &right[..]].into_iter(), 1.0);
-        assert!((scale - 0.2).abs() < 1e-6, "{scale}");
-        assert_eq!(clip_scale([&left[..]].into_iter(), 10.0), 1.0);
+    fn clipping_brings_the_norm_to_the_limit() {
+        assert_eq!((clip_scale(5.0, 1.0), clip_scale(5.0, 10.0)), (0.2, 1.0));
+    }
+
+    #[test]
+    fn trained_parameters_move_and_their_gradients_are_spent() {
+        let parameter = |name: &str| Parameter::new(name.to_owned(), vec![2], vec![1.0; 2]);
+        let (mut frozen, mut trained, mut slow) = (parameter("a"), parameter("b"), parameter("c"));
+        for parameter in [&mut trained, &mut slow] {
+            parameter.set_trained(true);
+            parameter.gradient.fill(3.0);
+        }
+        let mut state = DenseState::new(&[&frozen, &trained, &slow]);
+        let rate = |name: &str| if name == "c" { 0.01 } else { 0.1 };
+        state.update(vec![&mut frozen, &mut trained, &mut slow], 1.0, &PLAIN, rate);
+        assert_eq!(frozen.values, [1.0; 2]);
+        assert!((trained.values[0] - 0.9).abs() < 1e-4 && (slow.values[1] - 0.99).abs() < 1e-4);
+        assert_eq!(trained.gradient, [0.0; 2]);
     }
 }

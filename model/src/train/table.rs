@@ -1,11 +1,9 @@
 //! Sparse tables: embeddings of which a batch touches few rows.
 //!
-//! The whole table lives here, outside candle. A step copies the touched rows into a small tensor, candle
-//! differentiates through that, and the optimiser (AdamW, Loshchilov and Hutter 2019) then moves those
+//! A step gives gradients of the touched rows, and the optimiser (AdamW, Loshchilov and Hutter 2019) moves those
 //! rows only. Bias correction counts the updates of each row rather than the steps of the run, so a rare
 //! row's first updates are no larger than a frequent row's.
 
-use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 use super::optimizer::AdamW;
@@ -69,15 +67,6 @@ impl SparseTable {
             local.push(*slot);
         }
         Touched { rows, local }
-    }
-
-    /// The values of `rows`, `[rows, width]`.
-    pub(super) fn select(&self, rows: &[u32]) -> Result<Tensor> {
-        let mut selected = Vec::with_capacity(rows.len() * self.width);
-        for row in rows {
-            selected.extend_from_slice(&self.values[*row as usize * self.width..][..self.width]);
-        }
-        Tensor::from_vec(selected, (rows.len(), self.width), &Device::Cpu)
     }
 
     /// Moves `rows`, each once in the list, against their `gradient` (`[rows, width]`, before `scale`).
@@ -145,7 +134,5 @@ mod tests {
         for (moved, expected) in moved.iter().zip(expected) {
             assert!((moved - expected).abs() < 1e-5, "{moved} and {expected}");
         }
-        let selected = table.select(&[3]).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(selected, [table.values()[6..8].to_vec()]);
     }
 }

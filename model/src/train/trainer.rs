@@ -3,14 +3,12 @@
 //! Everything random in a step is drawn from a generator of its own, seeded by the run's seed and the
 //! number of the step: nothing random outlives a step, so a run can go on from any of them.
 
-use candle_core::Var;
-use candle_core::backprop::GradStore;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::data::{Batch, Dataset};
 use super::hyperparameters::Hyperparameters;
-use super::network::{DropoutSource, Inputs, Network, TableRows};
-use super::ops::CrossEntropy;
+use super::network::{Buffers, DropoutSource, Frozen, Inputs, Network, Parameter, Step, TableGradient};
+use super::ops::{Loss, squares};
 use super::optimizer::{AdamW, DenseState, clip_scale};
 use super::report::Observer;
 use super::schedule::{one_cycle, progress};
@@ -38,16 +36,25 @@ fn generator(seed: u64, purpose: Purpose, number: usize) -> SmallRng {
 /// A network being trained, with everything that a step changes.
 pub(super) struct Trainer<'a> {
     options: &'a Hyperparameters,
+    loss: Loss,
     network: Network,
     dense_state: DenseState,
+    buffers: Buffers,
+    /// Batches learnt so far.
     step: usize,
 }
 
 impl<'a> Trainer<'a> {
     /// A trainer of a network that has its first weights.
     pub(super) fn new(options: &'a Hyperparameters, network: Network) -> Self {
-        let dense_state = DenseState::new(network.dense());
-        Self { options, network, dense_state, step: 0 }
+        let dense_state = DenseState::new(&network.dense());
+        let loss = Loss {
+            smoothing: options.label_smoothing,
+            class_weights: None,
+            soft_share: 0.0,
+            temperature: 1.0,
+        };
+        Self { options, loss, network, dense_state, buffers: Buffers::default(), step: 0 }
     }
 
     pub(super) fn network(&self) -> &Network {
@@ -64,61 +71,72 @@ impl<'a> Trainer<'a> {
         let mut generator = generator(options.seed, Purpose::Plan, epoch);
         let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut generator));
         let mut total = 0.0;
-        for (batch, rows) in plan.iter().enumerate() {
-            let progress = progress(epoch, options.epochs, batch, plan.len());
+        let mut learnt = 0;
+        for group in plan.chunks(options.accumulate) {
+            let progress = progress(epoch, options.epochs, learnt, plan.len());
+            let mut tables = TableGradients::default();
+            for rows in group {
+                let loss = self.learn(data, rows, &mut tables)?;
+                total += f64::from(loss);
+                learnt += 1;
+                observer.step(learnt, plan.len(), loss);
+            }
             let rate_factor = one_cycle(progress, options.warmup_share);
-            let loss = self.train_step(&data.batch(rows), data.gold(rows), rate_factor)?;
-            total += f64::from(loss);
-            self.step += 1;
-            observer.step(batch + 1, plan.len(), loss);
+            self.update(tables, 1.0 / group.len() as f32, rate_factor);
         }
         Ok(total / plan.len().max(1) as f64)
     }
 
-    fn train_step(&mut self, batch: &Batch<'_>, gold: Vec<usize>, rate_factor: f32) -> Result<f32> {
+    /// Adds the gradients of one batch to those of the step; returns the batch's loss.
+    fn learn(&mut self, data: &Dataset, rows: &[usize], tables: &mut TableGradients) -> Result<f32> {
         let mut generator = generator(self.options.seed, Purpose::Step, self.step);
-        let inputs = self.inputs(batch, &mut generator)?;
+        let batch = data.batch(rows);
+        let inputs = self.inputs(&batch, &mut generator);
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
-        let logits = self.network.forward(batch, &inputs, Some(dropout))?;
-        let loss = logits.apply_op1(CrossEntropy { gold, smoothing: self.options.label_smoothing })?;
-        let loss_value = loss.to_scalar::<f32>()?;
-        if !loss_value.is_finite() {
-            let step = self.step;
+        let targets = data.targets(rows);
+        let states = self.network.frozen_states(&batch, &inputs.embedding, &mut self.buffers);
+        let step =
+            self.network.step(&batch, &inputs, states, dropout, &self.loss, &targets, &mut self.buffers);
+        if !step.loss.is_finite() {
             return Err(ModelError::Training(format!(
-                "the loss is {loss_value} at step {step}; lower `learning_rate`"
+                "the loss is {} at step {}; lower `learning_rate`",
+                step.loss, self.step
             )));
         }
-        let gradients = loss.backward()?;
         if self.step == 0 {
-            self.check_gradients(&gradients, &inputs)?;
+            self.check_gradients(&step)?;
         }
-        self.update(&gradients, &inputs, rate_factor)?;
-        Ok(loss_value)
+        self.step += 1;
+        let loss = step.loss;
+        tables.add(step);
+        Ok(loss)
     }
 
-    fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Result<Inputs> {
-        let (options, network) = (self.options, &self.network);
-        let features = batch.features(&network.config.embedding, Some((options.token_dropout, generator)));
-        let embedding = TableRows::new(&network.embedding, features)?;
-        let ngrams = match (&network.ngrams, &network.config.ngrams) {
-            (Some(table), Some(layout)) => {
-                let features = batch.features(layout, Some((options.ngram_dropout, generator)));
-                Some(TableRows::new(table, features)?)
-            }
-            _ => None,
+    fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Inputs {
+        let (options, config) = (self.options, &self.network.config);
+        let token_dropout = match self.network.frozen() {
+            Frozen::Nothing => options.token_dropout,
+            // States below what is trained are the same in every epoch.
+            _ => 0.0,
         };
-        Ok(Inputs { embedding, ngrams })
+        Inputs {
+            embedding: batch.features(&config.embedding, Some((token_dropout, generator))),
+            ngrams: config
+                .ngrams
+                .as_ref()
+                .map(|layout| batch.features(layout, Some((options.ngram_dropout, generator)))),
+        }
     }
 
-    /// Every parameter must get a gradient: an operation without a backward pass would freeze what lies
-    /// below it without a word. A table of which dropout left no row to the batch is not checked.
-    fn check_gradients(&self, gradients: &GradStore, inputs: &Inputs) -> Result<()> {
-        let tables = [Some(("embedding", &inputs.embedding)), inputs.ngrams.as_ref().map(|t| ("ngrams", t))];
-        let used = tables.into_iter().flatten().filter(|(_, table)| !table.rows.is_empty());
-        let tables = used.map(|(name, table)| (name, &table.values));
-        let dense = self.network.dense().iter().map(|(name, var)| (name.as_str(), var));
-        for (name, var) in dense.chain(tables) {
-            let values = gradient_of(gradients, var)?;
+    /// Every trained parameter must get a gradient: a wrong backward pass would freeze it without a word. A
+    /// table of which dropout left no row to the batch is not checked.
+    fn check_gradients(&self, step: &Step) -> Result<()> {
+        let dense = self.network.dense().into_iter().filter(|parameter| parameter.is_trained());
+        let dense = dense.map(|parameter| (parameter.name.as_str(), parameter.gradient.as_slice()));
+        let tables = [("embedding", &step.embedding), ("ngrams", &step.ngrams)];
+        let tables = tables.into_iter().filter_map(|(name, table)| Some((name, table.as_ref()?)));
+        let tables = tables.filter(|(_, table)| !table.rows.is_empty());
+        for (name, values) in dense.chain(tables.map(|(name, table)| (name, table.values.as_slice()))) {
             let is_live = values.iter().any(|v| *v != 0.0) && values.iter().all(|v| v.is_finite());
             if !is_live {
                 return Err(ModelError::Training(format!(
@@ -129,50 +147,60 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn update(&mut self, gradients: &GradStore, inputs: &Inputs, rate_factor: f32) -> Result<()> {
+    /// Moves everything trained against the sum of its gradients times `share`.
+    fn update(&mut self, tables: TableGradients, share: f32, rate_factor: f32) {
         let options = self.options;
-        let dense: Vec<Vec<f32>> = self
-            .network
-            .dense()
-            .iter()
-            .map(|(_, var)| gradient_of(gradients, var))
-            .collect::<candle_core::Result<_>>()?;
-        let embedding = gradient_of(gradients, &inputs.embedding.values)?;
-        let encoder = dense.iter().map(Vec::as_slice).chain([embedding.as_slice()]);
-        let scale = clip_scale(encoder, CLIP_NORM);
+        let dense =
+            self.network.dense().into_iter().map(|parameter: &Parameter| squares(&parameter.gradient));
+        let embedding = tables.embedding.as_ref().map_or(0.0, |table| squares(&table.values));
+        let norm = (dense.sum::<f64>() + embedding).sqrt() as f32 * share;
+        let scale = clip_scale(norm, CLIP_NORM) * share;
 
         let optimizer = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: options.weight_decay };
-        let rate = options.learning_rate * rate_factor;
-        self.dense_state.update(self.network.dense(), &dense, scale, &optimizer, rate)?;
-        self.network.embedding.update(&inputs.embedding.rows, &embedding, scale, &optimizer, rate);
-        if let (Some(table), Some(touched)) = (&mut self.network.ngrams, &inputs.ngrams) {
+        let layers = self.network.config.encoder.layers;
+        let rate = |name: &str| options.rate(name, layers) * rate_factor;
+        self.dense_state.update(self.network.dense_mut(), scale, &optimizer, rate);
+        if let Some(table) = tables.embedding {
+            let rate = rate("embedding");
+            self.network.embedding.update(&table.rows, &table.values, scale, &optimizer, rate);
+        }
+        if let (Some(table), Some(gradient)) = (&mut self.network.ngrams, tables.ngrams) {
             let optimizer = AdamW { weight_decay: options.ngram_weight_decay, ..optimizer };
             let rate = options.ngram_learning_rate * rate_factor;
-            table.update(&touched.rows, &gradient_of(gradients, &touched.values)?, 1.0, &optimizer, rate);
+            table.update(&gradient.rows, &gradient.values, share, &optimizer, rate);
         }
-        Ok(())
     }
 }
 
-/// The gradient of a variable; zeros when the loss does not depend on it.
-fn gradient_of(gradients: &GradStore, var: &Var) -> candle_core::Result<Vec<f32>> {
-    match gradients.get(var.as_tensor()) {
-        Some(gradient) => gradient.flatten_all()?.to_vec1(),
-        None => Ok(vec![0.0; var.elem_count()]),
+/// The gradients of the tables over the batches of one step.
+#[derive(Default)]
+struct TableGradients {
+    embedding: Option<TableGradient>,
+    ngrams: Option<TableGradient>,
+}
+
+impl TableGradients {
+    fn add(&mut self, step: Step) {
+        for (sum, new) in [(&mut self.embedding, step.embedding), (&mut self.ngrams, step.ngrams)] {
+            match (sum, new) {
+                (Some(sum), Some(new)) => sum.merge(&new),
+                (sum, new) => *sum = new,
+            }
+        }
     }
 }
 
 /// Logits of every document of `data`, in its order.
-pub(super) fn logits(network: &Network, data: &Dataset, options: &Hyperparameters) -> Result<Vec<Vec<f32>>> {
+pub(super) fn logits(network: &Network, data: &Dataset, options: &Hyperparameters) -> Vec<Vec<f32>> {
     let mut all = vec![Vec::new(); data.len()];
+    let mut buffers = Buffers::default();
     for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
-        let batch = data.batch(&rows);
-        let logits = network.logits(&batch)?;
-        for (row, values) in rows.iter().zip(logits.to_vec2::<f32>()?) {
-            all[*row] = values;
+        let logits = network.logits(&data.batch(&rows), &mut buffers);
+        for (row, values) in rows.iter().zip(logits.chunks_exact(network.config.labels)) {
+            all[*row] = values.to_vec();
         }
     }
-    Ok(all)
+    all
 }
 
 #[cfg(test)]
@@ -204,8 +232,7 @@ mod tests {
         let options = options(0.999_999);
         let hyperparameters = options.hyperparameters();
         let mut trainer = Trainer::new(&hyperparameters, network(&options));
-        let mut generator = generator(1, Purpose::Step, 0);
-        let inputs = trainer.inputs(&data().batch(&[0, 1]), &mut generator).unwrap();
+        let inputs = trainer.inputs(&data().batch(&[0, 1]), &mut generator(1, Purpose::Step, 0));
         assert!(inputs.ngrams.is_some_and(|ngrams| ngrams.rows.is_empty()));
         assert!(trainer.epoch(&data(), 0, &mut ()).unwrap().is_finite());
     }

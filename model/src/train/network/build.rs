@@ -1,12 +1,12 @@
 //! Building networks: with random weights, from given ones, from a bundle.
 
-use candle_core::{Device, Var};
 use rand::{Rng, rngs::SmallRng};
 
-use super::{Affine, Layer, Network};
+use super::layer::Layer;
+use super::{Frozen, Linear, Network, Norm, Parameter};
 use crate::bundle::Bundle;
 use crate::error::{ModelError, Result};
-use crate::train::architecture::{Head, NormPlacement};
+use crate::train::architecture::{Architecture, Head, NormPlacement};
 use crate::train::config::{EncoderShape, NetworkConfig};
 use crate::train::table::SparseTable;
 use crate::train::weights::{WEIGHTS_FILE, Weights};
@@ -32,7 +32,8 @@ impl Network {
     fn build(config: NetworkConfig, origin: Origin<'_>) -> Result<Self> {
         let (shape, architecture) = (config.encoder, config.architecture);
         let width = config.embedding_width();
-        let mut builder = Builder { origin, dense: Vec::new() };
+        let epsilon = architecture.norm_epsilon;
+        let mut builder = Builder { origin };
         // Embeddings of unit variance over the square root of the width, as a linear layer would have.
         let range = Start::Uniform((3.0 / width as f32).sqrt());
         let embedding = builder.table("embedding", config.embedding.rows(), width, range)?;
@@ -40,22 +41,25 @@ impl Network {
             .ngrams
             .map(|layout| builder.table("ngrams", layout.rows(), config.labels, Start::Constant(0.0)))
             .transpose()?;
-        let embedding_norm =
-            architecture.embedding_norm.then(|| builder.norm("embedding_norm", width)).transpose()?;
+        let embedding_norm = architecture
+            .embedding_norm
+            .then(|| builder.norm("embedding_norm", width, epsilon))
+            .transpose()?;
         let embedding_projection = architecture
             .embedding_width
             .map(|width| builder.linear("embedding_projection", width, shape.width, 1.0))
             .transpose()?;
-        let layers = (0..shape.layers).map(|number| builder.layer(number, shape)).collect::<Result<_>>()?;
+        let layers = (0..shape.layers)
+            .map(|number| builder.layer(number, shape, &architecture))
+            .collect::<Result<_>>()?;
         let final_norm = (architecture.norm == NormPlacement::Pre)
-            .then(|| builder.norm("final_norm", shape.width))
+            .then(|| builder.norm("final_norm", shape.width, epsilon))
             .transpose()?;
         let pooler = matches!(architecture.head, Head::FirstToken(_))
             .then(|| builder.linear("pooler", shape.width, shape.width, 1.0))
             .transpose()?;
         let head = builder.linear("head", config.head_inputs(), config.labels, 1.0)?;
-        let dense = builder.dense;
-        Ok(Self {
+        let mut network = Self {
             config,
             embedding,
             ngrams,
@@ -65,8 +69,10 @@ impl Network {
             final_norm,
             pooler,
             head,
-            dense,
-        })
+            frozen: Frozen::Nothing,
+        };
+        network.freeze(Frozen::Nothing);
+        Ok(network)
     }
 
     /// The network of a bundle: `config.json` and `weights/model.safetensors`.
@@ -108,7 +114,6 @@ enum Start {
 /// Makes named parameters.
 struct Builder<'a> {
     origin: Origin<'a>,
-    dense: Vec<(String, Var)>,
 }
 
 impl Builder<'_> {
@@ -123,11 +128,9 @@ impl Builder<'_> {
         }
     }
 
-    fn variable(&mut self, name: String, shape: &[usize], start: Start) -> Result<Var> {
+    fn parameter(&mut self, name: String, shape: &[usize], start: Start) -> Result<Parameter> {
         let values = self.values(&name, shape, start)?;
-        let var = Var::from_vec(values, shape, &Device::Cpu)?;
-        self.dense.push((name, var.clone()));
-        Ok(var)
+        Ok(Parameter::new(name, shape.to_vec(), values))
     }
 
     fn table(&mut self, name: &str, rows: usize, width: usize, start: Start) -> Result<SparseTable> {
@@ -135,33 +138,38 @@ impl Builder<'_> {
     }
 
     /// Uniform Glorot weights (Glorot and Bengio, 2010) times `gain`, zero biases.
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, gain: f32) -> Result<Affine> {
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, gain: f32) -> Result<Linear> {
         let range = gain * (6.0 / (inputs + outputs) as f32).sqrt();
-        Ok(Affine {
-            weight: self.variable(format!("{name}.weight"), &[inputs, outputs], Start::Uniform(range))?,
-            bias: self.variable(format!("{name}.bias"), &[outputs], Start::Constant(0.0))?,
+        Ok(Linear {
+            weight: self.parameter(format!("{name}.weight"), &[inputs, outputs], Start::Uniform(range))?,
+            bias: self.parameter(format!("{name}.bias"), &[outputs], Start::Constant(0.0))?,
         })
     }
 
-    fn norm(&mut self, name: &str, width: usize) -> Result<Affine> {
-        Ok(Affine {
-            weight: self.variable(format!("{name}.weight"), &[width], Start::Constant(1.0))?,
-            bias: self.variable(format!("{name}.bias"), &[width], Start::Constant(0.0))?,
+    fn norm(&mut self, name: &str, width: usize, epsilon: f32) -> Result<Norm> {
+        Ok(Norm {
+            weight: self.parameter(format!("{name}.weight"), &[width], Start::Constant(1.0))?,
+            bias: self.parameter(format!("{name}.bias"), &[width], Start::Constant(0.0))?,
+            epsilon,
         })
     }
 
-    fn layer(&mut self, number: usize, shape: EncoderShape) -> Result<Layer> {
-        let EncoderShape { layers, width, feed_forward, .. } = shape;
+    fn layer(&mut self, number: usize, shape: EncoderShape, architecture: &Architecture) -> Result<Layer> {
+        let EncoderShape { layers, width, feed_forward, heads } = shape;
+        let epsilon = architecture.norm_epsilon;
         // Branches that are added up start smaller, so that the sum keeps its size (GPT-2).
         let residual = 1.0 / (2.0 * layers as f32).sqrt();
         let name = |part: &str| format!("layer.{number}.{part}");
         Ok(Layer {
-            attention_norm: self.norm(&name("attention_norm"), width)?,
+            attention_norm: self.norm(&name("attention_norm"), width, epsilon)?,
             projection: self.linear(&name("projection"), width, 3 * width, 1.0)?,
             attention_output: self.linear(&name("attention_output"), width, width, residual)?,
-            feed_forward_norm: self.norm(&name("feed_forward_norm"), width)?,
+            feed_forward_norm: self.norm(&name("feed_forward_norm"), width, epsilon)?,
             expand: self.linear(&name("expand"), width, feed_forward, 1.0)?,
             contract: self.linear(&name("contract"), feed_forward, width, residual)?,
+            heads,
+            placement: architecture.norm,
+            activation: architecture.activation,
         })
     }
 }

@@ -1,37 +1,24 @@
 //! Multi-head self-attention over packed queries, keys and values (Vaswani et al., 2017).
 //!
-//! Rows of a batch are right-padded; positions at or past a row's length are neither read nor attended
-//! to, and their outputs are zero. The backward pass computes the softmax again rather than keep it: the
-//! memory of a step does not grow with the square of the length.
+//! `softmax(q k^T / sqrt(head width)) v` within each document and head. The backward pass computes the softmax
+//! again rather than keep it: the memory of a step does not grow with the square of the length.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::exp::exp;
-use super::matmul::{Matrix, multiply};
-use super::{gradient, guarded, values};
+use super::matmul::{Matrix, Threads, Write, multiply};
+use super::vector::{largest, sum, sum_of, vectorised};
 
-/// `softmax(q k^T / sqrt(head width)) v` per row and head; input `[rows, tokens, 3 * width]`, output
-/// `[rows, tokens, width]`.
-pub(in crate::train) struct Attention {
-    /// How many heads share `width`; it must divide it.
-    pub(in crate::train) heads: usize,
-    /// The number of real tokens of each row.
-    pub(in crate::train) lengths: Vec<usize>,
-}
-
-const NAME: &str = "attention";
-
-/// The shape of one row's problem.
+/// The shape of one document's problem.
 #[derive(Clone, Copy)]
-struct Row {
+struct Document {
     length: usize,
     width: usize,
     head_width: usize,
     scale: f32,
 }
 
-impl Row {
+impl Document {
     /// Queries (0), keys (1) or values (2) of one head: `[length, head width]`.
     fn part<'a>(&self, packed: &'a [f32], part: usize, head: usize) -> Matrix<'a> {
         let start = part * self.width + head * self.head_width;
@@ -41,159 +28,179 @@ impl Row {
     /// The attention probabilities of one head, `[length, length]`, into `out`.
     fn probabilities(&self, packed: &[f32], head: usize, out: &mut [f32]) {
         let (queries, keys) = (self.part(packed, 0, head), self.part(packed, 1, head));
-        multiply(out, self.length, queries, keys.transposed(), self.scale, false);
-        for row in out.chunks_exact_mut(self.length) {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter_mut().for_each(|value| *value = exp(*value - top));
-            let inverse = 1.0 / row.iter().sum::<f32>();
-            row.iter_mut().for_each(|value| *value *= inverse);
+        multiply(out, self.length, queries, keys.transposed(), self.scale, Write::Set, Threads::One);
+        vectorised(|| {
+            for row in out.chunks_exact_mut(self.length) {
+                let top = largest(row);
+                row.iter_mut().for_each(|value| *value = exp(*value - top));
+                let inverse = 1.0 / sum(row);
+                row.iter_mut().for_each(|value| *value *= inverse);
+            }
+        });
+    }
+
+    fn new(length: usize, width: usize, heads: usize) -> Self {
+        let head_width = width / heads;
+        Self { length, width, head_width, scale: 1.0 / (head_width as f32).sqrt() }
+    }
+}
+
+/// Attention of every document: `packed` is `[tokens, 3 * width]`, queries, keys and values side by side, the
+/// tokens of document `i` at `starts[i]..starts[i + 1]`; `out` is `[tokens, width]`.
+pub(in crate::train) fn attention(
+    packed: &[f32],
+    starts: &[usize],
+    width: usize,
+    heads: usize,
+    out: &mut [f32],
+) {
+    let tasks = documents(out, starts, width);
+    tasks.into_par_iter().for_each_init(Vec::new, |probabilities, (start, out)| {
+        let document = Document::new(out.len() / width, width, heads);
+        let packed = &packed[start * 3 * width..][..3 * out.len()];
+        probabilities.resize(document.length * document.length, 0.0);
+        for head in 0..heads {
+            document.probabilities(packed, head, probabilities);
+            let weights = Matrix::new(probabilities, document.length, document.length, document.length);
+            let values = document.part(packed, 2, head);
+            let out = &mut out[head * document.head_width..];
+            multiply(out, width, weights, values, 1.0, Write::Set, Threads::One);
         }
-    }
+    });
 }
 
-impl Attention {
-    fn row(&self, length: usize, width: usize) -> Row {
-        let head_width = width / self.heads;
-        Row { length, width, head_width, scale: 1.0 / (head_width as f32).sqrt() }
-    }
+/// The slope by `packed`, from that by the output.
+pub(in crate::train) fn attention_backward(
+    packed: &[f32],
+    starts: &[usize],
+    width: usize,
+    heads: usize,
+    slope: &[f32],
+    out: &mut [f32],
+) {
+    let tasks = documents(out, starts, 3 * width);
+    tasks.into_par_iter().for_each_init(Scratch::default, |scratch, (start, out)| {
+        let length = out.len() / (3 * width);
+        let document = Document::new(length, width, heads);
+        let packed = &packed[start * 3 * width..][..out.len()];
+        let slope = &slope[start * width..][..length * width];
+        scratch.resize(length * length);
+        for head in 0..heads {
+            head_backward(&document, head, packed, slope, out, scratch);
+        }
+    });
 }
 
-impl CustomOp1 for Attention {
-    fn name(&self) -> &'static str {
-        NAME
+/// The part of `out` that belongs to each document, with the number of its first token.
+fn documents<'a>(mut out: &'a mut [f32], starts: &[usize], width: usize) -> Vec<(usize, &'a mut [f32])> {
+    let mut parts = Vec::with_capacity(starts.len());
+    for bounds in starts.windows(2) {
+        let (part, rest) = out.split_at_mut((bounds[1] - bounds[0]) * width);
+        parts.push((bounds[0], part));
+        out = rest;
     }
-
-    fn cpu_fwd(&self, packed: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, tokens, packed_width) = layout.shape().dims3()?;
-        let width = packed_width / 3;
-        let packed = values(packed, layout, NAME)?;
-        let mut out = vec![0.0; rows * tokens * width];
-        out.par_chunks_mut(tokens * width)
-            .zip(packed.par_chunks(tokens * packed_width))
-            .zip(&self.lengths)
-            .for_each(|((out, packed), &length)| {
-                let row = self.row(length, width);
-                let mut probabilities = vec![0.0; length * length];
-                for head in 0..self.heads {
-                    row.probabilities(packed, head, &mut probabilities);
-                    let weights = Matrix::new(&probabilities, length, length, length);
-                    let out = &mut out[head * row.head_width..];
-                    multiply(out, width, weights, row.part(packed, 2, head), 1.0, false);
-                }
-            });
-        Ok((CpuStorage::F32(out), Shape::from((rows, tokens, width))))
-    }
-
-    fn bwd(&self, packed: &Tensor, _result: &Tensor, upstream: &Tensor) -> Result<Option<Tensor>> {
-        let upstream = upstream.contiguous()?;
-        let (packed_guard, packed_layout) = packed.storage_and_layout();
-        let (upstream_guard, upstream_layout) = upstream.storage_and_layout();
-        let (_, tokens, packed_width) = packed.dims3()?;
-        let width = packed_width / 3;
-        let packed_values = guarded(&packed_guard, packed_layout, NAME)?;
-        let slope = guarded(&upstream_guard, upstream_layout, NAME)?;
-        let mut out = vec![0.0; packed_values.len()];
-        out.par_chunks_mut(tokens * packed_width)
-            .zip(packed_values.par_chunks(tokens * packed_width))
-            .zip(slope.par_chunks(tokens * width))
-            .zip(&self.lengths)
-            .for_each(|(((out, packed), slope), &length)| {
-                let row = self.row(length, width);
-                let mut scratch = Scratch::new(length);
-                for head in 0..self.heads {
-                    head_gradient(&row, head, packed, slope, out, &mut scratch);
-                }
-            });
-        gradient(out, packed)
-    }
+    parts
 }
 
-/// Two `[length, length]` buffers, reused over the heads of a row.
+/// Two `[length, length]` buffers, reused over heads and documents.
+#[derive(Default)]
 struct Scratch {
     probabilities: Vec<f32>,
     scores: Vec<f32>,
 }
 
 impl Scratch {
-    fn new(length: usize) -> Self {
-        Self { probabilities: vec![0.0; length * length], scores: vec![0.0; length * length] }
+    fn resize(&mut self, size: usize) {
+        self.probabilities.resize(size, 0.0);
+        self.scores.resize(size, 0.0);
     }
 }
 
-/// Writes the gradients of one head's queries, keys and values into `out`, packed as the input is.
-fn head_gradient(
-    row: &Row,
+/// Writes the slopes by one head's queries, keys and values into `out`, packed as the input is.
+fn head_backward(
+    document: &Document,
     head: usize,
     packed: &[f32],
     slope: &[f32],
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let Row { length, width, head_width, scale } = *row;
+    let Document { length, width, head_width, scale } = *document;
     let slope = Matrix::new(&slope[head * head_width..], length, head_width, width);
-    row.probabilities(packed, head, &mut scratch.probabilities);
-    let probabilities = Matrix::new(&scratch.probabilities, length, length, length);
+    document.probabilities(packed, head, &mut scratch.probabilities);
+    let square = |values| Matrix::new(values, length, length, length);
+    let part = |part| document.part(packed, part, head);
     let stride = 3 * width;
-    let start = |part: usize| part * width + head * head_width;
+    let mut write = |part: usize, left, right, alpha| {
+        let start = part * width + head * head_width;
+        multiply(&mut out[start..], stride, left, right, alpha, Write::Set, Threads::One);
+    };
 
-    multiply(&mut out[start(2)..], stride, probabilities.transposed(), slope, 1.0, false);
-    multiply(&mut scratch.scores, length, slope, row.part(packed, 2, head).transposed(), 1.0, false);
+    write(2, square(&scratch.probabilities).transposed(), slope, 1.0);
+    multiply(&mut scratch.scores, length, slope, part(2).transposed(), 1.0, Write::Set, Threads::One);
     // The derivative of a softmax: p * (s - sum(p * s)).
-    let rows = scratch.scores.chunks_exact_mut(length).zip(scratch.probabilities.chunks_exact(length));
-    for (scores, probabilities) in rows {
-        let expected: f32 = scores.iter().zip(probabilities).map(|(s, p)| s * p).sum();
-        scores.iter_mut().zip(probabilities).for_each(|(s, p)| *s = p * (*s - expected));
-    }
-    let scores = Matrix::new(&scratch.scores, length, length, length);
-    multiply(&mut out[start(0)..], stride, scores, row.part(packed, 1, head), scale, false);
-    multiply(&mut out[start(1)..], stride, scores.transposed(), row.part(packed, 0, head), scale, false);
+    vectorised(|| {
+        let rows = scratch.scores.chunks_exact_mut(length).zip(scratch.probabilities.chunks_exact(length));
+        for (scores, probabilities) in rows {
+            let expected = sum_of(scores, probabilities, |s, p| s * p);
+            scores.iter_mut().zip(probabilities).for_each(|(s, p)| *s = p * (*s - expected));
+        }
+    });
+    let scores = square(&scratch.scores);
+    write(0, scores, part(1), scale);
+    write(1, scores.transposed(), part(0), scale);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, check_gradients, random};
-    use super::Attention;
-    use candle_core::{D, Result, Tensor};
+    use super::super::{assert_close, check_gradient, random, weighted};
+    use super::*;
 
-    fn attention(lengths: &[usize]) -> Attention {
-        Attention { heads: 2, lengths: lengths.to_vec() }
+    const WIDTH: usize = 8;
+    const HEADS: usize = 2;
+
+    fn forward(packed: &[f32], starts: &[usize]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; packed.len() / 3];
+        attention(packed, starts, WIDTH, HEADS, &mut out);
+        out
     }
 
-    /// One full row with plain operations.
-    fn plain(packed: &Tensor, heads: usize) -> Result<Tensor> {
-        let (_, tokens, packed_width) = packed.dims3()?;
-        let width = packed_width / 3;
-        let head_width = width / heads;
-        let part = |part: usize| -> Result<Tensor> {
-            let part = packed.narrow(2, part * width, width)?.contiguous()?;
-            part.reshape((tokens, heads, head_width))?.transpose(0, 1)?.contiguous()
-        };
-        let scores = (part(0)?.matmul(&part(1)?.transpose(1, 2)?)? / (head_width as f64).sqrt())?;
-        let weights = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
-        weights.matmul(&part(2)?)?.transpose(0, 1)?.reshape((1, tokens, width))
-    }
-
-    #[test]
-    fn agrees_with_plain_operations() {
-        let packed = random(&[1, 5, 24], 1);
-        let got = packed.apply_op1(attention(&[5])).unwrap();
-        assert_close(&got, &plain(&packed, 2).unwrap(), 1e-5);
-    }
-
-    #[test]
-    fn padding_is_never_attended_to() {
-        let packed = random(&[2, 5, 24], 2);
-        let got = packed.apply_op1(attention(&[3, 5])).unwrap();
-        let short = packed.narrow(0, 0, 1).unwrap().narrow(1, 0, 3).unwrap().contiguous().unwrap();
-        let expected = plain(&short, 2).unwrap();
-        assert_close(&got.narrow(0, 0, 1).unwrap().narrow(1, 0, 3).unwrap(), &expected, 1e-5);
-        let padding = got.narrow(0, 0, 1).unwrap().narrow(1, 3, 2).unwrap();
-        assert_close(&padding, &padding.zeros_like().unwrap(), 0.0);
+    /// One document with plain loops.
+    fn plain(packed: &[f32]) -> Vec<f32> {
+        let (tokens, head_width) = (packed.len() / (3 * WIDTH), WIDTH / HEADS);
+        let at = |token: usize, part: usize, column: usize| packed[token * 3 * WIDTH + part * WIDTH + column];
+        let mut out = vec![0.0; tokens * WIDTH];
+        for head in 0..HEADS {
+            let columns = head * head_width..(head + 1) * head_width;
+            for query in 0..tokens {
+                let score = |key: usize| -> f32 {
+                    let dot: f32 = columns.clone().map(|c| at(query, 0, c) * at(key, 1, c)).sum();
+                    (dot / (head_width as f32).sqrt()).exp()
+                };
+                let total: f32 = (0..tokens).map(score).sum();
+                for column in columns.clone() {
+                    out[query * WIDTH + column] =
+                        (0..tokens).map(|key| score(key) / total * at(key, 2, column)).sum();
+                }
+            }
+        }
+        out
     }
 
     #[test]
-    fn backward_agrees_with_finite_differences() {
-        check_gradients(&[random(&[2, 4, 12], 3)], |t| t[0].apply_op1(attention(&[4, 2])));
+    fn documents_attend_to_themselves_only() {
+        let packed = random(8 * 3 * WIDTH, 1);
+        let (left, right) = packed.split_at(3 * 3 * WIDTH);
+        let expected = [plain(left), plain(right)].concat();
+        assert_close(&forward(&packed, &[0, 3, 8]), &expected, 1e-5);
+    }
+
+    #[test]
+    fn slopes_agree_with_finite_differences() {
+        let starts = [0, 4, 6];
+        let (packed, slope) = (random(6 * 3 * WIDTH, 2), random(6 * WIDTH, 3));
+        let mut by_input = vec![f32::NAN; packed.len()];
+        attention_backward(&packed, &starts, WIDTH, HEADS, &slope, &mut by_input);
+        check_gradient(&packed, &by_input, |packed| weighted(&forward(packed, &starts), &slope));
     }
 }

@@ -1,25 +1,93 @@
-//! The training loss: cross-entropy against smoothed targets (Szegedy et al., 2016).
+//! The training loss: cross-entropy against smoothed targets (Szegedy et al., 2016), and against the
+//! probabilities of a teacher (Hinton, Vinyals and Dean, 2015).
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-
-use super::{gradient, guarded, values};
-
-/// Mean over rows of `-sum(target * log softmax(logits))`; input `[rows, labels]`, output a scalar.
-///
-/// The target is `1 - smoothing` at the gold label plus `smoothing / labels` everywhere.
-pub(in crate::train) struct CrossEntropy {
-    /// The gold label of each row.
-    pub(in crate::train) gold: Vec<usize>,
-    /// The share of probability spread over all labels.
-    pub(in crate::train) smoothing: f32,
+/// What the logits of a document should be like; at least one of the two is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::train) struct Target<'a> {
+    /// The right label.
+    pub(in crate::train) gold: Option<usize>,
+    /// A teacher's probability of each label.
+    pub(in crate::train) soft: Option<&'a [f32]>,
 }
 
-const NAME: &str = "cross_entropy";
+/// How documents are weighed up; the loss of a batch is the mean over its documents.
+///
+/// ```text
+/// gold   = -sum(target * log softmax(z))       target: 1 - smoothing at the gold label, and smoothing / labels
+/// soft   = T^2 KL(teacher_T || softmax(z / T))             teacher_T: probabilities^(1/T), summing to one
+/// loss   = class weight * ((1 - share) * gold + share * soft)        one alone where the other is unknown
+/// ```
+#[derive(Clone, Debug)]
+pub(in crate::train) struct Loss {
+    /// The share of probability spread over all labels.
+    pub(in crate::train) smoothing: f32,
+    /// How much a document of each label counts; none = all alike.
+    pub(in crate::train) class_weights: Option<Vec<f32>>,
+    /// How much the teacher counts, in [0, 1].
+    pub(in crate::train) soft_share: f32,
+    /// The temperature `T` of the teacher's probabilities, above 0.
+    pub(in crate::train) temperature: f32,
+}
 
-impl CrossEntropy {
-    fn target(&self, row: usize, label: usize, labels: usize) -> f32 {
-        let spread = self.smoothing / labels as f32;
-        if self.gold.get(row) == Some(&label) { 1.0 - self.smoothing + spread } else { spread }
+impl Loss {
+    /// The loss of `logits`, `[targets, labels]`, and its slope by each of them.
+    pub(in crate::train) fn of(
+        &self,
+        logits: &[f32],
+        labels: usize,
+        targets: &[Target<'_>],
+    ) -> (f32, Vec<f32>) {
+        let mut slope = vec![0.0; logits.len()];
+        let mut total = 0.0_f64;
+        let rows = logits.chunks_exact(labels).zip(slope.chunks_exact_mut(labels)).zip(targets);
+        for ((logits, slope), target) in rows {
+            let weight = match (&self.class_weights, target.gold) {
+                (Some(weights), Some(gold)) => weights[gold],
+                _ => 1.0,
+            };
+            let soft_share = match (target.gold, target.soft) {
+                (_, None) => 0.0,
+                (None, Some(_)) => 1.0,
+                (Some(_), Some(_)) => self.soft_share,
+            };
+            let weight = weight / targets.len() as f32;
+            if let Some(gold) = target.gold {
+                total += self.add_gold(logits, gold, weight * (1.0 - soft_share), slope);
+            }
+            if let Some(teacher) = target.soft {
+                total += self.add_soft(logits, teacher, weight * soft_share, slope);
+            }
+        }
+        (total as f32, slope)
+    }
+
+    fn add_gold(&self, logits: &[f32], gold: usize, weight: f32, slope: &mut [f32]) -> f64 {
+        let spread = self.smoothing / logits.len() as f32;
+        let normaliser = log_sum_exp(logits);
+        let mut loss = 0.0;
+        for (label, (logit, slope)) in logits.iter().zip(slope).enumerate() {
+            let target = if label == gold { 1.0 - self.smoothing + spread } else { spread };
+            loss += f64::from(weight * target * (normaliser - logit));
+            *slope += weight * ((logit - normaliser).exp() - target);
+        }
+        loss
+    }
+
+    fn add_soft(&self, logits: &[f32], teacher: &[f32], weight: f32, slope: &mut [f32]) -> f64 {
+        let temperature = self.temperature;
+        let cooled: Vec<f32> = logits.iter().map(|logit| logit / temperature).collect();
+        let normaliser = log_sum_exp(&cooled);
+        let powers: Vec<f32> = teacher.iter().map(|p| p.powf(1.0 / temperature)).collect();
+        let sum: f32 = powers.iter().sum();
+        let mut loss = 0.0;
+        for ((logit, power), slope) in cooled.iter().zip(&powers).zip(slope) {
+            let (log_student, target) = (logit - normaliser, power / sum);
+            if target > 0.0 {
+                loss += f64::from(target * (target.ln() - log_student));
+            }
+            *slope += weight * temperature * (log_student.exp() - target);
+        }
+        loss * f64::from(weight * temperature * temperature)
     }
 }
 
@@ -29,59 +97,45 @@ fn log_sum_exp(row: &[f32]) -> f32 {
     top + row.iter().map(|value| (value - top).exp()).sum::<f32>().ln()
 }
 
-impl CustomOp1 for CrossEntropy {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, labels) = layout.shape().dims2()?;
-        if rows != self.gold.len() {
-            bail!("{NAME}: {} gold labels for {rows} rows", self.gold.len());
-        }
-        let mut loss = 0.0_f64;
-        for (row, logits) in values(logits, layout, NAME)?.chunks_exact(labels).enumerate() {
-            let normaliser = log_sum_exp(logits);
-            for (label, logit) in logits.iter().enumerate() {
-                loss += f64::from(self.target(row, label, labels) * (normaliser - logit));
-            }
-        }
-        Ok((CpuStorage::F32(vec![(loss / rows as f64) as f32]), Shape::from(())))
-    }
-
-    fn bwd(&self, logits: &Tensor, _result: &Tensor, upstream: &Tensor) -> Result<Option<Tensor>> {
-        let (guard, layout) = logits.storage_and_layout();
-        let mut out = guarded(&guard, layout, NAME)?.to_vec();
-        let (rows, labels) = logits.dims2()?;
-        let scale = upstream.to_scalar::<f32>()? / rows as f32;
-        for (row, logits) in out.chunks_exact_mut(labels).enumerate() {
-            let normaliser = log_sum_exp(logits);
-            for (label, logit) in logits.iter_mut().enumerate() {
-                *logit = scale * ((*logit - normaliser).exp() - self.target(row, label, labels));
-            }
-        }
-        gradient(out, logits)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check_gradients, random};
-    use super::CrossEntropy;
-    use candle_core::{Device, Tensor};
+    use super::super::{assert_close, check_gradient, random};
+    use super::*;
+
+    const PLAIN: Loss = Loss { smoothing: 0.2, class_weights: None, soft_share: 0.7, temperature: 2.0 };
+
+    fn gold(label: usize) -> Target<'static> {
+        Target { gold: Some(label), soft: None }
+    }
 
     #[test]
     fn equal_logits_cost_the_logarithm_of_the_label_count() {
-        let logits = Tensor::zeros((3, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let op = CrossEntropy { gold: vec![0, 3, 7], smoothing: 0.1 };
-        let loss = logits.apply_op1(op).unwrap().to_scalar::<f32>().unwrap();
+        let (loss, _) = PLAIN.of(&[0.5; 16], 8, &[gold(3), gold(7)]);
         assert!((loss - 8.0_f32.ln()).abs() < 1e-6, "{loss}");
     }
 
     #[test]
-    fn backward_agrees_with_finite_differences() {
-        check_gradients(&[random(&[3, 4], 1)], |t| {
-            t[0].apply_op1(CrossEntropy { gold: vec![2, 0, 3], smoothing: 0.2 })
-        });
+    fn slopes_agree_with_finite_differences() {
+        let teacher = [0.1, 0.2, 0.0, 0.7];
+        let targets = [
+            gold(2),
+            Target { gold: Some(0), soft: Some(&teacher) },
+            Target { gold: None, soft: Some(&teacher) },
+        ];
+        let logits = random(12, 1);
+        for loss in [PLAIN, Loss { class_weights: Some(vec![3.0, 1.0, 0.5, 1.0]), ..PLAIN }] {
+            let (_, slope) = loss.of(&logits, 4, &targets);
+            check_gradient(&logits, &slope, |logits| f64::from(loss.of(logits, 4, &targets).0));
+        }
+    }
+
+    #[test]
+    fn a_student_that_agrees_with_its_teacher_costs_nothing() {
+        let logits = [1.0_f32, -0.5, 2.0];
+        let normaliser = log_sum_exp(&logits);
+        let teacher: Vec<f32> = logits.iter().map(|logit| (logit - normaliser).exp()).collect();
+        let (loss, slope) = PLAIN.of(&logits, 3, &[Target { gold: None, soft: Some(&teacher) }]);
+        assert!(loss.abs() < 1e-6, "{loss}");
+        assert_close(&slope, &[0.0; 3], 1e-6);
     }
 }

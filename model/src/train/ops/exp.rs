@@ -4,7 +4,7 @@
 ///
 /// Splits `x` into a multiple of ln 2 and a rest of at most half of it, and sums the rest's Taylor series
 /// up to the sixth power; without branches and calls, unlike the library's function.
-#[inline]
+#[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     /// Adding and taking off 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;

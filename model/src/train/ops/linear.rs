@@ -1,95 +1,105 @@
-//! `y = x W + b` over the last dimension.
+//! Products of a dense layer: `y = x W`, the slopes by `x` and by `W`, and column sums for the bias.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::matmul::{Matrix, multiply};
-use super::{gradient, guarded, values};
+use super::matmul::{Matrix, Threads, Write, multiply};
 
-/// A dense layer: input `[.., inputs]`, weight `[inputs, outputs]`, bias `[outputs]`.
-pub(in crate::train) struct Linear;
+/// Rows whose columns are summed up by one task.
+const ROWS: usize = 128;
 
-const NAME: &str = "linear";
+/// `out = x W`: `x` is `[rows, inputs]`, `weight` `[inputs, outputs]`, `out` `[rows, outputs]`.
+pub(in crate::train) fn product(x: &[f32], weight: &[f32], inputs: usize, outputs: usize, out: &mut [f32]) {
+    let rows = x.len() / inputs;
+    let x = Matrix::new(x, rows, inputs, inputs);
+    let weight = Matrix::new(weight, inputs, outputs, outputs);
+    multiply(out, outputs, x, weight, 1.0, Write::Set, Threads::All);
+}
 
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+/// The slope by `x` of `x W`: `slope` is `[rows, outputs]`, `out` `[rows, inputs]`.
+pub(in crate::train) fn slope_by_input(
+    slope: &[f32],
+    weight: &[f32],
+    inputs: usize,
+    outputs: usize,
+    out: &mut [f32],
+    write: Write,
+) {
+    let slope = Matrix::new(slope, slope.len() / outputs, outputs, outputs);
+    let weight = Matrix::new(weight, inputs, outputs, outputs);
+    multiply(out, inputs, slope, weight.transposed(), 1.0, write, Threads::All);
+}
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (inputs, outputs) = weight_layout.shape().dims2()?;
-        let mut dims = x_layout.dims().to_vec();
-        let rows = x_layout.shape().elem_count() / inputs.max(1);
-        let x = Matrix::new(values(x, x_layout, NAME)?, rows, inputs, inputs);
-        let weight = Matrix::new(values(weight, weight_layout, NAME)?, inputs, outputs, outputs);
-        let bias = values(bias, bias_layout, NAME)?;
-        let mut out = vec![0.0; rows * outputs];
-        multiply(&mut out, outputs, x, weight, 1.0, true);
-        out.par_chunks_mut(outputs).with_min_len(64).for_each(|row| {
-            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-        });
-        if let Some(last) = dims.last_mut() {
-            *last = outputs;
-        }
-        Ok((CpuStorage::F32(out), Shape::from(dims)))
-    }
+/// Adds `scale` times the slope by `W` of `x W` to `gradient`, `[inputs, outputs]`.
+pub(in crate::train) fn slope_by_weight(
+    x: &[f32],
+    slope: &[f32],
+    inputs: usize,
+    outputs: usize,
+    scale: f32,
+    gradient: &mut [f32],
+) {
+    let rows = x.len() / inputs;
+    let x = Matrix::new(x, rows, inputs, inputs);
+    let slope = Matrix::new(slope, rows, outputs, outputs);
+    multiply(gradient, outputs, x.transposed(), slope, scale, Write::Add, Threads::All);
+}
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _result: &Tensor,
-        upstream: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let upstream = upstream.contiguous()?;
-        let (x_guard, x_layout) = x.storage_and_layout();
-        let (weight_guard, weight_layout) = weight.storage_and_layout();
-        let (upstream_guard, upstream_layout) = upstream.storage_and_layout();
-        let (inputs, outputs) = weight.dims2()?;
-        let rows = x.elem_count() / inputs.max(1);
-        let slope = guarded(&upstream_guard, upstream_layout, NAME)?;
-        let slope_matrix = Matrix::new(slope, rows, outputs, outputs);
-        let x_matrix = Matrix::new(guarded(&x_guard, x_layout, NAME)?, rows, inputs, inputs);
-        let weight_matrix =
-            Matrix::new(guarded(&weight_guard, weight_layout, NAME)?, inputs, outputs, outputs);
-
-        let mut to_x = vec![0.0; rows * inputs];
-        multiply(&mut to_x, inputs, slope_matrix, weight_matrix.transposed(), 1.0, true);
-        let mut to_weight = vec![0.0; inputs * outputs];
-        multiply(&mut to_weight, outputs, x_matrix.transposed(), slope_matrix, 1.0, true);
-        let mut to_bias = vec![0.0; outputs];
-        for row in slope.chunks_exact(outputs) {
-            to_bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-        Ok((gradient(to_x, x)?, gradient(to_weight, weight)?, gradient(to_bias, bias)?))
-    }
+/// Adds the sum of the rows of `values` to `sums`.
+pub(in crate::train) fn column_sums(values: &[f32], sums: &mut [f32]) {
+    let width = sums.len();
+    let parts: Vec<Vec<f32>> = values
+        .par_chunks(ROWS * width)
+        .map(|rows| {
+            let mut sums = vec![0.0; width];
+            rows.chunks_exact(width).for_each(|row| super::add(&mut sums, row));
+            sums
+        })
+        .collect();
+    parts.iter().for_each(|part| super::add(sums, part));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, check_gradients, random};
-    use super::Linear;
+    use super::super::{assert_close, check_gradient, random, weighted};
+    use super::*;
 
-    #[test]
-    fn agrees_with_plain_matmul() {
-        let (x, weight, bias) = (random(&[2, 3, 4], 1), random(&[4, 5], 2), random(&[5], 3));
-        let got = x.apply_op3(&weight, &bias, Linear).unwrap();
-        let expected = x.broadcast_matmul(&weight).unwrap().broadcast_add(&bias).unwrap();
-        assert_close(&got, &expected, 1e-5);
+    const INPUTS: usize = 4;
+    const OUTPUTS: usize = 5;
+
+    fn forward(x: &[f32], weight: &[f32]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; x.len() / INPUTS * OUTPUTS];
+        product(x, weight, INPUTS, OUTPUTS, &mut out);
+        out
     }
 
     #[test]
-    fn backward_agrees_with_finite_differences() {
-        let inputs = [random(&[2, 3, 4], 4), random(&[4, 5], 5), random(&[5], 6)];
-        check_gradients(&inputs, |t| t[0].apply_op3(&t[1], &t[2], Linear));
+    fn agrees_with_a_plain_product() {
+        let (x, weight) = (random(3 * INPUTS, 1), random(INPUTS * OUTPUTS, 2));
+        let expected: Vec<f32> = (0..3 * OUTPUTS)
+            .map(|at| {
+                (0..INPUTS).map(|k| x[at / OUTPUTS * INPUTS + k] * weight[k * OUTPUTS + at % OUTPUTS]).sum()
+            })
+            .collect();
+        assert_close(&forward(&x, &weight), &expected, 1e-6);
+    }
+
+    #[test]
+    fn slopes_agree_with_finite_differences() {
+        let (x, weight, slope) = (random(3 * INPUTS, 1), random(INPUTS * OUTPUTS, 2), random(3 * OUTPUTS, 3));
+        let mut by_input = vec![f32::NAN; x.len()];
+        slope_by_input(&slope, &weight, INPUTS, OUTPUTS, &mut by_input, Write::Set);
+        check_gradient(&x, &by_input, |x| weighted(&forward(x, &weight), &slope));
+        let mut by_weight = vec![0.0; weight.len()];
+        slope_by_weight(&x, &slope, INPUTS, OUTPUTS, 1.0, &mut by_weight);
+        check_gradient(&weight, &by_weight, |weight| weighted(&forward(&x, weight), &slope));
+    }
+
+    #[test]
+    fn column_sums_are_added() {
+        let values: Vec<f32> = (0..1000).map(|value| (value % 10) as f32).collect();
+        let mut sums = vec![1.0; 10];
+        column_sums(&values, &mut sums);
+        let expected: Vec<f32> = (0..10).map(|column| 1.0 + 100.0 * column as f32).collect();
+        assert_eq!(sums, expected);
     }
 }

@@ -1,6 +1,6 @@
 //! Matrix products on borrowed slices through the `gemm` crate.
 //!
-//! The one place of the crate's training half that needs `unsafe`: bounds are checked here, before the call.
+//! The call is `unsafe`: bounds are checked here, before it.
 
 use gemm::Parallelism;
 
@@ -40,10 +40,26 @@ fn extent(rows: usize, columns: usize, row_stride: usize, column_stride: usize) 
     if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + (columns - 1) * column_stride + 1 }
 }
 
-/// `out = alpha * left * right`, with the rows of `out` contiguous and `out_stride` values apart.
-///
-/// Uses the threads of the current rayon pool when `parallel`; each value of the result is summed in
-/// one order whatever their number.
+/// What becomes of the values that a product is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::train) enum Write {
+    /// They are replaced.
+    Set,
+    /// The product is added to them.
+    Add,
+}
+
+/// Whose threads compute a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// The calling thread alone.
+    One,
+    /// All of the current rayon pool; each value is summed in one order whatever their number.
+    All,
+}
+
+/// `out = alpha * left * right` or `out += alpha * left * right`, with the rows of `out` contiguous and
+/// `out_stride` values apart.
 ///
 /// # Panics
 ///
@@ -54,14 +70,21 @@ pub(super) fn multiply(
     left: Matrix<'_>,
     right: Matrix<'_>,
     alpha: f32,
-    parallel: bool,
+    write: Write,
+    threads: Threads,
 ) {
     assert_eq!(left.columns, right.rows, "inner dimensions");
     assert!(left.extent() <= left.values.len() && right.extent() <= right.values.len(), "operand bounds");
     assert!(extent(left.rows, right.columns, out_stride, 1) <= out.len(), "result bounds");
     assert!(out_stride >= right.columns || left.rows <= 1, "rows of the result overlap");
-    let parallelism =
-        if parallel { Parallelism::Rayon(rayon::current_num_threads()) } else { Parallelism::None };
+    let parallelism = match threads {
+        Threads::One => Parallelism::None,
+        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
+    };
+    let (add, kept) = match write {
+        Write::Set => (false, 0.0),
+        Write::Add => (true, 1.0),
+    };
     // SAFETY: every element that gemm reads or writes lies inside its slice, by the assertions above;
     // `out` is borrowed mutably, so it overlaps neither operand, and its rows do not overlap each other.
     unsafe {
@@ -72,19 +95,35 @@ pub(super) fn multiply(
             out.as_mut_ptr(),
             1,
             out_stride as isize,
-            false,
+            add,
             left.values.as_ptr(),
             left.column_stride as isize,
             left.row_stride as isize,
             right.values.as_ptr(),
             right.column_stride as isize,
             right.row_stride as isize,
-            0.0,
+            kept,
             alpha,
             false,
             false,
             false,
             parallelism,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_replaces_or_adds() {
+        let (left, right) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let matrix = |values| Matrix::new(values, 2, 2, 2);
+        let mut out = [100.0; 4];
+        multiply(&mut out, 2, matrix(&left), matrix(&right).transposed(), 1.0, Write::Set, Threads::One);
+        assert_eq!(out, [17.0, 23.0, 39.0, 53.0]);
+        multiply(&mut out, 2, matrix(&left), matrix(&right), 2.0, Write::Add, Threads::All);
+        assert_eq!(out, [17.0 + 38.0, 23.0 + 44.0, 39.0 + 86.0, 53.0 + 100.0]);
     }
 }

@@ -1,81 +1,47 @@
-//! Weighted sums over the tokens of each row.
+//! Means over the tokens of each document.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{gradient, guarded, values};
+use super::add;
 
-/// `out[row] = sum over tokens of weights[row, token] * x[row, token]`; input `[rows, tokens, width]`.
-///
-/// The weights are constants; padding has weight zero.
-pub(in crate::train) struct WeightedSum {
-    /// `rows * tokens` weights, row by row.
-    pub(in crate::train) weights: Vec<f32>,
+/// Writes the mean of the rows `starts[i]..starts[i + 1]` of `x` to row `i` of `out`.
+pub(in crate::train) fn mean_rows(x: &[f32], starts: &[usize], width: usize, out: &mut [f32]) {
+    out.par_chunks_mut(width).zip(starts.par_windows(2)).for_each(|(out, bounds)| {
+        let rows = &x[bounds[0] * width..bounds[1] * width];
+        out.fill(0.0);
+        rows.chunks_exact(width).for_each(|row| add(out, row));
+        let share = 1.0 / (bounds[1] - bounds[0]) as f32;
+        out.iter_mut().for_each(|value| *value *= share);
+    });
 }
 
-const NAME: &str = "weighted_sum";
-
-impl CustomOp1 for WeightedSum {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, tokens, width) = layout.shape().dims3()?;
-        if self.weights.len() != rows * tokens {
-            bail!("{NAME}: {} weights for {rows} rows of {tokens} tokens", self.weights.len());
+/// Adds the slope by `x` to `out`; `slope` is that by the means.
+pub(in crate::train) fn mean_rows_backward(slope: &[f32], starts: &[usize], width: usize, out: &mut [f32]) {
+    for (slope, bounds) in slope.chunks_exact(width).zip(starts.windows(2)) {
+        let share = 1.0 / (bounds[1] - bounds[0]) as f32;
+        for row in out[bounds[0] * width..bounds[1] * width].chunks_exact_mut(width) {
+            row.iter_mut().zip(slope).for_each(|(sum, slope)| *sum += share * slope);
         }
-        let x = values(x, layout, NAME)?;
-        let mut out = vec![0.0; rows * width];
-        out.par_chunks_mut(width)
-            .zip(x.par_chunks(tokens * width))
-            .zip(self.weights.par_chunks(tokens))
-            .for_each(|((out, x), weights)| {
-                for (x, weight) in x.chunks_exact(width).zip(weights) {
-                    out.iter_mut().zip(x).for_each(|(sum, value)| *sum += weight * value);
-                }
-            });
-        Ok((CpuStorage::F32(out), Shape::from((rows, width))))
-    }
-
-    fn bwd(&self, x: &Tensor, _result: &Tensor, upstream: &Tensor) -> Result<Option<Tensor>> {
-        let upstream = upstream.contiguous()?;
-        let (guard, layout) = upstream.storage_and_layout();
-        let slope = guarded(&guard, layout, NAME)?;
-        let (rows, tokens, width) = x.dims3()?;
-        let mut out = vec![0.0; rows * tokens * width];
-        out.par_chunks_mut(tokens * width)
-            .zip(slope.par_chunks(width))
-            .zip(self.weights.par_chunks(tokens))
-            .for_each(|((out, slope), weights)| {
-                for (out, weight) in out.chunks_exact_mut(width).zip(weights) {
-                    out.iter_mut().zip(slope).for_each(|(value, slope)| *value = weight * slope);
-                }
-            });
-        gradient(out, x)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, check_gradients, random};
-    use super::WeightedSum;
-    use candle_core::{Device, Tensor};
-
-    fn op() -> WeightedSum {
-        WeightedSum { weights: vec![0.5, 0.25, 0.0, 1.0, 2.0, -1.0] }
-    }
+    use super::super::{check_gradient, random, weighted};
+    use super::*;
 
     #[test]
-    fn agrees_with_plain_operations() {
-        let x = random(&[2, 3, 4], 1);
-        let weights = Tensor::from_vec(op().weights, (2, 3, 1), &Device::Cpu).unwrap();
-        let expected = x.broadcast_mul(&weights).unwrap().sum(1).unwrap();
-        assert_close(&x.apply_op1(op()).unwrap(), &expected, 1e-6);
-    }
-
-    #[test]
-    fn backward_agrees_with_finite_differences() {
-        check_gradients(&[random(&[2, 3, 4], 2)], |t| t[0].apply_op1(op()));
+    fn slopes_agree_with_finite_differences() {
+        let (starts, width) = ([0, 3, 4], 2);
+        let forward = |x: &[f32]| {
+            let mut out = vec![f32::NAN; 2 * width];
+            mean_rows(x, &starts, width, &mut out);
+            out
+        };
+        assert_eq!(forward(&[1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 7.0, 8.0]), [3.0, 5.0, 7.0, 8.0]);
+        let (x, slope) = (random(4 * width, 1), random(2 * width, 2));
+        let mut by_input = vec![0.0; x.len()];
+        mean_rows_backward(&slope, &starts, width, &mut by_input);
+        check_gradient(&x, &by_input, |x| weighted(&forward(x), &slope));
     }
 }

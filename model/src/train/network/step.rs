@@ -1,0 +1,606 @@
+//! Passes through the whole network, forward and backward.
+//!
+//! The network is cut into three: the embeddings, the layers, and the head with what pools the layers' output
+//! for it. Its hidden states at a cut are [`States`]: what is below the trained part can be computed once and
+//! kept.
+
+use std::collections::HashMap;
+
+use super::layer::Saved;
+use super::{Buffers, DropoutSource, Frozen, Inputs, Network};
+use crate::train::architecture::Head;
+use crate::train::data::{Batch, Features};
+use crate::train::ops::{
+    Dropout, Loss, RowIndex, Target, Write, activate, activate_backward, add, mean_rows, mean_rows_backward,
+    sum_rows,
+};
+use crate::train::table::{SparseTable, Touched};
+
+/// The hidden states of a batch between two parts of the network.
+pub(in crate::train) struct States {
+    /// One row of the encoder's width for each token, or for each document where they are pooled already.
+    pub(in crate::train) hidden: Vec<f32>,
+    /// The mean embedding of each document, where the head reads that; else empty.
+    pub(in crate::train) means: Vec<f32>,
+    /// The rows of document `i` are `starts[i]..starts[i + 1]`.
+    pub(in crate::train) starts: Vec<usize>,
+    /// What comes next.
+    next: Next,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Layer(usize),
+    Head,
+}
+
+/// What a training step gives; the gradients of dense parameters are added to the parameters' own.
+pub(in crate::train) struct Step {
+    pub(in crate::train) loss: f32,
+    /// None while the embeddings are frozen.
+    pub(in crate::train) embedding: Option<TableGradient>,
+    pub(in crate::train) ngrams: Option<TableGradient>,
+}
+
+/// The gradient of the rows of a table that a batch used.
+pub(in crate::train) struct TableGradient {
+    /// Each once.
+    pub(in crate::train) rows: Vec<u32>,
+    /// `[rows, width]`.
+    pub(in crate::train) values: Vec<f32>,
+}
+
+/// What the embeddings leave for the backward pass.
+struct Embedded {
+    /// Before the normalisation, if there is one.
+    sums: Vec<f32>,
+    /// Before the projection, if there is one.
+    narrow: Vec<f32>,
+    dropout: Dropout,
+}
+
+/// What the layers and the head leave for the backward pass.
+struct Trace {
+    starts: Vec<usize>,
+    first_layer: usize,
+    layers: Vec<Saved>,
+    /// Before the final normalisation, if there is one.
+    unnormed: Vec<f32>,
+    /// What is pooled.
+    hidden: Vec<f32>,
+    pooled: Pooled,
+    next: Next,
+}
+
+/// What pooling leaves for the backward pass.
+struct Pooled {
+    /// First tokens, before the pooler, if there is one.
+    first: Vec<f32>,
+    /// The pooler's output before its activation.
+    linear: Vec<f32>,
+    /// What the head reads.
+    dropped: Vec<f32>,
+    dropout: Dropout,
+}
+
+impl Network {
+    /// The states of a batch before the layer of number `layers`, without dropout.
+    pub(super) fn states(
+        &self,
+        batch: &Batch<'_>,
+        features: &Features,
+        layers: usize,
+        buffers: &mut Buffers,
+    ) -> States {
+        let (mut states, embedded) = self.embed(&batch.starts, features, &mut DropoutSource::none(), buffers);
+        embedded.release(buffers);
+        for layer in self.layers.iter().take(layers) {
+            let (hidden, saved) =
+                layer.forward(states.hidden, &states.starts, &mut DropoutSource::none(), buffers);
+            saved.release(buffers);
+            states.hidden = hidden;
+        }
+        states.next = Next::Layer(layers);
+        states
+    }
+
+    /// The states of a batch below what is trained; none when all is.
+    pub(in crate::train) fn frozen_states(
+        &self,
+        batch: &Batch<'_>,
+        features: &Features,
+        buffers: &mut Buffers,
+    ) -> Option<States> {
+        match self.frozen {
+            Frozen::Nothing => None,
+            Frozen::Layers(layers) => Some(self.states(batch, features, layers, buffers)),
+            Frozen::BelowHead => {
+                let states = self.states(batch, features, self.layers.len(), buffers);
+                Some(self.condensed(states, buffers))
+            }
+        }
+    }
+
+    /// The states after the last layer with one row for each document: what the head needs of it.
+    fn condensed(&self, states: States, buffers: &mut Buffers) -> States {
+        let width = self.config.encoder.width;
+        let States { mut hidden, means, starts, .. } = states;
+        if let Some(norm) = &self.final_norm {
+            let mut normed = buffers.take(hidden.len());
+            norm.forward(&hidden, &mut normed);
+            buffers.give(std::mem::replace(&mut hidden, normed));
+        }
+        let documents = starts.len() - 1;
+        let mut rows = buffers.take(documents * width);
+        match self.config.architecture.head {
+            Head::Means | Head::Mean => mean_rows(&hidden, &starts, width, &mut rows),
+            Head::FirstToken(_) => copy_first(&hidden, &starts, width, &mut rows),
+        }
+        buffers.give(hidden);
+        States { hidden: rows, means, starts: (0..=documents).collect(), next: Next::Head }
+    }
+
+    /// Rebuilds states of the kind that [`Network::frozen_states`] gives from rows that were kept.
+    pub(in crate::train) fn kept_states(
+        &self,
+        hidden: Vec<f32>,
+        means: Vec<f32>,
+        starts: Vec<usize>,
+    ) -> States {
+        let next = match self.frozen {
+            Frozen::Nothing => Next::Layer(0),
+            Frozen::Layers(layers) => Next::Layer(layers),
+            Frozen::BelowHead => Next::Head,
+        };
+        States { hidden, means, starts, next }
+    }
+
+    /// Logits of a batch from its states, without dropout.
+    pub(in crate::train) fn logits_from(
+        &self,
+        states: States,
+        batch: &Batch<'_>,
+        ngrams: Option<&Features>,
+        buffers: &mut Buffers,
+    ) -> Vec<f32> {
+        let (mut logits, trace) = self.upper(states, &mut DropoutSource::none(), false, buffers);
+        self.add_side_path(&batch.starts, ngrams, &mut logits, buffers);
+        trace.release(buffers);
+        logits
+    }
+
+    /// Forward and backward: the loss of a batch, and its gradients added to those of all trained parameters.
+    ///
+    /// Without `states` the pass starts from the embeddings.
+    pub(in crate::train) fn step(
+        &mut self,
+        batch: &Batch<'_>,
+        inputs: &Inputs,
+        states: Option<States>,
+        mut dropout: DropoutSource,
+        loss: &Loss,
+        targets: &[Target<'_>],
+        buffers: &mut Buffers,
+    ) -> Step {
+        let (states, embedded) = match states {
+            Some(states) => (states, None),
+            None => {
+                let (states, embedded) = self.embed(&batch.starts, &inputs.embedding, &mut dropout, buffers);
+                (states, Some(embedded))
+            }
+        };
+        let (mut logits, trace) = self.upper(states, &mut dropout, true, buffers);
+        self.add_side_path(&batch.starts, inputs.ngrams.as_ref(), &mut logits, buffers);
+        let (loss, slope) = loss.of(&logits, self.config.labels, targets);
+        let ngrams = self.ngrams.as_ref().zip(inputs.ngrams.as_ref()).map(|(table, features)| {
+            let mut by_position = vec![0.0; (features.starts.len() - 1) * table.width()];
+            mean_rows_backward(&slope, &batch.starts, table.width(), &mut by_position);
+            TableGradient::new(table, features, &by_position)
+        });
+        let (hidden, means) = self.upper_backward(trace, &slope, embedded.is_some(), buffers);
+        let embedding = embedded.map(|embedded| {
+            let slope = self.embed_backward(embedded, hidden, &means, &batch.starts, buffers);
+            let gradient = TableGradient::new(&self.embedding, &inputs.embedding, &slope);
+            buffers.give(slope);
+            gradient
+        });
+        Step { loss, embedding, ngrams }
+    }
+
+    /// From table rows to the states before the first layer.
+    fn embed(
+        &self,
+        starts: &[usize],
+        features: &Features,
+        dropout: &mut DropoutSource,
+        buffers: &mut Buffers,
+    ) -> (States, Embedded) {
+        let (width, tokens) = (self.config.embedding_width(), features.starts.len() - 1);
+        let mut sums = buffers.take(tokens * width);
+        sum_rows(self.embedding.values(), width, &features.starts, &features.rows, &mut sums);
+        let mut hidden = match &self.embedding_norm {
+            Some(norm) => {
+                let mut normed = buffers.take(sums.len());
+                norm.forward(&sums, &mut normed);
+                normed
+            }
+            None => std::mem::take(&mut sums),
+        };
+        let mut means = Vec::new();
+        if self.config.architecture.head == Head::Means {
+            means = buffers.take((starts.len() - 1) * width);
+            mean_rows(&hidden, starts, width, &mut means);
+        }
+        let dropout = dropout.next();
+        if !dropout.is_none() {
+            let mut dropped = buffers.take(hidden.len());
+            dropout.apply(&hidden, &mut dropped);
+            buffers.give(std::mem::replace(&mut hidden, dropped));
+        }
+        let mut narrow = Vec::new();
+        if let Some(projection) = &self.embedding_projection {
+            let mut wide = buffers.take(tokens * self.config.encoder.width);
+            projection.forward(&hidden, &mut wide);
+            narrow = std::mem::replace(&mut hidden, wide);
+        }
+        let states = States { hidden, means, starts: starts.to_vec(), next: Next::Layer(0) };
+        (states, Embedded { sums, narrow, dropout })
+    }
+
+    /// The slope by the sums of table rows, from those by the hidden states and by the mean embeddings.
+    fn embed_backward(
+        &mut self,
+        embedded: Embedded,
+        mut slope: Vec<f32>,
+        means: &[f32],
+        starts: &[usize],
+        buffers: &mut Buffers,
+    ) -> Vec<f32> {
+        if let Some(projection) = &mut self.embedding_projection {
+            let mut by_narrow = buffers.take(embedded.narrow.len());
+            projection.backward(&embedded.narrow, &slope, Some((&mut by_narrow, Write::Set)));
+            buffers.give(std::mem::replace(&mut slope, by_narrow));
+        }
+        if !embedded.dropout.is_none() {
+            let mut dropped = buffers.take(slope.len());
+            embedded.dropout.apply(&slope, &mut dropped);
+            buffers.give(std::mem::replace(&mut slope, dropped));
+        }
+        if !means.is_empty() {
+            mean_rows_backward(means, starts, self.config.embedding_width(), &mut slope);
+        }
+        if let Some(norm) = &mut self.embedding_norm {
+            norm.backward(&embedded.sums, &mut slope);
+        }
+        embedded.release(buffers);
+        slope
+    }
+
+    /// From states to logits; with `keep`, everything that the backward pass needs is in the trace.
+    fn upper(
+        &self,
+        states: States,
+        dropout: &mut DropoutSource,
+        keep: bool,
+        buffers: &mut Buffers,
+    ) -> (Vec<f32>, Trace) {
+        let States { mut hidden, means, starts, next } = states;
+        let first_layer = if let Next::Layer(layer) = next { layer } else { self.layers.len() };
+        let mut layers = Vec::new();
+        for layer in self.layers.iter().skip(first_layer) {
+            let (output, saved) = layer.forward(hidden, &starts, dropout, buffers);
+            hidden = output;
+            if keep {
+                layers.push(saved);
+            } else {
+                saved.release(buffers);
+            }
+        }
+        let mut unnormed = Vec::new();
+        if let (Some(norm), Next::Layer(_)) = (&self.final_norm, next) {
+            let mut normed = buffers.take(hidden.len());
+            norm.forward(&hidden, &mut normed);
+            unnormed = std::mem::replace(&mut hidden, normed);
+        }
+        let pooled = self.pool(&hidden, means, &starts, dropout.next(), buffers);
+        let labels = self.config.labels;
+        let mut logits = vec![0.0; (starts.len() - 1) * labels];
+        self.head.forward(&pooled.dropped, &mut logits);
+        (logits, Trace { starts, first_layer, layers, unnormed, hidden, pooled, next })
+    }
+
+    /// From the slope by the logits to those by the hidden states and the mean embeddings that `upper` started
+    /// from; without `wants_states` what is given has no meaning.
+    fn upper_backward(
+        &mut self,
+        trace: Trace,
+        slope: &[f32],
+        wants_states: bool,
+        buffers: &mut Buffers,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let Trace { starts, first_layer, layers, unnormed, hidden, pooled, next } = trace;
+        let (mut slope, means) = self.pool_backward(pooled, slope, &starts, hidden.len(), buffers);
+        buffers.give(hidden);
+        if let (Some(norm), Next::Layer(_)) = (&mut self.final_norm, next) {
+            norm.backward(&unnormed, &mut slope);
+        }
+        buffers.give(unnormed);
+        for (number, saved) in layers.into_iter().enumerate().rev() {
+            let wants_input = wants_states || number > 0;
+            let layer = &mut self.layers[first_layer + number];
+            slope = layer.backward(saved, &starts, slope, wants_input, buffers);
+        }
+        (slope, means)
+    }
+
+    /// What the head reads of each document.
+    fn pool(
+        &self,
+        hidden: &[f32],
+        means: Vec<f32>,
+        starts: &[usize],
+        dropout: Dropout,
+        buffers: &mut Buffers,
+    ) -> Pooled {
+        let (width, documents) = (self.config.encoder.width, starts.len() - 1);
+        let mut rows = buffers.take(documents * width);
+        let (mut first, mut linear) = (Vec::new(), Vec::new());
+        match (self.config.architecture.head, &self.pooler) {
+            (Head::FirstToken(activation), Some(pooler)) => {
+                copy_first(hidden, starts, width, &mut rows);
+                first = std::mem::replace(&mut rows, buffers.take(documents * width));
+                linear = buffers.take(documents * width);
+                pooler.product(&first, &mut linear);
+                activate(activation, &mut linear, &pooler.bias.values, &mut rows);
+            }
+            _ => mean_rows(hidden, starts, width, &mut rows),
+        }
+        if !means.is_empty() {
+            let joined = side_by_side(&rows, width, &means, self.config.embedding_width());
+            buffers.give(std::mem::replace(&mut rows, joined));
+            buffers.give(means);
+        }
+        let mut dropped = buffers.take(rows.len());
+        dropout.apply(&rows, &mut dropped);
+        buffers.give(rows);
+        Pooled { first, linear, dropped, dropout }
+    }
+
+    /// From the slope by the logits to those by the hidden states, of `size` values, and the mean embeddings.
+    fn pool_backward(
+        &mut self,
+        pooled: Pooled,
+        slope: &[f32],
+        starts: &[usize],
+        size: usize,
+        buffers: &mut Buffers,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let width = self.config.encoder.width;
+        let mut by_dropped = buffers.take(pooled.dropped.len());
+        self.head.backward(&pooled.dropped, slope, Some((&mut by_dropped, Write::Set)));
+        let mut rows = buffers.take(by_dropped.len());
+        pooled.dropout.apply(&by_dropped, &mut rows);
+        buffers.give(by_dropped);
+        let mut means = Vec::new();
+        if self.config.architecture.head == Head::Means {
+            let (left, right) = torn_apart(&rows, width, self.config.embedding_width());
+            buffers.give(std::mem::replace(&mut rows, left));
+            means = right;
+        }
+        let mut by_hidden = buffers.take(size);
+        by_hidden.fill(0.0);
+        match (self.config.architecture.head, &mut self.pooler) {
+            (Head::FirstToken(activation), Some(pooler)) => {
+                activate_backward(activation, &pooled.linear, &mut rows);
+                let mut by_first = buffers.take(rows.len());
+                pooler.backward(&pooled.first, &rows, Some((&mut by_first, Write::Set)));
+                for (row, start) in by_first.chunks_exact(width).zip(starts) {
+                    by_hidden[start * width..][..width].copy_from_slice(row);
+                }
+                buffers.give(by_first);
+            }
+            _ => mean_rows_backward(&rows, starts, width, &mut by_hidden),
+        }
+        buffers.give(rows);
+        pooled.release(buffers);
+        (by_hidden, means)
+    }
+
+    /// Adds the logits of the linear classifier over n-grams, if there is one.
+    fn add_side_path(
+        &self,
+        starts: &[usize],
+        features: Option<&Features>,
+        logits: &mut [f32],
+        buffers: &mut Buffers,
+    ) {
+        let (Some(table), Some(features)) = (&self.ngrams, features) else { return };
+        let labels = table.width();
+        let mut sums = buffers.take((features.starts.len() - 1) * labels);
+        sum_rows(table.values(), labels, &features.starts, &features.rows, &mut sums);
+        let mut means = buffers.take(logits.len());
+        mean_rows(&sums, starts, labels, &mut means);
+        add(logits, &means);
+        buffers.give(sums);
+        buffers.give(means);
+    }
+}
+
+impl TableGradient {
+    /// From the slope by the sums of table rows that `features` name.
+    fn new(table: &SparseTable, features: &Features, slope: &[f32]) -> Self {
+        let Touched { rows, local } = table.touch(&features.rows);
+        let index = RowIndex::new(&features.starts, &local, rows.len());
+        Self { values: index.slope_by_table(slope, table.width()), rows }
+    }
+
+    /// Adds the gradient of another batch of the same step.
+    pub(in crate::train) fn merge(&mut self, other: &Self) {
+        let width = self.values.len() / self.rows.len().max(1);
+        let known: HashMap<u32, usize> = self.rows.iter().enumerate().map(|(at, row)| (*row, at)).collect();
+        for (row, values) in other.rows.iter().zip(other.values.chunks_exact(width.max(1))) {
+            match known.get(row) {
+                Some(at) => add(&mut self.values[at * width..][..width], values),
+                None => {
+                    self.rows.push(*row);
+                    self.values.extend_from_slice(values);
+                }
+            }
+        }
+    }
+}
+
+impl Embedded {
+    fn release(self, buffers: &mut Buffers) {
+        buffers.give(self.sums);
+        buffers.give(self.narrow);
+    }
+}
+
+impl Pooled {
+    fn release(self, buffers: &mut Buffers) {
+        buffers.give(self.first);
+        buffers.give(self.linear);
+        buffers.give(self.dropped);
+    }
+}
+
+impl Trace {
+    fn release(self, buffers: &mut Buffers) {
+        self.layers.into_iter().for_each(|saved| saved.release(buffers));
+        buffers.give(self.unnormed);
+        buffers.give(self.hidden);
+        self.pooled.release(buffers);
+    }
+}
+
+/// Writes the first of each document's rows to `out`.
+fn copy_first(rows: &[f32], starts: &[usize], width: usize, out: &mut [f32]) {
+    for (out, start) in out.chunks_exact_mut(width).zip(starts) {
+        out.copy_from_slice(&rows[start * width..][..width]);
+    }
+}
+
+/// Rows of `left` with those of `right` behind them.
+fn side_by_side(left: &[f32], left_width: usize, right: &[f32], right_width: usize) -> Vec<f32> {
+    let rows = left.chunks_exact(left_width).zip(right.chunks_exact(right_width));
+    rows.flat_map(|(left, right)| left.iter().chain(right).copied()).collect()
+}
+
+/// The way back of [`side_by_side`].
+fn torn_apart(rows: &[f32], left_width: usize, right_width: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = rows.chunks_exact(left_width + right_width).map(|row| row.split_at(left_width));
+    let (left, right): (Vec<&[f32]>, Vec<&[f32]>) = rows.unzip();
+    (left.concat(), right.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::SmallRng};
+
+    use super::*;
+    use crate::train::architecture::{Activation, Architecture, NormPlacement};
+    use crate::train::config::{EncoderShape, NetworkConfig};
+    use crate::train::features::FeatureLayout;
+    use crate::train::ops::check_gradient;
+
+    const DOCUMENTS: [&[u32]; 3] = [&[1, 2, 3], &[4], &[2, 2]];
+    const LOSS: Loss = Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0 };
+
+    fn config(architecture: Architecture) -> NetworkConfig {
+        let layout = FeatureLayout { tokens: 5, bigrams: 0, trigrams: 0, positions: 3 };
+        NetworkConfig {
+            labels: 2,
+            encoder: EncoderShape { layers: 2, width: 4, heads: 2, feed_forward: 6 },
+            embedding: layout,
+            ngrams: (architecture.head == Head::Means).then_some(FeatureLayout { positions: 0, ..layout }),
+            architecture,
+        }
+    }
+
+    fn architectures() -> [Architecture; 4] {
+        let own = Architecture::default();
+        let bert = Architecture {
+            norm: NormPlacement::Post,
+            embedding_norm: true,
+            head: Head::FirstToken(Activation::Tanh),
+            ..own
+        };
+        let electra = Architecture { embedding_width: Some(3), activation: Activation::GeluTanh, ..bert };
+        [own, bert, electra, Architecture { head: Head::Mean, ..bert }]
+    }
+
+    fn network(architecture: Architecture) -> Network {
+        Network::new(config(architecture), &mut SmallRng::seed_from_u64(3)).unwrap()
+    }
+
+    fn step(network: &mut Network, frozen: bool) -> Step {
+        let batch = Batch::new(DOCUMENTS.to_vec());
+        let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
+        let states = frozen.then(|| network.frozen_states(&batch, &inputs.embedding, &mut buffers)).flatten();
+        let gold = |label| Target { gold: Some(label), soft: None };
+        let dropout = DropoutSource { rate: 0.3, seed: 5 };
+        network.step(&batch, &inputs, states, dropout, &LOSS, &[gold(0), gold(1), gold(1)], &mut buffers)
+    }
+
+    /// The loss after `change`.
+    fn changed(architecture: Architecture, change: impl Fn(&mut Network)) -> f64 {
+        let mut network = network(architecture);
+        change(&mut network);
+        f64::from(step(&mut network, false).loss)
+    }
+
+    #[test]
+    fn gradients_of_all_parameters_agree_with_finite_differences() {
+        for architecture in architectures() {
+            let mut network = network(architecture);
+            let step = step(&mut network, false);
+            for (number, parameter) in network.dense().into_iter().enumerate() {
+                check_gradient(&parameter.values, &parameter.gradient, |values| {
+                    changed(architecture, |network| network.dense_mut()[number].values = values.to_vec())
+                });
+            }
+            let gradient = step.embedding.unwrap();
+            let width = network.embedding.width();
+            for (row, gradient) in gradient.rows.iter().zip(gradient.values.chunks(width)) {
+                let start = *row as usize * width;
+                check_gradient(&network.embedding.values()[start..start + width], gradient, |values| {
+                    changed(architecture, |network| {
+                        let mut all = network.embedding.values().to_vec();
+                        all[start..start + width].copy_from_slice(values);
+                        network.embedding.set_values(all);
+                    })
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_frozen_gets_no_gradient_and_changes_no_other() {
+        for architecture in architectures() {
+            // Without dropout below the cut the states are those of a full pass.
+            let gradients = |frozen: Frozen| {
+                let mut network = network(architecture);
+                network.freeze(frozen);
+                let batch = Batch::new(DOCUMENTS.to_vec());
+                let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
+                let states = network.frozen_states(&batch, &inputs.embedding, &mut buffers);
+                let targets = [Target { gold: Some(0), soft: None }; 3];
+                network.step(&batch, &inputs, states, DropoutSource::none(), &LOSS, &targets, &mut buffers);
+                network.dense().into_iter().map(|p| (p.name.clone(), p.gradient.clone())).collect::<Vec<_>>()
+            };
+            let all = gradients(Frozen::Nothing);
+            for frozen in [Frozen::Layers(1), Frozen::BelowHead] {
+                for ((name, expected), (_, got)) in all.iter().zip(gradients(frozen)) {
+                    let is_above = name.starts_with("head") || name.starts_with("pooler");
+                    let is_top = name.starts_with("layer.1") || name.starts_with("final_norm");
+                    if is_above || (is_top && frozen == Frozen::Layers(1)) {
+                        crate::train::ops::assert_close(&got, expected, 1e-6);
+                    } else {
+                        assert!(got.is_empty(), "{frozen:?}: {name}");
+                    }
+                }
+            }
+        }
+    }
+}
