@@ -30,6 +30,7 @@ mod report;
 mod schedule;
 mod split;
 mod staged;
+mod states;
 mod table;
 mod trainer;
 mod weights;

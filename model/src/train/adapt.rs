@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::network::{Frozen, Network};
 use crate::error::{ModelError, Result};
 
 /// Which weights fine-tuning changes; written `head`, `top-2`, `lora`, `lora-16` or `full`.
@@ -38,6 +39,18 @@ impl Adaptation {
     pub fn lora(rank: usize) -> Self {
         Self::Lora { rank, alpha: 2 * rank }
     }
+}
+
+/// Lets training change what `adaptation` says, and nothing else.
+pub(super) fn adapt(network: &mut Network, adaptation: Adaptation) -> Result<()> {
+    let all = network.config.encoder.layers;
+    match adaptation {
+        Adaptation::Head => network.freeze(Frozen::BelowHead),
+        Adaptation::TopLayers { layers } => network.freeze(Frozen::Layers(all.saturating_sub(layers))),
+        Adaptation::Full => network.freeze(Frozen::Nothing),
+        Adaptation::Lora { .. } => return Err(ModelError::option("adaptation", adaptation, "is not there")),
+    }
+    Ok(())
 }
 
 impl fmt::Display for Adaptation {

@@ -43,7 +43,7 @@ impl Dataset {
     /// The documents at `rows` as a data set of their own.
     pub(super) fn rows(&self, rows: &[usize]) -> Self {
         let documents = rows.iter().map(|row| self.documents[*row].clone()).collect();
-        Self { documents, labels: self.gold(rows) }
+        Self { documents, labels: rows.iter().map(|row| self.labels[*row]).collect() }
     }
 
     fn length(&self, row: usize) -> usize {

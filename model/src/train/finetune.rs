@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::adapt::Adaptation;
+use super::adapt::{Adaptation, adapt};
 use super::config::Preset;
 use super::corpus::{Corpus, kept_labels};
 use super::grow::with_labels;
@@ -16,7 +16,7 @@ use super::report::Observer;
 use super::staged::{Provenance, Staged};
 use super::{Example, on_threads};
 use crate::bundle::Bundle;
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 
 /// Everything that can be chosen about fine-tuning; [`FineTuneOptions::new`] gives defaults that suit a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,7 +107,7 @@ impl FineTuneOptions {
             // A share of the rate that the preset is trained with: the weights are good already.
             Ok(preset) => Self {
                 learning_rate: 0.25 * preset.learning_rate(),
-                head_learning_rate: 0.25 * preset.learning_rate(),
+                head_learning_rate: preset.learning_rate(),
                 layer_decay: 1.0,
                 batch_rows: 128,
                 dropout: 0.2,
@@ -180,11 +180,17 @@ pub fn stage_finetuned(
     observer: &mut dyn Observer,
 ) -> Result<Staged> {
     options.validate()?;
+    if !base.manifest().model.trainable {
+        let problem =
+            "it was imported as a graph and has no weights to train; import the checkpoint it came from";
+        return Err(ModelError::bundle(base.path(), problem));
+    }
     on_threads(options.threads, || {
         let corpus = Corpus::for_base(base, train, dev)?;
         let mut generator = SmallRng::seed_from_u64(options.seed);
-        let network =
-            with_labels(Network::load(base)?, kept_labels(base), corpus.labels.len(), &mut generator)?;
+        let network = Network::load(base)?;
+        let mut network = with_labels(network, kept_labels(base), corpus.labels.len(), &mut generator)?;
+        adapt(&mut network, options.adaptation)?;
         let manifest = base.manifest();
         let provenance = Provenance {
             preset: manifest.model.preset.clone(),
@@ -224,7 +230,12 @@ mod tests {
     }
 
     fn finetune(base: &Bundle, root: &Path, adaptation: Adaptation, train: Vec<Example>) -> Staged {
-        let options = FineTuneOptions { epochs: 6, batch_rows: 16, ..FineTuneOptions::new(base, adaptation) };
+        let options = FineTuneOptions {
+            epochs: 8,
+            batch_rows: 16,
+            head_learning_rate: 1e-2,
+            ..FineTuneOptions::new(base, adaptation)
+        };
         let dev = train.iter().take(20).cloned().collect();
         stage_finetuned(base, "animals", root, train, dev, json!(null), &options, None, &mut ()).unwrap()
     }
@@ -252,6 +263,26 @@ mod tests {
         let published = staged.publish().unwrap();
         assert_eq!(published.manifest().model.training["base"]["version"], base.manifest().version);
         assert_eq!(published.labels().ids(), ["land", "sea", "desert"]);
+    }
+
+    #[test]
+    fn only_what_the_adaptation_names_changes() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let base = base(root.path());
+        for (adaptation, changes) in [("head", false), ("top-1", true)] {
+            let staged = finetune(&base, root.path(), adaptation.parse().unwrap(), relabelled(120));
+            let mut classifier = staged.classifier(&ClassifierOptions::default()).unwrap();
+            assert_eq!(label(&mut classifier, "beta camel gamma"), "desert", "{adaptation}");
+            let before = Network::load(&base).unwrap();
+            let after = Network::load(&staged.publish().unwrap()).unwrap();
+            assert_eq!(before.embedding.values(), after.embedding.values(), "{adaptation}");
+            let expand =
+                |network: &Network| network.dense_values("layer.0.expand.weight").unwrap().1.to_vec();
+            assert_eq!(expand(&before) != expand(&after), changes, "{adaptation}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::corpus::Corpus;
 use super::hyperparameters::Hyperparameters;
 use super::network::{Network, Snapshot};
 use super::report::{EpochReport, Observer};
-use super::trainer::{self, Trainer};
+use super::trainer::Trainer;
 use crate::classifier::Probabilities;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, evaluate};
@@ -38,7 +38,7 @@ pub(super) fn fit(
     for epoch in 1..=options.epochs {
         let start = Instant::now();
         let train_loss = trainer.epoch(&corpus.train, epoch - 1, observer)?;
-        let dev = evaluation(trainer.network(), corpus, options)?;
+        let dev = evaluation(&mut trainer, corpus)?;
         let report = EpochReport {
             epoch,
             train_loss,
@@ -66,11 +66,11 @@ pub(super) fn fit(
 }
 
 /// Scores on the development rows; none when there are no such rows.
-fn evaluation(network: &Network, corpus: &Corpus, options: &Hyperparameters) -> Result<Option<Evaluation>> {
+fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {
     if corpus.dev.len() == 0 {
         return Ok(None);
     }
-    let logits = trainer::logits(network, &corpus.dev, options);
+    let logits = trainer.logits(&corpus.dev);
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)

@@ -8,7 +8,7 @@ use super::config::{EncoderShape, NetworkConfig, Preset, TrainOptions};
 use super::data::Dataset;
 use super::network::Network;
 use super::on_threads;
-use super::trainer::{self, Trainer};
+use super::trainer::Trainer;
 use crate::classifier::Probabilities;
 use crate::error::Result;
 use crate::tokenize::{Tokenization, Tokenizer};
@@ -59,7 +59,7 @@ fn fold_logits(
     for epoch in 0..options.epochs {
         trainer.epoch(kept, epoch, &mut ())?;
     }
-    trainer::logits(trainer.network(), held, &hyperparameters)
+    Ok(trainer.logits(held))
 }
 
 fn options() -> TrainOptions {

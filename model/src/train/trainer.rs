@@ -12,6 +12,7 @@ use super::ops::{Loss, squares};
 use super::optimizer::{AdamW, DenseState, clip_scale};
 use super::report::Observer;
 use super::schedule::{one_cycle, progress};
+use super::states::StateCache;
 use crate::error::{ModelError, Result};
 
 /// Largest joint norm of a step's gradients.
@@ -40,9 +41,14 @@ pub(super) struct Trainer<'a> {
     network: Network,
     dense_state: DenseState,
     buffers: Buffers,
+    train_states: StateCache,
+    dev_states: StateCache,
     /// Batches learnt so far.
     step: usize,
 }
+
+/// The part of the memory for states that development documents may take.
+const DEV_SHARE: usize = 8;
 
 impl<'a> Trainer<'a> {
     /// A trainer of a network that has its first weights.
@@ -54,7 +60,17 @@ impl<'a> Trainer<'a> {
             soft_share: 0.0,
             temperature: 1.0,
         };
-        Self { options, loss, network, dense_state, buffers: Buffers::default(), step: 0 }
+        let dev_bytes = options.cache_bytes / DEV_SHARE;
+        Self {
+            options,
+            loss,
+            network,
+            dense_state,
+            buffers: Buffers::default(),
+            train_states: StateCache::new(options.cache_bytes - dev_bytes),
+            dev_states: StateCache::new(dev_bytes),
+            step: 0,
+        }
     }
 
     pub(super) fn network(&self) -> &Network {
@@ -68,6 +84,9 @@ impl<'a> Trainer<'a> {
     /// One pass over `data`, the `epoch`-th (from 0) of the options' epochs; returns the mean training loss.
     pub(super) fn epoch(&mut self, data: &Dataset, epoch: usize, observer: &mut dyn Observer) -> Result<f64> {
         let options = self.options;
+        if options.class_weights {
+            self.loss.class_weights = Some(class_weights(&data.labels, self.network.config.labels));
+        }
         let mut generator = generator(options.seed, Purpose::Plan, epoch);
         let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut generator));
         let mut total = 0.0;
@@ -94,7 +113,7 @@ impl<'a> Trainer<'a> {
         let inputs = self.inputs(&batch, &mut generator);
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
         let targets = data.targets(rows);
-        let states = self.network.frozen_states(&batch, &inputs.embedding, &mut self.buffers);
+        let states = self.train_states.states(&self.network, data, rows, &batch, &inputs, &mut self.buffers);
         let step =
             self.network.step(&batch, &inputs, states, dropout, &self.loss, &targets, &mut self.buffers);
         if !step.loss.is_finite() {
@@ -110,6 +129,25 @@ impl<'a> Trainer<'a> {
         let loss = step.loss;
         tables.add(step);
         Ok(loss)
+    }
+
+    /// Logits of every development document, in its order, without dropout.
+    pub(super) fn logits(&mut self, data: &Dataset) -> Vec<Vec<f32>> {
+        let options = self.options;
+        let (network, buffers) = (&self.network, &mut self.buffers);
+        let mut all = vec![Vec::new(); data.len()];
+        for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
+            let batch = data.batch(&rows);
+            let inputs = network.inputs(&batch);
+            let logits = match self.dev_states.states(network, data, &rows, &batch, &inputs, buffers) {
+                Some(states) => network.logits_from(states, &batch, inputs.ngrams.as_ref(), buffers),
+                None => network.logits(&batch, buffers),
+            };
+            for (row, values) in rows.iter().zip(logits.chunks_exact(network.config.labels)) {
+                all[*row] = values.to_vec();
+            }
+        }
+        all
     }
 
     fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Inputs {
@@ -190,17 +228,13 @@ impl TableGradients {
     }
 }
 
-/// Logits of every document of `data`, in its order.
-pub(super) fn logits(network: &Network, data: &Dataset, options: &Hyperparameters) -> Vec<Vec<f32>> {
-    let mut all = vec![Vec::new(); data.len()];
-    let mut buffers = Buffers::default();
-    for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
-        let logits = network.logits(&data.batch(&rows), &mut buffers);
-        for (row, values) in rows.iter().zip(logits.chunks_exact(network.config.labels)) {
-            all[*row] = values.to_vec();
-        }
-    }
-    all
+/// How much a row of each label counts: by the root of the label's rarity, 1 on average over the rows.
+fn class_weights(gold: &[usize], labels: usize) -> Vec<f32> {
+    let mut rows = vec![0_usize; labels];
+    gold.iter().for_each(|label| rows[*label] += 1);
+    let rarity = |rows: &usize| 1.0 / (*rows.max(&1) as f64).sqrt();
+    let total: f64 = rows.iter().map(|count| *count as f64 * rarity(count)).sum();
+    rows.iter().map(|count| (rarity(count) * gold.len() as f64 / total) as f32).collect()
 }
 
 #[cfg(test)]
@@ -225,6 +259,15 @@ mod tests {
 
     fn network(options: &TrainOptions) -> Network {
         Network::new(NetworkConfig::new(options, 8, 2), &mut SmallRng::seed_from_u64(1)).unwrap()
+    }
+
+    #[test]
+    fn rare_labels_count_more_and_the_average_is_one() {
+        let gold = [0, 0, 0, 0, 1];
+        let weights = class_weights(&gold, 3);
+        assert!((weights[1] / weights[0] - 2.0).abs() < 1e-6, "{weights:?}");
+        let sum: f32 = gold.iter().map(|label| weights[*label]).sum();
+        assert!((sum - 5.0).abs() < 1e-5 && weights[2].is_finite(), "{weights:?}");
     }
 
     #[test]
