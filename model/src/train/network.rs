@@ -40,7 +40,7 @@ use layer::Layer;
 pub(super) use buffers::Buffers;
 pub(super) use build::CONFIG_FILE;
 pub(super) use parameter::{Linear, Norm, Parameter};
-pub(super) use step::{States, Step, TableGradient};
+pub(super) use step::{Lesson, States, Step, TableGradient};
 
 /// All parameters. Those of the dense layers know whether they are trained; the tables are sparse.
 pub(crate) struct Network {

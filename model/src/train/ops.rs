@@ -32,6 +32,9 @@ pub(super) use residual::{Dropout, add, add_branch};
 pub(super) use vector::{squares, vectorised};
 
 #[cfg(test)]
+pub(super) use testing::{assert_close, check_gradient, random, weighted};
+
+#[cfg(test)]
 mod testing {
     //! Backward passes against central finite differences.
 
@@ -79,5 +82,3 @@ mod testing {
         }
     }
 }
-#[cfg(test)]
-pub(super) use testing::{assert_close, check_gradient, random, weighted};

@@ -7,7 +7,9 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::data::{Batch, Dataset};
 use super::hyperparameters::Hyperparameters;
-use super::network::{Buffers, DropoutSource, Frozen, Inputs, Network, Parameter, Step, TableGradient};
+use super::network::{
+    Buffers, DropoutSource, Frozen, Inputs, Lesson, Network, Parameter, Step, TableGradient,
+};
 use super::ops::{Loss, squares};
 use super::optimizer::{AdamW, DenseState, clip_scale};
 use super::report::Observer;
@@ -114,8 +116,8 @@ impl<'a> Trainer<'a> {
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
         let targets = data.targets(rows);
         let states = self.train_states.states(&self.network, data, rows, &batch, &inputs, &mut self.buffers);
-        let step =
-            self.network.step(&batch, &inputs, states, dropout, &self.loss, &targets, &mut self.buffers);
+        let lesson = Lesson { batch, inputs, states, targets };
+        let step = self.network.step(lesson, dropout, &self.loss, &mut self.buffers);
         if !step.loss.is_finite() {
             return Err(ModelError::Training(format!(
                 "the loss is {} at step {}; lower `learning_rate`",

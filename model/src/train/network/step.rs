@@ -34,6 +34,16 @@ enum Next {
     Head,
 }
 
+/// What a training step learns from.
+pub(in crate::train) struct Lesson<'a> {
+    pub(in crate::train) batch: Batch<'a>,
+    pub(in crate::train) inputs: Inputs,
+    /// Without them the pass starts from the embeddings.
+    pub(in crate::train) states: Option<States>,
+    /// One for each document.
+    pub(in crate::train) targets: Vec<Target<'a>>,
+}
+
 /// What a training step gives; the gradients of dense parameters are added to the parameters' own.
 pub(in crate::train) struct Step {
     pub(in crate::train) loss: f32,
@@ -170,18 +180,14 @@ impl Network {
     }
 
     /// Forward and backward: the loss of a batch, and its gradients added to those of all trained parameters.
-    ///
-    /// Without `states` the pass starts from the embeddings.
     pub(in crate::train) fn step(
         &mut self,
-        batch: &Batch<'_>,
-        inputs: &Inputs,
-        states: Option<States>,
+        lesson: Lesson<'_>,
         mut dropout: DropoutSource,
         loss: &Loss,
-        targets: &[Target<'_>],
         buffers: &mut Buffers,
     ) -> Step {
+        let Lesson { batch, inputs, states, targets } = lesson;
         let (states, embedded) = match states {
             Some(states) => (states, None),
             None => {
@@ -191,7 +197,7 @@ impl Network {
         };
         let (mut logits, trace) = self.upper(states, &mut dropout, true, buffers);
         self.add_side_path(&batch.starts, inputs.ngrams.as_ref(), &mut logits, buffers);
-        let (loss, slope) = loss.of(&logits, self.config.labels, targets);
+        let (loss, slope) = loss.of(&logits, self.config.labels, &targets);
         let ngrams = self.ngrams.as_ref().zip(inputs.ngrams.as_ref()).map(|(table, features)| {
             let mut by_position = vec![0.0; (features.starts.len() - 1) * table.width()];
             mean_rows_backward(&slope, &batch.starts, table.width(), &mut by_position);
@@ -534,27 +540,28 @@ mod tests {
         Network::new(config(architecture), &mut SmallRng::seed_from_u64(3)).unwrap()
     }
 
-    fn step(network: &mut Network, frozen: bool) -> Step {
+    fn step(network: &mut Network) -> Step {
         let batch = Batch::new(DOCUMENTS.to_vec());
         let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
-        let states = frozen.then(|| network.frozen_states(&batch, &inputs.embedding, &mut buffers)).flatten();
+        let states = None;
         let gold = |label| Target { gold: Some(label), soft: None };
         let dropout = DropoutSource { rate: 0.3, seed: 5 };
-        network.step(&batch, &inputs, states, dropout, &LOSS, &[gold(0), gold(1), gold(1)], &mut buffers)
+        let targets = vec![gold(0), gold(1), gold(1)];
+        network.step(Lesson { batch, inputs, states, targets }, dropout, &LOSS, &mut buffers)
     }
 
     /// The loss after `change`.
     fn changed(architecture: Architecture, change: impl Fn(&mut Network)) -> f64 {
         let mut network = network(architecture);
         change(&mut network);
-        f64::from(step(&mut network, false).loss)
+        f64::from(step(&mut network).loss)
     }
 
     #[test]
     fn gradients_of_all_parameters_agree_with_finite_differences() {
         for architecture in architectures() {
             let mut network = network(architecture);
-            let step = step(&mut network, false);
+            let step = step(&mut network);
             for (number, parameter) in network.dense().into_iter().enumerate() {
                 check_gradient(&parameter.values, &parameter.gradient, |values| {
                     changed(architecture, |network| network.dense_mut()[number].values = values.to_vec())
@@ -585,8 +592,9 @@ mod tests {
                 let batch = Batch::new(DOCUMENTS.to_vec());
                 let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
                 let states = network.frozen_states(&batch, &inputs.embedding, &mut buffers);
-                let targets = [Target { gold: Some(0), soft: None }; 3];
-                network.step(&batch, &inputs, states, DropoutSource::none(), &LOSS, &targets, &mut buffers);
+                let targets = vec![Target { gold: Some(0), soft: None }; 3];
+                let lesson = Lesson { batch, inputs, states, targets };
+                network.step(lesson, DropoutSource::none(), &LOSS, &mut buffers);
                 network.dense().into_iter().map(|p| (p.name.clone(), p.gradient.clone())).collect::<Vec<_>>()
             };
             let all = gradients(Frozen::Nothing);
