@@ -108,7 +108,32 @@ fn evaluation_reports_every_class() {
     }
     let earn = [&args[..], &["--json", "--select", "label=earn"]].concat();
     assert!(json(&run(&earn))["rows"].as_u64().unwrap() < 600);
-    assert!(run(&args).contains("macro-F1"));
+    let page = directory.path().join("page.html");
+    let table = run(&[&args[..], &["--html", page.to_str().unwrap()]].concat());
+    assert!(table.contains("macro-F1") && table.contains("ROC-AUC"), "{table}");
+    let page = std::fs::read_to_string(page).unwrap();
+    for part in ["<h2>Confusion matrix</h2>", "<h2>Confidence</h2>", "<h2>ROC curves</h2>", "source=reuters"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn labels_that_a_model_does_not_have_count_as_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("labels.jsonl");
+    let row = |label: &str| {
+        let body = "opec ministers met in vienna to discuss crude oil output and prices per barrel";
+        format!(r#"{{"body": "{body}", "label": "{label}"}}"#)
+    };
+    std::fs::write(&file, [row("crude"), row("oil")].join("\n")).unwrap();
+    let args = ["evaluate", "--model", bundle().to_str().unwrap(), "--data", file.to_str().unwrap()];
+    let report = json(&run(&[&args[..], &["--json"]].concat()));
+    assert_eq!((&report["rows"], &report["accuracy"]), (&Value::from(2), &Value::from(0.5)), "{report}");
+    assert_eq!(report["per_class"].as_array().unwrap().len(), 9);
+
+    std::fs::write(&file, row("oil")).unwrap();
+    assert!(fails(&args, 1).contains("no document has a label of the model"));
 }
 
 #[test]

@@ -136,6 +136,19 @@ pub fn paired_bootstrap(
     })
 }
 
+/// The slices that a document is in: its length, and its language and source where they are known.
+pub fn slice_names(text: &str, language: Option<&str>, source: Option<&str>) -> Vec<String> {
+    let length = match text.chars().count() {
+        ..100 => "length=below 100 characters",
+        100..1000 => "length=100 to 999 characters",
+        _ => "length=1000 characters or more",
+    };
+    let mut names = vec![length.to_owned()];
+    names.extend(language.map(|language| format!("language={language}")));
+    names.extend(source.map(|source| format!("source={source}")));
+    names
+}
+
 /// Accuracy of both models in each slice, in order of the slices' names. `names[row]` are the slices that a row is
 /// in.
 pub fn slices(
@@ -333,6 +346,14 @@ mod tests {
             found,
             [("lang=en", 1, Some(1.0), 0.0), ("lang=zh", 2, Some(0.5), 1.0), ("long", 1, Some(1.0), 1.0)]
         );
+    }
+
+    #[test]
+    fn a_document_is_in_a_slice_of_each_kind() {
+        let short = "length=below 100 characters";
+        assert_eq!(slice_names("股市", Some("zh"), None), [short, "language=zh"]);
+        assert_eq!(slice_names(&"字".repeat(99), None, Some("bbc")), [short, "source=bbc"]);
+        assert_eq!(slice_names(&"字".repeat(100), None, None), ["length=100 to 999 characters"]);
     }
 
     proptest! {

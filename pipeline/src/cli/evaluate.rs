@@ -1,10 +1,14 @@
 //! `fenliu evaluate`
 
+mod page;
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use fenliu_model::{Bundle, Classifier, Evaluation, evaluate as score};
+use fenliu_model::compare::{project, union};
+use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate as score};
 use serde::Serialize;
 
 use super::{Common, output};
@@ -25,6 +29,9 @@ pub(super) struct EvaluateArgs {
     /// Only rows whose FIELD has this VALUE, such as split=valid
     #[arg(long, value_name = "FIELD=VALUE")]
     select: Option<Selection>,
+    /// Also write a page with plots and examples to FILE
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// An evaluation with what it took.
@@ -32,10 +39,30 @@ pub(super) struct EvaluateArgs {
 pub(super) struct Measured {
     #[serde(flatten)]
     evaluation: Evaluation,
+    /// What is left when labels that the model does not trust are set aside; none where it is not calibrated.
+    trusted: Option<Trusted>,
     /// Documents per second, from text to label.
     docs_per_s: f64,
     /// Documents that decoding or cleaning rejected; they are in no other figure.
     rejected: usize,
+}
+
+/// The documents whose label the model trusts.
+#[derive(Debug, Serialize)]
+struct Trusted {
+    /// Their share of all documents.
+    share: f64,
+    /// Share of them that is labelled right.
+    accuracy: f64,
+}
+
+/// Documents with their gold labels and what a model says of them.
+struct Answers {
+    /// The model's labels, then those that only documents have.
+    labels: Vec<String>,
+    gold: Vec<usize>,
+    probabilities: Vec<Probabilities>,
+    documents: Vec<CleanDocument>,
 }
 
 pub(super) fn evaluate(args: &EvaluateArgs, common: &Common) -> Result<()> {
@@ -52,53 +79,118 @@ fn measure(
     let (bundle, mut classifier) = classify::open(&classify::model_config(args.model.clone(), onnxruntime))?;
     let cleaner = TextCleaner::of_bundle(&bundle)?;
     let corpus = corpus::read(&args.data, args.select.as_ref(), documents, cleaner.plan())?;
+    let rejected = corpus.rejected;
     let start = Instant::now();
-    let evaluation = evaluate_on(&bundle, &mut classifier, &corpus.documents)?;
-    let docs_per_s = corpus.documents.len() as f64 / start.elapsed().as_secs_f64();
-    Ok(Measured { evaluation, docs_per_s, rejected: corpus.rejected })
+    let answers = Answers::of(&bundle, &mut classifier, corpus.documents)?;
+    let measured = Measured {
+        docs_per_s: answers.documents.len() as f64 / start.elapsed().as_secs_f64(),
+        evaluation: score(&answers.labels, &answers.gold, &answers.probabilities)?,
+        trusted: answers.trusted(&classifier),
+        rejected,
+    };
+    if let Some(path) = &args.html {
+        let page = page::page(args, &bundle, &classifier, &answers, &measured);
+        std::fs::write(path, page).map_err(PipelineError::file("write", path))?;
+    }
+    Ok(measured)
 }
 
-fn evaluate_on(
-    bundle: &Bundle,
-    classifier: &mut Classifier,
-    documents: &[CleanDocument],
-) -> Result<Evaluation> {
-    let labels = bundle.labels();
-    let gold = documents.iter().map(|document| {
-        let label = document.label.as_deref().ok_or_else(|| unlabelled(document))?;
-        labels.index_of(label).ok_or_else(|| {
-            PipelineError::Data(format!(
-                "label `{label}` is not one of the model's: {}",
-                labels.ids().join(", ")
-            ))
+impl Answers {
+    fn of(bundle: &Bundle, classifier: &mut Classifier, documents: Vec<CleanDocument>) -> Result<Self> {
+        let known = bundle.labels().ids();
+        let labels = union(&known, &gold_labels(&documents)?);
+        warn_of_unknown(&known, &labels, &documents)?;
+        let position = |document: &CleanDocument| {
+            labels.iter().position(|label| document.label.as_ref() == Some(label)).unwrap_or_default()
+        };
+        let gold = documents.iter().map(position).collect();
+        let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+        let encodings = classifier.encoder().encode_batch(&texts)?;
+        let probabilities = project(&classifier.classify(&encodings)?, &known, &labels);
+        Ok(Answers { labels, gold, probabilities, documents })
+    }
+
+    fn trusted(&self, classifier: &Classifier) -> Option<Trusted> {
+        classifier.calibration()?;
+        let is_correct = |(gold, row): &(&usize, &Probabilities)| {
+            row.top(1).first().is_some_and(|(label, _)| label == *gold)
+        };
+        let rows = self.gold.iter().zip(&self.probabilities);
+        let trusted: Vec<_> = rows.filter(|(_, row)| !classifier.abstains(row)).collect();
+        let right = trusted.iter().filter(|row| is_correct(row)).count();
+        Some(Trusted {
+            share: trusted.len() as f64 / self.gold.len().max(1) as f64,
+            accuracy: right as f64 / trusted.len().max(1) as f64,
         })
-    });
-    let gold: Vec<usize> = gold.collect::<Result<_>>()?;
-    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
-    let encodings = classifier.encoder().encode_batch(&texts)?;
-    let probabilities = classifier.classify(&encodings)?;
-    Ok(score(&labels.ids(), &gold, &probabilities)?)
+    }
 }
 
-fn unlabelled(document: &CleanDocument) -> PipelineError {
-    let name = document.id.as_deref().unwrap_or(&document.text);
-    PipelineError::Data(format!("document `{}` has no label", name.chars().take(40).collect::<String>()))
+/// All labels of the documents, sorted.
+fn gold_labels(documents: &[CleanDocument]) -> Result<Vec<String>> {
+    let label = |document: &CleanDocument| {
+        document.label.clone().ok_or_else(|| {
+            let name = document.id.as_deref().unwrap_or(&document.text);
+            let name: String = name.chars().take(40).collect();
+            PipelineError::Data(format!("document `{name}` has no label"))
+        })
+    };
+    let labels: BTreeSet<String> = documents.iter().map(label).collect::<Result<_>>()?;
+    Ok(labels.into_iter().collect())
+}
+
+/// A label that the model does not have counts as labelled wrong; if it has none of them, the data are not meant for it.
+fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]) -> Result<()> {
+    let unknown = &all[known.len()..];
+    let is_unknown =
+        |document: &&CleanDocument| document.label.as_ref().is_some_and(|label| unknown.contains(label));
+    let rows = documents.iter().filter(is_unknown).count();
+    if rows == documents.len() {
+        let (unknown, known) = (unknown.join(", "), known.join(", "));
+        return Err(PipelineError::Data(format!(
+            "no document has a label of the model: they have {unknown}; it has {known}"
+        )));
+    }
+    if rows > 0 {
+        let labels = unknown.join(", ");
+        tracing::warn!(%labels, documents = rows, "labels that the model does not have count as wrong");
+    }
+    Ok(())
 }
 
 impl Measured {
     fn table(&self) -> String {
         let e = &self.evaluation;
         let width = e.per_class.iter().map(|class| class.label.chars().count()).max().unwrap_or(0).max(5);
+        let auc = |auc: Option<f64>| auc.map_or_else(|| "–".to_owned(), |auc| format!("{auc:.4}"));
         let mut table = format!(
-            "accuracy {:.4}   macro-F1 {:.4}   ECE {:.4}   {} documents, {:.0} a second, {} rejected\n\n{:width$}  precision  recall     F1  support\n",
-            e.accuracy, e.macro_f1, e.ece, e.rows, self.docs_per_s, self.rejected, "label"
+            "accuracy {:.4}   macro-F1 {:.4}   ROC-AUC {}   ECE {:.4}\n{} documents, {:.0} a second, {} rejected{}\n\n{:width$}  precision  recall     F1     AUC  support\n",
+            e.accuracy,
+            e.macro_f1,
+            auc(e.macro_roc_auc),
+            e.ece,
+            e.rows,
+            self.docs_per_s,
+            self.rejected,
+            self.trusted.as_ref().map_or_else(String::new, |trusted| format!("; {}", trusted.words())),
+            "label"
         );
         for class in &e.per_class {
             table += &format!(
-                "{:width$}  {:9.4}  {:6.4} {:6.4}  {:7}\n",
-                class.label, class.precision, class.recall, class.f1, class.support
+                "{:width$}  {:9.4}  {:6.4} {:6.4}  {:>6}  {:7}\n",
+                class.label,
+                class.precision,
+                class.recall,
+                class.f1,
+                auc(class.roc_auc),
+                class.support
             );
         }
         table
+    }
+}
+
+impl Trusted {
+    fn words(&self) -> String {
+        format!("{:.1} % trusted, of which {:.4} are right", self.share * 100.0, self.accuracy)
     }
 }
