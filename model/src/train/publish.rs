@@ -15,6 +15,8 @@ use crate::tokenize::Encoding;
 
 /// Where the graph lies in a bundle.
 pub(crate) const ONNX_FILE: &str = "onnx/fp32.onnx";
+/// Most bytes of a protocol buffer message.
+const GRAPH_LIMIT: usize = i32::MAX as usize;
 /// Largest accepted difference between a logit of the network and of ONNX Runtime.
 const PARITY_LIMIT: f64 = 1e-4;
 /// Documents compared.
@@ -26,8 +28,14 @@ pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
     let path = directory.join(CONFIG_FILE);
     write(&path, &config.map_err(ModelError::json(&path))?)?;
     write(&directory.join(WEIGHTS_FILE), &network.weights().serialize()?)?;
-    let model = encoder_model(network)?.encode_to_vec();
-    write(&directory.join(ONNX_FILE), &model)
+    let model = encoder_model(network)?;
+    let bytes = model.encoded_len();
+    if bytes > GRAPH_LIMIT {
+        return Err(ModelError::Training(format!(
+            "the ONNX graph has {bytes} bytes but a file holds at most {GRAPH_LIMIT}: the network is too large"
+        )));
+    }
+    write(&directory.join(ONNX_FILE), &model.encode_to_vec())
 }
 
 /// Writes a file, making its directory.

@@ -184,7 +184,10 @@ impl Checkpoint {
             head,
         };
         // RoBERTa counts positions from the one after the padding token's id.
-        let first_position = if family == Family::Roberta { file.pad_token_id.unwrap_or(1) + 1 } else { 0 };
+        let first_position = match family {
+            Family::Roberta => file.pad_token_id.unwrap_or(1).saturating_add(1),
+            Family::Bert | Family::DistilBert | Family::Electra => 0,
+        };
         if first_position >= position_rows {
             return Err(refuse(format!("`pad_token_id` leaves none of the {position_rows} positions")));
         }

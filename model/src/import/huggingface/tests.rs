@@ -109,6 +109,22 @@ fn classifiers_give_the_logits_of_pytorch() {
     }
 }
 
+#[test]
+fn relatives_of_roberta_are_computed_as_it_is() {
+    if !has_runtime() {
+        return;
+    }
+    let expected = expected("roberta_classifier");
+    for model_type in ["xlm-roberta", "camembert"] {
+        let directory = copy("roberta_classifier");
+        edit(directory.path(), "config.json", "\"roberta\"", &format!("\"{model_type}\""));
+        let (_root, bundle) = import(directory.path(), &ImportOptions::default()).unwrap();
+        for (row, logits) in logits(&bundle, &expected) {
+            assert_close(model_type, &logits, &expected.logits[row]);
+        }
+    }
+}
+
 /// `x W + b` of a dense layer of the bundle.
 fn linear(weights: &Weights, name: &str, x: &[f32], outputs: usize) -> Vec<f32> {
     let mut weights = weights.clone();
@@ -218,7 +234,24 @@ fn what_is_not_computed_here_is_refused_by_name() {
 #[test]
 fn files_that_are_missing_or_do_not_belong_together_are_named() {
     type Damage = fn(&Path);
-    let cases: [(&str, Damage, &str); 6] = [
+    let cases: [(&str, Damage, &str); 8] = [
+        (
+            "bert_classifier",
+            |path| {
+                let weights = path.join("model.safetensors");
+                let whole = std::fs::read(&weights).unwrap();
+                std::fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+            },
+            "model.safetensors: ",
+        ),
+        (
+            "roberta_classifier",
+            |path| {
+                let huge = format!("\"pad_token_id\": {}", usize::MAX);
+                edit(path, "config.json", "\"pad_token_id\": 1", &huge);
+            },
+            "`pad_token_id` leaves none of the 72 positions",
+        ),
         (
             "bert_classifier",
             |path| std::fs::remove_file(path.join("model.safetensors")).unwrap(),
