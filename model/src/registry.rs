@@ -138,22 +138,16 @@ impl Registry {
     fn version_starting_with(&self, prefix: &str) -> Result<String> {
         let versions: Vec<String> = self.ids()?.iter().map(ToString::to_string).collect();
         let matching: Vec<&String> = versions.iter().filter(|version| version.starts_with(prefix)).collect();
-        match matching.as_slice() {
-            [version] => Ok((*version).clone()),
-            [] => {
-                let problem = format!(
-                    "no version is or starts with `{prefix}`; there are: {}",
-                    if versions.is_empty() { "none".to_owned() } else { versions.join(", ") }
-                );
-                Err(ModelError::registry(&self.model, problem))
-            }
-            [first, .., last] => {
-                let (count, problem) = (matching.len(), "versions start with");
-                let problem =
-                    format!("{count} {problem} `{prefix}`, from {first} to {last}: give more of it");
-                Err(ModelError::registry(&self.model, problem))
-            }
-        }
+        let problem = match matching.as_slice() {
+            [version] => return Ok((*version).clone()),
+            [first, .., last] => format!(
+                "{} versions start with `{prefix}`, from {first} to {last}: give more of it",
+                matching.len()
+            ),
+            [] if versions.is_empty() => "`versions` holds no version".to_owned(),
+            [] => format!("no version is or starts with `{prefix}`; there are: {}", versions.join(", ")),
+        };
+        Err(ModelError::registry(&self.model, problem))
     }
 
     /// Opens and verifies the version that `selector` means, as [`Registry::resolve`].
@@ -548,6 +542,13 @@ mod tests {
         let removed =
             |e: &&HistoryEntry| matches!(e, HistoryEntry::Remove { reason, .. } if reason == "full disk");
         assert_eq!(entries.iter().filter(removed).count(), 2);
+    }
+
+    #[test]
+    fn the_version_in_use_is_not_pruned_when_nobody_promoted_it() {
+        let f = fixture(3);
+        assert_eq!(f.registry.prune(0, "ann", "").unwrap(), f.versions[..2]);
+        assert_eq!(f.open("news").unwrap(), f.versions[2]);
     }
 
     #[test]

@@ -92,6 +92,14 @@ impl Running {
         Ok(())
     }
 
+    /// Whether the process has ended.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits until standard error contains `text`.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! Listing and removing versions.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -23,7 +22,7 @@ pub struct VersionEntry {
     pub roles: Vec<&'static str>,
     /// Whether `models/<name>` opens it.
     pub in_use: bool,
-    /// Size of all its files in bytes.
+    /// Size of all its files in bytes; 0 when they cannot be listed.
     pub bytes: u64,
     /// What it is; null when [`VersionEntry::problem`] says why.
     pub manifest: Option<Manifest>,
@@ -42,7 +41,7 @@ impl Registry {
     /// The directory or an alias cannot be read.
     pub fn versions(&self) -> Result<Vec<VersionEntry>> {
         let (roles, current) = (self.roles()?, self.current().ok());
-        self.ids()?.iter().map(|id| self.entry(*id, &roles, current.as_deref())).collect()
+        Ok(self.ids()?.iter().map(|id| self.entry(*id, &roles, current.as_deref())).collect())
     }
 
     /// The version with this ULID.
@@ -57,27 +56,22 @@ impl Registry {
         })
     }
 
-    fn entry(
-        &self,
-        id: Ulid,
-        roles: &[(&'static str, String)],
-        current: Option<&str>,
-    ) -> Result<VersionEntry> {
+    fn entry(&self, id: Ulid, roles: &[(&'static str, String)], current: Option<&str>) -> VersionEntry {
         let version = id.to_string();
         let path = self.versions_directory().join(&version);
         let described = bundle::describe(&path);
         let problem = described.as_ref().err().map(ToString::to_string);
         let (manifest, labels) = described.ok().unzip();
-        Ok(VersionEntry {
+        VersionEntry {
             created_at: DateTime::<Utc>::from(id.datetime()).to_rfc3339(),
             roles: roles.iter().filter(|(_, named)| *named == version).map(|(role, _)| *role).collect(),
             in_use: current == Some(version.as_str()),
-            bytes: bundle::size(&path)?,
+            bytes: bundle::size(&path).unwrap_or(0),
             labels: labels.map(|labels| labels.ids()).unwrap_or_default(),
             manifest,
             problem,
             version,
-        })
+        }
     }
 
     /// Which versions must not go, and what they are.
@@ -111,8 +105,8 @@ impl Registry {
         Ok(version)
     }
 
-    /// Removes all but the newest `keep` versions; those that are champion, challenger or previous
-    /// stay and are not counted. Leftovers of crashed writers go too. Returns what was removed, oldest
+    /// Removes all but the newest `keep` versions; those that are champion, challenger or previous, and
+    /// the one in use, stay and are not counted. Leftovers of crashed writers go too. Returns what was removed, oldest
     /// first.
     ///
     /// # Errors
@@ -121,7 +115,8 @@ impl Registry {
     pub fn prune(&self, keep: usize, by: &str, reason: &str) -> Result<Vec<String>> {
         let _changing = ChangeLock::wait(&self.model)?;
         bundle::remove_leftovers(&self.versions_directory())?;
-        let kept: BTreeSet<String> = self.roles()?.into_iter().map(|(_, version)| version).collect();
+        let mut kept: BTreeSet<String> = self.roles()?.into_iter().map(|(_, version)| version).collect();
+        kept.extend(self.current().ok());
         let mut removable: Vec<String> = self.ids()?.iter().map(ToString::to_string).collect();
         removable.retain(|version| !kept.contains(version));
         removable.truncate(removable.len().saturating_sub(keep));
@@ -135,7 +130,8 @@ impl Registry {
         let directory = self.versions_directory();
         // Out of sight in one step: a crash must not leave a part of a version under its name.
         let hidden = directory.join(bundle::staging_name(version));
-        rename(&directory.join(version), &hidden)?;
+        let visible = directory.join(version);
+        std::fs::rename(&visible, &hidden).map_err(ModelError::io("rename", &visible))?;
         durable::sync(&directory)?;
         let entry = HistoryEntry::Remove {
             version: version.to_owned(),
@@ -146,8 +142,4 @@ impl Registry {
         history::append(&self.model, Some(entry))?;
         std::fs::remove_dir_all(&hidden).map_err(ModelError::io("remove", &hidden))
     }
-}
-
-fn rename(from: &Path, to: &Path) -> Result<()> {
-    std::fs::rename(from, to).map_err(ModelError::io("rename", from))
 }

@@ -54,6 +54,9 @@ enum Command {
         /// Model and version; the challenger unless another is named
         #[arg(value_name = "NAME[@VERSION]")]
         name: String,
+        /// Make it the challenger instead, which shadow mode runs beside the champion
+        #[arg(long)]
+        challenger: bool,
         #[command(flatten)]
         why: Why,
     },
@@ -100,7 +103,10 @@ pub(super) fn model(args: &ModelArgs, common: &Common) -> Result<ExitCode> {
         Command::Import(args) => import::import(args, models, common)?,
         Command::Show { name } => show::show(&open(name)?, json)?,
         Command::Verify { name } => return verify::verify(&open(name)?, json),
-        Command::Promote { name, why } => change::promote(&open(name)?, &why.reason, json)?,
+        Command::Promote { name, challenger: true, why } => {
+            change::challenge(&open(name)?, &why.reason, json)?
+        }
+        Command::Promote { name, why, .. } => change::promote(&open(name)?, &why.reason, json)?,
         Command::Rollback { name, why } => change::rollback(&open(name)?, &why.reason, json)?,
         Command::Remove { name, why } => change::remove(&open(name)?, &why.reason, json)?,
         Command::Prune { name, keep, why } => change::prune(&open(name)?, *keep, &why.reason, json)?,

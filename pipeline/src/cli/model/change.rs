@@ -14,6 +14,17 @@ pub(super) fn promote((registry, selector): &Target, reason: &str, json: bool) -
     report(registry, &registry.promote(selector, &user(), reason)?, json)
 }
 
+pub(super) fn challenge((registry, selector): &Target, reason: &str, json: bool) -> Result<()> {
+    let Some(selector) = selector else {
+        return Err(usage(registry, "name the version that is to challenge the champion, as NAME@VERSION"));
+    };
+    let challenger = registry.set_challenger(selector, &user(), reason)?;
+    if json {
+        return output::json(&challenger);
+    }
+    output::line(format!("{}: challenger {}", name(registry), challenger.version))
+}
+
 pub(super) fn rollback((registry, selector): &Target, reason: &str, json: bool) -> Result<()> {
     if let Some(selector) = selector {
         return Err(usage(registry, &format!("rollback takes no version, but `{selector}` was given")));
