@@ -13,6 +13,7 @@
 
 mod adapt;
 mod architecture;
+mod checkpoint;
 mod config;
 mod corpus;
 mod data;
@@ -32,6 +33,7 @@ mod split;
 mod staged;
 mod states;
 mod table;
+mod tensors;
 mod trainer;
 mod weights;
 
@@ -133,7 +135,7 @@ pub fn stage(
             preprocessing,
             training: json!({ "options": options }),
         };
-        Staged::build(name, root, network, corpus, provenance, &options.hyperparameters(), observer)
+        Staged::build(name, root, network, corpus, provenance, &options.hyperparameters(), None, observer)
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
 use super::network::{Frozen, Network};
@@ -42,15 +43,16 @@ impl Adaptation {
 }
 
 /// Lets training change what `adaptation` says, and nothing else.
-pub(super) fn adapt(network: &mut Network, adaptation: Adaptation) -> Result<()> {
+pub(super) fn adapt(network: &mut Network, adaptation: Adaptation, generator: &mut SmallRng) {
     let all = network.config.encoder.layers;
     match adaptation {
         Adaptation::Head => network.freeze(Frozen::BelowHead),
         Adaptation::TopLayers { layers } => network.freeze(Frozen::Layers(all.saturating_sub(layers))),
         Adaptation::Full => network.freeze(Frozen::Nothing),
-        Adaptation::Lora { .. } => return Err(ModelError::option("adaptation", adaptation, "is not there")),
+        Adaptation::Lora { rank, alpha } => {
+            network.add_low_rank(rank, alpha as f32 / rank as f32, generator);
+        }
     }
-    Ok(())
 }
 
 impl fmt::Display for Adaptation {

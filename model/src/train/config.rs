@@ -240,6 +240,7 @@ impl TrainOptions {
             patience: self.patience,
             class_weights: false,
             cache_bytes: 0,
+            checkpoint_seconds: 0,
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::adapt::{Adaptation, adapt};
+use super::checkpoint::Checkpoints;
 use super::config::Preset;
 use super::corpus::{Corpus, kept_labels};
 use super::grow::with_labels;
@@ -149,6 +150,7 @@ impl FineTuneOptions {
             patience: self.patience,
             class_weights: self.class_weights,
             cache_bytes: self.cache_bytes,
+            checkpoint_seconds: self.checkpoint_seconds,
         }
     }
 }
@@ -176,7 +178,7 @@ pub fn stage_finetuned(
     dev: Vec<Example>,
     preprocessing: serde_json::Value,
     options: &FineTuneOptions,
-    _work: Option<&Path>,
+    work: Option<&Path>,
     observer: &mut dyn Observer,
 ) -> Result<Staged> {
     options.validate()?;
@@ -190,7 +192,7 @@ pub fn stage_finetuned(
         let mut generator = SmallRng::seed_from_u64(options.seed);
         let network = Network::load(base)?;
         let mut network = with_labels(network, kept_labels(base), corpus.labels.len(), &mut generator)?;
-        adapt(&mut network, options.adaptation)?;
+        adapt(&mut network, options.adaptation, &mut generator);
         let manifest = base.manifest();
         let provenance = Provenance {
             preset: manifest.model.preset.clone(),
@@ -202,8 +204,25 @@ pub fn stage_finetuned(
                 "options": options,
             }),
         };
-        Staged::build(name, root, network, corpus, provenance, &options.hyperparameters(), observer)
+        let hyperparameters = options.hyperparameters();
+        let checkpoints = work.map(|work| Checkpoints::new(work, run_key(base, &corpus, &hyperparameters)));
+        Staged::build(
+            name,
+            root,
+            network,
+            corpus,
+            provenance,
+            &hyperparameters,
+            checkpoints.as_ref(),
+            observer,
+        )
     })
+}
+
+/// What tells a run from every other: its base, its data, its options.
+fn run_key(base: &Bundle, corpus: &Corpus, options: &Hyperparameters) -> String {
+    let manifest = base.manifest();
+    json!([manifest.name, manifest.version, corpus.sha256, corpus.labels.ids(), options]).to_string()
 }
 
 #[cfg(test)]
@@ -272,7 +291,7 @@ mod tests {
         }
         let root = tempfile::tempdir().unwrap();
         let base = base(root.path());
-        for (adaptation, changes) in [("head", false), ("top-1", true)] {
+        for (adaptation, changes) in [("head", false), ("top-1", true), ("lora-4", true)] {
             let staged = finetune(&base, root.path(), adaptation.parse().unwrap(), relabelled(120));
             let mut classifier = staged.classifier(&ClassifierOptions::default()).unwrap();
             assert_eq!(label(&mut classifier, "beta camel gamma"), "desert", "{adaptation}");
@@ -282,6 +301,59 @@ mod tests {
             let expand =
                 |network: &Network| network.dense_values("layer.0.expand.weight").unwrap().1.to_vec();
             assert_eq!(expand(&before) != expand(&after), changes, "{adaptation}");
+        }
+    }
+
+    /// Panics at a step, as a process that is killed there.
+    struct KilledAt(usize);
+
+    impl Observer for KilledAt {
+        fn step(&mut self, _step: usize, _steps: usize, _loss: f32) {
+            self.0 -= 1;
+            assert!(self.0 > 0, "killed");
+        }
+    }
+
+    #[test]
+    fn a_killed_run_goes_on_and_ends_with_the_same_weights() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let base = base(root.path());
+        for adaptation in ["full", "top-1", "lora-4"] {
+            let options = FineTuneOptions {
+                batch_rows: 8,
+                accumulate: 2,
+                class_weights: true,
+                checkpoint_seconds: 0,
+                ..FineTuneOptions::new(&base, adaptation.parse().unwrap())
+            };
+            let run = |work: Option<&Path>, observer: &mut dyn Observer| {
+                let (train, dev) = (relabelled(60), examples(20));
+                let staged = stage_finetuned(
+                    &base,
+                    "animals",
+                    root.path(),
+                    train,
+                    dev,
+                    json!(null),
+                    &options,
+                    work,
+                    observer,
+                );
+                std::fs::read(staged.unwrap().path().join("weights/model.safetensors")).unwrap()
+            };
+            let expected = run(None, &mut ());
+            let work = tempfile::tempdir().unwrap();
+            for killed_at in [3, 9] {
+                let attempt = || run(Some(work.path()), &mut KilledAt(killed_at));
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).unwrap_err();
+            }
+            assert!(work.path().join("checkpoint.safetensors").is_file());
+            assert!(run(Some(work.path()), &mut ()) == expected, "{adaptation}: after two kills");
+            let finished = || run(Some(work.path()), &mut KilledAt(1));
+            assert!(finished() == expected, "{adaptation}: no step is made again");
         }
     }
 

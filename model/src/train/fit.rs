@@ -1,12 +1,16 @@
 //! Epochs of training, and which of them is kept.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::Checkpoints;
 use super::corpus::Corpus;
 use super::hyperparameters::Hyperparameters;
-use super::network::{Network, Snapshot};
+use super::network::Network;
 use super::report::{EpochReport, Observer};
-use super::trainer::Trainer;
+use super::tensors::Tensors;
+use super::trainer::{Position, Trainer};
 use crate::classifier::Probabilities;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, evaluate};
@@ -23,47 +27,145 @@ pub(super) struct Fitted {
 /// the falling learning rate makes a later epoch the better one where the score cannot tell.
 const EQUAL_MACRO_F1: f64 = 0.005;
 
+/// How far a run is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// The current epoch, from 0; all of them when the run is over.
+    pub(super) epoch: usize,
+    /// Batches learnt in this epoch.
+    pub(super) batch: usize,
+    /// Bits of the sum of their losses: as a decimal number it could change.
+    loss_bits: u64,
+    epochs: Vec<EpochReport>,
+    /// Bits of the best macro-F1 so far.
+    best_bits: Option<u64>,
+    kept: Option<(usize, Evaluation)>,
+}
+
 /// Trains `network` until the epochs are over or the development score has stopped rising.
+///
+/// With `checkpoints` the run goes on from the last of them, and writes them as it goes.
 pub(super) fn fit(
     network: Network,
     corpus: &Corpus,
     options: &Hyperparameters,
+    checkpoints: Option<&Checkpoints>,
     observer: &mut dyn Observer,
 ) -> Result<Fitted> {
     let mut trainer = Trainer::new(options, network);
     observer.start(&corpus.size(trainer.network(), options.epochs));
-    let mut epochs: Vec<EpochReport> = Vec::new();
-    let mut kept: Option<(usize, Evaluation, Snapshot)> = None;
-    let mut best = f64::NEG_INFINITY;
-    for epoch in 1..=options.epochs {
+    let mut run = Run { progress: Progress::default(), kept: None };
+    if let Some((progress, mut tensors)) = checkpoints.map_or(Ok(None), Checkpoints::load)? {
+        tracing::info!(epoch = progress.epoch + 1, batch = progress.batch, "training goes on");
+        run = Run::resume(progress, &mut tensors, &mut trainer)?;
+        run.progress.epochs.iter().for_each(|report| observer.epoch(report));
+    }
+    while run.progress.epoch < options.epochs {
+        run.epoch(&mut trainer, corpus, options, checkpoints, observer)?;
+        if let Some(checkpoints) = checkpoints {
+            run.save(&trainer, checkpoints)?;
+        }
+    }
+    run.finish(trainer)
+}
+
+/// A run under way.
+struct Run {
+    progress: Progress,
+    /// The weights that go with the kept evaluation.
+    kept: Option<Tensors>,
+}
+
+impl Run {
+    fn resume(progress: Progress, tensors: &mut Tensors, trainer: &mut Trainer<'_>) -> Result<Self> {
+        trainer.restore(tensors)?;
+        let kept = progress.kept.is_some().then(|| tensors.split_off(KEPT));
+        Ok(Self { progress, kept })
+    }
+
+    /// Learns the rest of the current epoch and scores it.
+    fn epoch(
+        &mut self,
+        trainer: &mut Trainer<'_>,
+        corpus: &Corpus,
+        options: &Hyperparameters,
+        checkpoints: Option<&Checkpoints>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
         let start = Instant::now();
-        let train_loss = trainer.epoch(&corpus.train, epoch - 1, observer)?;
-        let dev = evaluation(&mut trainer, corpus)?;
+        let mut saved = Instant::now();
+        let interval = Duration::from_secs(options.checkpoint_seconds);
+        let Progress { epoch, batch, loss_bits, .. } = self.progress;
+        let position = Position { epoch, batch, loss: f64::from_bits(loss_bits) };
+        let train_loss = trainer.epoch(&corpus.train, position, observer, &mut |trainer, position| {
+            self.progress.batch = position.batch;
+            self.progress.loss_bits = position.loss.to_bits();
+            match checkpoints {
+                Some(checkpoints) if saved.elapsed() >= interval => {
+                    self.save(trainer, checkpoints)?;
+                    saved = Instant::now();
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
+        })?;
+        let dev = evaluation(trainer, corpus)?;
         let report = EpochReport {
-            epoch,
+            epoch: epoch + 1,
             train_loss,
             dev_accuracy: dev.as_ref().map(|dev| dev.accuracy),
             dev_macro_f1: dev.as_ref().map(|dev| dev.macro_f1),
             seconds: start.elapsed().as_secs_f64(),
         };
         observer.epoch(&report);
-        epochs.push(report);
-        let Some(dev) = dev else { continue };
-        best = best.max(dev.macro_f1);
-        let kept_epoch = kept.as_ref().map_or(0, |(epoch, ..)| *epoch);
+        self.progress.epochs.push(report);
+        self.progress =
+            Progress { epoch: epoch + 1, batch: 0, loss_bits: 0, ..std::mem::take(&mut self.progress) };
+        if let Some(dev) = dev {
+            self.keep_or_stop(dev, trainer, options);
+        }
+        Ok(())
+    }
+
+    /// Keeps the weights if they are the best so far, or ends the run if they have not been for long.
+    fn keep_or_stop(&mut self, dev: Evaluation, trainer: &Trainer<'_>, options: &Hyperparameters) {
+        let epoch = self.progress.epoch;
+        let best = self.progress.best_bits.map_or(f64::NEG_INFINITY, f64::from_bits).max(dev.macro_f1);
+        self.progress.best_bits = Some(best.to_bits());
+        let kept_epoch = self.progress.kept.as_ref().map_or(0, |(epoch, _)| *epoch);
         if dev.macro_f1 >= best - EQUAL_MACRO_F1 {
-            kept = Some((epoch, dev, trainer.network().snapshot()));
+            self.progress.kept = Some((epoch, dev));
+            self.kept = Some(trainer.weights());
         } else if options.patience > 0 && epoch - kept_epoch >= options.patience {
-            break;
+            self.progress.epoch = options.epochs;
         }
     }
-    let mut network = trainer.into_network();
-    let Some((best_epoch, dev, weights)) = kept else {
-        return Ok(Fitted { network, best_epoch: epochs.len(), epochs, dev: None });
-    };
-    network.restore(weights);
-    Ok(Fitted { network, epochs, best_epoch, dev: Some(dev) })
+
+    fn save(&self, trainer: &Trainer<'_>, checkpoints: &Checkpoints) -> Result<()> {
+        let mut tensors = trainer.state();
+        if let Some(kept) = &self.kept {
+            tensors.insert_all(KEPT, kept);
+        }
+        checkpoints.save(&self.progress, &tensors)
+    }
+
+    fn finish(self, trainer: Trainer<'_>) -> Result<Fitted> {
+        let mut network = trainer.into_network();
+        let Progress { epochs, kept, .. } = self.progress;
+        let (best_epoch, dev) = match (kept, self.kept) {
+            (Some((epoch, dev)), Some(mut weights)) => {
+                network.restore(&mut weights)?;
+                (epoch, Some(dev))
+            }
+            _ => (epochs.len(), None),
+        };
+        network.merge();
+        Ok(Fitted { network, epochs, best_epoch, dev })
+    }
 }
+
+/// Before the names of kept weights in a checkpoint.
+const KEPT: &str = "kept/";
 
 /// Scores on the development rows; none when there are no such rows.
 fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {

@@ -28,6 +28,7 @@ pub(super) struct Hyperparameters {
     pub(super) patience: usize,
     pub(super) class_weights: bool,
     pub(super) cache_bytes: usize,
+    pub(super) checkpoint_seconds: u64,
 }
 
 impl Hyperparameters {

@@ -33,9 +33,11 @@ use super::config::NetworkConfig;
 use super::data::{Batch, Features};
 use super::ops::Dropout;
 use super::table::SparseTable;
+use super::tensors::{Tensors, Vector};
 use super::weights::Weights;
 use crate::error::{ModelError, Result};
 use layer::Layer;
+use rand::rngs::SmallRng;
 
 pub(super) use buffers::Buffers;
 pub(super) use build::CONFIG_FILE;
@@ -76,13 +78,6 @@ pub(super) enum Frozen {
 pub(super) struct Inputs {
     pub(super) embedding: Features,
     pub(super) ngrams: Option<Features>,
-}
-
-/// All weights of a network at one moment, without the optimiser's state.
-pub(super) struct Snapshot {
-    dense: Vec<Vec<f32>>,
-    embedding: Option<Vec<f32>>,
-    ngrams: Option<Vec<f32>>,
 }
 
 /// Dropout of a pass: the rate, and a seed that changes with every use.
@@ -158,28 +153,37 @@ impl Network {
     }
 
     /// A copy of all weights that are trained.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let trained = self.dense().into_iter().filter(|parameter| parameter.is_trained());
-        let is_embedding_trained = self.frozen == Frozen::Nothing;
-        Snapshot {
-            dense: trained.map(|parameter| parameter.values.clone()).collect(),
-            embedding: is_embedding_trained.then(|| self.embedding.values().to_vec()),
-            ngrams: self.ngrams.as_ref().map(|table| table.values().to_vec()),
+    pub(super) fn trained(&self) -> Tensors {
+        let mut tensors = Tensors::default();
+        for parameter in self.dense().into_iter().filter(|parameter| parameter.is_trained()) {
+            tensors.insert(&parameter.name, Vector::Floats(parameter.values.clone()));
         }
+        if self.frozen == Frozen::Nothing {
+            tensors.insert("embedding", Vector::Floats(self.embedding.values().to_vec()));
+        }
+        if let Some(table) = &self.ngrams {
+            tensors.insert("ngrams", Vector::Floats(table.values().to_vec()));
+        }
+        tensors
     }
 
-    /// Puts the weights of a snapshot of this network back.
-    pub(super) fn restore(&mut self, snapshot: Snapshot) {
-        let trained = self.dense_mut().into_iter().filter(|parameter| parameter.is_trained());
-        for (parameter, values) in trained.zip(snapshot.dense) {
-            parameter.values = values;
+    /// Puts trained weights back, taking them out of `tensors`.
+    ///
+    /// # Errors
+    ///
+    /// One is missing or of another size; the network is not to be used then.
+    pub(super) fn restore(&mut self, tensors: &mut Tensors) -> Result<()> {
+        for parameter in self.dense_mut().into_iter().filter(|parameter| parameter.is_trained()) {
+            parameter.values = tensors.floats(&parameter.name, parameter.values.len())?;
         }
-        if let Some(values) = snapshot.embedding {
-            self.embedding.set_values(values);
+        if self.frozen == Frozen::Nothing {
+            self.embedding.set_values(tensors.floats("embedding", self.embedding.values().len())?);
         }
-        if let (Some(table), Some(values)) = (&mut self.ngrams, snapshot.ngrams) {
-            table.set_values(values);
+        if let Some(table) = &mut self.ngrams {
+            table.set_values(tensors.floats("ngrams", table.values().len())?);
         }
+        self.refresh();
+        Ok(())
     }
 
     /// How many numbers the network has.
@@ -220,6 +224,25 @@ impl Network {
             parameter.set_trained(true);
         }
         self.head.parameters_mut().into_iter().for_each(|parameter| parameter.set_trained(true));
+    }
+
+    /// Freezes everything below the head and gives each matrix of the layers a low-rank product to train.
+    pub(super) fn add_low_rank(&mut self, rank: usize, scale: f32, generator: &mut SmallRng) {
+        self.freeze(Frozen::BelowHead);
+        self.frozen = Frozen::Layers(0);
+        for linear in self.layers.iter_mut().flat_map(Layer::linears_mut) {
+            linear.add_low_rank(rank, scale, generator);
+        }
+    }
+
+    /// Brings the sums with low-rank products up to date, if there are any: after every change of those.
+    pub(super) fn refresh(&mut self) {
+        self.layers.iter_mut().flat_map(Layer::linears_mut).for_each(Linear::refresh);
+    }
+
+    /// Makes the sums with low-rank products the weights, if there are any.
+    pub(super) fn merge(&mut self) {
+        self.layers.iter_mut().flat_map(Layer::linears_mut).for_each(Linear::merge);
     }
 
     /// The table rows of a batch without dropout.

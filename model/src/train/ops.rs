@@ -24,7 +24,7 @@ pub(super) use activation::{activate, activate_backward};
 pub(super) use attention::{attention, attention_backward};
 pub(super) use cross_entropy::{Loss, Target};
 pub(super) use gather::{RowIndex, sum_rows};
-pub(super) use linear::{column_sums, product, slope_by_input, slope_by_weight};
+pub(super) use linear::{add_product, column_sums, product, slope_by_input, slope_by_weight};
 pub(super) use matmul::Write;
 pub(super) use norm::{normalise, normalise_backward};
 pub(super) use pool::{mean_rows, mean_rows_backward};

@@ -4,6 +4,8 @@ use rayon::prelude::*;
 
 use super::network::Parameter;
 use super::ops::vectorised;
+use super::tensors::{Tensors, Vector};
+use crate::error::Result;
 
 /// The constants of the update rule.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,37 @@ impl DenseState {
         };
         let moments = parameters.iter().filter(|parameter| parameter.is_trained());
         Self { moments: moments.map(|parameter| zeros(&parameter)).collect(), updates: 0 }
+    }
+
+    /// How many updates were made.
+    pub(super) fn updates(&self) -> u32 {
+        self.updates
+    }
+
+    /// Adds the moments of `parameters`, as `first/NAME` and `second/NAME`, and the number of updates.
+    pub(super) fn save(&self, parameters: &[&Parameter], tensors: &mut Tensors) {
+        let trained = parameters.iter().filter(|parameter| parameter.is_trained());
+        for (parameter, moments) in trained.zip(&self.moments) {
+            tensors.insert(&format!("first/{}", parameter.name), Vector::Floats(moments.first.clone()));
+            tensors.insert(&format!("second/{}", parameter.name), Vector::Floats(moments.second.clone()));
+        }
+        tensors.insert("updates", Vector::Integers(vec![self.updates]));
+    }
+
+    /// Puts back what [`DenseState::save`] saved.
+    ///
+    /// # Errors
+    ///
+    /// A part is missing or of another size.
+    pub(super) fn restore(&mut self, parameters: &[&Parameter], tensors: &mut Tensors) -> Result<()> {
+        let trained = parameters.iter().filter(|parameter| parameter.is_trained());
+        for (parameter, moments) in trained.zip(&mut self.moments) {
+            let count = parameter.values.len();
+            moments.first = tensors.floats(&format!("first/{}", parameter.name), count)?;
+            moments.second = tensors.floats(&format!("second/{}", parameter.name), count)?;
+        }
+        self.updates = tensors.integers("updates")?.first().copied().unwrap_or(0);
+        Ok(())
     }
 
     /// Moves every trained parameter against its gradient times `scale`, at the rate that `rate` gives it, and

@@ -8,7 +8,7 @@ use super::config::{EncoderShape, NetworkConfig, Preset, TrainOptions};
 use super::data::Dataset;
 use super::network::Network;
 use super::on_threads;
-use super::trainer::Trainer;
+use super::trainer::{Position, Trainer};
 use crate::classifier::Probabilities;
 use crate::error::Result;
 use crate::tokenize::{Tokenization, Tokenizer};
@@ -57,7 +57,8 @@ fn fold_logits(
     let network = Network::new(config, &mut SmallRng::seed_from_u64(options.seed))?;
     let mut trainer = Trainer::new(&hyperparameters, network);
     for epoch in 0..options.epochs {
-        trainer.epoch(kept, epoch, &mut ())?;
+        let position = Position { epoch, ..Position::default() };
+        trainer.epoch(kept, position, &mut (), &mut |_, _| Ok(()))?;
     }
     Ok(trainer.logits(held))
 }

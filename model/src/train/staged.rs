@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::checkpoint::Checkpoints;
 use super::corpus::Corpus;
 use super::data::Dataset;
 use super::fit::fit;
@@ -41,6 +42,7 @@ pub(super) struct Provenance {
 
 impl Staged {
     /// Fits `network` to the rows of `corpus` and stages the result.
+    #[expect(clippy::too_many_arguments, reason = "what is trained on what, and where it goes")]
     pub(super) fn build(
         name: &str,
         root: &Path,
@@ -48,11 +50,12 @@ impl Staged {
         corpus: Corpus,
         provenance: Provenance,
         options: &Hyperparameters,
+        checkpoints: Option<&Checkpoints>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let writer = BundleWriter::create(root, name)?;
         let start = Instant::now();
-        let fitted = fit(network, &corpus, options, observer)?;
+        let fitted = fit(network, &corpus, options, checkpoints, observer)?;
         let directory = writer.path();
         publish::write_network(&fitted.network, directory)?;
         let pad_id = corpus.tokenizer.pad_id();

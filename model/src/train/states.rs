@@ -1,6 +1,7 @@
 //! Hidden states below what is trained, kept from epoch to epoch.
 
 use super::data::{Batch, Dataset};
+use super::hyperparameters::Hyperparameters;
 use super::network::{Buffers, Frozen, Inputs, Network, States};
 
 /// The states of a data set's documents, as far as they fit the memory that they may take.
@@ -22,26 +23,44 @@ impl StateCache {
         Self { documents: Vec::new(), bytes_left: bytes }
     }
 
-    /// The states of the batch of `rows` of `data`, kept or computed; none when everything is trained.
-    pub(super) fn states(
+    /// Computes and keeps the states of the documents of `data`, as many as may be kept, unless that was done.
+    ///
+    /// In an order of its own, so that the values do not depend on which batches a run has learnt.
+    pub(super) fn fill(
         &mut self,
         network: &Network,
         data: &Dataset,
+        options: &Hyperparameters,
+        buffers: &mut Buffers,
+    ) {
+        // Embeddings alone are found faster than kept.
+        let is_worthwhile = !matches!(network.frozen(), Frozen::Nothing | Frozen::Layers(0));
+        if self.documents.len() == data.len() {
+            return;
+        }
+        self.documents.resize_with(data.len(), || None);
+        for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
+            if !is_worthwhile || self.bytes_left == 0 {
+                return;
+            }
+            let batch = data.batch(&rows);
+            let inputs = network.inputs(&batch);
+            if let Some(states) = network.frozen_states(&batch, &inputs.embedding, buffers) {
+                self.keep(network, &rows, &states);
+            }
+        }
+    }
+
+    /// The states of the batch of `rows`, kept or computed; none when everything is trained.
+    pub(super) fn states(
+        &self,
+        network: &Network,
         rows: &[usize],
         batch: &Batch<'_>,
         inputs: &Inputs,
         buffers: &mut Buffers,
     ) -> Option<States> {
-        self.documents.resize_with(data.len(), || None);
-        if let Some(states) = self.kept(network, rows) {
-            return Some(states);
-        }
-        let states = network.frozen_states(batch, &inputs.embedding, buffers)?;
-        // Embeddings alone are found faster than kept.
-        if network.frozen() != Frozen::Layers(0) {
-            self.keep(network, rows, &states);
-        }
-        Some(states)
+        self.kept(network, rows).or_else(|| network.frozen_states(batch, &inputs.embedding, buffers))
     }
 
     fn kept(&self, network: &Network, rows: &[usize]) -> Option<States> {
@@ -63,10 +82,14 @@ impl StateCache {
             let hidden = &states.hidden[bounds[0] * width..bounds[1] * width];
             let mean = &states.means[number * mean_width..][..mean_width];
             let bytes = size_of::<Kept>() + size_of_val(hidden) + size_of_val(mean);
-            if self.documents[*row].is_none() && bytes <= self.bytes_left {
-                self.bytes_left -= bytes;
-                self.documents[*row] = Some(Kept { hidden: hidden.into(), mean: mean.into() });
+            match self.bytes_left.checked_sub(bytes) {
+                Some(left) => self.bytes_left = left,
+                None => {
+                    self.bytes_left = 0;
+                    return;
+                }
             }
+            self.documents[*row] = Some(Kept { hidden: hidden.into(), mean: mean.into() });
         }
     }
 }

@@ -7,6 +7,8 @@
 use rayon::prelude::*;
 
 use super::optimizer::AdamW;
+use super::tensors::{Tensors, Vector};
+use crate::error::{ModelError, Result};
 
 /// A table of `rows` x `width` with the optimiser's state for each row.
 pub(crate) struct SparseTable {
@@ -67,6 +69,42 @@ impl SparseTable {
             local.push(*slot);
         }
         Touched { rows, local }
+    }
+
+    /// Adds the optimiser's state of the rows that were ever moved, as `name/rows`, `name/updates`, `name/first`
+    /// and `name/second`.
+    pub(super) fn save_state(&self, name: &str, tensors: &mut Tensors) {
+        let moved = || self.state.iter().enumerate().filter(|(_, state)| state.updates > 0);
+        let rows = moved().map(|(row, _)| row as u32).collect();
+        tensors.insert(&format!("{name}/rows"), Vector::Integers(rows));
+        let updates = moved().map(|(_, state)| state.updates).collect();
+        tensors.insert(&format!("{name}/updates"), Vector::Integers(updates));
+        let first = moved().flat_map(|(_, state)| state.first.iter().copied()).collect();
+        tensors.insert(&format!("{name}/first"), Vector::Floats(first));
+        let second = moved().flat_map(|(_, state)| state.second.iter().copied()).collect();
+        tensors.insert(&format!("{name}/second"), Vector::Floats(second));
+    }
+
+    /// Puts back what [`SparseTable::save_state`] saved.
+    ///
+    /// # Errors
+    ///
+    /// A part is missing or names a row that the table does not have.
+    pub(super) fn restore_state(&mut self, name: &str, tensors: &mut Tensors) -> Result<()> {
+        let rows = tensors.integers(&format!("{name}/rows"))?;
+        let updates = tensors.integers(&format!("{name}/updates"))?;
+        let first = tensors.floats(&format!("{name}/first"), rows.len() * self.width)?;
+        let second = tensors.floats(&format!("{name}/second"), rows.len() * self.width)?;
+        self.state.fill(RowState::default());
+        let moments = first.chunks_exact(self.width).zip(second.chunks_exact(self.width));
+        for ((row, updates), (first, second)) in rows.iter().zip(updates).zip(moments) {
+            let state = self.state.get_mut(*row as usize);
+            let state = state.ok_or_else(|| {
+                ModelError::Training(format!("a checkpoint names row {row} of `{name}`, which is not there"))
+            })?;
+            *state = RowState { updates, first: first.to_vec(), second: second.to_vec() };
+        }
+        Ok(())
     }
 
     /// Moves `rows`, each once in the list, against their `gradient` (`[rows, width]`, before `scale`).

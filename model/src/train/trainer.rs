@@ -5,6 +5,7 @@
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
+use super::adapt::Adaptation;
 use super::data::{Batch, Dataset};
 use super::hyperparameters::Hyperparameters;
 use super::network::{
@@ -15,6 +16,7 @@ use super::optimizer::{AdamW, DenseState, clip_scale};
 use super::report::Observer;
 use super::schedule::{one_cycle, progress};
 use super::states::StateCache;
+use super::tensors::{Tensors, Vector};
 use crate::error::{ModelError, Result};
 
 /// Largest joint norm of a step's gradients.
@@ -36,6 +38,20 @@ fn generator(seed: u64, purpose: Purpose, number: usize) -> SmallRng {
     SmallRng::from_seed(key)
 }
 
+/// Where in a run a step is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Position {
+    /// The epoch, from 0.
+    pub(super) epoch: usize,
+    /// Batches learnt in the epoch.
+    pub(super) batch: usize,
+    /// The sum of their losses.
+    pub(super) loss: f64,
+}
+
+/// What is done after a step, for example a checkpoint.
+pub(super) type AfterStep<'a> = dyn FnMut(&Trainer<'_>, Position) -> Result<()> + 'a;
+
 /// A network being trained, with everything that a step changes.
 pub(super) struct Trainer<'a> {
     options: &'a Hyperparameters,
@@ -47,6 +63,8 @@ pub(super) struct Trainer<'a> {
     dev_states: StateCache,
     /// Batches learnt so far.
     step: usize,
+    /// Whether the gradients of all parameters were seen.
+    is_checked: bool,
 }
 
 /// The part of the memory for states that development documents may take.
@@ -72,6 +90,7 @@ impl<'a> Trainer<'a> {
             train_states: StateCache::new(options.cache_bytes - dev_bytes),
             dev_states: StateCache::new(dev_bytes),
             step: 0,
+            is_checked: false,
         }
     }
 
@@ -83,29 +102,70 @@ impl<'a> Trainer<'a> {
         self.network
     }
 
-    /// One pass over `data`, the `epoch`-th (from 0) of the options' epochs; returns the mean training loss.
-    pub(super) fn epoch(&mut self, data: &Dataset, epoch: usize, observer: &mut dyn Observer) -> Result<f64> {
+    /// A copy of all weights that are trained.
+    pub(super) fn weights(&self) -> Tensors {
+        self.network.trained()
+    }
+
+    /// Everything that steps change.
+    pub(super) fn state(&self) -> Tensors {
+        let mut tensors = self.network.trained();
+        self.dense_state.save(&self.network.dense(), &mut tensors);
+        self.network.embedding.save_state("embedding", &mut tensors);
+        if let Some(table) = &self.network.ngrams {
+            table.save_state("ngrams", &mut tensors);
+        }
+        tensors.insert("step", Vector::Integers(vec![self.step as u32]));
+        tensors
+    }
+
+    /// Puts back what [`Trainer::state`] gave, taking it out of `tensors`.
+    ///
+    /// # Errors
+    ///
+    /// A part is missing or of another size; the trainer is not to be used then.
+    pub(super) fn restore(&mut self, tensors: &mut Tensors) -> Result<()> {
+        self.network.restore(tensors)?;
+        self.dense_state.restore(&self.network.dense(), tensors)?;
+        self.network.embedding.restore_state("embedding", tensors)?;
+        if let Some(table) = &mut self.network.ngrams {
+            table.restore_state("ngrams", tensors)?;
+        }
+        self.step = tensors.integers("step")?.first().map_or(0, |step| *step as usize);
+        Ok(())
+    }
+
+    /// The pass over `data` of the options' epochs that `position` is in, from there on; returns the mean
+    /// training loss. `after_step` is called after every step of the optimiser.
+    pub(super) fn epoch(
+        &mut self,
+        data: &Dataset,
+        mut position: Position,
+        observer: &mut dyn Observer,
+        after_step: &mut AfterStep<'_>,
+    ) -> Result<f64> {
         let options = self.options;
         if options.class_weights {
             self.loss.class_weights = Some(class_weights(&data.labels, self.network.config.labels));
         }
-        let mut generator = generator(options.seed, Purpose::Plan, epoch);
+        self.train_states.fill(&self.network, data, options, &mut self.buffers);
+        let mut generator = generator(options.seed, Purpose::Plan, position.epoch);
         let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut generator));
-        let mut total = 0.0;
-        let mut learnt = 0;
-        for group in plan.chunks(options.accumulate) {
-            let progress = progress(epoch, options.epochs, learnt, plan.len());
+        let groups = plan.chunks(options.accumulate).skip(position.batch / options.accumulate);
+        for group in groups {
+            let progress = progress(position.epoch, options.epochs, position.batch, plan.len());
             let mut tables = TableGradients::default();
             for rows in group {
                 let loss = self.learn(data, rows, &mut tables)?;
-                total += f64::from(loss);
-                learnt += 1;
-                observer.step(learnt, plan.len(), loss);
+                position.loss += f64::from(loss);
+                position.batch += 1;
+                observer.step(position.batch, plan.len(), loss);
             }
             let rate_factor = one_cycle(progress, options.warmup_share);
             self.update(tables, 1.0 / group.len() as f32, rate_factor);
+            after_step(self, position)?;
         }
-        Ok(total / plan.len().max(1) as f64)
+        Ok(position.loss / plan.len().max(1) as f64)
     }
 
     /// Adds the gradients of one batch to those of the step; returns the batch's loss.
@@ -115,7 +175,7 @@ impl<'a> Trainer<'a> {
         let inputs = self.inputs(&batch, &mut generator);
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
         let targets = data.targets(rows);
-        let states = self.train_states.states(&self.network, data, rows, &batch, &inputs, &mut self.buffers);
+        let states = self.train_states.states(&self.network, rows, &batch, &inputs, &mut self.buffers);
         let lesson = Lesson { batch, inputs, states, targets };
         let step = self.network.step(lesson, dropout, &self.loss, &mut self.buffers);
         if !step.loss.is_finite() {
@@ -124,8 +184,11 @@ impl<'a> Trainer<'a> {
                 step.loss, self.step
             )));
         }
-        if self.step == 0 {
+        // The gradient of a low-rank product's left side is zero until the right side has moved from zero.
+        let first_checked = u32::from(matches!(self.options.adaptation, Adaptation::Lora { .. }));
+        if !self.is_checked && self.dense_state.updates() >= first_checked {
             self.check_gradients(&step)?;
+            self.is_checked = true;
         }
         self.step += 1;
         let loss = step.loss;
@@ -137,11 +200,12 @@ impl<'a> Trainer<'a> {
     pub(super) fn logits(&mut self, data: &Dataset) -> Vec<Vec<f32>> {
         let options = self.options;
         let (network, buffers) = (&self.network, &mut self.buffers);
+        self.dev_states.fill(network, data, options, buffers);
         let mut all = vec![Vec::new(); data.len()];
         for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
             let batch = data.batch(&rows);
             let inputs = network.inputs(&batch);
-            let logits = match self.dev_states.states(network, data, &rows, &batch, &inputs, buffers) {
+            let logits = match self.dev_states.states(network, &rows, &batch, &inputs, buffers) {
                 Some(states) => network.logits_from(states, &batch, inputs.ngrams.as_ref(), buffers),
                 None => network.logits(&batch, buffers),
             };
@@ -200,6 +264,7 @@ impl<'a> Trainer<'a> {
         let layers = self.network.config.encoder.layers;
         let rate = |name: &str| options.rate(name, layers) * rate_factor;
         self.dense_state.update(self.network.dense_mut(), scale, &optimizer, rate);
+        self.network.refresh();
         if let Some(table) = tables.embedding {
             let rate = rate("embedding");
             self.network.embedding.update(&table.rows, &table.values, scale, &optimizer, rate);
@@ -279,6 +344,7 @@ mod tests {
         let mut trainer = Trainer::new(&hyperparameters, network(&options));
         let inputs = trainer.inputs(&data().batch(&[0, 1]), &mut generator(1, Purpose::Step, 0));
         assert!(inputs.ngrams.is_some_and(|ngrams| ngrams.rows.is_empty()));
-        assert!(trainer.epoch(&data(), 0, &mut ()).unwrap().is_finite());
+        let loss = trainer.epoch(&data(), Position::default(), &mut (), &mut |_, _| Ok(()));
+        assert!(loss.unwrap().is_finite());
     }
 }

@@ -143,6 +143,7 @@ impl Builder<'_> {
         Ok(Linear {
             weight: self.parameter(format!("{name}.weight"), &[inputs, outputs], Start::Uniform(range))?,
             bias: self.parameter(format!("{name}.bias"), &[outputs], Start::Constant(0.0))?,
+            low_rank: None,
         })
     }
 

@@ -70,6 +70,11 @@ impl Layer {
         norms.chain(linears.into_iter().flat_map(Linear::parameters_mut)).collect()
     }
 
+    /// The dense layers.
+    pub(super) fn linears_mut(&mut self) -> [&mut Linear; 4] {
+        [&mut self.projection, &mut self.attention_output, &mut self.expand, &mut self.contract]
+    }
+
     /// The layer's output for the rows of `x`; document `i` has the rows `starts[i]..starts[i + 1]`.
     pub(super) fn forward(
         &self,

@@ -1,9 +1,11 @@
 //! The parameters of dense layers, and the layers' own passes.
 
+use rand::{Rng, rngs::SmallRng};
 use rayon::prelude::*;
 
 use crate::train::ops::{
-    Write, add, column_sums, normalise, normalise_backward, product, slope_by_input, slope_by_weight,
+    Write, add, add_product, column_sums, normalise, normalise_backward, product, slope_by_input,
+    slope_by_weight,
 };
 
 /// A named vector or matrix, with its gradient while it is trained.
@@ -34,19 +36,34 @@ impl Parameter {
     }
 }
 
-/// A dense layer, `y = x W + b`, with `W` as `[inputs, outputs]`.
+/// A dense layer, `y = x W + b`, with `W` as `[inputs, outputs]`; a low-rank product may be added to `W`.
 pub(in crate::train) struct Linear {
     pub(super) weight: Parameter,
     pub(super) bias: Parameter,
+    pub(super) low_rank: Option<LowRank>,
+}
+
+/// A product of two thin matrices that is trained in place of a full one (Hu et al., 2021).
+pub(super) struct LowRank {
+    /// `[inputs, rank]`
+    left: Parameter,
+    /// `[rank, outputs]`
+    right: Parameter,
+    scale: f32,
+    /// `W + scale * left * right`: computed once a step, it makes a pass no slower than without.
+    sum: Vec<f32>,
 }
 
 impl Linear {
-    pub(super) fn parameters(&self) -> [&Parameter; 2] {
-        [&self.weight, &self.bias]
+    pub(super) fn parameters(&self) -> Vec<&Parameter> {
+        let low_rank = self.low_rank.iter().flat_map(|low_rank| [&low_rank.left, &low_rank.right]);
+        [&self.weight, &self.bias].into_iter().chain(low_rank).collect()
     }
 
-    pub(super) fn parameters_mut(&mut self) -> [&mut Parameter; 2] {
-        [&mut self.weight, &mut self.bias]
+    pub(super) fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        let low_rank =
+            self.low_rank.iter_mut().flat_map(|low_rank| [&mut low_rank.left, &mut low_rank.right]);
+        [&mut self.weight, &mut self.bias].into_iter().chain(low_rank).collect()
     }
 
     pub(super) fn inputs(&self) -> usize {
@@ -57,9 +74,13 @@ impl Linear {
         self.weight.shape[1]
     }
 
+    fn matrix(&self) -> &[f32] {
+        self.low_rank.as_ref().map_or(&self.weight.values, |low_rank| &low_rank.sum)
+    }
+
     /// `x W`, without the bias, which callers add together with what they do next.
     pub(super) fn product(&self, x: &[f32], out: &mut [f32]) {
-        product(x, &self.weight.values, self.inputs(), self.outputs(), out);
+        product(x, self.matrix(), self.inputs(), self.outputs(), out);
     }
 
     /// `x W + b`.
@@ -77,9 +98,54 @@ impl Linear {
         if self.bias.is_trained() {
             column_sums(slope, &mut self.bias.gradient);
         }
-        if let Some((out, write)) = by_input {
-            slope_by_input(slope, &self.weight.values, inputs, outputs, out, write);
+        if let Some(low_rank) = &mut self.low_rank {
+            low_rank.backward(x, slope, inputs, outputs);
         }
+        if let Some((out, write)) = by_input {
+            slope_by_input(slope, self.matrix(), inputs, outputs, out, write);
+        }
+    }
+
+    /// Adds a product of `rank` columns and rows that is zero at first, to be trained.
+    pub(super) fn add_low_rank(&mut self, rank: usize, scale: f32, generator: &mut SmallRng) {
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        let name = self.weight.name.trim_end_matches(".weight");
+        let range = 1.0 / (inputs as f32).sqrt();
+        let values = (0..inputs * rank).map(|_| generator.random_range(-range..range)).collect();
+        let mut left = Parameter::new(format!("{name}.low_rank_left"), vec![inputs, rank], values);
+        let zeros = vec![0.0; rank * outputs];
+        let mut right = Parameter::new(format!("{name}.low_rank_right"), vec![rank, outputs], zeros);
+        left.set_trained(true);
+        right.set_trained(true);
+        self.low_rank = Some(LowRank { left, right, scale, sum: self.weight.values.clone() });
+    }
+
+    /// Computes the sum with the low-rank product, after that has changed.
+    pub(super) fn refresh(&mut self) {
+        if let Some(low_rank) = &mut self.low_rank {
+            let LowRank { left, right, scale, sum } = low_rank;
+            sum.copy_from_slice(&self.weight.values);
+            add_product(&left.values, &right.values, right.shape[0], right.shape[1], *scale, sum);
+        }
+    }
+
+    /// Makes the sum with the low-rank product the weight.
+    pub(super) fn merge(&mut self) {
+        self.refresh();
+        if let Some(low_rank) = self.low_rank.take() {
+            self.weight.values = low_rank.sum;
+        }
+    }
+}
+
+impl LowRank {
+    fn backward(&mut self, x: &[f32], slope: &[f32], inputs: usize, outputs: usize) {
+        let rank = self.right.shape[0];
+        let mut thin = vec![0.0; x.len() / inputs * rank];
+        slope_by_input(slope, &self.right.values, rank, outputs, &mut thin, Write::Set);
+        slope_by_weight(x, &thin, inputs, rank, self.scale, &mut self.left.gradient);
+        product(x, &self.left.values, inputs, rank, &mut thin);
+        slope_by_weight(&thin, slope, rank, outputs, self.scale, &mut self.right.gradient);
     }
 }
 

@@ -15,6 +15,20 @@ pub(in crate::train) fn product(x: &[f32], weight: &[f32], inputs: usize, output
     multiply(out, outputs, x, weight, 1.0, Write::Set, Threads::All);
 }
 
+/// `out += scale * left * right`: `left` is `[rows, inner]`, `right` `[inner, outputs]`, `out` `[rows, outputs]`.
+pub(in crate::train) fn add_product(
+    left: &[f32],
+    right: &[f32],
+    inner: usize,
+    outputs: usize,
+    scale: f32,
+    out: &mut [f32],
+) {
+    let left = Matrix::new(left, left.len() / inner, inner, inner);
+    let right = Matrix::new(right, inner, outputs, outputs);
+    multiply(out, outputs, left, right, scale, Write::Add, Threads::All);
+}
+
 /// The slope by `x` of `x W`: `slope` is `[rows, outputs]`, `out` `[rows, inputs]`.
 pub(in crate::train) fn slope_by_input(
     slope: &[f32],
