@@ -15,7 +15,7 @@ use crate::batch::Batch;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::metrics::Counters;
-use crate::serve::{Classified, Generation};
+use crate::serve::{Classified, Generation, Live, Shadow};
 
 /// A batch with one encoding per row.
 pub struct EncodedBatch {
@@ -90,6 +90,8 @@ pub fn encode(generation: Arc<Generation>, batch: Batch) -> Result<EncodedBatch>
 
 /// Labels batches.
 pub struct Labeller {
+    live: Arc<Live>,
+    shadow: Option<Shadow>,
     schema: SchemaRef,
     top_k: usize,
     counters: Counters,
@@ -97,22 +99,50 @@ pub struct Labeller {
 
 impl Labeller {
     /// Labels rows to `schema`, with `top_k` labels each.
-    pub fn new(schema: SchemaRef, top_k: usize, counters: Counters) -> Self {
-        Labeller { schema, top_k, counters }
+    pub fn new(
+        live: Arc<Live>,
+        shadow: Option<Shadow>,
+        schema: SchemaRef,
+        top_k: usize,
+        counters: Counters,
+    ) -> Self {
+        Labeller { live, shadow, schema, top_k, counters }
     }
 
-    /// Labels one batch.
+    /// Labels one batch with the generation that encoded it; with another one, which encodes it again, if
+    /// that one fails on probation.
     ///
     /// # Errors
-    /// When ONNX Runtime fails. The batch is then neither written nor committed.
+    /// When inference fails and no other generation can take over. The batch is then neither written nor
+    /// committed.
     pub fn label(&mut self, encoded: EncodedBatch) -> Result<Batch> {
+        let (encoded, classified) = self.classify(encoded)?;
         let EncodedBatch { mut batch, encodings, generation } = encoded;
-        let classified = generation.classify(&encodings)?;
+        self.live.examine(&generation, &batch.records, &classified);
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
             self.counters.set_drift(drift);
         }
-        batch.records = self.labelled(&batch.records, &generation, &classified)?;
+        let labelled = self.labelled(&batch.records, &generation, &classified)?;
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(&batch.records, &labelled, &classified)?;
+        }
+        batch.records = labelled;
         Ok(batch)
+    }
+
+    fn classify(&self, mut encoded: EncodedBatch) -> Result<(EncodedBatch, Classified)> {
+        if encoded.generation.is_withdrawn() {
+            encoded = encode(self.live.current(), encoded.batch)?;
+        }
+        match encoded.generation.classify(&encoded.encodings) {
+            Ok(classified) => Ok((encoded, classified)),
+            Err(error) => {
+                let other = self.live.fall_back(&encoded.generation, error)?;
+                let encoded = encode(other, encoded.batch)?;
+                let classified = encoded.generation.classify(&encoded.encodings)?;
+                Ok((encoded, classified))
+            }
+        }
     }
 
     fn labelled(

@@ -29,6 +29,8 @@ pub use sinks::{
 pub use source::{FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, SourceConfig, Start};
 pub use validate::ValidatedConfig;
 
+pub use crate::serve::{BakeConfig, ShadowConfig};
+
 /// Everything that one pipeline needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +47,8 @@ pub struct Config {
     pub clean: CleanConfig,
     /// The classifier.
     pub model: ModelConfig,
+    /// Comparing a challenger with the model in use.
+    pub shadow: ShadowConfig,
     /// When documents count as other than those that the model was judged on.
     pub drift: DriftOptions,
     /// Learning from corrections.
@@ -70,6 +74,7 @@ impl Default for Config {
             documents: DocumentsConfig::default(),
             clean: CleanConfig::default(),
             model: ModelConfig::default(),
+            shadow: ShadowConfig::default(),
             drift: DriftOptions::default(),
             finetune: FinetuneConfig::default(),
             output: OutputConfig::default(),
@@ -108,8 +113,13 @@ impl Default for DocumentsConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The bundle: `models/NAME` (its champion or newest version) or one version's directory.
+    /// The bundle: `models/NAME` (its champion, or the newest version where there is none),
+    /// `models/NAME@ALIAS`, `models/NAME@VERSION`, or one version's directory.
     pub bundle: PathBuf,
+    /// How often to look whether the alias names another version, which is then swapped in without a
+    /// pause. 0s: never. Default: 2s.
+    #[serde(with = "humantime_serde")]
+    pub watch: Duration,
     /// ONNX Runtime's intra-op threads. 0: one per core.
     pub threads: usize,
     /// Most padded tokens in one inference call: longest text x texts.
@@ -123,17 +133,22 @@ pub struct ModelConfig {
     pub top_k: usize,
     /// ONNX Runtime's shared library. Default: looked for, see `fenliu doctor`.
     pub onnxruntime: Option<PathBuf>,
+    /// Probation of a version that was swapped in: the one before stays loaded and takes over, and the
+    /// alias is moved back, if the new one fails.
+    pub bake: BakeConfig,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
         ModelConfig {
             bundle: PathBuf::new(),
+            watch: Duration::from_secs(2),
             threads: 0,
             max_batch_tokens: 4096,
             max_batch_rows: 256,
             top_k: 3,
             onnxruntime: None,
+            bake: BakeConfig::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{Array, AsArray, RecordBatch};
 use fenliu_model::DriftStatus;
 use hdrhistogram::Histogram;
+use serde::Serialize;
 
 use crate::batch::Batch;
 use crate::classify::text_column;
@@ -37,6 +38,10 @@ pub struct Counts {
     pub versions: BTreeMap<String, u64>,
     /// How far the newest documents are from those that the model was judged on.
     pub drift: DriftStatus,
+    /// Changes of the model.
+    pub serving: ServingCounts,
+    /// What the challenger did.
+    pub shadow: ShadowCounts,
     /// Epochs committed.
     pub epochs: u64,
     /// From reception of a batch's first document to its rows being with the sinks, milliseconds.
@@ -45,6 +50,34 @@ pub struct Counts {
     pub first_received: Option<Instant>,
     /// The last time that rows were written or an epoch committed.
     pub last_written: Option<Instant>,
+}
+
+/// How often the model in use changed, or should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ServingCounts {
+    /// Times that another version was put in use.
+    pub swaps: u64,
+    /// Versions that could not be put in use.
+    pub reload_failures: u64,
+    /// Why the last of them could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_reload_failure: Option<String>,
+    /// Versions that failed on probation.
+    pub rollbacks: u64,
+    /// How the last of them failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_rollback: Option<String>,
+}
+
+/// What the challenger did beside the model in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShadowCounts {
+    /// Documents that both labelled.
+    pub compared: u64,
+    /// Those of them that got different labels.
+    pub disagreeing: u64,
+    /// Documents of the sample that were left out because the challenger was behind.
+    pub dropped: u64,
 }
 
 impl Default for Counts {
@@ -62,6 +95,8 @@ impl Default for Counts {
             abstained: 0,
             versions: BTreeMap::new(),
             drift: DriftStatus::default(),
+            serving: ServingCounts::default(),
+            shadow: ShadowCounts::default(),
             epochs: 0,
             latency_ms,
             first_received: None,
@@ -120,6 +155,40 @@ impl Counters {
         let mut counts = self.lock();
         counts.epochs += 1;
         counts.last_written = Some(Instant::now());
+    }
+
+    /// Counts a change of the version in use; what is known of drift was about the one before.
+    pub fn count_swap(&self) {
+        let mut counts = self.lock();
+        counts.serving.swaps += 1;
+        counts.drift = DriftStatus::default();
+    }
+
+    /// Counts a version that could not be put in use.
+    pub fn count_reload_failure(&self, reason: String) {
+        let serving = &mut self.lock().serving;
+        serving.reload_failures += 1;
+        serving.last_reload_failure = Some(reason);
+    }
+
+    /// Counts a version that failed on probation.
+    pub fn count_rollback(&self, reason: String) {
+        let mut counts = self.lock();
+        counts.serving.rollbacks += 1;
+        counts.serving.last_rollback = Some(reason);
+        counts.drift = DriftStatus::default();
+    }
+
+    /// Counts documents that the challenger has labelled too.
+    pub fn count_shadowed(&self, compared: u64, disagreeing: u64) {
+        let shadow = &mut self.lock().shadow;
+        shadow.compared += compared;
+        shadow.disagreeing += disagreeing;
+    }
+
+    /// Counts documents that the challenger should have labelled too.
+    pub fn count_unshadowed(&self, documents: u64) {
+        self.lock().shadow.dropped += documents;
     }
 
     /// Keeps how far documents have drifted.

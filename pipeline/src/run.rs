@@ -11,7 +11,7 @@ use crate::config::ValidatedConfig;
 use crate::error::Result;
 use crate::metrics::Counters;
 use crate::progress::Progress;
-use crate::serve::Generation;
+use crate::serve::{Generation, Live, Shadow, Watcher};
 use crate::shutdown::Shutdown;
 use crate::sink::Outputs;
 use crate::source;
@@ -39,30 +39,32 @@ pub struct RunOptions {
 pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters } = options;
     let plan = compile(&config.clean)?;
-    let generation = Arc::new(Generation::open(config)?);
-    let model = generation.title();
+    let live = Arc::new(Live::open(config, counters.clone())?);
 
     let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
     let schema = labelled_schema(plan.schema(), columns);
     let outputs = Outputs::open(config, &schema)?;
     let budget = Budget::new(config.limits.memory.as_u64());
     let (source, commit) = source::open(config, budget, stop_at_end)?;
-    let mut labeller = Labeller::new(schema, config.model.top_k, counters.clone());
+    let shadow = Shadow::start(config, counters.clone())?;
+    let mut labeller = Labeller::new(Arc::clone(&live), shadow, schema, config.model.top_k, counters.clone());
     let writer = Writer::new(outputs, commit, config.epoch.clone(), counters.clone());
     let shutdown = shutdown.clone();
 
+    let watcher = Watcher::start(config, Arc::clone(&live), counters.clone())?;
+    let encoding = Arc::clone(&live);
     let mut stages = Stages::new(shutdown.clone());
     let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
     let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
-    let encoded = stages.map("tokenize", cleaned, move |batch| encode(Arc::clone(&generation), batch))?;
+    let encoded = stages.map("tokenize", cleaned, move |batch| encode(encoding.current(), batch))?;
     let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
     stages.sink("write", labelled, move |input, meter| writer.run(&input, meter))?;
 
     let meters = stages.meters();
     let progress = Progress::start(counters.clone(), expected);
     let outcome = stages.join();
-    drop(progress);
-    outcome.map(|()| Summary::new(&counters.snapshot(), &meters, model))
+    drop((progress, watcher));
+    outcome.map(|()| Summary::new(&counters.snapshot(), &meters, live.current().title()))
 }
 
 /// Everything that can be checked without reading a document: steps, bundle, model. The model's name.

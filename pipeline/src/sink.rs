@@ -17,7 +17,7 @@ use arrow::datatypes::SchemaRef;
 use fenliu_operators::Projection;
 use fenliu_schemas::dead_letter_schema;
 
-use crate::config::{DeadLetterConfig, Problems, SinkConfig, ValidatedConfig};
+use crate::config::{DeadLetterConfig, FilesSinkConfig, Problems, SinkConfig, ValidatedConfig};
 use crate::error::{PipelineError, Result};
 
 pub use json::json_lines;
@@ -103,6 +103,18 @@ fn open(config: &ValidatedConfig, sink: &SinkConfig, schema: &SchemaRef) -> Resu
         SinkConfig::Kafka(kafka) => Box::new(kafka::KafkaSink::try_new(config, kafka, kafka::send_labelled)?),
         SinkConfig::Stdout(_) => Box::new(stdout::StdoutSink),
     })
+}
+
+/// Opens files for rows that are neither labelled rows nor dead letters; names begin with `prefix`.
+///
+/// # Errors
+/// When the directory cannot be made.
+pub(crate) fn open_files(
+    config: &FilesSinkConfig,
+    prefix: &'static str,
+    schema: &SchemaRef,
+) -> Result<Box<dyn Sink>> {
+    Ok(Box::new(files::FilesSink::try_new(config, prefix, schema)?))
 }
 
 fn open_dead_letters(config: &ValidatedConfig) -> Result<Output> {

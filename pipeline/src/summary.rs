@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use fenliu_model::DriftStatus;
 use serde::Serialize;
 
-use crate::metrics::Counts;
+use crate::metrics::{Counts, ServingCounts, ShadowCounts};
 use crate::stage::Meter;
 
 /// The result of one run.
@@ -36,6 +36,10 @@ pub struct Summary {
     pub versions: BTreeMap<String, u64>,
     /// Documents whose label should not be trusted.
     pub abstained: u64,
+    /// Changes of the model.
+    pub serving: ServingCounts,
+    /// What the challenger did.
+    pub shadow: ShadowCounts,
     /// How far the newest documents are from those that the model was judged on.
     pub drift: DriftStatus,
     /// Share of documents with a label of their own to which the model gave the same; absent without any.
@@ -77,6 +81,8 @@ impl Summary {
             model,
             versions: counts.versions.clone(),
             abstained: counts.abstained,
+            serving: counts.serving.clone(),
+            shadow: counts.shadow,
             drift: counts.drift.clone(),
             accuracy: (with_source_label > 0).then(|| counts.agreeing as f64 / with_source_label as f64),
             with_source_label,

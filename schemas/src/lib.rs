@@ -13,6 +13,7 @@
 //! no I/O.
 
 mod dead_letter;
+mod disagreement;
 mod document;
 mod error;
 mod feedback;
@@ -23,6 +24,7 @@ mod reject;
 mod text;
 
 pub use dead_letter::{dead_letter_schema, dead_letters};
+pub use disagreement::{Verdict, disagreement_schema, disagreements};
 pub use document::Document;
 pub use error::SchemaError;
 pub use feedback::Feedback;

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::Path;
 
+use fenliu_model::Registry;
 use fenliu_operators::{Plan, Projection, Step};
 use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
 use rdkafka::ClientConfig;
@@ -36,6 +37,7 @@ impl Config {
         self.check_kafka(&mut problems);
         self.check_source(&mut problems);
         self.check_model(&mut problems);
+        self.check_shadow(&mut problems);
         self.check_drift(&mut problems);
         self.check_finetune(&mut problems);
         self.check_limits(&mut problems);
@@ -94,8 +96,10 @@ impl Config {
         let model = &self.model;
         if model.bundle.as_os_str().is_empty() {
             problems.add("model.bundle", "is empty but must name a bundle: `fenliu train` makes one");
-        } else if !model.bundle.exists() {
-            problems.add("model.bundle", format!("is {}, which does not exist", model.bundle.display()));
+        } else if !model.bundle.exists()
+            && let Err(error) = Registry::find(&model.bundle)
+        {
+            problems.add("model.bundle", format!("is {}: {error}", model.bundle.display()));
         }
         problems.require(model.threads <= 1024, "model.threads", model.threads, "at most 1024");
         problems.require(
@@ -111,6 +115,13 @@ impl Config {
             "at least 1",
         );
         problems.require((1..=1000).contains(&model.top_k), "model.top_k", model.top_k, "1 to 1000");
+        problems.require(!model.bake.max_age.is_zero(), "model.bake.max_age", "0s", "longer than 0s");
+    }
+
+    fn check_shadow(&self, problems: &mut Problems) {
+        let share = self.shadow.share;
+        problems.require((0.0..=1.0).contains(&share), "shadow.share", share, "0 to 1");
+        problems.require(!self.shadow.path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
     }
 
     fn check_drift(&self, problems: &mut Problems) {

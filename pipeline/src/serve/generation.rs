@@ -3,6 +3,7 @@
 //! Contract: what a generation is made of never changes. It goes, and its memory returns, with the last
 //! batch that carries it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use fenliu_model::{
 };
 use fenliu_operators::CleanConfig;
 
+use super::memory::GiveBackOnDrop;
 use crate::classify::{classifier_options, texts};
 use crate::config::{Config, Problems};
 use crate::error::{PipelineError, Result};
@@ -28,6 +30,10 @@ pub struct Generation {
     classifier: Mutex<Classifier>,
     /// None when the bundle says nothing of the documents that it was judged on.
     drift: Option<Mutex<DriftMonitor>>,
+    /// Set when it failed on probation: it labels nothing any more.
+    withdrawn: AtomicBool,
+    /// The last field: dropped after the classifier.
+    _memory: GiveBackOnDrop,
 }
 
 /// What a generation says of a batch.
@@ -67,6 +73,8 @@ impl Generation {
             encoder: classifier.encoder(),
             classifier: Mutex::new(classifier),
             drift: reference.map(|reference| Mutex::new(DriftMonitor::new(reference, config.drift))),
+            withdrawn: AtomicBool::new(false),
+            _memory: GiveBackOnDrop,
         })
     }
 
@@ -85,6 +93,16 @@ impl Generation {
         format!("{} {}", self.name, self.version)
     }
 
+    /// Takes it out of use for good.
+    pub(super) fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether batches that it has encoded are to be labelled by another.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Relaxed)
+    }
+
     /// The label of a logit.
     pub fn label(&self, index: usize) -> &str {
         self.labels.get(index).map_or("", |label| label.id.as_str())
@@ -95,7 +113,15 @@ impl Generation {
     /// # Errors
     /// When the tokenizer fails, which valid UTF-8 does not make it do.
     pub fn encode(&self, rows: &RecordBatch) -> Result<Vec<Encoding>> {
-        Ok(self.encoder.encode_batch(&texts(rows)?)?)
+        self.encode_texts(&texts(rows)?)
+    }
+
+    /// The token ids of texts, as [`texts`] makes them.
+    ///
+    /// # Errors
+    /// As [`Generation::encode`].
+    pub fn encode_texts(&self, texts: &[String]) -> Result<Vec<Encoding>> {
+        Ok(self.encoder.encode_batch(texts)?)
     }
 
     /// What the model says of encoded texts.

@@ -1,0 +1,195 @@
+//! Probation of a new generation: is it worse than the one before on the same documents?
+//!
+//! Of the batches that the new generation labels, one in [`SAMPLE_EVERY`] is also labelled by the one
+//! before. The two are compared on the same documents, so that a change of traffic is not mistaken for a
+//! change of the model. Bounds: abstention more than doubled and five points up; median *and* 99th
+//! percentile of the time a document takes up by half, since a machine that is busy for a moment moves
+//! only one of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::generation::{Classified, Generation};
+
+/// One batch in so many is labelled by both generations.
+const SAMPLE_EVERY: u64 = 8;
+/// Documents compared before abstention says anything.
+const MIN_ROWS: usize = 500;
+/// Batches compared before latency says anything.
+const MIN_BATCHES: usize = 30;
+
+/// How long a new version is on probation; whichever bound comes first ends it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BakeConfig {
+    /// Documents labelled by the new version. 0: no probation, and the old version is let go at once.
+    /// Default: 10,000.
+    pub rows: u64,
+    /// Time since the swap. Default: 10m.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+}
+
+impl Default for BakeConfig {
+    fn default() -> Self {
+        BakeConfig { rows: 10_000, max_age: Duration::from_secs(600) }
+    }
+}
+
+/// A generation on probation, seen from the one before.
+#[derive(Debug)]
+pub(super) struct Bake {
+    /// What takes over if the new generation fails.
+    pub(super) previous: Arc<Generation>,
+    started: Instant,
+    rows: u64,
+    batches: u64,
+    evidence: Evidence,
+}
+
+impl Bake {
+    pub(super) fn new(previous: Arc<Generation>) -> Self {
+        Bake { previous, started: Instant::now(), rows: 0, batches: 0, evidence: Evidence::default() }
+    }
+
+    /// Counts a batch of `rows`. Whether it is to be labelled by both.
+    pub(super) fn count(&mut self, rows: usize) -> bool {
+        self.rows += rows as u64;
+        self.batches += 1;
+        rows > 0 && (self.batches - 1).is_multiple_of(SAMPLE_EVERY)
+    }
+
+    /// Takes a batch in that both labelled. What is wrong with the new generation, if anything.
+    pub(super) fn compare(&mut self, new: &Classified, old: &Classified) -> Option<String> {
+        self.evidence.add(new, old);
+        self.evidence.complaint()
+    }
+
+    pub(super) fn is_over(&self, config: &BakeConfig) -> bool {
+        self.rows >= config.rows || self.started.elapsed() >= config.max_age
+    }
+}
+
+/// What both generations did with the same documents.
+#[derive(Debug, Default)]
+struct Evidence {
+    rows: usize,
+    new_abstained: usize,
+    old_abstained: usize,
+    /// Seconds a document, one entry a batch.
+    new_seconds: Vec<f64>,
+    old_seconds: Vec<f64>,
+}
+
+impl Evidence {
+    fn add(&mut self, new: &Classified, old: &Classified) {
+        let rows = new.abstained.len();
+        let abstained =
+            |classified: &Classified| classified.abstained.iter().filter(|abstained| **abstained).count();
+        self.rows += rows;
+        self.new_abstained += abstained(new);
+        self.old_abstained += abstained(old);
+        self.new_seconds.push(new.took.as_secs_f64() / rows as f64);
+        self.old_seconds.push(old.took.as_secs_f64() / rows as f64);
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.abstention().or_else(|| self.latency())
+    }
+
+    fn abstention(&self) -> Option<String> {
+        let share = |count: usize| count as f64 / self.rows as f64;
+        let (new, old) = (share(self.new_abstained), share(self.old_abstained));
+        (self.rows >= MIN_ROWS && new > 2.0 * old && new > old + 0.05).then(|| {
+            format!(
+                "it abstains on {:.1} % of {} documents, the version before on {:.1} %",
+                100.0 * new,
+                self.rows,
+                100.0 * old
+            )
+        })
+    }
+
+    fn latency(&self) -> Option<String> {
+        if self.new_seconds.len() < MIN_BATCHES {
+            return None;
+        }
+        let is_slow = |q: f64| quantile(&self.new_seconds, q) > 1.5 * quantile(&self.old_seconds, q);
+        (is_slow(0.5) && is_slow(0.99)).then(|| {
+            format!(
+                "a document takes it {:.2} ms (99 % of batches: {:.2} ms), the version before {:.2} ms ({:.2} ms)",
+                1e3 * quantile(&self.new_seconds, 0.5),
+                1e3 * quantile(&self.new_seconds, 0.99),
+                1e3 * quantile(&self.old_seconds, 0.5),
+                1e3 * quantile(&self.old_seconds, 0.99)
+            )
+        })
+    }
+}
+
+/// The smallest value that a share `q` of `values` does not exceed; 0 without values.
+fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let rank = (q * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `rows` documents in `millis`, the first `abstained` of them not trusted.
+    fn classified(rows: usize, abstained: usize, millis: u64) -> Classified {
+        Classified {
+            probabilities: vec![],
+            abstained: (0..rows).map(|row| row < abstained).collect(),
+            took: Duration::from_millis(millis),
+        }
+    }
+
+    fn complaint(batches: usize, new: &Classified, old: &Classified) -> Option<String> {
+        let mut evidence = Evidence::default();
+        (0..batches).for_each(|_| evidence.add(new, old));
+        evidence.complaint()
+    }
+
+    #[test]
+    fn the_bounds_are_those_of_the_contract() {
+        let table = [
+            (6, (10, 100), (5, 100), false, "doubled, not more"),
+            (6, (11, 100), (5, 100), true, "more than doubled, six points up"),
+            (6, (5, 100), (0, 100), false, "five points up, not more"),
+            (4, (100, 100), (0, 100), false, "400 documents are too few"),
+            (6, (0, 100), (50, 100), false, "better"),
+            (40, (0, 151), (0, 100), true, "slower by half"),
+            (40, (0, 149), (0, 100), false, "slower by less"),
+            (20, (0, 900), (0, 100), false, "20 batches are too few"),
+        ];
+        for (batches, (new_abstained, new_millis), (old_abstained, old_millis), expected, name) in table {
+            let new = classified(100, new_abstained, new_millis);
+            let old = classified(100, old_abstained, old_millis);
+            let complaint = complaint(batches, &new, &old);
+            assert_eq!(complaint.is_some(), expected, "{name}: {complaint:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_of_a_busy_machine_is_no_complaint() {
+        let mut evidence = Evidence::default();
+        for batch in 0..100 {
+            let millis = if batch % 20 == 0 { 5000 } else { 100 };
+            evidence.add(&classified(10, 0, millis), &classified(10, 0, 100));
+        }
+        assert_eq!(evidence.complaint(), None);
+    }
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99)), (100.0, 198.0));
+        assert_eq!(quantile(&[], 0.5), 0.0);
+    }
+}

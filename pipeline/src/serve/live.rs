@@ -1,0 +1,170 @@
+//! The generation in use, and who takes over when it fails.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::RecordBatch;
+use fenliu_model::registry::{Alias, Registry};
+
+use super::bake::{Bake, BakeConfig};
+use super::generation::{Classified, Generation};
+use crate::config::Config;
+use crate::error::{PipelineError, Result};
+use crate::metrics::Counters;
+
+/// Who moves the alias back, in the registry's history.
+const ROLLED_BACK_BY: &str = "fenliu run";
+
+/// What labels documents now. Shared by the stages that encode and label and by the watcher.
+#[derive(Debug)]
+pub struct Live {
+    state: Mutex<State>,
+    bake: BakeConfig,
+    followed: Option<(Registry, Alias)>,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct State {
+    current: Arc<Generation>,
+    /// While `current` is on probation.
+    bake: Option<Bake>,
+}
+
+impl Live {
+    /// Opens the configured model.
+    ///
+    /// # Errors
+    /// As [`Generation::open`].
+    pub fn open(config: &Config, counters: Counters) -> Result<Self> {
+        let current = Arc::new(Generation::open(config)?);
+        Ok(Live {
+            state: Mutex::new(State { current, bake: None }),
+            bake: config.model.bake.clone(),
+            followed: followed(config),
+            counters,
+        })
+    }
+
+    /// The generation to encode and label the next batch with.
+    pub fn current(&self) -> Arc<Generation> {
+        Arc::clone(&self.state().current)
+    }
+
+    /// The registry and alias that say which version should be in use; none where the configuration
+    /// names one version.
+    pub fn followed(&self) -> Option<&(Registry, Alias)> {
+        self.followed.as_ref()
+    }
+
+    /// Puts `next` in use from the next batch on. With `on_probation` the generation before stays loaded
+    /// until the probation is over.
+    pub fn swap(&self, next: Generation, on_probation: bool) {
+        let next = Arc::new(next);
+        let mut state = self.state();
+        tracing::info!(from = state.current.title(), to = next.title(), "model swapped");
+        let previous = std::mem::replace(&mut state.current, next);
+        let bake = (on_probation && self.bake.rows > 0).then(|| Bake::new(Arc::clone(&previous)));
+        let before = std::mem::replace(&mut state.bake, bake);
+        self.counters.count_swap();
+        // Models are let go without the lock: freeing a large one takes a while.
+        drop(state);
+        drop((previous, before));
+    }
+
+    /// Puts the generation before in use again, if it is still loaded and is `version`.
+    pub fn return_to(&self, version: &str) -> bool {
+        let mut state = self.state();
+        let Some(bake) = state.bake.take_if(|bake| bake.previous.version() == version) else { return false };
+        take_over(&mut state, bake);
+        self.counters.count_swap();
+        true
+    }
+
+    /// The generation to label a batch with that `failed` could not label: the one before, to which the
+    /// alias is moved back, if `failed` is on probation; the one in use, if it is another.
+    ///
+    /// # Errors
+    /// `error`, the failure, when there is no other generation.
+    pub fn fall_back(&self, failed: &Arc<Generation>, error: PipelineError) -> Result<Arc<Generation>> {
+        self.roll_back(failed, &error.to_string());
+        let current = self.current();
+        if Arc::ptr_eq(&current, failed) { Err(error) } else { Ok(current) }
+    }
+
+    /// Compares a generation on probation with the one before, on a sample of what it labels, and rolls
+    /// it back if it is worse.
+    pub fn examine(&self, generation: &Arc<Generation>, rows: &RecordBatch, new: &Classified) {
+        let Some(previous) = self.sampled(generation, rows.num_rows()) else { return };
+        // Outside the lock: the watcher and the tokenize stage must not wait for an inference.
+        let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
+            return;
+        };
+        let complaint = self.state().bake.as_mut().and_then(|bake| bake.compare(new, &old));
+        if let Some(reason) = complaint {
+            self.roll_back(generation, &reason);
+        }
+    }
+
+    /// Counts a batch of a generation on probation; the generation to compare it with, if it is sampled.
+    fn sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
+        let mut state = self.state();
+        let is_current = Arc::ptr_eq(&state.current, generation);
+        let bake = state.bake.as_mut().filter(|_| is_current)?;
+        bake.count(rows).then(|| Arc::clone(&bake.previous))
+    }
+
+    /// Lets the generation before go when the probation is over.
+    pub fn end_probation(&self) {
+        let mut state = self.state();
+        let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
+        if over.is_some() {
+            tracing::info!(model = state.current.title(), "probation is over");
+        }
+        // A model is let go without the lock: freeing a large one takes a while.
+        drop(state);
+        drop(over);
+    }
+
+    /// Exchanges `failed`, if it is on probation, for the generation before, here and in the registry.
+    fn roll_back(&self, failed: &Arc<Generation>, reason: &str) {
+        {
+            let mut state = self.state();
+            if !Arc::ptr_eq(&state.current, failed) {
+                return;
+            }
+            let Some(bake) = state.bake.take() else { return };
+            take_over(&mut state, bake);
+        }
+        tracing::warn!(version = failed.version(), reason, "model rolled back");
+        self.counters.count_rollback(format!("{}: {reason}", failed.version()));
+        let Some((registry, Alias::Champion)) = &self.followed else { return };
+        match registry.rollback_from(failed.version(), ROLLED_BACK_BY, reason) {
+            Ok(Some(_)) => {}
+            Ok(None) => tracing::info!(version = failed.version(), "it is not the champion any more"),
+            Err(error) => tracing::warn!(%error, "the champion is still the version that was rolled back"),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Batches that the withdrawn generation has encoded are encoded again when they are labelled.
+fn take_over(state: &mut State, bake: Bake) {
+    let withdrawn = std::mem::replace(&mut state.current, bake.previous);
+    withdrawn.withdraw();
+    tracing::info!(from = withdrawn.title(), to = state.current.title(), "model swapped back");
+}
+
+/// What `model.bundle` follows: the champion of `models/NAME`, or the alias it names.
+fn followed(config: &Config) -> Option<(Registry, Alias)> {
+    // What is not in a registry is one version's directory, which cannot change.
+    let (registry, selector) = Registry::find(&config.model.bundle).ok()?;
+    let alias = match selector.as_deref() {
+        None | Some("champion") => Alias::Champion,
+        Some("challenger") => Alias::Challenger,
+        Some(_) => return None,
+    };
+    Some((registry, alias))
+}

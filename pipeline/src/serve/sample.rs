@@ -1,0 +1,76 @@
+//! Which documents the challenger labels too: a sample that does not depend on when they come.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
+use fenliu_schemas::SchemaError;
+use sha2::{Digest, Sha256};
+
+use crate::classify::text_column;
+use crate::error::Result;
+
+/// The rows whose documents belong to a sample of `share` (0 to 1) of all documents.
+///
+/// A document is known by its id, or where it has none by its place in the source: the same one is always
+/// in the sample or never, however often and wherever it is read. A larger share only adds documents.
+pub(super) fn sampled(rows: &RecordBatch, share: f64) -> Result<Vec<usize>> {
+    let ids = text_column(rows, "id")?;
+    let topics = text_column(rows, "topic")?;
+    let missing = |column| SchemaError::Column { column, expected: "integers" };
+    let partitions = rows.column_by_name("partition").and_then(|c| c.as_primitive_opt::<Int32Type>());
+    let partitions = partitions.ok_or_else(|| missing("partition"))?;
+    let offsets = rows.column_by_name("offset").and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let offsets = offsets.ok_or_else(|| missing("offset"))?;
+    let position = |row: usize| {
+        if ids.is_valid(row) {
+            position(&[ids.value(row).as_bytes()])
+        } else {
+            let place = (partitions.value(row).to_le_bytes(), offsets.value(row).to_le_bytes());
+            position(&[topics.value(row).as_bytes(), &place.0, &place.1])
+        }
+    };
+    Ok((0..rows.num_rows()).filter(|&row| position(row) < share).collect())
+}
+
+/// Where a document stands in `0..1`: evenly spread, and the same on every machine.
+fn position(parts: &[&[u8]]) -> f64 {
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    let digest = hasher.finalize();
+    let head = digest.iter().take(4).fold(0u32, |head, byte| (head << 8) | u32::from(*byte));
+    f64::from(head) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use fenliu_schemas::{Document, Origin, RawBuilder};
+
+    use super::*;
+
+    /// Documents at the offsets from `first`; with ids that do not depend on it, if `with_ids`.
+    fn rows(first: i64, with_ids: bool) -> RecordBatch {
+        let mut builder = RawBuilder::default();
+        for number in 0..2000 {
+            let origin = Origin { topic: "news", partition: 3, offset: first + number, timestamp_ms: None };
+            let id = with_ids.then(|| format!("doc-{number}").into());
+            builder.append(origin, b"{}", &Ok(Document { id, ..Document::default() }));
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_sample_follows_the_document_and_has_its_share() {
+        let here = sampled(&rows(0, true), 0.1).unwrap();
+        assert_eq!(here, sampled(&rows(5000, true), 0.1).unwrap(), "wherever it is read");
+        assert!((140..260).contains(&here.len()), "{}", here.len());
+        let larger = sampled(&rows(0, true), 0.3).unwrap();
+        assert!(here.iter().all(|row| larger.contains(row)));
+        let by_place = sampled(&rows(0, false), 0.1).unwrap();
+        assert!((140..260).contains(&by_place.len()) && by_place != here);
+    }
+
+    #[test]
+    fn the_bounds_are_none_and_all() {
+        assert!(sampled(&rows(0, true), 0.0).unwrap().is_empty());
+        assert_eq!(sampled(&rows(0, true), 1.0).unwrap().len(), 2000);
+    }
+}

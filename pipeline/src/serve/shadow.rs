@@ -1,0 +1,256 @@
+//! Shadow mode: the challenger labels a sample of the documents beside the champion.
+//!
+//! Contract: the champion never waits for it. The thread has lower priority and one core, its queue is
+//! short, and a sample that does not fit is dropped and counted. Nothing that happens here ends the
+//! pipeline: a challenger that cannot be loaded, or fails, is left alone until the alias names another.
+//! Disagreements are files that appear when complete; a crash loses those of the last moments, since no
+//! offset waits for them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use chrono::Utc;
+use fenliu_model::registry::{Alias, Registry};
+use fenliu_model::{Encoding, Probabilities};
+use fenliu_schemas::{SchemaError, Verdict, disagreement_schema, disagreements};
+use serde::{Deserialize, Serialize};
+
+use super::generation::{Classified, Generation};
+use super::memory::step_back;
+use super::sample::sampled;
+use crate::classify::texts;
+use crate::config::{Config, FileFormat, FilesSinkConfig};
+use crate::error::{PipelineError, Result};
+use crate::metrics::Counters;
+use crate::sink::{Sink, open_files};
+
+/// Samples that may wait for the challenger.
+const QUEUED_SAMPLES: usize = 4;
+/// How far the thread steps back for others, 0 to 19.
+const NICENESS: i32 = 10;
+
+/// Comparing the challenger with the champion on what flows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShadowConfig {
+    /// Share of the documents that a `challenger`, where the model has one, labels too. 0: none.
+    /// Default: 0.
+    pub share: f64,
+    /// Directory of the files with the documents that got different labels; made when missing.
+    pub path: PathBuf,
+    /// `parquet`, `arrow` (IPC file) or `jsonl`.
+    pub format: FileFormat,
+}
+
+impl Default for ShadowConfig {
+    fn default() -> Self {
+        ShadowConfig { share: 0.0, path: "out/shadow".into(), format: FileFormat::Parquet }
+    }
+}
+
+/// The champion's side of the comparison; the challenger's thread ends when this is dropped.
+#[derive(Debug)]
+pub struct Shadow {
+    share: f64,
+    samples: Option<SyncSender<Sample>>,
+    thread: Option<JoinHandle<()>>,
+    /// Whether there is a challenger to give samples to.
+    listening: Arc<AtomicBool>,
+    counters: Counters,
+}
+
+/// Documents that the champion has labelled.
+struct Sample {
+    texts: Vec<String>,
+    labelled: RecordBatch,
+    margins: Vec<f32>,
+}
+
+impl Shadow {
+    /// Starts the challenger's thread; `None` where no share is configured or the model is no registry's.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or the system gives no thread.
+    pub fn start(config: &Config, counters: Counters) -> Result<Option<Self>> {
+        let share = config.shadow.share;
+        let Ok((registry, _)) = Registry::find(&config.model.bundle) else { return Ok(None) };
+        if share <= 0.0 {
+            return Ok(None);
+        }
+        let ShadowConfig { path, format, .. } = config.shadow.clone();
+        let files = FilesSinkConfig { path, format, ..FilesSinkConfig::default() };
+        let listening = Arc::new(AtomicBool::new(false));
+        let mut challenger = Challenger {
+            config: config.clone(),
+            registry,
+            sink: open_files(&files, "shadow", &disagreement_schema())?,
+            listening: Arc::clone(&listening),
+            counters: counters.clone(),
+            version: None,
+            generation: None,
+        };
+        // The champion has the cores; the challenger has time.
+        challenger.config.model.threads = 1;
+        let (samples, received) = sync_channel(QUEUED_SAMPLES);
+        let thread = std::thread::Builder::new()
+            .name("shadow".into())
+            .spawn(move || challenger.run(&received))
+            .map_err(|error| PipelineError::Stage { stage: "shadow", message: error.to_string() })?;
+        Ok(Some(Shadow { share, samples: Some(samples), thread: Some(thread), listening, counters }))
+    }
+
+    /// Offers a labelled batch; `cleaned` are its rows as they were encoded.
+    ///
+    /// # Errors
+    /// [`SchemaError::Column`] when the rows lack a column, which no document can cause.
+    pub fn offer(
+        &self,
+        cleaned: &RecordBatch,
+        labelled: &RecordBatch,
+        classified: &Classified,
+    ) -> Result<()> {
+        let Some(samples) = self.samples.as_ref().filter(|_| self.listening.load(Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        let rows = sampled(labelled, self.share)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let count = rows.len() as u64;
+        let indices = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
+        let take = |batch| take_record_batch(batch, &indices).map_err(SchemaError::from);
+        let margins = rows.iter().map(|row| margin(&classified.probabilities[*row])).collect();
+        let sample = Sample { texts: texts(&take(cleaned)?)?, labelled: take(labelled)?, margins };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = samples.try_send(sample) {
+            self.counters.count_unshadowed(count);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        drop(self.samples.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by the panic hook and is no reason to fail.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How far the best label is above the next.
+fn margin(probabilities: &Probabilities) -> f32 {
+    match probabilities.top(2).as_slice() {
+        [(_, best), (_, next)] => best - next,
+        _ => 1.0,
+    }
+}
+
+/// The challenger's thread.
+struct Challenger {
+    config: Config,
+    registry: Registry,
+    sink: Box<dyn Sink>,
+    listening: Arc<AtomicBool>,
+    counters: Counters,
+    /// The version that the alias named when it was last looked at.
+    version: Option<String>,
+    generation: Option<Generation>,
+}
+
+impl Challenger {
+    fn run(mut self, samples: &Receiver<Sample>) {
+        step_back(NICENESS);
+        self.refresh();
+        let (mut looked, mut flushed) = (Instant::now(), Instant::now());
+        let every = self.config.model.watch.max(Duration::from_millis(100));
+        loop {
+            match samples.recv_timeout(every) {
+                Ok(sample) => self.compare(&sample),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            }
+            if looked.elapsed() >= every {
+                self.refresh();
+                looked = Instant::now();
+            }
+            if flushed.elapsed() >= self.config.epoch.max_age {
+                self.flush();
+                flushed = Instant::now();
+            }
+        }
+    }
+
+    /// Loads the challenger, if the alias names another than before.
+    fn refresh(&mut self) {
+        let version = match self.registry.alias(Alias::Challenger) {
+            Ok(record) => record.map(|record| record.version),
+            Err(error) => return tracing::warn!(%error, "the challenger's alias cannot be read"),
+        };
+        if version == self.version {
+            return;
+        }
+        self.generation = version.as_deref().and_then(|version| self.load(version));
+        self.listening.store(self.generation.is_some(), Ordering::Relaxed);
+        self.version = version;
+    }
+
+    fn load(&self, version: &str) -> Option<Generation> {
+        let load = |version| Generation::load(&self.registry.bundle(version)?, &self.config);
+        match load(version) {
+            Ok(generation) => {
+                tracing::info!(version, share = self.config.shadow.share, "shadowing with the challenger");
+                Some(generation)
+            }
+            Err(error) => {
+                tracing::warn!(version, %error, "the challenger cannot be used");
+                None
+            }
+        }
+    }
+
+    fn compare(&mut self, sample: &Sample) {
+        let Some(generation) = &self.generation else { return };
+        let rows = sample.labelled.num_rows();
+        let outcome = disagreeing(generation, sample).and_then(|differing| {
+            self.counters.count_shadowed(rows as u64, differing.num_rows() as u64);
+            if differing.num_rows() == 0 { Ok(()) } else { self.sink.write(&differing) }
+        });
+        if let Err(error) = outcome {
+            tracing::warn!(version = generation.version(), %error, "shadowing ends with this challenger");
+            self.listening.store(false, Ordering::Relaxed);
+            self.generation = None;
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.sink.flush() {
+            tracing::warn!(%error, "disagreements of the shadow were lost");
+        }
+    }
+}
+
+/// The sampled documents to which the challenger gives another label.
+fn disagreeing(challenger: &Generation, sample: &Sample) -> Result<RecordBatch> {
+    let encodings: Vec<Encoding> = challenger.encode_texts(&sample.texts)?;
+    let probabilities = challenger.classify(&encodings)?.probabilities;
+    let verdict = |row: &Probabilities| {
+        let (index, score) = row.top(1).first().copied().unwrap_or((0, 0.0));
+        (challenger.label(index), score)
+    };
+    let verdicts: Vec<Verdict<'_>> = probabilities
+        .iter()
+        .map(|row| {
+            let (label, score) = verdict(row);
+            Verdict { label, score, margin: margin(row) }
+        })
+        .collect();
+    let now = Utc::now().timestamp_millis();
+    Ok(disagreements(&sample.labelled, &sample.margins, &verdicts, challenger.version(), now)?)
+}

@@ -1,0 +1,105 @@
+//! Follows the alias of the model in use.
+//!
+//! A thread of its own looks every `model.watch`: the alias is one small file, replaced by a rename, so
+//! looking is cheap and never sees half of it. Loading happens here too, so that no stage waits for it.
+//! What failed to load is not tried again until the alias moves.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+
+use fenliu_model::registry::{Alias, AliasRecord, Registry};
+
+use super::generation::Generation;
+use super::live::Live;
+use crate::config::Config;
+use crate::error::{PipelineError, Result};
+use crate::metrics::Counters;
+
+/// The watching thread; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Watcher {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Watches for `live`. No thread is started where there is no alias to follow or `model.watch` is 0.
+    ///
+    /// # Errors
+    /// [`PipelineError::Stage`] when the system gives no thread.
+    pub fn start(config: &Config, live: Arc<Live>, counters: Counters) -> Result<Self> {
+        let Some((registry, alias)) = live.followed().cloned().filter(|_| !config.model.watch.is_zero())
+        else {
+            return Ok(Watcher { stop: None, thread: None });
+        };
+        let (stop, stopped) = channel();
+        let watch = Watch { config: config.clone(), live, registry, alias, counters, seen: Ok(None) };
+        let thread = std::thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || watch.run(&stopped))
+            .map_err(|error| PipelineError::Stage { stage: "watch", message: error.to_string() })?;
+        Ok(Watcher { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by the panic hook; the documents are labelled all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watch {
+    config: Config,
+    live: Arc<Live>,
+    registry: Registry,
+    alias: Alias,
+    counters: Counters,
+    /// What the alias was when it was last looked at, or why it could not be read.
+    seen: std::result::Result<Option<AliasRecord>, String>,
+}
+
+impl Watch {
+    fn run(mut self, stopped: &Receiver<()>) {
+        while stopped.recv_timeout(self.config.model.watch) == Err(RecvTimeoutError::Timeout) {
+            self.live.end_probation();
+            let now = self.registry.alias(self.alias).map_err(|error| error.to_string());
+            if now == self.seen {
+                continue;
+            }
+            self.seen = now;
+            match &self.seen {
+                Ok(Some(record)) => self.follow(record),
+                Ok(None) => {}
+                Err(error) => self.refuse(error),
+            }
+        }
+    }
+
+    /// Brings the version that the alias names into use.
+    fn follow(&self, record: &AliasRecord) {
+        let version = &record.version;
+        if self.live.current().version() == version || self.live.return_to(version) {
+            return;
+        }
+        match self.load(version) {
+            // A version that someone went back to has nothing to fall back to.
+            Ok(next) => self.live.swap(next, record.previous.is_some()),
+            Err(error) => self.refuse(&format!("{version}: {error}")),
+        }
+    }
+
+    fn load(&self, version: &str) -> Result<Generation> {
+        let bundle = self.registry.bundle(version)?;
+        Generation::load(&bundle, &self.config)
+    }
+
+    fn refuse(&self, reason: &str) {
+        tracing::warn!(reason, "the model in use stays: the new one cannot be used");
+        self.counters.count_reload_failure(reason.to_string());
+    }
+}
