@@ -12,6 +12,8 @@ mod fixtures;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hot_swap;
+#[cfg(test)]
 mod kafka_harness;
 #[cfg(test)]
 mod kafka_job;

@@ -105,12 +105,20 @@ impl Running {
     /// # Errors
     /// If it does not within `timeout`, or the process ends first without saying so.
     pub fn wait_for_log(&mut self, text: &str, timeout: Duration) -> Result<()> {
+        self.wait_for_log_times(text, 1, timeout)
+    }
+
+    /// Waits until standard error contains `text` so many `times`.
+    ///
+    /// # Errors
+    /// As [`Running::wait_for_log`].
+    pub fn wait_for_log_times(&mut self, text: &str, times: usize, timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
             // Asked before the log is read, so that a last line is not missed.
             let ended = self.child.try_wait()?;
             let log = read_lossy(self.stderr.reopen()?)?;
-            if log.contains(text) {
+            if log.matches(text).count() >= times {
                 return Ok(());
             }
             if let Some(status) = ended {
@@ -119,6 +127,19 @@ impl Running {
             ensure!(Instant::now() < deadline, "no {text:?} in {timeout:?} in the log:\n{log}");
             thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    /// Memory of the process that is in RAM.
+    ///
+    /// # Errors
+    /// If the process has ended, or the system is not Linux.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let kibibytes =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+        let kibibytes: u64 = kibibytes.context("no VmRSS")?.parse()?;
+        Ok(kibibytes << 10)
     }
 
     /// Waits for the end and returns what was printed.
