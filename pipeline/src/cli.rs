@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod doctor;
 mod evaluate;
+mod finetune;
 mod model;
 mod output;
 mod predict;
@@ -65,6 +66,8 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Train a classifier from scratch and write a bundle
     Train(train::TrainArgs),
+    /// Learn from corrections: make a challenger, judge it, promote it if it is better
+    Finetune(finetune::FinetuneArgs),
     /// Measure a bundle on labelled documents
     Evaluate(evaluate::EvaluateArgs),
     /// Label texts
@@ -106,6 +109,7 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Run(args) => run::run(&args, common),
         Command::Produce(args) => produce::produce(&args, common),
         Command::Train(args) => train::train(args, common),
+        Command::Finetune(args) => return finetune::finetune(args, common),
         Command::Evaluate(args) => evaluate::evaluate(&args, common),
         Command::Predict(args) => predict::predict(&args, common),
         Command::Model(args) => return model::model(&args, common),

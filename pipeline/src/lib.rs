@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod corpus;
 pub mod error;
+pub mod finetune;
 pub mod kafka;
 pub mod metrics;
 pub mod progress;

@@ -174,7 +174,7 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
 
 /// Reports training: a bar of all batches on a terminal, a line an epoch everywhere.
 #[derive(Default)]
-struct Reporter {
+pub(super) struct Reporter {
     bar: Option<ProgressBar>,
     epochs: usize,
     epoch: usize,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fenliu_model::GateLimits;
+use fenliu_model::train::Adaptation;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Selection;
@@ -32,12 +34,14 @@ pub struct FinetuneConfig {
     /// Corrected labels.
     pub feedback: FeedbackConfig,
     /// Which weights change: `head`, `top-K` (layers), `lora`, `lora-RANK` or `full`. Default: full.
-    pub mode: String,
+    pub mode: Adaptation,
     /// Passes over the rows. Default: what suits the mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
     /// Other training options by name, such as `learning_rate = 1e-4`; defaults suit model and mode.
     pub options: BTreeMap<String, serde_json::Value>,
+    /// What a challenger must show.
+    pub gates: GateLimits,
     /// What becomes of a challenger that passes all gates: `auto` promotes it, `never` leaves it as
     /// challenger. Default: auto.
     pub promote: PromotePolicy,
@@ -69,9 +73,10 @@ impl Default for FinetuneConfig {
             test_share: 0.1,
             dev_share: 0.1,
             feedback: FeedbackConfig::default(),
-            mode: "full".into(),
+            mode: Adaptation::Full,
             epochs: None,
             options: BTreeMap::new(),
+            gates: GateLimits::default(),
             promote: PromotePolicy::Auto,
             keep_refused: false,
             threads: 0,

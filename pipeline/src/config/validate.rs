@@ -143,6 +143,16 @@ impl Config {
         );
     }
 
+    /// Checks what a fine-tuning job needs, which is less than a pipeline needs.
+    ///
+    /// # Errors
+    /// All problems of the section `finetune` at once.
+    pub fn validate_finetune(&self, origin: &str) -> Result<(), Problems> {
+        let mut problems = Problems::new(origin);
+        self.check_finetune(&mut problems);
+        problems.into_result(())
+    }
+
     fn check_finetune(&self, problems: &mut Problems) {
         let job = &self.finetune;
         for (key, share) in [("finetune.test_share", job.test_share), ("finetune.dev_share", job.dev_share)] {

@@ -1,0 +1,220 @@
+//! `fenliu finetune`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use fenliu_model::train::Adaptation;
+use fenliu_model::{Comparison, Evaluation, Gate};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::train::Reporter;
+use super::{Common, output};
+use crate::config::{Config, Problems, PromotePolicy};
+use crate::corpus::Selection;
+use crate::error::Result;
+use crate::finetune::{self, Outcome, SnapshotSummary, SplitSummary, Verdict};
+
+/// The flags set keys of the section `finetune`; what is not given stays as configured.
+#[derive(Debug, Args)]
+pub(super) struct FinetuneArgs {
+    /// Directory of the model, models/NAME [default: model.bundle]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Labelled documents to learn: JSON Lines, Parquet or Arrow files, or directories
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Only rows of --data whose FIELD has this VALUE, such as split=train
+    #[arg(long, value_name = "FIELD=VALUE")]
+    select: Option<Selection>,
+    /// Labelled documents to judge on, in place of a share of all rows
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    test: Vec<PathBuf>,
+    /// Only rows of --test whose FIELD has this VALUE
+    #[arg(long, value_name = "FIELD=VALUE")]
+    test_select: Option<Selection>,
+    /// Corrections {id | text, label, by, at}: files or directories
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    feedback: Vec<PathBuf>,
+    /// Where the texts are that corrections name by id: files or directories
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    texts: Vec<PathBuf>,
+    /// Which weights change: head, top-K, lora, lora-RANK or full
+    #[arg(long)]
+    mode: Option<Adaptation>,
+    /// Passes over the rows
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Any other training option, such as learning_rate=1e-4; may be repeated
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    options: Vec<String>,
+    /// Threads of training; 0: one per core
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// What becomes of a challenger that passes all gates
+    #[arg(long, value_name = "POLICY")]
+    promote: Option<PromotePolicy>,
+    /// Keep a refused challenger as a version, too
+    #[arg(long)]
+    keep_refused: bool,
+    /// End without training when the last job learnt the same rows
+    #[arg(long)]
+    only_if_new: bool,
+    /// Fail (exit code 1) unless the challenger is promoted
+    #[arg(long)]
+    require_promotion: bool,
+}
+
+pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> {
+    let (only_if_new, require_promotion) = (args.only_if_new, args.require_promotion);
+    let mut config = common.load()?;
+    let model = args.model.clone().unwrap_or_else(|| config.model.bundle.clone());
+    args.apply(&mut config)?;
+    config.validate_finetune(&common.origin())?;
+    if model.as_os_str().is_empty() {
+        let message = "no model: give --model models/NAME, or a configuration with `model.bundle`";
+        return Err(Problems::one(common.origin(), "", message).into());
+    }
+    step_back(config.finetune.niceness);
+    let outcome = finetune::run(&config, &model, only_if_new, &mut Reporter::default())?;
+    let is_promoted = outcome.state.verdict == Some(Verdict::Promoted);
+    let report = Report::new(outcome);
+    if common.json {
+        output::json(&report)?
+    } else {
+        output::line(report.text().trim_end())?
+    }
+    Ok(if require_promotion && !is_promoted { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl FinetuneArgs {
+    /// Lays the flags over the configuration.
+    fn apply(self, config: &mut Config) -> Result<()> {
+        let job = &mut config.finetune;
+        for (given, configured) in [
+            (self.data, &mut job.data),
+            (self.test, &mut job.test),
+            (self.feedback, &mut job.feedback.paths),
+            (self.texts, &mut job.feedback.texts),
+        ] {
+            if !given.is_empty() {
+                *configured = given;
+            }
+        }
+        job.select = self.select.or(job.select.take());
+        job.test_select = self.test_select.or(job.test_select.take());
+        job.mode = self.mode.unwrap_or(job.mode);
+        job.epochs = self.epochs.or(job.epochs);
+        job.threads = self.threads.unwrap_or(job.threads);
+        job.promote = self.promote.unwrap_or(job.promote);
+        job.keep_refused |= self.keep_refused;
+        for text in &self.options {
+            let (key, value) = text
+                .split_once('=')
+                .ok_or_else(|| Problems::one("--option", text, "must have the form KEY=VALUE"))?;
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+            job.options.insert(key.into(), value);
+        }
+        Ok(())
+    }
+}
+
+/// Lowers the priority of this thread and of those that it will start, so that serving keeps its latency.
+fn step_back(niceness: u8) {
+    if let Err(error) = rustix::process::setpriority_process(None, niceness.into()) {
+        tracing::warn!(niceness, %error, "cannot lower the priority");
+    }
+}
+
+/// The result on standard output.
+#[derive(Debug, Serialize)]
+struct Report {
+    job: String,
+    verdict: Option<Verdict>,
+    reason: Option<String>,
+    base: String,
+    version: Option<String>,
+    directory: PathBuf,
+    resumes: usize,
+    seconds: f64,
+    snapshot: Option<SnapshotSummary>,
+    split: Option<SplitSummary>,
+    champion: Option<Scores>,
+    challenger: Option<Scores>,
+    macro_f1_difference: Option<[f64; 3]>,
+    gates: Vec<Gate>,
+}
+
+/// How one model did on the test rows.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Scores {
+    rows: usize,
+    accuracy: f64,
+    macro_f1: f64,
+    ece: f64,
+}
+
+impl From<&Evaluation> for Scores {
+    fn from(evaluation: &Evaluation) -> Self {
+        let Evaluation { rows, accuracy, macro_f1, ece, .. } = *evaluation;
+        Scores { rows, accuracy, macro_f1, ece }
+    }
+}
+
+impl Report {
+    fn new(Outcome { directory, state, judgement }: Outcome) -> Self {
+        let judgement = judgement.as_ref();
+        let interval = |c: &Comparison| [c.macro_f1.difference, c.macro_f1.low, c.macro_f1.high];
+        Report {
+            job: state.job,
+            verdict: state.verdict,
+            reason: state.reason,
+            base: state.base,
+            version: state.version,
+            directory,
+            resumes: state.resumes,
+            seconds: state.seconds.values().sum(),
+            snapshot: state.snapshot,
+            split: state.split,
+            champion: judgement.and_then(|j| j.champion.as_ref()).map(Scores::from),
+            challenger: judgement.map(|j| Scores::from(&j.challenger)),
+            macro_f1_difference: judgement.and_then(|j| j.comparison.as_ref()).map(interval),
+            gates: judgement.map_or(vec![], |j| j.gates.clone()),
+        }
+    }
+
+    /// For a person.
+    fn text(&self) -> String {
+        let verdict = self.verdict.map_or("", Verdict::as_str);
+        let mut text = format!("{verdict}: {}\n", self.reason.as_deref().unwrap_or_default());
+        if let (Some(snapshot), Some(split)) = (&self.snapshot, &self.split) {
+            text += &format!(
+                "\n{} corrections ({} not used), {} replayed documents: {} to learn, {} to stop by, {} to judge on\n",
+                snapshot.seen,
+                snapshot.skipped.values().sum::<usize>(),
+                snapshot.data,
+                split.train,
+                split.dev,
+                split.test
+            );
+        }
+        if !self.gates.is_empty() {
+            text += "\ngate                      value      bound\n";
+        }
+        for gate in &self.gates {
+            let mark = if gate.passed { "passed" } else { "FAILED" };
+            text += &format!(
+                "{:22} {:>8.4} {:>10.4}  {mark}  {}\n",
+                gate.name, gate.value, gate.bound, gate.detail
+            );
+        }
+        let version = self.version.as_ref().map_or(String::new(), |version| format!("version {version}, "));
+        text + &format!(
+            "\n{version}job {} in {:.0} s: {}\n",
+            self.job,
+            self.seconds,
+            self.directory.display()
+        )
+    }
+}

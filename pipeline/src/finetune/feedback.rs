@@ -1,0 +1,320 @@
+//! Corrections from a Kafka topic and from files, read up to a fixed end.
+//!
+//! Contract: the topic is read from the beginning of each partition to where it ends at the start of the
+//! reading, and those ends are part of the result, so that a job knows exactly which corrections it saw. A
+//! message that is no correction is set aside with a reason; it never stops a job.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fenliu_schemas::Feedback;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+
+use crate::config::KafkaConfig;
+use crate::error::{PipelineError, Result};
+use crate::kafka::{REQUEST_TIMEOUT, client_config};
+use crate::source::time::{parse_number, parse_text};
+use crate::source::{Documents, data_files};
+
+/// Without a message for so long, the topic cannot be read to its end.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long one poll waits for a message.
+const POLL: Duration = Duration::from_millis(200);
+
+/// A correction and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Correction {
+    /// What was said.
+    pub(super) feedback: Feedback,
+    /// Where it was said.
+    pub(super) place: Place,
+}
+
+/// Where a correction stands: a message's topic, partition and offset, or a file, 0 and the row's number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+/// A correction, or what should have been one, that is not used, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Skipped {
+    /// Where it stands.
+    #[serde(flatten)]
+    pub(super) place: Place,
+    /// A word for counting: `invalid_json`, `superseded`, ...
+    pub(super) reason: String,
+    /// The value at fault, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
+    /// The correction, where it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) feedback: Option<Feedback>,
+}
+
+impl Correction {
+    /// Sets the correction aside.
+    pub(super) fn skip(self, reason: impl Into<String>, detail: Option<String>) -> Skipped {
+        Skipped { place: self.place, reason: reason.into(), detail, feedback: Some(self.feedback) }
+    }
+}
+
+/// Offset ranges of the feedback topic by partition: `(first, next)`.
+pub(super) type Ends = BTreeMap<i32, (i64, i64)>;
+
+/// All corrections there are.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    /// Those that could be read, in the order of files, partitions and offsets.
+    pub(super) corrections: Vec<Correction>,
+    /// The others.
+    pub(super) skipped: Vec<Skipped>,
+    /// How far the topic was read.
+    pub(super) ends: Ends,
+}
+
+impl Collected {
+    fn add(&mut self, place: Place, payload: &[u8], received_at: Option<i64>) {
+        match decode(payload) {
+            Ok(mut feedback) => {
+                feedback.at = feedback.at.or(received_at);
+                self.corrections.push(Correction { feedback, place });
+            }
+            Err(Undecodable { reason, detail }) => {
+                let detail = Some(detail);
+                self.skipped.push(Skipped { place, reason: reason.into(), detail, feedback: None });
+            }
+        }
+    }
+}
+
+/// Reads every correction in `paths`, adding to `collected`.
+///
+/// # Errors
+/// Unreadable files.
+pub(super) fn read_files(paths: &[PathBuf], collected: &mut Collected) -> Result<()> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    for path in data_files(paths)? {
+        let topic = path.display().to_string();
+        for row in Documents::open(&path)? {
+            let (offset, payload) = row?;
+            collected.add(Place { topic: topic.clone(), partition: 0, offset }, &payload, None);
+        }
+    }
+    Ok(())
+}
+
+/// Reads every correction in `topic` up to its present end, adding to `collected`. The time of a message
+/// stands in for a missing `at`.
+///
+/// # Errors
+/// A broker that does not answer, a topic that is not there.
+pub(super) fn read_topic(kafka: &KafkaConfig, topic: &str, collected: &mut Collected) -> Result<()> {
+    let consumer = consumer(kafka)?;
+    let ends = ends(&consumer, topic)?;
+    let mut list = TopicPartitionList::new();
+    let mut open: BTreeMap<i32, i64> = BTreeMap::new();
+    for (&partition, &(first, next)) in ends.iter().filter(|(_, (first, next))| next > first) {
+        open.insert(partition, next);
+        list.add_partition_offset(topic, partition, Offset::Offset(first))
+            .map_err(PipelineError::kafka("name an offset"))?;
+    }
+    consumer.assign(&list).map_err(PipelineError::kafka(format!("read topic `{topic}`")))?;
+    let begin = collected.corrections.len();
+    let mut heard = Instant::now();
+    while !open.is_empty() {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                heard = Instant::now();
+                accept(&message, &mut open, collected);
+            }
+            // Also where the last offsets hold no message: transaction markers, compacted ones.
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
+            // librdkafka mends the others by itself, or the silence goes on.
+            Some(Err(error)) => tracing::warn!(topic, %error, "reading feedback"),
+            None => {}
+        }
+        if heard.elapsed() > SILENCE {
+            let message = format!("topic `{topic}`: no message for {SILENCE:?} before the end was reached");
+            return Err(PipelineError::Data(message));
+        }
+    }
+    if let Some(read) = collected.corrections.get_mut(begin..) {
+        read.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+    collected.ends = ends;
+    Ok(())
+}
+
+fn accept(message: &BorrowedMessage<'_>, open: &mut BTreeMap<i32, i64>, collected: &mut Collected) {
+    let (partition, offset) = (message.partition(), message.offset());
+    let Some(&next) = open.get(&partition) else { return };
+    if offset < next {
+        let place = Place { topic: message.topic().to_string(), partition, offset };
+        collected.add(place, message.payload().unwrap_or_default(), message.timestamp().to_millis());
+    }
+    if offset + 1 >= next {
+        open.remove(&partition);
+    }
+}
+
+/// A consumer outside any group: it commits nothing.
+pub(super) fn consumer(kafka: &KafkaConfig) -> Result<BaseConsumer> {
+    let mut client = client_config(kafka, &Default::default());
+    client
+        .set("group.id", "fenliu-finetune")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true");
+    client.create().map_err(PipelineError::kafka("make a consumer"))
+}
+
+/// The first offset of each partition of `topic` and one past the last, at this moment.
+///
+/// # Errors
+/// A broker that does not answer, a topic that is not there.
+pub(super) fn ends(consumer: &BaseConsumer, topic: &str) -> Result<Ends> {
+    let action = || format!("look up topic `{topic}`");
+    let metadata =
+        consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(PipelineError::kafka(action()))?;
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    let mut ends = Ends::new();
+    for partition in partitions.map(|partition| partition.id()) {
+        let range = consumer
+            .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+            .map_err(PipelineError::kafka(action()))?;
+        ends.insert(partition, range);
+    }
+    if ends.is_empty() {
+        return Err(PipelineError::Data(format!("kafka topic `{topic}` does not exist")));
+    }
+    Ok(ends)
+}
+
+/// Why a message is no correction.
+#[derive(Debug)]
+struct Undecodable {
+    reason: &'static str,
+    detail: String,
+}
+
+/// A string, or a number that stands for one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Integer(i64),
+    Text(String),
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Scalar::Integer(number) => number.to_string(),
+            Scalar::Text(text) => text,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    id: Option<Scalar>,
+    title: Option<String>,
+    body: Option<String>,
+    text: Option<String>,
+    label: Option<String>,
+    by: Option<Scalar>,
+    at: Option<Scalar>,
+}
+
+fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
+    let wire: Wire = serde_json::from_slice(payload)
+        .map_err(|error| Undecodable { reason: "invalid_json", detail: error.to_string() })?;
+    let at = match wire.at {
+        None => None,
+        Some(Scalar::Text(text)) => Some(parse_text(&text).ok_or(text)),
+        Some(Scalar::Integer(number)) => Some(parse_number(number).ok_or(number.to_string())),
+    };
+    let at = at
+        .transpose()
+        .map_err(|value| Undecodable { reason: "invalid_time", detail: format!("`at` is {value}") })?;
+    let label = wire.label.map(|label| label.trim().to_string()).filter(|label| !label.is_empty());
+    let feedback = Feedback {
+        id: wire.id.map(Scalar::into_text),
+        title: wire.title,
+        body: wire.body.or(wire.text),
+        label: label.ok_or(Undecodable { reason: "missing_label", detail: "no `label`".into() })?,
+        by: wire.by.map(Scalar::into_text),
+        at,
+    };
+    if feedback.id.is_none() && !feedback.has_text() {
+        let detail = "neither `id` nor `text`".to_string();
+        return Err(Undecodable { reason: "missing_document", detail });
+    }
+    Ok(feedback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{EmbeddedBroker, TopicWriter};
+
+    #[test]
+    fn each_form_of_a_correction_is_read() {
+        let full = br#"{"id":7,"title":"t","text":"b","label":" sports ","by":12,"at":"2023-11-14T22:13:20Z","x":1}"#;
+        let expected = Feedback {
+            id: Some("7".into()),
+            title: Some("t".into()),
+            body: Some("b".into()),
+            label: "sports".into(),
+            by: Some("12".into()),
+            at: Some(1_700_000_000_000),
+        };
+        assert_eq!(decode(full).unwrap(), expected);
+        assert_eq!(decode(br#"{"text":"x","label":"y","at":1700000000}"#).unwrap().at, expected.at);
+    }
+
+    #[test]
+    fn each_message_that_is_no_correction_has_its_reason() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"", "invalid_json"),
+            (b"{\"id\":\"1\",\"label\":[]}", "invalid_json"),
+            (b"{\"text\":\"\xff\",\"label\":\"x\"}", "invalid_json"),
+            (b"{\"id\":\"1\",\"label\":\" \"}", "missing_label"),
+            (b"{\"text\":\" \",\"label\":\"x\"}", "missing_document"),
+            (b"{\"id\":\"1\",\"label\":\"x\",\"at\":\"soon\"}", "invalid_time"),
+        ];
+        for (payload, reason) in cases {
+            let Undecodable { reason: given, .. } = decode(payload).unwrap_err();
+            assert_eq!(given, reason, "{}", String::from_utf8_lossy(payload));
+        }
+    }
+
+    #[test]
+    fn a_topic_is_read_to_the_end_that_it_had() {
+        let broker = EmbeddedBroker::start(&["corrections".into()], 3).unwrap();
+        let kafka = KafkaConfig { brokers: broker.brokers(), ..KafkaConfig::default() };
+        let client = client_config(&kafka, &Default::default());
+        let writer = TopicWriter::try_new(client, "corrections").unwrap();
+        for n in 0..20 {
+            let value = format!(r#"{{"id":"{n}","label":"sports"}}"#);
+            writer.send(Some(&n.to_string()), value.as_bytes(), None).unwrap();
+        }
+        writer.send(None, b"broken", None).unwrap();
+        writer.flush().unwrap();
+        let mut collected = Collected::default();
+        read_topic(&kafka, "corrections", &mut collected).unwrap();
+        assert_eq!((collected.corrections.len(), collected.skipped.len()), (20, 1));
+        assert!(collected.corrections.iter().all(|c| c.feedback.at.is_some()), "the message's time");
+        assert!(collected.corrections.is_sorted_by_key(|c| c.place.clone()));
+        assert_eq!(collected.ends.values().map(|(first, next)| next - first).sum::<i64>(), 21);
+    }
+}

@@ -1,0 +1,227 @@
+//! From corrections to labelled texts: finds the texts that are only named, cleans them as the model's
+//! training documents were cleaned, and settles contradictions.
+//!
+//! Contract: every correction ends either as a labelled text or among the skipped ones with a reason.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use fenliu_operators::Plan;
+use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, SchemaError, split_rejected};
+
+use super::feedback::{Correction, Skipped};
+use super::resolve::keep_latest;
+use super::rows::{Origin as RowOrigin, Row, fingerprint};
+use crate::classify::text_column;
+use crate::config::{DocumentsConfig, PayloadFormat};
+use crate::corpus::{CleanDocument, clean_documents};
+use crate::error::Result;
+use crate::source::{Decoder, Documents, files_in};
+
+/// Corrections cleaned at once.
+const BATCH_ROWS: usize = 1024;
+
+/// The parts of a stored document that a correction lacks.
+#[derive(Debug, Default)]
+struct Stored {
+    title: Option<String>,
+    body: Option<String>,
+    lang: Option<String>,
+    source: Option<String>,
+    published_at: Option<i64>,
+}
+
+/// Labelled texts for `corrections`, one a document; `texts` are where documents that are only named are
+/// looked up. What cannot be used goes to `skipped`.
+///
+/// # Errors
+/// Unreadable files; a cleaning plan that cannot run at all.
+pub(super) fn labelled_texts(
+    corrections: Vec<Correction>,
+    texts: &[PathBuf],
+    documents: &DocumentsConfig,
+    plan: &Plan,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<Row>> {
+    let by_id = keep_latest(corrections, |_, c| c.feedback.id.clone(), skipped);
+    let corrections: Vec<Correction> = by_id.into_iter().map(|(_, correction)| correction).collect();
+    let stored = look_up(&corrections, texts, documents)?;
+    let mut found = Vec::with_capacity(corrections.len());
+    for correction in corrections {
+        let stored = correction.feedback.id.as_ref().and_then(|id| stored.get(id));
+        if stored.is_some() || correction.feedback.has_text() {
+            found.push((correction, stored));
+        } else {
+            skipped.push(correction.skip("missing_text", Some("no document has this id".into())));
+        }
+    }
+    let mut cleaned = vec![];
+    for chunk in found.chunks(BATCH_ROWS) {
+        cleaned.extend(clean(chunk, plan, skipped)?);
+    }
+    Ok(one_a_text(cleaned, skipped))
+}
+
+/// The stored documents that `corrections` name without bringing a text; of copies the last read.
+fn look_up(
+    corrections: &[Correction],
+    texts: &[PathBuf],
+    documents: &DocumentsConfig,
+) -> Result<HashMap<String, Stored>> {
+    let unseen = |feedback: &&Feedback| !feedback.has_text();
+    let ids = corrections.iter().map(|c| &c.feedback).filter(unseen).filter_map(|f| f.id.clone());
+    let mut wanted: HashMap<String, Option<Stored>> = ids.map(|id| (id, None)).collect();
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // Stored documents are JSON or tables, whatever the source sends.
+    let decoder = Decoder::new(&DocumentsConfig { format: PayloadFormat::Json, ..documents.clone() });
+    let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) =
+        texts.iter().cloned().partition(|path| path.exists());
+    if let Some(path) = missing.first() {
+        tracing::warn!(path = %path.display(), "no stored texts there yet");
+    }
+    for path in files_in(&there)? {
+        for row in Documents::open(&path)? {
+            let (_, payload) = row?;
+            if let Ok(document) = decoder.decode(&payload)
+                && let Some(place) = document.id.as_deref().and_then(|id| wanted.get_mut(id))
+            {
+                *place = Some(Stored::of(document));
+            }
+        }
+    }
+    Ok(wanted.into_iter().filter_map(|(id, stored)| Some((id, stored?))).collect())
+}
+
+impl Stored {
+    fn of(document: Document<'_>) -> Self {
+        Stored {
+            title: document.title.map(Into::into),
+            body: document.body.map(Into::into),
+            lang: document.lang.map(Into::into),
+            source: document.source.map(Into::into),
+            published_at: document.published_at,
+        }
+    }
+}
+
+/// Cleans the documents of some corrections; rejected ones go to `skipped` with the reason of the cleaning.
+fn clean(
+    found: &[(Correction, Option<&Stored>)],
+    plan: &Plan,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<(Correction, CleanDocument)>> {
+    let mut builder = RawBuilder::default();
+    for (row, (correction, stored)) in (0..).zip(found) {
+        let origin = Origin { topic: "feedback", partition: 0, offset: row, timestamp_ms: None };
+        builder.append(origin, &[], &Ok(document(&correction.feedback, *stored)));
+    }
+    let (kept, rejected) = split_rejected(&plan.run(&builder.finish()?)?)?;
+    let reasons = text_column(&rejected, "reject_reason")?;
+    for (row, reason) in numbers(&rejected)?.into_iter().zip(reasons) {
+        if let Some((correction, _)) = found.get(row) {
+            skipped.push(correction.clone().skip(reason.unwrap_or("rejected"), Some("by cleaning".into())));
+        }
+    }
+    let documents = numbers(&kept)?.into_iter().zip(clean_documents(&kept)?);
+    Ok(documents.filter_map(|(row, document)| Some((found.get(row)?.0.clone(), document))).collect())
+}
+
+/// The correction's own text counts; the stored document fills in what it lacks.
+fn document<'a>(feedback: &'a Feedback, stored: Option<&'a Stored>) -> Document<'a> {
+    let (title, body) = match stored {
+        Some(stored) if !feedback.has_text() => (stored.title.as_deref(), stored.body.as_deref()),
+        _ => (feedback.title.as_deref(), feedback.body.as_deref()),
+    };
+    Document {
+        id: feedback.id.as_deref().map(Into::into),
+        title: title.map(Into::into),
+        body: body.map(Into::into),
+        source: stored.and_then(|stored| stored.source.as_deref()).map(Into::into),
+        lang: stored.and_then(|stored| stored.lang.as_deref()).map(Into::into),
+        published_at: stored.and_then(|stored| stored.published_at),
+        label: Some(feedback.label.as_str().into()),
+        url: None,
+    }
+}
+
+/// Which of the given rows each row was.
+fn numbers(rows: &RecordBatch) -> Result<Vec<usize>> {
+    let column = rows.column_by_name("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let column = column.ok_or(SchemaError::Column { column: "offset", expected: "Int64" })?;
+    Ok(column.values().iter().map(|&row| usize::try_from(row).unwrap_or(usize::MAX)).collect())
+}
+
+/// The same text under two ids, or with and without an id, is one document.
+fn one_a_text(cleaned: Vec<(Correction, CleanDocument)>, skipped: &mut Vec<Skipped>) -> Vec<Row> {
+    let (corrections, documents): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();
+    let key = |row: usize, _: &Correction| {
+        documents.get(row).map(|document: &CleanDocument| fingerprint(&document.text))
+    };
+    let kept = keep_latest(corrections, key, skipped);
+    let row = |(row, Correction { feedback, .. }): (usize, Correction)| {
+        let document = documents.get(row)?.clone();
+        let time = document.published_at.or(feedback.at);
+        Some(Row { label: feedback.label, time, ..Row::of(document, RowOrigin::Feedback)? })
+    };
+    kept.into_iter().filter_map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::clean::compile;
+    use crate::finetune::feedback::{Collected, read_files};
+
+    #[test]
+    fn every_correction_becomes_a_text_or_is_set_aside_with_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let feedback = [
+            r#"{"id":"a","label":"stock","at":1700000001}"#,
+            r#"{"id":"a","label":"sports","at":1700000000}"#,
+            r#"{"text":"Ａ股 大涨!","label":"finance","at":1700000000}"#,
+            r#"{"id":"nowhere","label":"stock"}"#,
+            r#"{"text":"<p></p>","label":"stock"}"#,
+            r#"{"id":"b","title":"own","text":"text","label":"tech"}"#,
+            r#"{"#,
+        ];
+        std::fs::write(path("feedback.jsonl"), feedback.join("\n")).unwrap();
+        let texts = [
+            r#"{"id":"a","body":"old"}"#,
+            r#"{"id":"a","title":"<b>A股</b>","body":"大涨","published_at":1600000000,"lang":"zh"}"#,
+            r#"{"id":"b","body":"stored"}"#,
+        ];
+        std::fs::write(path("texts.jsonl"), texts.join("\n")).unwrap();
+        let mut collected = Collected::default();
+        read_files(&[path("feedback.jsonl")], &mut collected).unwrap();
+        let mut skipped = collected.skipped;
+        let plan = compile(&Default::default()).unwrap();
+        let stores = [path("texts.jsonl"), path("not yet")];
+        let documents = DocumentsConfig::default();
+        let rows = labelled_texts(collected.corrections, &stores, &documents, &plan, &mut skipped).unwrap();
+
+        let found: Vec<_> =
+            rows.iter().map(|row| (row.text.as_str(), row.label.as_str(), row.time)).collect();
+        assert_eq!(
+            found,
+            [("A股\n大涨", "stock", Some(1_600_000_000_000)), ("own\ntext", "tech", None)],
+            "the text of `a` is told to be `finance` too, but earlier"
+        );
+        let reasons: BTreeMap<i64, &str> =
+            skipped.iter().map(|s| (s.place.offset, s.reason.as_str())).collect();
+        let expected = [
+            (1, "superseded"),
+            (2, "superseded"),
+            (3, "missing_text"),
+            (4, "empty_text"),
+            (6, "invalid_json"),
+        ];
+        assert_eq!(reasons, BTreeMap::from(expected));
+    }
+}

@@ -1,0 +1,193 @@
+//! Champion and challenger on the same test rows, and what the gates say of it.
+
+use fenliu_model::compare::{RESAMPLES, measure_speed, paired_bootstrap, project, slices, union};
+use fenliu_model::evaluate::{RocCurve, roc_curves};
+use fenliu_model::quality::QualityReport;
+use fenliu_model::report::{Mistake, mistakes};
+use fenliu_model::train::{Staged, TrainReport};
+use fenliu_model::{
+    Calibration, Classifier, Comparison, DriftReference, Evaluation, Gate, GateInputs, GateLimits,
+    Probabilities, Slice, Speed, evaluate, gates,
+};
+use serde::{Deserialize, Serialize};
+
+use super::rows::Row;
+use super::snapshot::SnapshotSummary;
+use super::split::SplitSummary;
+use crate::error::Result;
+
+/// Seed of the bootstrap: the same models and rows give the same intervals.
+const SEED: u64 = 1;
+
+/// Wrong labels that the report shows.
+const MISTAKES: usize = 30;
+
+/// Texts that speed is measured on.
+const SPEED_TEXTS: usize = 256;
+
+/// Everything measured of a challenger; `report.json` of a job, `eval/report.json` of its bundle.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Judgement {
+    /// ULID of the job.
+    pub job: String,
+    /// Version that training started from.
+    pub base: String,
+    /// What was learnt and tested.
+    pub snapshot: SnapshotSummary,
+    /// How it was split.
+    pub split: SplitSummary,
+    /// What is wrong with the rows to learn from.
+    pub quality: QualityReport,
+    /// How the training went.
+    pub train: TrainReport,
+    /// How the logits are read; none without development rows.
+    pub calibration: Option<Calibration>,
+    /// The champion on the test rows; none when the base was no classifier yet.
+    pub champion: Option<Evaluation>,
+    /// The challenger on the test rows.
+    pub challenger: Evaluation,
+    /// The difference, with intervals; none without a champion.
+    pub comparison: Option<Comparison>,
+    /// Accuracy by language, source and length.
+    pub slices: Vec<Slice>,
+    /// Curves of the challenger.
+    pub roc: Vec<RocCurve>,
+    /// What the challenger gets wrong: examples.
+    pub mistakes: Vec<Mistake>,
+    /// Documents per second of both; none without a champion.
+    pub speed: Option<Speed>,
+    /// What was asked of the challenger, and whether it had it.
+    pub gates: Vec<Gate>,
+}
+
+impl Judgement {
+    /// Whether every gate was passed.
+    pub fn passed(&self) -> bool {
+        gates::passed(&self.gates)
+    }
+
+    /// The gates that were not passed, in words; empty when there are none.
+    pub fn failures(&self) -> String {
+        let failed = self.gates.iter().filter(|gate| !gate.passed);
+        failed.map(|gate| format!("{}: {}", gate.name, gate.detail)).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What is known of the challenger before it is judged.
+pub(super) struct Candidate<'a> {
+    pub(super) job: &'a str,
+    pub(super) base: &'a str,
+    pub(super) snapshot: SnapshotSummary,
+    pub(super) split: SplitSummary,
+    pub(super) quality: QualityReport,
+    pub(super) train: &'a TrainReport,
+}
+
+/// Fits temperature and thresholds on the development rows and measures how they look, for the watch on drift;
+/// both become files of the staged bundle. Nothing is done without development rows.
+///
+/// # Errors
+/// The staged model does not run; a file cannot be written.
+pub(super) fn calibrate(staged: &Staged, classifier: &mut Classifier) -> Result<()> {
+    let Some((encodings, gold)) = staged.dev() else {
+        tracing::warn!("no development rows: the model is not calibrated");
+        return Ok(());
+    };
+    let logits = classifier.logits(encodings)?;
+    let calibration = Calibration::fit(&staged.labels().ids(), gold, &logits)?;
+    calibration.save(staged.path())?;
+    let probabilities: Vec<Probabilities> =
+        logits.iter().map(|row| Probabilities::at_temperature(row, calibration.temperature)).collect();
+    let unk_id = classifier.encoder().tokenizer().unk_id();
+    DriftReference::measure(staged.labels(), encodings, unk_id, &probabilities)?.save(staged.path())?;
+    Ok(())
+}
+
+/// Compares both on `test` and checks all gates.
+///
+/// # Errors
+/// A model does not run on a row; there are no rows.
+pub(super) fn judge(
+    candidate: Candidate<'_>,
+    mut champion: Option<Classifier>,
+    challenger: &mut Classifier,
+    test: &[Row],
+    limits: &GateLimits,
+) -> Result<Judgement> {
+    let labels = all_labels(champion.as_ref(), challenger, test);
+    let position = |row: &Row| labels.iter().position(|label| *label == row.label).unwrap_or_default();
+    let gold: Vec<usize> = test.iter().map(position).collect();
+    let texts: Vec<&str> = test.iter().map(|row| row.text.as_str()).collect();
+    let theirs = champion.as_mut().map(|model| predict(model, &texts, &labels)).transpose()?;
+    let ours = predict(challenger, &texts, &labels)?;
+    let champion_score = theirs.as_ref().map(|theirs| evaluate(&labels, &gold, theirs)).transpose()?;
+    let challenger_score = evaluate(&labels, &gold, &ours)?;
+    let compare =
+        |theirs: &Vec<Probabilities>| paired_bootstrap(&labels, &gold, theirs, &ours, RESAMPLES, SEED);
+    let comparison = theirs.as_ref().map(compare).transpose()?;
+    let names: Vec<Vec<String>> = test.iter().map(slice_names).collect();
+    let slices = slices(&names, &gold, theirs.as_deref(), &ours);
+    let sample = spread(&texts, SPEED_TEXTS);
+    let speed = champion.as_mut().map(|model| measure_speed(model, challenger, &sample)).transpose()?;
+    let gates = gates::check(
+        &GateInputs {
+            challenger: &challenger_score,
+            champion: champion_score.as_ref().zip(comparison.as_ref()),
+            slices: &slices,
+            class_rows: &candidate.split.train_by_label,
+            parity: candidate.train.parity_max_abs_diff,
+            speed,
+        },
+        limits,
+    );
+    Ok(Judgement {
+        job: candidate.job.to_string(),
+        base: candidate.base.to_string(),
+        snapshot: candidate.snapshot,
+        split: candidate.split,
+        quality: candidate.quality,
+        train: candidate.train.clone(),
+        calibration: challenger.calibration().cloned(),
+        champion: champion_score,
+        challenger: challenger_score,
+        comparison,
+        slices,
+        roc: roc_curves(&labels, &gold, &ours),
+        mistakes: mistakes(&labels, &gold, &ours, &texts, MISTAKES),
+        speed,
+        gates,
+    })
+}
+
+/// Labels of both models and of the test rows.
+fn all_labels(champion: Option<&Classifier>, challenger: &Classifier, test: &[Row]) -> Vec<String> {
+    let known = champion.map_or(vec![], |model| model.labels().ids());
+    let labels = union(&known, &challenger.labels().ids());
+    let tested: std::collections::BTreeSet<String> = test.iter().map(|row| row.label.clone()).collect();
+    union(&labels, &tested.into_iter().collect::<Vec<_>>())
+}
+
+fn predict(model: &mut Classifier, texts: &[&str], labels: &[String]) -> Result<Vec<Probabilities>> {
+    let encodings = model.encoder().encode_batch(texts)?;
+    let probabilities = model.classify(&encodings)?;
+    Ok(project(&probabilities, &model.labels().ids(), labels))
+}
+
+/// What a row has in common with others.
+fn slice_names(row: &Row) -> Vec<String> {
+    let length = match row.text.chars().count() {
+        ..100 => "short",
+        100..1000 => "medium",
+        _ => "long",
+    };
+    let mut names = vec![format!("length={length}")];
+    names.extend(row.lang.as_ref().map(|lang| format!("language={lang}")));
+    names.extend(row.source.as_ref().map(|source| format!("source={source}")));
+    names
+}
+
+/// At most `most` texts, evenly from all.
+fn spread<'a>(texts: &[&'a str], most: usize) -> Vec<&'a str> {
+    let step = texts.len().div_ceil(most).max(1);
+    texts.iter().step_by(step).copied().collect()
+}

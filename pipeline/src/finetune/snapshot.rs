@@ -1,0 +1,240 @@
+//! The rows of a job: corrections and replayed documents as they are at one moment.
+//!
+//! Contract: a snapshot does not change once it is on disk, whatever comes in meanwhile; every correction up to
+//! its end offsets is in it, as a row or with the reason why not.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+
+use fenliu_model::Labels;
+use fenliu_operators::Plan;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::feedback::{Collected, Correction, Ends, Skipped, read_files, read_topic};
+use super::join::labelled_texts;
+use super::rows::{Origin, Row, fingerprint};
+use super::state::JobDirectory;
+use crate::config::Config;
+use crate::corpus::{self, Selection};
+use crate::error::{PipelineError, Result};
+
+pub(super) const ROWS: &str = "rows.jsonl";
+const SKIPPED: &str = "skipped.jsonl";
+
+/// What a snapshot holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotSummary {
+    /// Replayed documents.
+    pub data: usize,
+    /// Corrections that became rows.
+    pub feedback: usize,
+    /// Documents named for testing.
+    pub test: usize,
+    /// Replayed or test documents that a correction gave another label.
+    pub relabelled: usize,
+    /// Replayed documents that were left out because they are test documents.
+    pub data_in_test: usize,
+    /// Documents without a label, or that cleaning rejected.
+    pub unusable: usize,
+    /// Corrections that were not used, by reason; each is in `skipped.jsonl`.
+    pub skipped: BTreeMap<String, usize>,
+    /// Corrections and what should have been some, as far as this snapshot reaches.
+    pub seen: u64,
+    /// Offset ranges of the feedback topic by partition: first and next.
+    pub ends: Ends,
+    /// SHA-256 over labels and texts of all rows, in their order.
+    pub sha256: String,
+}
+
+/// Takes the snapshot and brings it to disk.
+///
+/// # Errors
+/// Unreadable files, a broker that does not answer, no row to learn from.
+pub(super) fn take(
+    config: &Config,
+    plan: &Plan,
+    labels: &Labels,
+    job: &JobDirectory,
+) -> Result<SnapshotSummary> {
+    let mut snapshot = Builder { config, plan, summary: SnapshotSummary::default(), skipped: vec![] };
+    let feedback = snapshot.feedback(labels)?;
+    let job_config = &config.finetune;
+    let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), Origin::Data)?;
+    let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), Origin::Test)?;
+    let rows = snapshot.combine(feedback, data, test);
+    if rows.iter().all(|row| row.origin == Origin::Test) {
+        return Err(PipelineError::Data(
+            "there is no row to learn from: no usable correction and no `finetune.data`".into(),
+        ));
+    }
+    let Builder { mut summary, skipped, .. } = snapshot;
+    for entry in &skipped {
+        *summary.skipped.entry(entry.reason.clone()).or_default() += 1;
+    }
+    summary.sha256 = sha256(&rows);
+    job.write_lines(SKIPPED, &skipped)?;
+    job.write_lines(ROWS, &rows)?;
+    Ok(summary)
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    plan: &'a Plan,
+    summary: SnapshotSummary,
+    skipped: Vec<Skipped>,
+}
+
+impl Builder<'_> {
+    fn feedback(&mut self, labels: &Labels) -> Result<Vec<Row>> {
+        let feedback = &self.config.finetune.feedback;
+        let mut collected = Collected::default();
+        read_files(&feedback.paths, &mut collected)?;
+        if !feedback.topic.is_empty() {
+            read_topic(&self.config.kafka, &feedback.topic, &mut collected)?;
+        }
+        self.summary.seen = (collected.corrections.len() + collected.skipped.len()) as u64;
+        self.summary.ends = collected.ends;
+        self.skipped = collected.skipped;
+        let mut corrections = collected.corrections;
+        if !feedback.allow_new_labels {
+            corrections = self.known_labels(corrections, labels);
+        }
+        let documents = &self.config.documents;
+        labelled_texts(corrections, &feedback.texts, documents, self.plan, &mut self.skipped)
+    }
+
+    fn known_labels(&mut self, corrections: Vec<Correction>, labels: &Labels) -> Vec<Correction> {
+        let is_known = |c: &Correction| labels.index_of(&c.feedback.label).is_some();
+        let (known, unknown): (Vec<_>, Vec<_>) = corrections.into_iter().partition(is_known);
+        self.skipped.extend(unknown.into_iter().map(|correction| {
+            let label = correction.feedback.label.clone();
+            correction.skip("unknown_label", Some(label))
+        }));
+        known
+    }
+
+    fn documents(
+        &mut self,
+        paths: &[PathBuf],
+        selection: Option<&Selection>,
+        origin: Origin,
+    ) -> Result<Vec<Row>> {
+        if paths.is_empty() {
+            return Ok(vec![]);
+        }
+        let corpus = corpus::read(paths, selection, &self.config.documents, self.plan)?;
+        let count = corpus.documents.len();
+        let rows: Vec<Row> =
+            corpus.documents.into_iter().filter_map(|document| Row::of(document, origin)).collect();
+        self.summary.unusable += corpus.rejected + count - rows.len();
+        Ok(rows)
+    }
+
+    /// Puts the three together: a correction counts before the label that a document came with, and what is
+    /// tested is not learnt.
+    fn combine(&mut self, feedback: Vec<Row>, mut data: Vec<Row>, mut test: Vec<Row>) -> Vec<Row> {
+        let corrected: HashMap<u128, &Row> =
+            feedback.iter().map(|row| (fingerprint(&row.text), row)).collect();
+        for row in data.iter_mut().chain(&mut test) {
+            if let Some(correction) = corrected.get(&fingerprint(&row.text))
+                && correction.label != row.label
+            {
+                row.label.clone_from(&correction.label);
+                self.summary.relabelled += 1;
+            }
+        }
+        let tested: HashSet<u128> = test.iter().map(|row| fingerprint(&row.text)).collect();
+        let before = data.len();
+        data.retain(|row| !tested.contains(&fingerprint(&row.text)));
+        self.summary.data_in_test = before - data.len();
+        let known: HashSet<u128> = data.iter().map(|row| fingerprint(&row.text)).chain(tested).collect();
+        self.summary.feedback = feedback.len();
+        let new = feedback.into_iter().filter(|row| !known.contains(&fingerprint(&row.text)));
+        let mut rows: Vec<Row> = new.collect();
+        (self.summary.data, self.summary.test) = (data.len(), test.len());
+        rows.append(&mut data);
+        rows.append(&mut test);
+        rows
+    }
+}
+
+/// SHA-256 over labels and texts, each with its length in front, so that no two data sets look alike.
+fn sha256(rows: &[Row]) -> String {
+    let mut hasher = Sha256::new();
+    for part in rows.iter().flat_map(|row| [&row.label, &row.text]) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::clean::compile;
+
+    fn lines(path: &std::path::Path, lines: &[&str]) -> Vec<PathBuf> {
+        std::fs::write(path, lines.join("\n")).unwrap();
+        vec![path.to_path_buf()]
+    }
+
+    #[test]
+    fn corrections_count_before_given_labels_and_test_rows_are_not_learnt() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.finetune.data = lines(
+            &dir.path().join("data.jsonl"),
+            &[
+                r#"{"text":"one","label":"a"}"#,
+                r#"{"text":"two","label":"a"}"#,
+                r#"{"text":"three","label":"b"}"#,
+                r#"{"text":"no label"}"#,
+            ],
+        );
+        config.finetune.test = lines(
+            &dir.path().join("test.jsonl"),
+            &[r#"{"text":"Three!","label":"b"}"#, r#"{"text":"four","label":"a"}"#],
+        );
+        config.finetune.feedback.paths = lines(
+            &dir.path().join("feedback.jsonl"),
+            &[
+                r#"{"text":"two","label":"b"}"#,
+                r#"{"text":"four","label":"b"}"#,
+                r#"{"text":"five","label":"new"}"#,
+                r#"{"text":"six","label":"a"}"#,
+            ],
+        );
+        config.finetune.feedback.allow_new_labels = false;
+        let plan = compile(&Default::default()).unwrap();
+        let job = JobDirectory::create(dir.path(), "base", Value::Null).unwrap();
+        let labels = Labels::from_ids(["a", "b"]).unwrap();
+        let summary = take(&config, &plan, &labels, &job).unwrap();
+
+        let rows: Vec<Row> = job.read_lines(ROWS).unwrap();
+        let found: Vec<_> = rows.iter().map(|r| (r.text.as_str(), r.label.as_str(), r.origin)).collect();
+        let expected = [
+            ("six", "a", Origin::Feedback),
+            ("one", "a", Origin::Data),
+            ("two", "b", Origin::Data),
+            ("Three!", "b", Origin::Test),
+            ("four", "b", Origin::Test),
+        ];
+        assert_eq!(found, expected);
+        let expected = SnapshotSummary {
+            data: 2,
+            feedback: 3,
+            test: 2,
+            relabelled: 2,
+            data_in_test: 1,
+            unusable: 1,
+            skipped: BTreeMap::from([("unknown_label".to_string(), 1)]),
+            seen: 4,
+            ends: Ends::new(),
+            sha256: summary.sha256.clone(),
+        };
+        assert_eq!(summary, expected);
+    }
+}

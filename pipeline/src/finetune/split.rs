@@ -1,0 +1,197 @@
+//! Which rows are learnt, which stop and calibrate the training, and which it is judged on.
+//!
+//! Contract: texts that read alike are on one side; the same rows give the same split. Where the test rows are
+//! drawn by content, a text is a test text in every job, so a champion was never trained on what it is judged on
+//! later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::{Origin, Row, fingerprint};
+use crate::config::FinetuneConfig;
+
+/// How the test rows were chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestRows {
+    /// They were named.
+    Given,
+    /// The newest.
+    Newest,
+    /// By their content.
+    #[default]
+    Content,
+}
+
+/// How many rows are where.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SplitSummary {
+    /// Rows to learn.
+    pub train: usize,
+    /// Rows to stop and calibrate by.
+    pub dev: usize,
+    /// Rows to judge on.
+    pub test: usize,
+    /// How the test rows were chosen.
+    pub test_rows: TestRows,
+    /// Rows to learn by label.
+    pub train_by_label: BTreeMap<String, usize>,
+}
+
+/// Rows by purpose, each part in the order of the snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    pub(super) train: Vec<Row>,
+    pub(super) dev: Vec<Row>,
+    pub(super) test: Vec<Row>,
+}
+
+/// Splits the rows of a snapshot.
+pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSummary) {
+    let (test_rows, test) = test_texts(&rows, config.test_share);
+    let mut split = Split::default();
+    for row in rows {
+        let text = fingerprint(&row.text);
+        let part = if row.origin == Origin::Test || test.contains(&text) {
+            &mut split.test
+        } else if is_drawn(text, DEV, config.dev_share) {
+            &mut split.dev
+        } else {
+            &mut split.train
+        };
+        part.push(row);
+    }
+    split.return_untaught_labels();
+    let summary = SplitSummary {
+        train: split.train.len(),
+        dev: split.dev.len(),
+        test: split.test.len(),
+        test_rows,
+        train_by_label: count_labels(&split.train),
+    };
+    (split, summary)
+}
+
+/// Rows by label.
+pub(super) fn count_labels(rows: &[Row]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row.label.clone()).or_default() += 1;
+    }
+    counts
+}
+
+impl Split {
+    /// A label cannot stop the training that never teaches it: its development rows are learnt instead.
+    fn return_untaught_labels(&mut self) {
+        let taught: BTreeSet<String> = self.train.iter().map(|row| row.label.clone()).collect();
+        let (kept, mut untaught): (Vec<Row>, Vec<Row>) =
+            std::mem::take(&mut self.dev).into_iter().partition(|row| taught.contains(&row.label));
+        self.dev = kept;
+        self.train.append(&mut untaught);
+    }
+}
+
+/// The texts to test on, and how they were chosen.
+fn test_texts(rows: &[Row], share: f64) -> (TestRows, BTreeSet<u128>) {
+    if rows.iter().any(|row| row.origin == Origin::Test) {
+        return (TestRows::Given, BTreeSet::new());
+    }
+    let texts = rows.iter().map(|row| (fingerprint(&row.text), row.time));
+    let times: Option<BTreeMap<u128, i64>> = texts.clone().map(|(text, time)| Some((text, time?))).collect();
+    let Some(times) = times else {
+        let drawn = texts.map(|(text, _)| text).filter(|text| is_drawn(*text, TEST, share));
+        return (TestRows::Content, drawn.collect());
+    };
+    let mut newest: Vec<(i64, u128)> = times.into_iter().map(|(text, time)| (time, text)).collect();
+    newest.sort_unstable_by(|a, b| b.cmp(a));
+    let wanted = (newest.len() as f64 * share).ceil() as usize;
+    (TestRows::Newest, newest.into_iter().take(wanted).map(|(_, text)| text).collect())
+}
+
+/// Bits of a fingerprint that decide for one purpose: other bits for another, so that the draws are independent.
+const TEST: u32 = 0;
+const DEV: u32 = 64;
+
+/// Whether a text belongs to a share of all texts, for ever.
+fn is_drawn(text: u128, bits: u32, share: f64) -> bool {
+    let drawn = (text >> bits) as u64;
+    (drawn as f64) < share * u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row(text: &str, label: &str, time: Option<i64>, origin: Origin) -> Row {
+        let (id, lang, source) = (None, None, None);
+        Row { id, text: text.into(), label: label.into(), lang, source, time, origin }
+    }
+
+    fn rows(count: usize, time: impl Fn(usize) -> Option<i64>) -> Vec<Row> {
+        let row = |n| row(&format!("text number {n}"), ["a", "b"][n % 2], time(n), Origin::Data);
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn the_newest_rows_are_the_test_where_all_have_a_time() {
+        let (split, summary) = split(rows(200, |n| Some(n as i64)), &FinetuneConfig::default());
+        assert_eq!((summary.test_rows, summary.test), (TestRows::Newest, 20));
+        assert!(split.test.iter().all(|row| row.time >= Some(180)));
+        assert_eq!(summary.train + summary.dev, 180);
+    }
+
+    #[test]
+    fn named_test_rows_are_the_test() {
+        let mut all = rows(50, |n| Some(n as i64));
+        all.push(row("for testing", "a", None, Origin::Test));
+        let (split, summary) = split(all, &FinetuneConfig::default());
+        assert_eq!((summary.test_rows, split.test.len()), (TestRows::Given, 1));
+    }
+
+    #[test]
+    fn a_text_drawn_for_the_test_stays_there_as_rows_come() {
+        let texts = |rows: Vec<Row>| -> BTreeSet<String> {
+            let (split, summary) = split(rows, &FinetuneConfig::default());
+            assert_eq!(summary.test_rows, TestRows::Content);
+            split.test.into_iter().map(|row| row.text).collect()
+        };
+        let (few, many) = (texts(rows(400, |_| None)), texts(rows(900, |_| None)));
+        assert!(few.is_subset(&many) && (20..=60).contains(&few.len()), "{}", few.len());
+    }
+
+    #[test]
+    fn a_label_with_development_rows_only_is_learnt() {
+        let config = FinetuneConfig { dev_share: 0.5, ..FinetuneConfig::default() };
+        for n in 0..20 {
+            let mut all = rows(60, |_| None);
+            all.push(row(&format!("rare {n}"), "rare", None, Origin::Feedback));
+            let (split, _) = split(all, &config);
+            assert!(!split.dev.iter().any(|row| row.label == "rare"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_on_two_sides_and_none_is_lost(
+            texts in prop::collection::vec(0..30u8, 1..80),
+            times in any::<bool>(),
+        ) {
+            let all: Vec<Row> = (0..).zip(&texts).map(|(n, text)| {
+                let time = times.then_some(n);
+                row(&format!("Text {text}{}", if n % 2 == 0 { "" } else { " !" }), "a", time, Origin::Data)
+            }).collect();
+            let (split, _) = split(all, &FinetuneConfig::default());
+            let sides = [&split.train, &split.dev, &split.test].map(|rows| {
+                rows.iter().map(|row| fingerprint(&row.text)).collect::<BTreeSet<_>>()
+            });
+            prop_assert!(sides[0].is_disjoint(&sides[1]));
+            prop_assert!(sides[0].is_disjoint(&sides[2]));
+            prop_assert!(sides[1].is_disjoint(&sides[2]));
+            prop_assert_eq!(split.train.len() + split.dev.len() + split.test.len(), texts.len());
+        }
+    }
+}
