@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Instant;
 
-use fenliu_tests::binary;
+use fenliu_tests::{binary, scripts};
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
@@ -288,4 +288,16 @@ fn an_imported_graph_serves_and_a_killed_import_leaves_nothing() {
     assert!(versions.iter().all(|version| !version.starts_with('.')), "{versions:?}");
     assert_eq!(versions.iter().collect::<BTreeSet<_>>().len(), versions.len());
     models.run(&["verify", "graph"]);
+}
+
+#[test]
+fn a_checkpoint_without_a_head_waits_for_fine_tuning() {
+    let models = models();
+    let checkpoint = scripts::repository().join("model/tests/references/bert_encoder");
+    models.run(&["import", checkpoint.to_str().unwrap(), "--name", "encoder"]);
+    assert!(models.run(&["list", "encoder"]).contains("head not trained"));
+    let predict = fails(&["predict", "--model", &format!("{}/encoder", models.path()), "x"], 1);
+    for stderr in [predict, models.fails(&["promote", "encoder@0"], 1)] {
+        assert!(stderr.contains("no trained classification head: fine-tune it first"), "{stderr}");
+    }
 }

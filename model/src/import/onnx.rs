@@ -257,6 +257,36 @@ mod tests {
         assert_eq!(classifier.classify(&encodings).unwrap().len(), 2);
     }
 
+    /// `tests/references/onnx_graph.py` writes the graph.
+    #[test]
+    fn a_graph_that_pytorch_exported_gives_the_logits_of_pytorch() {
+        #[derive(Deserialize)]
+        struct Expected {
+            texts: Vec<String>,
+            logits: Vec<Vec<f32>>,
+        }
+        let references = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references");
+        let checkpoint = references.join("bert_classifier");
+        let directory = tempfile::tempdir().unwrap();
+        for file in [
+            references.join("bert_graph/model.onnx"),
+            checkpoint.join("config.json"),
+            checkpoint.join("tokenizer.json"),
+        ] {
+            fs::copy(&file, directory.path().join(file.file_name().unwrap())).unwrap();
+        }
+        let bundle = import(directory.path(), &OnnxOptions::default()).unwrap();
+        let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
+        let expected = fs::read(checkpoint.join("expected.json")).unwrap();
+        let Expected { texts, logits } = serde_json::from_slice(&expected).unwrap();
+        let encodings = classifier.encoder().encode_batch(&texts).unwrap();
+        let got = classifier.logits(&encodings).unwrap();
+        for (got, expected) in got.iter().flatten().zip(logits.iter().flatten()) {
+            assert!((got - expected).abs() <= 1e-4, "{got} and {expected}");
+        }
+        assert_eq!(got.iter().flatten().count(), texts.len() * 3);
+    }
+
     #[test]
     fn files_of_weights_are_copied_with_the_graph() {
         let directory = export(&config());

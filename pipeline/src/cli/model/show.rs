@@ -88,7 +88,7 @@ impl Shown {
         if let Value::Object(training) = &model.training {
             let scalars = training.iter().filter(|(_, value)| !value.is_object() && !value.is_null());
             let line = scalars.map(|(key, value)| format!("{key} {}", plain(value)));
-            facts.push(("trained", line.collect::<Vec<_>>().join(", ")));
+            facts.push(("training", line.collect::<Vec<_>>().join(", ")));
         }
         facts
     }
