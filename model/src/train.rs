@@ -13,6 +13,7 @@
 
 mod adapt;
 mod architecture;
+mod calibrate;
 mod checkpoint;
 mod config;
 mod corpus;
@@ -43,7 +44,10 @@ use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::json;
 
 use crate::bundle::Bundle;
+use crate::calibration::Calibration;
+use crate::classifier::ClassifierOptions;
 use crate::error::{ModelError, Result};
+use crate::report::ModelCard;
 use corpus::Corpus;
 use staged::Provenance;
 
@@ -81,11 +85,12 @@ pub struct Trained {
     pub report: TrainReport,
 }
 
-/// Trains a classifier and publishes it as a new version of `<root>/<name>`.
+/// Trains a classifier, calibrates it on the development rows, and publishes it with a model card as a new version
+/// of `<root>/<name>`.
 ///
 /// # Errors
 ///
-/// As [`stage`] and [`Staged::publish`]. Nothing is published then.
+/// As [`stage`], [`Staged::calibrate`] and [`Staged::publish`]. Nothing is published then.
 pub fn train(
     name: &str,
     root: &Path,
@@ -96,8 +101,33 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
     let staged = stage(name, root, train, dev, preprocessing, options, observer)?;
+    staged.calibrate(&mut staged.classifier(&ClassifierOptions::default())?)?;
+    publish::write(&staged.path().join("card.md"), card(name, options, &staged)?.as_bytes())?;
     let report = staged.report().clone();
     Ok(Trained { bundle: staged.publish()?, report })
+}
+
+/// The model card of a network that was trained from scratch.
+fn card(name: &str, options: &TrainOptions, staged: &Staged) -> Result<String> {
+    let TrainReport { size, dataset_sha256, dev, .. } = staged.report();
+    let calibration = Calibration::load(staged.path())?;
+    let facts = [
+        ("preset", options.preset.name().to_owned()),
+        ("parameters", size.parameters.to_string()),
+        ("vocabulary", size.vocabulary.to_string()),
+        ("longest text read, in tokens", options.max_tokens.to_string()),
+        ("documents learnt", size.train_rows.to_string()),
+        ("SHA-256 of the documents", dataset_sha256.clone()),
+    ];
+    let card = ModelCard {
+        name,
+        purpose: "Gives a news document one of the labels below. Trained from scratch.",
+        facts: &facts.map(|(name, value)| (name.to_owned(), value)),
+        tested_on: "documents held out of the training documents",
+        evaluation: dev.as_ref(),
+        calibration: calibration.as_ref(),
+    };
+    Ok(card.to_markdown())
 }
 
 /// Trains a classifier from scratch, ready to be published as a new version of `<root>/<name>`.
@@ -199,6 +229,11 @@ mod tests {
 
             let bundle = Bundle::open(&root.path().join("animals")).unwrap();
             assert_eq!(bundle.manifest().model.preprocessing, json!({"cleaning": "none"}));
+            let calibration = Calibration::load(bundle.path()).unwrap().expect("calibrated");
+            assert_eq!(calibration.rows, trained.report.size.dev_rows);
+            assert!(bundle.path().join("reference/drift.json").exists());
+            let card = std::fs::read_to_string(bundle.path().join("card.md")).unwrap();
+            assert!(card.contains("| land |") && card.contains("temperature"), "{card}");
             let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
             let texts = ["beta whale gamma", "zeta camel delta", "eta eta eta eta camel alpha beta"];
             let encodings = classifier.encoder().encode_batch(&texts).unwrap();

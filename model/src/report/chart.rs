@@ -82,7 +82,7 @@ struct Size {
     margin: f64,
 }
 
-const NORMAL: Size = Size { width: 380.0, height: 270.0, left: 52.0, bottom: 40.0, margin: 10.0 };
+const NORMAL: Size = Size { width: 380.0, height: 270.0, left: 52.0, bottom: 40.0, margin: 16.0 };
 const SMALL: Size = Size { width: 150.0, height: 140.0, left: 4.0, bottom: 4.0, margin: 4.0 };
 
 impl Chart {
@@ -232,9 +232,9 @@ mod tests {
     fn corners_of_the_axes_are_corners_of_the_plot() {
         let chart = Chart::new("<c>", Axis::share("x"), Axis::share("y"));
         assert_eq!(chart.place((0.0, 0.0)), (52.0, 230.0));
-        assert_eq!(chart.place((1.0, 1.0)), (370.0, 10.0));
+        assert_eq!(chart.place((1.0, 1.0)), (364.0, 16.0));
         let figure = chart.line("<one>", Ink::One, &[(0.0, 0.0), (1.0, 1.0)]).dot((0.5, 0.5)).figure().0;
-        assert!(figure.contains("points=\"52.0,230.0 370.0,10.0\""), "{figure}");
+        assert!(figure.contains("points=\"52.0,230.0 364.0,16.0\""), "{figure}");
         assert!(!figure.contains("<c>") && !figure.contains("<one>"));
     }
 

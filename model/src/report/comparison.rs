@@ -25,9 +25,13 @@ pub(super) fn gates(gates: &[Gate]) -> Html {
     section("Gates", intro, &table(&["", "gate", "value", "bound", "in words"], &rows))
 }
 
-/// Bounds range from 1e-4 to thousands.
+/// Values range from logits that differ by 1e-6 to whole numbers of rows.
 fn number(value: f64) -> String {
-    if value != 0.0 && value.abs() < 1e-3 { format!("{value:.1e}") } else { score(value) }
+    match value.abs() {
+        1.0.. if value.fract() == 0.0 => format!("{value:.0}"),
+        f64::MIN_POSITIVE..1e-3 => format!("{value:.1e}"),
+        _ => score(value),
+    }
 }
 
 /// Both models' scores with the interval of their difference.
@@ -84,4 +88,24 @@ pub(super) fn disagreements(comparison: &Comparison, texts: &[&str]) -> Html {
     let shown: Vec<Vec<Cell>> = rows.iter().take(SHOWN).map(cells).collect();
     let intro = format!("{} of the {} documents that both label differently.", shown.len(), rows.len());
     section("Disagreements", &intro, &table(&["label", "champion", "challenger", "text"], &shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_long_as_they_must_be() {
+        let cases = [
+            (10.0, "10"),
+            (0.0, "0.0000"),
+            (1.1e-6, "1.1e-6"),
+            (-0.005, "-0.0050"),
+            (1.05, "1.0500"),
+            (-2.0, "-2"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(number(value), expected);
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! Parts of a page that show how good one model is.
 
 use super::chart::{Axis, Chart, Ink, figures};
-use super::html::{Html, section};
+use super::html::{Html, optional_score, section};
 use super::mistakes::Mistake;
 use super::table::{Cell, confusion, table};
-use crate::evaluate::{Evaluation, RocCurve};
+use crate::evaluate::{Evaluation, ReliabilityBin, RocCurve};
 
 /// Scores by label; with a champion, its F1 and the difference beside them.
 pub(super) fn per_class(evaluation: &Evaluation, champion: Option<&Evaluation>) -> Html {
@@ -15,7 +15,7 @@ pub(super) fn per_class(evaluation: &Evaluation, champion: Option<&Evaluation>) 
             Cell::Share(class.precision),
             Cell::Share(class.recall),
             Cell::Share(class.f1),
-            class.roc_auc.map_or_else(|| Cell::Number("–".to_owned()), Cell::Share),
+            Cell::Number(optional_score(class.roc_auc)),
         ];
         if let Some(champion) = champion {
             let f1 = champion.per_class.iter().find(|other| other.label == class.label).map(|c| c.f1);
@@ -56,28 +56,48 @@ pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
     section("Mistakes", intro, &table(&["label", "labelled as", "confidence", "text"], &rows))
 }
 
-/// Reliability diagram and coverage curve.
+/// Reliability diagram, histogram of confidences and coverage curve.
 pub(super) fn confidence(evaluation: &Evaluation) -> Html {
-    let intro = "Left: how often labels of a confidence are right; bars on the dashed line mean what they say, each \
-                 dot is the mean confidence of its bar. Right: accuracy when only the surest documents are \
+    let intro = "Reliability: how often labels of a confidence are right; bars on the dashed line mean what they say, \
+                 each dot is the mean confidence of its bar. Coverage: accuracy when only the surest documents are \
                  labelled.";
-    let mut reliability = Chart::new("Reliability", Axis::share("confidence"), Axis::share("accuracy"));
-    let bins = evaluation.reliability.iter().filter(|bin| bin.rows > 0);
+    let charts = vec![reliability(evaluation), histogram(evaluation), coverage(evaluation)];
+    section("Confidence", intro, &figures(charts, false))
+}
+
+/// The confidences that a bin holds, with the bin.
+fn bins(evaluation: &Evaluation) -> impl Iterator<Item = ((f64, f64), &ReliabilityBin)> + Clone {
     let width = 1.0 / evaluation.reliability.len().max(1) as f64;
-    for bin in bins.clone() {
-        reliability = reliability.bar((bin.upper - width, bin.upper), bin.accuracy);
+    evaluation.reliability.iter().map(move |bin| ((bin.upper - width, bin.upper), bin))
+}
+
+fn reliability(evaluation: &Evaluation) -> Chart {
+    let mut chart = Chart::new("Reliability", Axis::share("confidence"), Axis::share("accuracy"));
+    let filled = bins(evaluation).filter(|(_, bin)| bin.rows > 0);
+    for (interval, bin) in filled.clone() {
+        chart = chart.bar(interval, bin.accuracy);
     }
-    reliability = reliability.line("", Ink::Guide, &[(0.0, 0.0), (1.0, 1.0)]);
-    for bin in bins {
-        reliability = reliability.dot((bin.confidence, bin.accuracy));
+    chart = chart.line("", Ink::Guide, &[(0.0, 0.0), (1.0, 1.0)]);
+    for (_, bin) in filled {
+        chart = chart.dot((bin.confidence, bin.accuracy));
     }
+    chart
+}
+
+fn histogram(evaluation: &Evaluation) -> Chart {
+    let share = |bin: &ReliabilityBin| bin.rows as f64 / evaluation.rows.max(1) as f64;
+    let shares = bins(evaluation).map(|(_, bin)| share(bin)).chain([0.0]);
+    let axis = Axis::over("share of documents", shares, 2);
+    let chart = Chart::new("Confidences", Axis::share("confidence"), axis);
+    bins(evaluation).fold(chart, |chart, (interval, bin)| chart.bar(interval, share(bin)))
+}
+
+fn coverage(evaluation: &Evaluation) -> Chart {
     let points: Vec<(f64, f64)> =
         evaluation.coverage.iter().map(|point| (point.coverage, point.accuracy)).collect();
     let accuracies = points.iter().map(|(_, accuracy)| *accuracy).chain([1.0]);
     let axis = Axis::over("accuracy", accuracies, 3);
-    let coverage =
-        Chart::new("Coverage", Axis::share("share of documents labelled"), axis).line("", Ink::One, &points);
-    section("Confidence", intro, &figures(vec![reliability, coverage], false))
+    Chart::new("Coverage", Axis::share("share of documents labelled"), axis).line("", Ink::One, &points)
 }
 
 /// One small ROC curve a label.

@@ -12,7 +12,7 @@ pub(super) enum Cell {
     Number(String),
     /// A score from 0 to 1 with a bar behind it.
     Share(f64),
-    /// A difference, green or red by its sign.
+    /// A difference, green if it is above and red if it is below 0.
     Change(f64),
     /// Whether something is as it should be, in two words.
     Flag(bool, &'static str, &'static str),
@@ -39,7 +39,11 @@ impl Cell {
                 score(*value)
             ),
             Self::Change(value) => {
-                let class = if *value < 0.0 { "bad" } else { "good" };
+                let class = match value {
+                    ..0.0 => "bad",
+                    0.0 => "",
+                    _ => "good",
+                };
                 format!("<td class=\"number\"><span class=\"{class}\">{}</span></td>", signed(*value))
             }
             Self::Flag(is_good, yes, no) => {
@@ -99,8 +103,8 @@ fn confusion_cell(rows: usize, share: f64, is_diagonal: bool) -> Html {
         return Html("<td></td>".to_owned());
     }
     let colour = if is_diagonal { "good" } else { "bad" };
-    // A single mistake among many rows must still be seen.
-    let strength = 0.08 + 0.6 * share;
+    // By the root, so that a few mistakes among many rows are still seen.
+    let strength = 0.65 * share.sqrt();
     Html(format!("<td style=\"background:rgb(var(--{colour}) / {strength:.2})\">{}</td>", count(rows)))
 }
 
@@ -123,7 +127,7 @@ mod tests {
     fn a_heat_map_shows_every_count() {
         let map = confusion(&["<a>", "b"], &[vec![9, 1], vec![0, 1000]]).0;
         assert!(map.contains(">9<") && map.contains(">1,000<") && map.contains("<td></td>"));
-        assert!(map.contains("--good) / 0.62") && map.contains("--bad) / 0.14"), "{map}");
+        assert!(map.contains("--good) / 0.62") && map.contains("--bad) / 0.21"), "{map}");
         assert!(!map.contains("<a>"));
     }
 }
