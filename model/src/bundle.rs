@@ -9,6 +9,8 @@
 //!     vocabulary.txt | tokenizer.json
 //!     calibration.json        temperature and thresholds, if it was calibrated
 //!     weights/model.safetensors   onnx/fp32.onnx   eval/report.json
+//!     reference/drift.json    what its held-out documents looked like
+//!     card.md                 what it is, for people
 //!     SHA256SUMS              the digest of every other file
 //! ```
 //!

@@ -124,7 +124,10 @@ impl<'a> Job<'a> {
         let quality = self.timed(Stage::Check, |job| job.check(&train, &test))?;
         let mut staged = self.timed(Stage::Train, |job| job.train(&train, &dev, observer))?;
         self.timed(Stage::Calibrate, |job| {
-            judge::calibrate(&staged, &mut staged.classifier(&job.classifier_options())?)
+            if !staged.calibrate(&mut staged.classifier(&job.classifier_options())?)? {
+                tracing::warn!("no development rows: the model is not calibrated");
+            }
+            Ok(())
         })?;
         let judgement = self.timed(Stage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
         let name = root_and_name(self.registry.path())?.1;

@@ -1,13 +1,15 @@
 //! Champion and challenger on the same test rows, and what the gates say of it.
 
-use fenliu_model::compare::{RESAMPLES, measure_speed, paired_bootstrap, project, slices, union};
+use fenliu_model::compare::{
+    RESAMPLES, measure_speed, paired_bootstrap, project, slice_names, slices, union,
+};
 use fenliu_model::evaluate::{RocCurve, roc_curves};
 use fenliu_model::quality::QualityReport;
 use fenliu_model::report::{Mistake, mistakes};
-use fenliu_model::train::{Staged, TrainReport};
+use fenliu_model::train::TrainReport;
 use fenliu_model::{
-    Calibration, Classifier, Comparison, DriftReference, Evaluation, Gate, GateInputs, GateLimits,
-    Probabilities, Slice, Speed, evaluate, gates,
+    Calibration, Classifier, Comparison, Evaluation, Gate, GateInputs, GateLimits, Probabilities, Slice,
+    Speed, evaluate, gates,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,26 +85,6 @@ pub(super) struct Candidate<'a> {
     pub(super) train: &'a TrainReport,
 }
 
-/// Fits temperature and thresholds on the development rows and measures how they look, for the watch on drift;
-/// both become files of the staged bundle. Nothing is done without development rows.
-///
-/// # Errors
-/// The staged model does not run; a file cannot be written.
-pub(super) fn calibrate(staged: &Staged, classifier: &mut Classifier) -> Result<()> {
-    let Some((encodings, gold)) = staged.dev() else {
-        tracing::warn!("no development rows: the model is not calibrated");
-        return Ok(());
-    };
-    let logits = classifier.logits(encodings)?;
-    let calibration = Calibration::fit(&staged.labels().ids(), gold, &logits)?;
-    calibration.save(staged.path())?;
-    let probabilities: Vec<Probabilities> =
-        logits.iter().map(|row| Probabilities::at_temperature(row, calibration.temperature)).collect();
-    let unk_id = classifier.encoder().tokenizer().unk_id();
-    DriftReference::measure(staged.labels(), encodings, unk_id, &probabilities)?.save(staged.path())?;
-    Ok(())
-}
-
 /// Compares both on `test` and checks all gates.
 ///
 /// # Errors
@@ -125,7 +107,8 @@ pub(super) fn judge(
     let compare =
         |theirs: &Vec<Probabilities>| paired_bootstrap(&labels, &gold, theirs, &ours, RESAMPLES, SEED);
     let comparison = theirs.as_ref().map(compare).transpose()?;
-    let names: Vec<Vec<String>> = test.iter().map(slice_names).collect();
+    let names: Vec<Vec<String>> =
+        test.iter().map(|row| slice_names(&row.text, row.lang.as_deref(), row.source.as_deref())).collect();
     let slices = slices(&names, &gold, theirs.as_deref(), &ours);
     let sample = spread(&texts, SPEED_TEXTS);
     let speed = champion.as_mut().map(|model| measure_speed(model, challenger, &sample)).transpose()?;
@@ -171,19 +154,6 @@ fn predict(model: &mut Classifier, texts: &[&str], labels: &[String]) -> Result<
     let encodings = model.encoder().encode_batch(texts)?;
     let probabilities = model.classify(&encodings)?;
     Ok(project(&probabilities, &model.labels().ids(), labels))
-}
-
-/// What a row has in common with others.
-fn slice_names(row: &Row) -> Vec<String> {
-    let length = match row.text.chars().count() {
-        ..100 => "short",
-        100..1000 => "medium",
-        _ => "long",
-    };
-    let mut names = vec![format!("length={length}")];
-    names.extend(row.lang.as_ref().map(|lang| format!("language={lang}")));
-    names.extend(row.source.as_ref().map(|source| format!("source={source}")));
-    names
 }
 
 /// At most `most` texts, evenly from all.
