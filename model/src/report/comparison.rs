@@ -36,6 +36,10 @@ fn number(value: f64) -> String {
 
 /// Both models' scores with the interval of their difference.
 pub(super) fn comparison(comparison: &Comparison) -> Html {
+    let scores = [("accuracy", &comparison.accuracy), ("macro-F1", &comparison.macro_f1)];
+    let ends = scores.iter().flat_map(|(_, score)| [score.low.abs(), score.high.abs()]);
+    // Never so narrow that noise looks like a difference.
+    let reach = ends.fold(0.01, f64::max);
     let row = |(name, difference): (&str, &Difference)| {
         let Difference { champion, challenger, difference, low, high } = *difference;
         vec![
@@ -44,16 +48,16 @@ pub(super) fn comparison(comparison: &Comparison) -> Html {
             Cell::Share(challenger),
             Cell::Change(difference),
             Cell::Number(format!("{} to {}", signed(low), signed(high))),
+            Cell::Interval { low, difference, high, reach },
         ]
     };
-    let rows = [("accuracy", &comparison.accuracy), ("macro-F1", &comparison.macro_f1)].map(row);
     let intro = format!(
         "On the same {} documents. {} only the challenger labels right, {} only the champion. Intervals hold the true \
          difference with 95 % probability (paired bootstrap, {} resamples).",
         comparison.rows, comparison.gained, comparison.lost, comparison.resamples
     );
-    let headings = ["score", "champion", "challenger", "difference", "95 % interval"];
-    section("Champion and challenger", &intro, &table(&headings, &rows))
+    let headings = ["score", "champion", "challenger", "difference", "95 % interval", "worse | better"];
+    section("Champion and challenger", &intro, &table(&headings, &scores.map(row)))
 }
 
 /// Accuracy on parts of the rows.

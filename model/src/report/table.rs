@@ -14,6 +14,8 @@ pub(super) enum Cell {
     Share(f64),
     /// A difference, green if it is above and red if it is below 0.
     Change(f64),
+    /// A difference with the ends of its interval, drawn on a scale from `-reach` to `reach`.
+    Interval { low: f64, difference: f64, high: f64, reach: f64 },
     /// Whether something is as it should be, in two words.
     Flag(bool, &'static str, &'static str),
 }
@@ -45,6 +47,20 @@ impl Cell {
                     _ => "good",
                 };
                 format!("<td class=\"number\"><span class=\"{class}\">{}</span></td>", signed(*value))
+            }
+            Self::Interval { low, difference, high, reach } => {
+                let place = |value: &f64| 90.0 + 85.0 * (value / reach).clamp(-1.0, 1.0);
+                format!(
+                    "<td><svg class=\"interval\" viewBox=\"0 0 180 16\" role=\"img\" aria-label=\"{} to {}\">\
+                     <line class=\"guide\" x1=\"90\" y1=\"0\" x2=\"90\" y2=\"16\"/>\
+                     <line class=\"one\" x1=\"{:.1}\" y1=\"8\" x2=\"{:.1}\" y2=\"8\"/>\
+                     <circle class=\"dot\" cx=\"{:.1}\" cy=\"8\" r=\"4\"/></svg></td>",
+                    signed(*low),
+                    signed(*high),
+                    place(low),
+                    place(high),
+                    place(difference)
+                )
             }
             Self::Flag(is_good, yes, no) => {
                 let (class, word) = if *is_good { ("good", yes) } else { ("bad", no) };
@@ -121,6 +137,13 @@ mod tests {
         }
         assert!(super::table(&["a"], &[]).0.is_empty());
         assert!(!facts(&[("<a>".into(), "<b>".into())]).0.contains("<b>"));
+    }
+
+    #[test]
+    fn an_interval_is_drawn_around_its_middle() {
+        let html = Cell::Interval { low: -0.1, difference: 0.0, high: 0.05, reach: 0.1 }.html().0;
+        assert!(html.contains("x1=\"5.0\"") && html.contains("x2=\"132.5\""), "{html}");
+        assert!(html.contains("cx=\"90.0\"") && html.contains("-0.1000 to +0.0500"), "{html}");
     }
 
     #[test]
