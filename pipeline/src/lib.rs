@@ -22,6 +22,7 @@ pub mod sink;
 pub mod source;
 pub mod stage;
 pub mod summary;
+mod system;
 pub mod texts;
 pub mod write;
 

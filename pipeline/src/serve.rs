@@ -15,7 +15,6 @@
 mod bake;
 mod generation;
 mod live;
-mod memory;
 mod sample;
 mod shadow;
 mod watch;

@@ -15,6 +15,7 @@ use crate::config::{Config, Problems, PromotePolicy};
 use crate::corpus::Selection;
 use crate::error::Result;
 use crate::finetune::{self, Outcome, SnapshotSummary, SplitSummary, Verdict};
+use crate::system::step_back;
 
 /// The flags set keys of the section `finetune`; what is not given stays as configured.
 #[derive(Debug, Args)]
@@ -76,7 +77,8 @@ pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> 
         let message = "no model: give --model models/NAME, or a configuration with `model.bundle`";
         return Err(Problems::one(common.origin(), "", message).into());
     }
-    step_back(config.finetune.niceness);
+    // Serving keeps its latency.
+    step_back(config.finetune.niceness.into());
     let outcome = finetune::run(&config, &model, only_if_new, &mut Reporter::default())?;
     let is_promoted = outcome.state.verdict == Some(Verdict::Promoted);
     let report = Report::new(outcome);
@@ -117,13 +119,6 @@ impl FinetuneArgs {
             job.options.insert(key.into(), value);
         }
         Ok(())
-    }
-}
-
-/// Lowers the priority of this thread and of those that it will start, so that serving keeps its latency.
-fn step_back(niceness: u8) {
-    if let Err(error) = rustix::process::setpriority_process(None, niceness.into()) {
-        tracing::warn!(niceness, %error, "cannot lower the priority");
     }
 }
 

@@ -14,10 +14,10 @@ use fenliu_model::{
 };
 use fenliu_operators::CleanConfig;
 
-use super::memory::GiveBackOnDrop;
 use crate::classify::{classifier_options, texts};
 use crate::config::{Config, Problems};
 use crate::error::{PipelineError, Result};
+use crate::system::GiveBackOnDrop;
 use crate::texts::Preprocessing;
 
 /// A loaded model.

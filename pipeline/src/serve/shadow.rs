@@ -22,13 +22,13 @@ use fenliu_schemas::{SchemaError, Verdict, disagreement_schema, disagreements};
 use serde::{Deserialize, Serialize};
 
 use super::generation::{Classified, Generation};
-use super::memory::step_back;
 use super::sample::sampled;
 use crate::classify::texts;
 use crate::config::{Config, FileFormat, FilesSinkConfig};
 use crate::error::{PipelineError, Result};
 use crate::metrics::Counters;
 use crate::sink::{Sink, open_files};
+use crate::system::step_back;
 
 /// Samples that may wait for the challenger.
 const QUEUED_SAMPLES: usize = 4;

@@ -4,7 +4,7 @@
 
 /// Lowers the priority of the calling thread, and of threads that it starts from now on, by `niceness`
 /// (0 to 19).
-pub(super) fn step_back(niceness: i32) {
+pub(crate) fn step_back(niceness: i32) {
     #[cfg(target_os = "linux")]
     {
         // SAFETY: takes numbers only. On Linux the process 0 means the calling thread.
@@ -20,7 +20,7 @@ pub(super) fn step_back(niceness: i32) {
 
 /// Gives memory that ONNX Runtime has freed back to the system. It allocates through the C library,
 /// which keeps what is freed below something that is still in use.
-pub(super) fn give_back() {
+pub(crate) fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: takes a number only, and may be called at any time from any thread.
     unsafe {
@@ -30,7 +30,7 @@ pub(super) fn give_back() {
 
 /// Calls [`give_back`] when it is dropped: as the last field of a struct, after all others are freed.
 #[derive(Debug)]
-pub(super) struct GiveBackOnDrop;
+pub(crate) struct GiveBackOnDrop;
 
 impl Drop for GiveBackOnDrop {
     fn drop(&mut self) {
