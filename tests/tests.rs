@@ -8,6 +8,8 @@ mod command_line;
 #[cfg(test)]
 mod file_job;
 #[cfg(test)]
+mod finetune_job;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod harness;

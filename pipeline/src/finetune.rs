@@ -7,12 +7,14 @@ mod judge;
 mod page;
 mod resolve;
 mod rows;
+mod schedule;
 mod snapshot;
 mod split;
 mod state;
 
 pub use job::{Outcome, run};
 pub use judge::Judgement;
+pub use schedule::{JobCommand, Schedule, parse_schedule};
 pub use snapshot::SnapshotSummary;
 pub use split::{SplitSummary, TestRows};
 pub use state::{JobState, Stage, Verdict};

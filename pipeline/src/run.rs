@@ -9,6 +9,7 @@ use crate::classify::{Labeller, encode};
 use crate::clean::{clean, compile};
 use crate::config::ValidatedConfig;
 use crate::error::Result;
+use crate::finetune::{JobCommand, Schedule};
 use crate::metrics::Counters;
 use crate::progress::Progress;
 use crate::serve::{Generation, Live, Shadow, Watcher};
@@ -28,6 +29,8 @@ pub struct RunOptions {
     pub expected: Option<u64>,
     /// Where counts are kept, for a caller that watches them.
     pub counters: Counters,
+    /// How to start a fine-tuning job where the configuration schedules any; none: it starts none.
+    pub job: Option<JobCommand>,
 }
 
 /// Runs the pipeline until its input ends or `shutdown` is requested; what is in flight then is
@@ -37,7 +40,7 @@ pub struct RunOptions {
 /// Whatever keeps the pipeline from starting or going on. Offsets of unfinished rows stay uncommitted:
 /// the next run reads them again.
 pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
-    let RunOptions { stop_at_end, expected, counters } = options;
+    let RunOptions { stop_at_end, expected, counters, job } = options;
     let plan = compile(&config.clean)?;
     let live = Arc::new(Live::open(config, counters.clone())?);
 
@@ -52,6 +55,7 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let shutdown = shutdown.clone();
 
     let watcher = Watcher::start(config, Arc::clone(&live), counters.clone())?;
+    let schedule = job.map(|job| Schedule::start(config, job, counters.clone())).transpose()?;
     let encoding = Arc::clone(&live);
     let mut stages = Stages::new(shutdown.clone());
     let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
@@ -63,7 +67,7 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let meters = stages.meters();
     let progress = Progress::start(counters.clone(), expected);
     let outcome = stages.join();
-    drop((progress, watcher));
+    drop((progress, schedule, watcher));
     outcome.map(|()| Summary::new(&counters.snapshot(), &meters, live.current().title()))
 }
 

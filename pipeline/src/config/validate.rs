@@ -9,6 +9,8 @@ use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
+use crate::finetune::parse_schedule;
+
 use super::kafka::{EMBEDDED, OWNED};
 use super::{
     Config, DeadLetterConfig, FilesSinkConfig, PayloadFormat, Problems, Properties, SinkConfig, SourceConfig,
@@ -165,6 +167,9 @@ impl Config {
             for path in paths.iter().filter(|path| !path.exists()) {
                 problems.add(key, format!("names {}, which does not exist", path.display()));
             }
+        }
+        if let Some(Err(error)) = (!job.schedule.is_empty()).then(|| parse_schedule(&job.schedule)) {
+            problems.add("finetune.schedule", format!("is `{}`, no cron expression: {error}", job.schedule));
         }
         if job.is_scheduled() && job.feedback.is_empty() && job.data.is_empty() {
             problems.add("finetune", "is scheduled but has neither `feedback` nor `data` to learn from");

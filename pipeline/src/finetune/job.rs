@@ -39,7 +39,11 @@ const QUALITY: &str = "quality.json";
 /// Another job of the model runs; whatever keeps this one from its verdict. It is over then: the next starts anew.
 pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn Observer) -> Result<Outcome> {
     runtime::load(config.model.onnxruntime.as_deref())?;
-    let registry = Registry::open(model)?;
+    let (registry, selector) = Registry::find(model)?;
+    if let Some(selector) = selector.filter(|selector| selector != "champion") {
+        let message = format!("names `{selector}`, but a job starts from the version in use: leave it out");
+        return Err(Problems::one("finetune", "--model", message).into());
+    }
     let _lease = registry.lease(BY)?;
     let last = state::newest(model)?.filter(|last| only_if_new && last.stage == Stage::Done);
     let mut job = Job::begin(config, registry)?;
@@ -49,7 +53,9 @@ pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn 
             Ok(Outcome { directory, state: job.directory.state, judgement })
         }
         Err(error) => {
-            job.directory.end(Stage::Failed, error.to_string())?;
+            if let Err(second) = job.directory.end(Stage::Failed, error.to_string()) {
+                tracing::warn!(error = %second, "the job's failure could not be written down");
+            }
             Err(error)
         }
     }

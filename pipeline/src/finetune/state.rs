@@ -272,7 +272,14 @@ fn directories(model: &Path) -> Result<Vec<(PathBuf, JobState)>> {
     paths.sort();
     // A job that was killed before its first state has done nothing.
     let paths = paths.into_iter().filter(|path| path.join("state.json").exists());
-    paths.map(|path| read_json(&path.join("state.json")).map(|state| (path, state))).collect()
+    let state = |path: PathBuf| match read_json(&path.join("state.json")) {
+        Ok(state) => Some((path, state)),
+        Err(error) => {
+            tracing::warn!(%error, "passing over a job that cannot be read");
+            None
+        }
+    };
+    Ok(paths.filter_map(state).collect())
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
@@ -304,7 +311,8 @@ mod tests {
         let mut first = JobDirectory::create(model.path(), "v1", Value::Null).unwrap();
         first.enter(Stage::Train).unwrap();
         first.write_lines("rows.jsonl", &[1, 2]).unwrap();
-        std::fs::create_dir_all(jobs(model.path()).join("ZZZZ")).unwrap();
+        std::fs::create_dir_all(jobs(model.path()).join("ZZZY")).unwrap();
+        durable::replace(&jobs(model.path()).join("ZZZZ/state.json"), b"{").unwrap();
         let mut again = JobDirectory::unfinished(model.path()).unwrap().unwrap();
         assert_eq!((again.state.stage, &again.state.job), (Stage::Train, &first.state.job));
         assert_eq!(again.read_lines::<i32>("rows.jsonl").unwrap(), [1, 2]);

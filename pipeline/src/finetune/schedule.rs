@@ -1,0 +1,313 @@
+//! When `run` starts a fine-tuning job: by the clock, after enough new corrections, on drift.
+//!
+//! The job is a process of its own, at lower priority and with fewer threads, so that serving keeps its latency
+//! and outlives a failing job. There is at most one at a time. When the pipeline ends, so does the job; the next
+//! one takes it up. A promoted version comes into use as any other does: `run` watches the champion.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use croner::Cron;
+use fenliu_model::Registry;
+
+use super::feedback::{Collected, Ends, consumer, ends, read_files};
+use super::state::{self, JobDirectory, JobState, Stage, Verdict};
+use crate::config::{Config, FinetuneConfig, KafkaConfig};
+use crate::error::{PipelineError, Result};
+use crate::metrics::Counters;
+
+/// How often clock, drift and the running job are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How often corrections are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+/// What the command line of a job begins with: the program and the options that give it this configuration.
+#[derive(Clone, Debug, Default)]
+pub struct JobCommand {
+    /// The program; `fenliu` itself.
+    pub program: PathBuf,
+    /// Options such as `-c FILE`.
+    pub arguments: Vec<String>,
+}
+
+/// Starts jobs until it is dropped; a running job then ends with it.
+#[derive(Debug)]
+pub struct Schedule {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Schedule {
+    /// Watches clock, corrections and drift, if the configuration asks for it.
+    ///
+    /// # Errors
+    /// A cron expression that is none; a model that is no directory of versions; no thread.
+    pub fn start(config: &Config, command: JobCommand, counters: Counters) -> Result<Option<Self>> {
+        let job = &config.finetune;
+        if !job.is_scheduled() {
+            return Ok(None);
+        }
+        let (registry, _) = Registry::find(&config.model.bundle)?;
+        let mut scheduler = Scheduler {
+            triggers: Triggers::try_new(job)?,
+            config: job.clone(),
+            kafka: config.kafka.clone(),
+            model: registry.path().to_path_buf(),
+            command,
+            counters,
+            running: None,
+            counted: None,
+        };
+        let (stop, stopped) = channel();
+        let body = move || {
+            scheduler.take_up();
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                scheduler.tick();
+            }
+            scheduler.end_job();
+        };
+        let thread = std::thread::Builder::new().name("finetune".into()).spawn(body);
+        let thread =
+            thread.map_err(|error| PipelineError::Stage { stage: "finetune", message: error.to_string() })?;
+        Ok(Some(Schedule { stop: Some(stop), thread: Some(thread) }))
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads a cron expression, in UTC.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_schedule(text: &str) -> std::result::Result<Cron, String> {
+    text.parse::<Cron>().map_err(|error| error.to_string())
+}
+
+/// When a job is due; knows time only as it is told.
+struct Triggers {
+    cron: Option<Cron>,
+    next: Option<DateTime<Utc>>,
+    min_new_labels: u64,
+    on_drift: bool,
+    min_interval: Duration,
+    last_triggered: Option<Instant>,
+}
+
+impl Triggers {
+    fn try_new(job: &FinetuneConfig) -> Result<Self> {
+        let cron = match job.schedule.as_str() {
+            "" => None,
+            text => Some(parse_schedule(text).map_err(PipelineError::Data)?),
+        };
+        let mut triggers = Triggers {
+            cron,
+            next: None,
+            min_new_labels: job.min_new_labels,
+            on_drift: job.on_drift,
+            min_interval: job.min_interval,
+            last_triggered: None,
+        };
+        triggers.wind_up(Utc::now());
+        Ok(triggers)
+    }
+
+    fn wind_up(&mut self, now: DateTime<Utc>) {
+        self.next = self.cron.as_ref().and_then(|cron| cron.find_next_occurrence(&now, false).ok());
+    }
+
+    /// Why a job is due at `now`, if it is. Times that pass while a job runs are not made up for.
+    fn due(
+        &mut self,
+        now: DateTime<Utc>,
+        new_labels: Option<u64>,
+        is_drifting: bool,
+    ) -> Option<&'static str> {
+        if self.next.is_some_and(|next| next <= now) {
+            self.wind_up(now);
+            return Some("schedule");
+        }
+        let is_early = self.last_triggered.is_some_and(|last| last.elapsed() < self.min_interval);
+        let has_labels =
+            self.min_new_labels > 0 && new_labels.is_some_and(|labels| labels >= self.min_new_labels);
+        let why = match (has_labels, self.on_drift && is_drifting) {
+            (true, _) => "new labels",
+            (_, true) => "drift",
+            _ => return None,
+        };
+        if is_early {
+            return None;
+        }
+        self.last_triggered = Some(Instant::now());
+        Some(why)
+    }
+}
+
+/// The thread's state.
+struct Scheduler {
+    triggers: Triggers,
+    config: FinetuneConfig,
+    kafka: KafkaConfig,
+    model: PathBuf,
+    command: JobCommand,
+    counters: Counters,
+    running: Option<Child>,
+    counted: Option<Instant>,
+}
+
+impl Scheduler {
+    /// Goes on with a job that an earlier run left.
+    fn take_up(&mut self) {
+        if matches!(JobDirectory::unfinished(&self.model), Ok(Some(_))) {
+            self.start_job("an interrupted job");
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Some(child) = &mut self.running {
+            match child.try_wait() {
+                Ok(None) => return,
+                Ok(Some(_)) | Err(_) => self.running = None,
+            }
+            self.report();
+        }
+        let new_labels = self.new_labels();
+        let is_drifting = self.counters.snapshot().drift.is_drifting();
+        if let Some(why) = self.triggers.due(Utc::now(), new_labels, is_drifting) {
+            self.start_job(why);
+        }
+    }
+
+    fn start_job(&mut self, why: &str) {
+        tracing::info!(why, "starting a fine-tuning job");
+        let threads = match self.config.threads {
+            // Half the cores: the rest serves.
+            0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
+            threads => threads,
+        };
+        let child = Command::new(&self.command.program)
+            .arg("finetune")
+            .args(&self.command.arguments)
+            .args(["--model", &self.model.to_string_lossy(), "--threads", &threads.to_string()])
+            .args(["--only-if-new", "--quiet"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        match child {
+            Ok(child) => self.running = Some(child),
+            Err(error) => tracing::warn!(%error, "cannot start the fine-tuning job"),
+        }
+    }
+
+    /// Tells how the job ended; why it failed it has said on standard error, which is this process's.
+    fn report(&self) {
+        match state::newest(&self.model) {
+            Ok(Some(JobState { job, stage: Stage::Done, verdict, reason, .. })) => {
+                let (verdict, reason) = (verdict.map_or("none", Verdict::as_str), reason.unwrap_or_default());
+                tracing::info!(job, verdict, reason, "fine-tuning job ended");
+            }
+            _ => tracing::warn!("fine-tuning job failed"),
+        }
+    }
+
+    /// A job can be ended at any moment: the next one takes it up.
+    fn end_job(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            tracing::info!("ending the fine-tuning job: it goes on with the next");
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Corrections that the last job has not seen; none when it is not time to count, or it cannot be counted.
+    fn new_labels(&mut self) -> Option<u64> {
+        if self.config.min_new_labels == 0 || self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return None;
+        }
+        self.counted = Some(Instant::now());
+        match count_new(&self.config, &self.kafka, &self.model) {
+            Ok(count) => Some(count),
+            Err(error) => {
+                tracing::warn!(%error, "cannot count new corrections");
+                None
+            }
+        }
+    }
+}
+
+/// Corrections, or what should be some, beyond those of the last snapshot.
+fn count_new(config: &FinetuneConfig, kafka: &KafkaConfig, model: &Path) -> Result<u64> {
+    let feedback = &config.feedback;
+    let mut files = Collected::default();
+    read_files(&feedback.paths, &mut files)?;
+    let in_files = (files.corrections.len() + files.skipped.len()) as u64;
+    let topic = match feedback.topic.as_str() {
+        "" => Ends::new(),
+        topic => ends(&consumer(kafka)?, topic)?,
+    };
+    let last = state::newest(model)?.and_then(|JobState { snapshot, .. }| snapshot).unwrap_or_default();
+    let seen_in_topic: i64 = last.ends.values().map(|(first, next)| next - first).sum();
+    let seen_in_files = last.seen.saturating_sub(u64::try_from(seen_in_topic).unwrap_or_default());
+    let beyond = |(partition, (first, next)): (&i32, &(i64, i64))| {
+        let from = last.ends.get(partition).map_or(*first, |(_, seen)| *seen);
+        u64::try_from(next - from).unwrap_or_default()
+    };
+    Ok(topic.iter().map(beyond).sum::<u64>() + in_files.saturating_sub(seen_in_files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn triggers(config: &FinetuneConfig) -> Triggers {
+        Triggers::try_new(config).unwrap()
+    }
+
+    #[test]
+    fn the_clock_rings_once_for_each_time() {
+        let mut triggers =
+            triggers(&FinetuneConfig { schedule: "0 4 * * *".into(), ..FinetuneConfig::default() });
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        triggers.wind_up(at("2026-01-01T00:00:00Z"));
+        assert_eq!(triggers.due(at("2026-01-01T03:59:59Z"), None, true), None);
+        assert_eq!(triggers.due(at("2026-01-01T04:00:00Z"), None, false), Some("schedule"));
+        assert_eq!(triggers.due(at("2026-01-01T04:00:01Z"), None, false), None);
+        assert_eq!(
+            triggers.due(at("2026-01-05T12:00:00Z"), None, false),
+            Some("schedule"),
+            "once, not four times"
+        );
+        assert_eq!(triggers.due(at("2026-01-06T03:00:00Z"), None, false), None);
+    }
+
+    #[test]
+    fn labels_and_drift_start_a_job_but_not_one_after_the_other() {
+        let config = FinetuneConfig { min_new_labels: 10, on_drift: true, ..FinetuneConfig::default() };
+        let now = Utc::now();
+        let mut eager = triggers(&FinetuneConfig { min_interval: Duration::ZERO, ..config.clone() });
+        assert_eq!(eager.due(now, Some(9), false), None);
+        assert_eq!(eager.due(now, Some(10), false), Some("new labels"));
+        assert_eq!(eager.due(now, None, true), Some("drift"));
+        let mut patient = triggers(&config);
+        assert_eq!(patient.due(now, Some(10), false), Some("new labels"));
+        assert_eq!(patient.due(now, Some(10), true), None, "within the hour");
+    }
+
+    #[test]
+    fn a_bad_schedule_is_refused() {
+        for text in ["4 o'clock", "61 * * * *", "* * *"] {
+            assert!(parse_schedule(text).is_err(), "{text}");
+        }
+    }
+}
