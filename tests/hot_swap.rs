@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -287,8 +288,8 @@ fn a_version_that_cannot_be_used_changes_nothing() {
 /// the unknown one: their embeddings are not numbers. Returns its ULID.
 fn poisoned(model: &Model) -> String {
     let code = r"
-import hashlib, json, pathlib, struct, sys
-directory, version = pathlib.Path(sys.argv[1]), sys.argv[2]
+import json, pathlib, struct, sys
+directory = pathlib.Path(sys.argv[1])
 weights = (directory / 'weights/model.safetensors').read_bytes()
 length = struct.unpack('<Q', weights[:8])[0]
 start, end = json.loads(weights[8:8 + length])['embedding']['data_offsets']
@@ -298,19 +299,24 @@ graph = (directory / 'onnx/fp32.onnx').read_bytes()
 known = graph.index(table[2 * width:3 * width])
 nan = struct.pack('<f', float('nan')) * (200 * width // 4)
 (directory / 'onnx/fp32.onnx').write_bytes(graph[:known] + nan + graph[known + len(nan):])
-manifest = directory / 'manifest.json'
-manifest.write_text(json.dumps({**json.loads(manifest.read_text()), 'version': version}))
-files = sorted(str(f.relative_to(directory)) for f in directory.rglob('*') if f.is_file() and f.name != 'SHA256SUMS')
-sums = [f'{hashlib.sha256((directory / f).read_bytes()).hexdigest()}  {f}\n' for f in files]
-(directory / 'SHA256SUMS').write_text(''.join(sums))
 print('null')
 ";
-    // Sorts after all that are made now.
     let version = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ";
+    forge(model, version, |path| drop(python(code, &[path.to_str().unwrap()]).unwrap()));
+    version.to_string()
+}
+
+/// Publishes a copy of the second version, changed by `change`, under another ULID.
+fn forge(model: &Model, version: &str, change: impl Fn(&Path)) {
     let path = model.version(version);
     copy_directory(&model.version(&model.versions[1]), &path);
-    python(code, &[path.to_str().unwrap(), version]).unwrap();
-    version.to_string()
+    change(&path);
+    let manifest = path.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace(&model.versions[1], version)).unwrap();
+    let sums = r#"rm SHA256SUMS; find . -type f | sed 's|^\./||' | sort | xargs sha256sum > ../sums; mv ../sums SHA256SUMS"#;
+    let status = Command::new("sh").args(["-c", sums]).current_dir(&path).status().unwrap();
+    assert!(status.success());
 }
 
 #[test]
@@ -338,6 +344,59 @@ fn a_promoted_version_that_fails_is_rolled_back_and_its_batch_labelled_again() {
 }
 
 #[test]
+fn a_restart_does_not_end_the_probation() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let model = Model::new();
+    model.promote(&poisoned(&model));
+    let mut service = Service::start(broker, &model, &[]);
+    service.send(400);
+    service.running.wait_for_log("model rolled back", PATIENCE).unwrap();
+    let (rows, summary, _) = service.finish();
+    assert!(rows.iter().all(|row| row["model_version"] == value!(model.versions[0])));
+    assert_eq!(summary["serving"]["rollbacks"], 1, "{summary}");
+}
+
+/// Writes a version that never trusts its labels. Returns its ULID.
+fn doubtful(model: &Model) -> String {
+    let version = "7YYYYYYYYYYYYYYYYYYYYYYYYY";
+    let error = value!({ "ece": 0.0, "nll": 0.0 });
+    let labels = std::fs::read(model.version(&model.versions[1]).join("labels.json")).unwrap();
+    let labels: Vec<Value> = serde_json::from_slice(&labels).unwrap();
+    let threshold = |label: &Value| value!({ "label": label["id"], "threshold": 1.0, "rows": 1 });
+    let calibration = value!({
+        "rows": 1, "temperature": 10.0, "target_precision": 0.9, "abstain_below": 1.0, "before": error,
+        "after": error, "coverage": [], "thresholds": labels.iter().map(threshold).collect::<Vec<_>>(),
+    });
+    let write = |directory: &Path| {
+        std::fs::write(directory.join("calibration.json"), calibration.to_string()).unwrap();
+    };
+    forge(model, version, write);
+    version.to_string()
+}
+
+#[test]
+fn a_promoted_version_that_trusts_itself_far_less_is_rolled_back() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let model = Model::new();
+    let doubtful = doubtful(&model);
+    let mut service = Service::start(broker, &model, &["--set", "model.bake.rows=1000000"]);
+    service.send(400);
+    service.wait_until_committed(400);
+    model.promote(&doubtful);
+    service.running.wait_for_log("model swapped", PATIENCE).unwrap();
+    // One batch in eight is compared.
+    (0..20).for_each(|_| service.send(800));
+    service.running.wait_for_log("model rolled back", PATIENCE).unwrap();
+    let (rows, summary, _) = service.finish();
+    let reason = summary["serving"]["last_rollback"].as_str().unwrap();
+    assert!(reason.contains("it abstains on 100.0 %"), "{reason}");
+    assert_eq!(model.champion()["version"], value!(model.versions[0]));
+    let abstaining = summary["versions"][&doubtful].as_u64().unwrap();
+    assert_eq!(summary["abstained"], abstaining, "{summary}");
+    assert!(rows.last().unwrap()["model_version"] == value!(model.versions[0]));
+}
+
+#[test]
 fn the_same_version_fails_the_pipeline_where_nothing_can_take_over() {
     let model = Model::new();
     let bad = poisoned(&model);
@@ -358,7 +417,7 @@ fn a_challenger_labels_a_sample_beside_the_champion() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let model = Model::new();
     let [first, second] = &model.versions[..] else { unreachable!() };
-    challenge(&model, second);
+    model.model(&["promote", &format!("news@{second}"), "--challenger"]);
     let directory = tempfile::tempdir().unwrap();
     let shadow = directory.path().join("shadow");
     let path = format!("shadow.path=\"{}\"", shadow.display());
@@ -387,14 +446,6 @@ fn a_challenger_labels_a_sample_beside_the_champion() {
         assert_eq!((&row["champion_version"], &row["challenger_version"]), (&value!(first), &value!(second)));
         assert!((0.0..=1.0).contains(&row["champion_margin"].as_f64().unwrap()), "{row}");
     }
-}
-
-/// Makes a version the challenger as a fine-tuning job does, which no command line does.
-fn challenge(model: &Model, version: &str) {
-    model.promote(version);
-    let aliases = model.path().join("aliases");
-    std::fs::copy(aliases.join("champion.json"), aliases.join("challenger.json")).unwrap();
-    model.promote(&model.versions[0]);
 }
 
 fn jsonl(directory: &Path) -> Vec<Value> {

@@ -115,7 +115,38 @@ impl Display for Summary {
         let busy: Vec<_> =
             self.busy.iter().map(|b| format!("{} {:.0} %", b.stage, 100.0 * b.share)).collect();
         writeln!(f, "  busy          {}", busy.join(", "))?;
-        write!(f, "  model         {}", self.model)
+        self.write_model(f)
+    }
+}
+
+impl Summary {
+    /// The model and, of all that may have happened to it, what did.
+    fn write_model(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "  model         {}", self.model)?;
+        let serving = &self.serving;
+        if serving.swaps > 0 {
+            let labelled: Vec<_> =
+                self.versions.iter().map(|(version, rows)| format!("{version} labelled {rows}")).collect();
+            write!(f, "\n  swaps         {}: {}", serving.swaps, labelled.join(", "))?;
+        }
+        if let Some(reason) = &serving.last_rollback {
+            write!(f, "\n  rolled back   {} times, last {reason}", serving.rollbacks)?;
+        }
+        if let Some(reason) = &serving.last_reload_failure {
+            write!(f, "\n  not loaded    {} times, last {reason}", serving.reload_failures)?;
+        }
+        if self.abstained > 0 {
+            write!(f, "\n  not trusted   {} labels", self.abstained)?;
+        }
+        let shadow = self.shadow;
+        if shadow.compared + shadow.dropped > 0 {
+            let (compared, disagreeing, dropped) = (shadow.compared, shadow.disagreeing, shadow.dropped);
+            write!(f, "\n  challenger    differs on {disagreeing} of {compared}, {dropped} left out")?;
+        }
+        for signal in self.drift.signals.iter().filter(|signal| signal.drifting) {
+            write!(f, "\n  drift         {}: index {:.2}", signal.signal.name(), signal.psi)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
 
 use super::bake::{Bake, BakeConfig};
@@ -31,16 +32,19 @@ struct State {
 }
 
 impl Live {
-    /// Opens the configured model.
+    /// Opens the configured model; on probation, with the version before, if it became the champion so
+    /// lately that its probation is not over. Without that, one that fails would end every restart.
     ///
     /// # Errors
     /// As [`Generation::open`].
     pub fn open(config: &Config, counters: Counters) -> Result<Self> {
         let current = Arc::new(Generation::open(config)?);
+        let followed = followed(config);
+        let bake = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
         Ok(Live {
-            state: Mutex::new(State { current, bake: None }),
+            state: Mutex::new(State { current, bake: bake.map(Bake::new) }),
             bake: config.model.bake.clone(),
-            followed: followed(config),
+            followed,
             counters,
         })
     }
@@ -155,6 +159,27 @@ fn take_over(state: &mut State, bake: Bake) {
     let withdrawn = std::mem::replace(&mut state.current, bake.previous);
     withdrawn.withdraw();
     tracing::info!(from = withdrawn.title(), to = state.current.title(), "model swapped back");
+}
+
+/// The version that a rollback returns to, if the champion is `current` and was promoted within
+/// `model.bake.max_age`.
+fn previous(registry: &Registry, current: &Generation, config: &Config) -> Option<Arc<Generation>> {
+    let champion = registry.alias(Alias::Champion).ok()??;
+    let promoted_at = DateTime::parse_from_rfc3339(&champion.at).ok()?;
+    let age = (Utc::now() - promoted_at.to_utc()).to_std().unwrap_or_default();
+    let bake = &config.model.bake;
+    if champion.version != current.version() || bake.rows == 0 || age >= bake.max_age {
+        return None;
+    }
+    let version = champion.previous?;
+    let load = || Generation::load(&registry.bundle(&version)?, config);
+    match load() {
+        Ok(generation) => Some(Arc::new(generation)),
+        Err(error) => {
+            tracing::warn!(version, %error, "nothing can take over if the champion fails");
+            None
+        }
+    }
 }
 
 /// What `model.bundle` follows: the champion of `models/NAME`, or the alias it names.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -169,14 +169,16 @@ impl Challenger {
         step_back(NICENESS);
         self.refresh();
         let (mut looked, mut flushed) = (Instant::now(), Instant::now());
-        let every = self.config.model.watch.max(Duration::from_millis(100));
+        // Without a watch the challenger stays the one of the start.
+        let watched = !self.config.model.watch.is_zero();
+        let every = if watched { self.config.model.watch } else { self.config.epoch.max_age };
         loop {
             match samples.recv_timeout(every) {
                 Ok(sample) => self.compare(&sample),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
-            if looked.elapsed() >= every {
+            if watched && looked.elapsed() >= every {
                 self.refresh();
                 looked = Instant::now();
             }
