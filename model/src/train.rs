@@ -13,6 +13,7 @@
 
 mod adapt;
 mod architecture;
+mod bench;
 mod calibrate;
 mod checkpoint;
 mod config;
@@ -53,6 +54,8 @@ use staged::Provenance;
 
 pub use adapt::Adaptation;
 pub(crate) use architecture::{Activation, Architecture, Head, NormPlacement};
+#[doc(hidden)]
+pub use bench::StepBench;
 pub(crate) use config::NetworkConfig;
 pub use config::{EncoderShape, NgramShape, Preset, TrainOptions};
 pub(crate) use features::{FeatureLayout, MULTIPLIERS};
