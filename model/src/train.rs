@@ -19,6 +19,7 @@ mod checkpoint;
 mod config;
 mod corpus;
 mod data;
+mod distill;
 mod features;
 mod finetune;
 mod fit;
@@ -58,6 +59,7 @@ pub(crate) use architecture::{Activation, Architecture, Head, NormPlacement};
 pub use bench::StepBench;
 pub(crate) use config::NetworkConfig;
 pub use config::{EncoderShape, NgramShape, Preset, TrainOptions};
+pub use distill::{DistillOptions, Lessons, distill};
 pub(crate) use features::{FeatureLayout, MULTIPLIERS};
 pub use finetune::{FineTuneOptions, stage_finetuned};
 pub(crate) use network::Network;
@@ -103,7 +105,11 @@ pub fn train(
     options: &TrainOptions,
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
-    let staged = stage(name, root, train, dev, preprocessing, options, observer)?;
+    finish(stage(name, root, train, dev, preprocessing, options, observer)?, name, options)
+}
+
+/// Calibrates, describes and publishes what was trained from scratch.
+fn finish(staged: Staged, name: &str, options: &TrainOptions) -> Result<Trained> {
     staged.calibrate(&mut staged.classifier(&ClassifierOptions::default())?)?;
     publish::write(&staged.path().join("card.md"), card(name, options, &staged)?.as_bytes())?;
     let report = staged.report().clone();

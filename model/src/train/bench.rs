@@ -72,7 +72,7 @@ impl StepBench {
             truncated: false,
         };
         let documents = (0..self.rows).map(|_| document()).collect();
-        let data = Dataset { documents, labels: (0..self.rows).map(|row| row % 8).collect() };
+        let data = Dataset::new(documents, (0..self.rows).map(|row| row % 8).collect());
         let hyperparameters = options.hyperparameters();
         on_threads(self.threads, || {
             let mut trainer = Trainer::new(&hyperparameters, network);

@@ -239,6 +239,8 @@ impl TrainOptions {
             warmup_share: self.warmup_share,
             patience: self.patience,
             class_weights: false,
+            soft_share: 0.0,
+            temperature: 1.0,
             cache_bytes: 0,
             checkpoint_seconds: 0,
         }

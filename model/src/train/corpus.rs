@@ -38,7 +38,7 @@ impl Corpus {
     ) -> Result<Self> {
         check_rows(&train)?;
         let labels = Labels::from_ids(label_ids(&train))?;
-        let sha256 = digest(&train, &dev);
+        let sha256 = digest(&train, &dev, &[]);
         let train = numbered(train, &labels)?;
         let dev = numbered(dev, &labels)?;
         let tokenizer = tokenizer(&train.0, options)?;
@@ -54,11 +54,39 @@ impl Corpus {
         let new = label_ids(&train).into_iter().filter(|id| !known.contains(*id));
         labels.extend(new.map(|id| Label { id: id.to_owned(), name: Default::default() }));
         let labels = Labels::try_new(labels)?;
-        let sha256 = digest(&train, &dev);
+        let sha256 = digest(&train, &dev, &[]);
         let train = numbered(train, &labels)?;
         let dev = numbered(dev, &labels)?;
         let max_tokens = base.manifest().model.max_tokens;
         Self::encode(base.tokenizer()?, labels, sha256, train, dev, max_tokens)
+    }
+
+    /// Rows for a student of a teacher that knows `labels`: `soft` are its probabilities for the training rows and
+    /// then the unlabelled ones. The tokenizer is drawn from both.
+    pub(super) fn for_student(
+        labels: &Labels,
+        train: Vec<Example>,
+        dev: Vec<Example>,
+        unlabelled: Vec<String>,
+        soft: Vec<Vec<f32>>,
+        options: &TrainOptions,
+    ) -> Result<Self> {
+        if unlabelled.is_empty() {
+            check_rows(&train)?;
+        }
+        let mut ids = train.iter().chain(&dev).map(|example| &example.label);
+        if let Some(id) = ids.find(|id| labels.index_of(id).is_none()) {
+            return Err(ModelError::Training(format!("the teacher has no label `{id}`")));
+        }
+        let sha256 = digest(&train, &dev, &unlabelled);
+        let (mut texts, numbers) = numbered(train, labels)?;
+        texts.extend(unlabelled);
+        let dev = numbered(dev, labels)?;
+        let tokenizer = tokenizer(&texts, options)?;
+        let train = (texts, numbers);
+        let mut corpus = Self::encode(tokenizer, labels.clone(), sha256, train, dev, options.max_tokens)?;
+        corpus.train.soft = soft;
+        Ok(corpus)
     }
 
     fn encode(
@@ -70,8 +98,8 @@ impl Corpus {
         max_tokens: usize,
     ) -> Result<Self> {
         let encode = |texts: &[String]| tokenizer.encode_batch(texts, max_tokens);
-        let train = Dataset { documents: encode(&train_texts)?, labels: train_labels };
-        let dev = Dataset { documents: encode(&dev_texts)?, labels: dev_labels };
+        let train = Dataset::new(encode(&train_texts)?, train_labels);
+        let dev = Dataset::new(encode(&dev_texts)?, dev_labels);
         Ok(Self { tokenizer, labels, train, dev, sha256 })
     }
 
@@ -131,14 +159,13 @@ fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<Numbered> {
 
 /// SHA-256 over the number of training rows and the labels and texts, each with its length in front, so
 /// that no two data sets look alike.
-fn digest(train: &[Example], dev: &[Example]) -> String {
+fn digest(train: &[Example], dev: &[Example], unlabelled: &[String]) -> String {
     let mut hasher = Sha256::new();
     hasher.update((train.len() as u64).to_le_bytes());
-    for example in train.iter().chain(dev) {
-        for part in [&example.label, &example.text] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
+    let labelled = train.iter().chain(dev).flat_map(|example| [&example.label, &example.text]);
+    for part in labelled.chain(unlabelled) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
     }
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -151,7 +178,7 @@ mod tests {
     #[test]
     fn the_digest_tells_training_and_development_rows_apart() {
         let rows = examples(3);
-        let digests: BTreeSet<String> = (0..=3).map(|at| digest(&rows[..at], &rows[at..])).collect();
+        let digests: BTreeSet<String> = (0..=3).map(|at| digest(&rows[..at], &rows[at..], &[])).collect();
         assert_eq!(digests.len(), 4);
     }
 }

@@ -11,8 +11,10 @@ use crate::tokenize::Encoding;
 pub(super) struct Dataset {
     /// The documents; none is empty.
     pub(super) documents: Vec<Encoding>,
-    /// Label of each document.
+    /// Labels of the first documents; those that follow have none.
     pub(super) labels: Vec<usize>,
+    /// A teacher's probability of each label for each document; empty without a teacher.
+    pub(super) soft: Vec<Vec<f32>>,
 }
 
 /// Documents of similar length, one after another.
@@ -30,6 +32,11 @@ pub(super) struct Features {
 }
 
 impl Dataset {
+    /// Documents that all have a label.
+    pub(super) fn new(documents: Vec<Encoding>, labels: Vec<usize>) -> Self {
+        Self { documents, labels, soft: Vec::new() }
+    }
+
     /// Number of documents.
     pub(super) fn len(&self) -> usize {
         self.documents.len()
@@ -43,7 +50,7 @@ impl Dataset {
     /// The documents at `rows` as a data set of their own.
     pub(super) fn rows(&self, rows: &[usize]) -> Self {
         let documents = rows.iter().map(|row| self.documents[*row].clone()).collect();
-        Self { documents, labels: rows.iter().map(|row| self.labels[*row]).collect() }
+        Self::new(documents, rows.iter().map(|row| self.labels[*row]).collect())
     }
 
     fn length(&self, row: usize) -> usize {
@@ -57,12 +64,15 @@ impl Dataset {
 
     /// What the logits of the documents at `rows` should be like.
     pub(super) fn targets(&self, rows: &[usize]) -> Vec<Target<'_>> {
-        rows.iter().map(|row| Target { gold: Some(self.labels[*row]), soft: None }).collect()
+        let target = |row: &usize| Target {
+            gold: self.labels.get(*row).copied(),
+            soft: self.soft.get(*row).map(Vec::as_slice),
+        };
+        rows.iter().map(target).collect()
     }
 
     /// Cuts all documents into batches of similar length: at most `batch_tokens` tokens, counted as if all were
-    /// as long as the longest, and
-    /// `batch_rows` rows each (a longer document goes alone).
+    /// as long as the longest, and `batch_rows` rows each (a longer document goes alone).
     ///
     /// With a generator, documents of about one length are mixed and the batches come in random order;
     /// without one, shortest first.
@@ -158,7 +168,7 @@ mod tests {
 
     fn dataset(lengths: &[usize]) -> Dataset {
         let document = |length: &usize| Encoding { ids: vec![2; *length], truncated: false };
-        Dataset { documents: lengths.iter().map(document).collect(), labels: vec![0; lengths.len()] }
+        Dataset::new(lengths.iter().map(document).collect(), vec![0; lengths.len()])
     }
 
     proptest! {

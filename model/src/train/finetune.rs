@@ -149,6 +149,8 @@ impl FineTuneOptions {
             warmup_share: self.warmup_share,
             patience: self.patience,
             class_weights: self.class_weights,
+            soft_share: 0.0,
+            temperature: 1.0,
             cache_bytes: self.cache_bytes,
             checkpoint_seconds: self.checkpoint_seconds,
         }

@@ -27,6 +27,8 @@ pub(super) struct Hyperparameters {
     pub(super) warmup_share: f32,
     pub(super) patience: usize,
     pub(super) class_weights: bool,
+    pub(super) soft_share: f32,
+    pub(super) temperature: f32,
     pub(super) cache_bytes: usize,
     pub(super) checkpoint_seconds: u64,
 }

@@ -32,7 +32,7 @@ pub(crate) fn out_of_fold<T: AsRef<str> + Sync>(
         let texts: Vec<String> = texts.iter().map(|text| text.as_ref().to_owned()).collect();
         let tokenizer = Tokenizer::train_words(&texts, &options.vocabulary)?;
         let documents = tokenizer.encode_batch(&texts, options.max_tokens)?;
-        let all = Dataset { documents, labels: gold.to_vec() };
+        let all = Dataset::new(documents, gold.to_vec());
         let config = NetworkConfig::new(&options, tokenizer.vocab_size(), labels);
         let mut results = vec![Probabilities::from_logits(&[]); texts.len()];
         for fold in 0..folds.iter().max().map_or(0, |last| last + 1) {

@@ -77,8 +77,8 @@ impl<'a> Trainer<'a> {
         let loss = Loss {
             smoothing: options.label_smoothing,
             class_weights: None,
-            soft_share: 0.0,
-            temperature: 1.0,
+            soft_share: options.soft_share,
+            temperature: options.temperature,
         };
         let dev_bytes = options.cache_bytes / DEV_SHARE;
         Self {
@@ -321,7 +321,7 @@ mod tests {
 
     fn data() -> Dataset {
         let document = |ids: [u32; 3]| Encoding { ids: ids.to_vec(), truncated: false };
-        Dataset { documents: vec![document([2, 3, 4]), document([5, 6, 7])], labels: vec![0, 1] }
+        Dataset::new(vec![document([2, 3, 4]), document([5, 6, 7])], vec![0, 1])
     }
 
     fn network(options: &TrainOptions) -> Network {

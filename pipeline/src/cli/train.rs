@@ -1,12 +1,13 @@
 //! `fenliu train`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fenliu_model::train::{
-    EpochReport, Example, Observer, Preset, RunSize, TrainOptions, TrainReport, train as train_model,
+    DistillOptions, EpochReport, Example, Lessons, Observer, Preset, RunSize, TrainOptions, TrainReport,
+    distill, train as train_model,
 };
-use fenliu_model::{Tokenization, runtime};
+use fenliu_model::{Bundle, Tokenization, runtime};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
@@ -54,6 +55,18 @@ pub(super) struct TrainArgs {
     /// The same seed, documents and options give the same model
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// A bundle, or a model directory, whose probabilities the model learns beside the labels (distillation)
+    #[arg(long, value_name = "BUNDLE")]
+    teacher: Option<PathBuf>,
+    /// Documents without labels, which only the teacher labels
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "teacher")]
+    unlabelled: Vec<PathBuf>,
+    /// How much the teacher counts against a document's own label, 0 to 1 [default: 0.7]
+    #[arg(long, value_name = "SHARE", requires = "teacher")]
+    soft_share: Option<f32>,
+    /// The higher, the more what the teacher thinks of the wrong labels counts; at least 1 [default: 2]
+    #[arg(long, value_name = "T", requires = "teacher")]
+    temperature: Option<f32>,
     /// Any other training option, such as dropout=0.2 or vocabulary.max_size=50000; may be repeated
     #[arg(long = "option", value_name = "KEY=VALUE")]
     options: Vec<String>,
@@ -72,6 +85,14 @@ pub(super) struct Recipe {
     dev: Vec<PathBuf>,
     dev_select: Option<Selection>,
     options: TrainOptions,
+    teaching: Option<Teaching>,
+}
+
+/// Whom to learn from, and how.
+struct Teaching {
+    teacher: PathBuf,
+    unlabelled: Vec<PathBuf>,
+    options: DistillOptions,
 }
 
 impl Recipe {
@@ -85,16 +106,28 @@ impl Recipe {
             dev: vec![],
             dev_select: None,
             options: TrainOptions::new(Preset::Tiny, Tokenization::Words),
+            teaching: None,
         }
     }
 }
 
 pub(super) fn train(args: TrainArgs, common: &Common) -> Result<()> {
     let options = train_options(&args)?;
+    let teaching = teaching(&args);
     let TrainArgs { data, select, dev, dev_select, name, out, .. } = args;
-    let recipe = Recipe { name, out, data, select, dev, dev_select, options };
+    let recipe = Recipe { name, out, data, select, dev, dev_select, options, teaching };
     let result = fit(&recipe, &common.load()?)?;
     if common.json { output::json(&result) } else { output::line(result.line()) }
+}
+
+fn teaching(args: &TrainArgs) -> Option<Teaching> {
+    let defaults = DistillOptions::default();
+    let options = DistillOptions {
+        soft_share: args.soft_share.unwrap_or(defaults.soft_share),
+        temperature: args.temperature.unwrap_or(defaults.temperature),
+    };
+    let teacher = args.teacher.clone()?;
+    Some(Teaching { teacher, unlabelled: args.unlabelled.clone(), options })
 }
 
 /// The preset's options, with the flags and `--option`s over them.
@@ -160,16 +193,35 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
     };
     let preprocessing = Preprocessing::new(&config.clean).to_value()?;
     let train = examples(corpus)?;
-    let trained = train_model(
-        &recipe.name,
-        &recipe.out,
-        train,
-        dev,
-        preprocessing,
-        &recipe.options,
-        &mut Reporter::default(),
-    )?;
+    let (name, out, options) = (&recipe.name, &recipe.out, &recipe.options);
+    let reporter = &mut Reporter::default();
+    let trained = match &recipe.teaching {
+        None => train_model(name, out, train, dev, preprocessing, options, reporter)?,
+        Some(teaching) => {
+            let teacher = teacher(&teaching.teacher, config)?;
+            let unlabelled = match teaching.unlabelled.as_slice() {
+                [] => vec![],
+                paths => corpus::read(paths, None, &config.documents, &plan)?.documents,
+            };
+            let unlabelled = unlabelled.into_iter().map(|document| document.text).collect();
+            let lessons = Lessons { train, dev, unlabelled };
+            distill(&teacher, name, out, lessons, preprocessing, options, &teaching.options, reporter)?
+        }
+    };
     Ok(FitResult { bundle: trained.bundle.path().to_path_buf(), documents, rejected, report: trained.report })
+}
+
+/// Opens a teacher that can be asked about documents that are cleaned as `config` says.
+fn teacher(path: &Path, config: &Config) -> Result<Bundle> {
+    let bundle = Bundle::open(path)?;
+    let trained = Preprocessing::of_bundle(&bundle)?;
+    if trained.is_some_and(|trained| trained.fingerprint != config.clean.fingerprint()) {
+        return Err(PipelineError::Data(format!(
+            "the teacher {} was trained on documents that were cleaned otherwise than `clean` says",
+            bundle.path().display()
+        )));
+    }
+    Ok(bundle)
 }
 
 /// Reports training: a bar of all batches on a terminal, a line an epoch everywhere.
