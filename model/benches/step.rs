@@ -35,6 +35,7 @@ fn step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     group.sample_size(10);
     for (name, bench) in cases() {
+        #[expect(clippy::unwrap_used, reason = "a step that fails ends the benchmark")]
         group.bench_function(name, |bencher| bencher.iter_custom(|steps| bench.time(steps).unwrap()));
     }
 }
