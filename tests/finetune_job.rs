@@ -168,16 +168,16 @@ fn a_label_that_the_model_did_not_know_is_learnt_from_corrections() {
 }
 
 #[test]
-fn killed_at_any_stage_the_job_is_taken_up_and_the_registry_stays_valid() {
+fn killed_at_every_stage_one_job_is_taken_up_again_and_again() {
     const STAGES: [&str; 9] =
         ["snapshot", "split", "check", "train", "calibrate", "evaluate", "publish", "promote", "done"];
     let position = |stage: &Value| STAGES.iter().position(|name| stage == name).unwrap();
-    let mut killed = BTreeMap::new();
+    let bench = bench();
+    let first = bench.champion();
+    let (feedback, texts) = (bench.corrections(), bench.path("new.jsonl"));
+    let flags = ["--feedback", &feedback, "--texts", &texts];
+    let mut killed = vec![];
     for wanted in 0..STAGES.len() - 1 {
-        let bench = bench();
-        let first = bench.champion();
-        let (feedback, texts) = (bench.corrections(), bench.path("new.jsonl"));
-        let flags = ["--feedback", &feedback, "--texts", &texts];
         let running = binary::start(&bench.args("old.jsonl", &flags)).unwrap();
         let deadline = Instant::now() + PATIENCE;
         while state(&bench.model()).is_none_or(|state| position(&state["stage"]) < wanted) {
@@ -188,23 +188,30 @@ fn killed_at_any_stage_the_job_is_taken_up_and_the_registry_stays_valid() {
         let _ = running.signal("KILL");
         drop(running);
         let at = state(&bench.model()).unwrap();
-
+        killed.push(at["stage"].as_str().unwrap().to_string());
         bench.registry(&["verify", "r8"]);
         let champion = bench.champion();
-        assert!(champion == first || at["version"] == value!(champion), "{at}");
-        let report = bench.finetune("old.jsonl", &flags);
-        if at["stage"] != "done" {
-            assert_eq!((&report["job"], &report["resumes"]), (&at["job"], &value!(1)), "{}", at["stage"]);
-            assert_eq!(bench.versions().len(), 2, "killed at {}: published once", at["stage"]);
+        assert!(champion == first || at["stage"] == "promote" || at["stage"] == "done", "{at}");
+        assert!(bench.versions().len() <= 2, "published once: {at}");
+        if at["stage"] == "done" {
+            break;
         }
-        assert_eq!(report["verdict"], "promoted", "{report}");
-        assert_eq!(value!(bench.champion()), report["version"]);
-        let leftovers = fs::read_dir(bench.model().join("versions")).unwrap().count();
-        assert_eq!(leftovers, bench.versions().len(), "a dead job's staging directory is removed");
-        *killed.entry(at["stage"].as_str().unwrap().to_string()).or_insert(0) += 1;
     }
     println!("killed at {killed:?}");
-    assert!(killed.len() >= 6, "most stages were hit: {killed:?}");
+    assert!(killed.len() >= 7, "most stages were hit: {killed:?}");
+    if killed.last().is_some_and(|stage| stage != "done") {
+        let report = bench.finetune("old.jsonl", &flags);
+        assert_eq!(report["resumes"], value!(killed.len()), "{report}");
+    }
+    let end = state(&bench.model()).unwrap();
+    assert_eq!(fs::read_dir(bench.model().join("jobs")).unwrap().count(), 1, "it was one job");
+    assert_eq!((&end["verdict"], &end["version"]), (&value!("promoted"), &value!(bench.champion())), "{end}");
+    let entries = fs::read_dir(bench.model().join("versions")).unwrap().count();
+    assert_eq!(
+        (entries, bench.versions().len()),
+        (2, 2),
+        "staging directories of dead processes are removed"
+    );
 }
 
 #[test]

@@ -194,13 +194,14 @@ impl Report {
                 split.test
             );
         }
-        if !self.gates.is_empty() {
-            text += "\ngate                      value      bound\n";
+        let width = self.gates.iter().map(|gate| gate.name.chars().count()).max().unwrap_or(0);
+        if width > 0 {
+            text += &format!("\n{:width$}       value      bound\n", "gate");
         }
         for gate in &self.gates {
             let mark = if gate.passed { "passed" } else { "FAILED" };
             text += &format!(
-                "{:22} {:>8.4} {:>10.4}  {mark}  {}\n",
+                "{:width$}  {:>10.4} {:>10.4}  {mark}  {}\n",
                 gate.name, gate.value, gate.bound, gate.detail
             );
         }
