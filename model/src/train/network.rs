@@ -25,8 +25,10 @@
 
 mod buffers;
 mod build;
+mod embed;
 mod layer;
 mod parameter;
+mod pool;
 mod step;
 
 use super::config::NetworkConfig;

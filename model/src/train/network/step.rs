@@ -7,13 +7,11 @@
 use std::collections::HashMap;
 
 use super::layer::Saved;
+use super::pool::{Pooled, copy_first};
 use super::{Buffers, DropoutSource, Frozen, Inputs, Network};
 use crate::train::architecture::Head;
 use crate::train::data::{Batch, Features};
-use crate::train::ops::{
-    Dropout, Loss, RowIndex, Target, Write, activate, activate_backward, add, mean_rows, mean_rows_backward,
-    sum_rows,
-};
+use crate::train::ops::{Loss, RowIndex, Target, add, mean_rows, mean_rows_backward, sum_rows};
 use crate::train::table::{SparseTable, Touched};
 
 /// The hidden states of a batch between two parts of the network.
@@ -25,11 +23,12 @@ pub(in crate::train) struct States {
     /// The rows of document `i` are `starts[i]..starts[i + 1]`.
     pub(in crate::train) starts: Vec<usize>,
     /// What comes next.
-    next: Next,
+    pub(super) next: Next,
 }
 
+/// The part of the network that works on states.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Layer(usize),
     Head,
 }
@@ -60,15 +59,6 @@ pub(in crate::train) struct TableGradient {
     pub(in crate::train) values: Vec<f32>,
 }
 
-/// What the embeddings leave for the backward pass.
-struct Embedded {
-    /// Before the normalisation, if there is one.
-    sums: Vec<f32>,
-    /// Before the projection, if there is one.
-    narrow: Vec<f32>,
-    dropout: Dropout,
-}
-
 /// What the layers and the head leave for the backward pass.
 struct Trace {
     starts: Vec<usize>,
@@ -80,17 +70,6 @@ struct Trace {
     hidden: Vec<f32>,
     pooled: Pooled,
     next: Next,
-}
-
-/// What pooling leaves for the backward pass.
-struct Pooled {
-    /// First tokens, before the pooler, if there is one.
-    first: Vec<f32>,
-    /// The pooler's output before its activation.
-    linear: Vec<f32>,
-    /// What the head reads.
-    dropped: Vec<f32>,
-    dropout: Dropout,
 }
 
 impl Network {
@@ -213,75 +192,6 @@ impl Network {
         Step { loss, embedding, ngrams }
     }
 
-    /// From table rows to the states before the first layer.
-    fn embed(
-        &self,
-        starts: &[usize],
-        features: &Features,
-        dropout: &mut DropoutSource,
-        buffers: &mut Buffers,
-    ) -> (States, Embedded) {
-        let (width, tokens) = (self.config.embedding_width(), features.starts.len() - 1);
-        let mut sums = buffers.take(tokens * width);
-        sum_rows(self.embedding.values(), width, &features.starts, &features.rows, &mut sums);
-        let mut hidden = match &self.embedding_norm {
-            Some(norm) => {
-                let mut normed = buffers.take(sums.len());
-                norm.forward(&sums, &mut normed);
-                normed
-            }
-            None => std::mem::take(&mut sums),
-        };
-        let mut means = Vec::new();
-        if self.config.architecture.head == Head::Means {
-            means = buffers.take((starts.len() - 1) * width);
-            mean_rows(&hidden, starts, width, &mut means);
-        }
-        let dropout = dropout.next();
-        if !dropout.is_none() {
-            let mut dropped = buffers.take(hidden.len());
-            dropout.apply(&hidden, &mut dropped);
-            buffers.give(std::mem::replace(&mut hidden, dropped));
-        }
-        let mut narrow = Vec::new();
-        if let Some(projection) = &self.embedding_projection {
-            let mut wide = buffers.take(tokens * self.config.encoder.width);
-            projection.forward(&hidden, &mut wide);
-            narrow = std::mem::replace(&mut hidden, wide);
-        }
-        let states = States { hidden, means, starts: starts.to_vec(), next: Next::Layer(0) };
-        (states, Embedded { sums, narrow, dropout })
-    }
-
-    /// The slope by the sums of table rows, from those by the hidden states and by the mean embeddings.
-    fn embed_backward(
-        &mut self,
-        embedded: Embedded,
-        mut slope: Vec<f32>,
-        means: &[f32],
-        starts: &[usize],
-        buffers: &mut Buffers,
-    ) -> Vec<f32> {
-        if let Some(projection) = &mut self.embedding_projection {
-            let mut by_narrow = buffers.take(embedded.narrow.len());
-            projection.backward(&embedded.narrow, &slope, Some((&mut by_narrow, Write::Set)));
-            buffers.give(std::mem::replace(&mut slope, by_narrow));
-        }
-        if !embedded.dropout.is_none() {
-            let mut dropped = buffers.take(slope.len());
-            embedded.dropout.apply(&slope, &mut dropped);
-            buffers.give(std::mem::replace(&mut slope, dropped));
-        }
-        if !means.is_empty() {
-            mean_rows_backward(means, starts, self.config.embedding_width(), &mut slope);
-        }
-        if let Some(norm) = &mut self.embedding_norm {
-            norm.backward(&embedded.sums, &mut slope);
-        }
-        embedded.release(buffers);
-        slope
-    }
-
     /// From states to logits; with `keep`, everything that the backward pass needs is in the trace.
     fn upper(
         &self,
@@ -339,79 +249,6 @@ impl Network {
         (slope, means)
     }
 
-    /// What the head reads of each document.
-    fn pool(
-        &self,
-        hidden: &[f32],
-        means: Vec<f32>,
-        starts: &[usize],
-        dropout: Dropout,
-        buffers: &mut Buffers,
-    ) -> Pooled {
-        let (width, documents) = (self.config.encoder.width, starts.len() - 1);
-        let mut rows = buffers.take(documents * width);
-        let (mut first, mut linear) = (Vec::new(), Vec::new());
-        match (self.config.architecture.head, &self.pooler) {
-            (Head::FirstToken(activation), Some(pooler)) => {
-                copy_first(hidden, starts, width, &mut rows);
-                first = std::mem::replace(&mut rows, buffers.take(documents * width));
-                linear = buffers.take(documents * width);
-                pooler.product(&first, &mut linear);
-                activate(activation, &mut linear, &pooler.bias.values, &mut rows);
-            }
-            _ => mean_rows(hidden, starts, width, &mut rows),
-        }
-        if !means.is_empty() {
-            let joined = side_by_side(&rows, width, &means, self.config.embedding_width());
-            buffers.give(std::mem::replace(&mut rows, joined));
-            buffers.give(means);
-        }
-        let mut dropped = buffers.take(rows.len());
-        dropout.apply(&rows, &mut dropped);
-        buffers.give(rows);
-        Pooled { first, linear, dropped, dropout }
-    }
-
-    /// From the slope by the logits to those by the hidden states, of `size` values, and the mean embeddings.
-    fn pool_backward(
-        &mut self,
-        pooled: Pooled,
-        slope: &[f32],
-        starts: &[usize],
-        size: usize,
-        buffers: &mut Buffers,
-    ) -> (Vec<f32>, Vec<f32>) {
-        let width = self.config.encoder.width;
-        let mut by_dropped = buffers.take(pooled.dropped.len());
-        self.head.backward(&pooled.dropped, slope, Some((&mut by_dropped, Write::Set)));
-        let mut rows = buffers.take(by_dropped.len());
-        pooled.dropout.apply(&by_dropped, &mut rows);
-        buffers.give(by_dropped);
-        let mut means = Vec::new();
-        if self.config.architecture.head == Head::Means {
-            let (left, right) = torn_apart(&rows, width, self.config.embedding_width());
-            buffers.give(std::mem::replace(&mut rows, left));
-            means = right;
-        }
-        let mut by_hidden = buffers.take(size);
-        by_hidden.fill(0.0);
-        match (self.config.architecture.head, &mut self.pooler) {
-            (Head::FirstToken(activation), Some(pooler)) => {
-                activate_backward(activation, &pooled.linear, &mut rows);
-                let mut by_first = buffers.take(rows.len());
-                pooler.backward(&pooled.first, &rows, Some((&mut by_first, Write::Set)));
-                for (row, start) in by_first.chunks_exact(width).zip(starts) {
-                    by_hidden[start * width..][..width].copy_from_slice(row);
-                }
-                buffers.give(by_first);
-            }
-            _ => mean_rows_backward(&rows, starts, width, &mut by_hidden),
-        }
-        buffers.give(rows);
-        pooled.release(buffers);
-        (by_hidden, means)
-    }
-
     /// Adds the logits of the linear classifier over n-grams, if there is one.
     fn add_side_path(
         &self,
@@ -456,21 +293,6 @@ impl TableGradient {
     }
 }
 
-impl Embedded {
-    fn release(self, buffers: &mut Buffers) {
-        buffers.give(self.sums);
-        buffers.give(self.narrow);
-    }
-}
-
-impl Pooled {
-    fn release(self, buffers: &mut Buffers) {
-        buffers.give(self.first);
-        buffers.give(self.linear);
-        buffers.give(self.dropped);
-    }
-}
-
 impl Trace {
     fn release(self, buffers: &mut Buffers) {
         self.layers.into_iter().for_each(|saved| saved.release(buffers));
@@ -478,26 +300,6 @@ impl Trace {
         buffers.give(self.hidden);
         self.pooled.release(buffers);
     }
-}
-
-/// Writes the first of each document's rows to `out`.
-fn copy_first(rows: &[f32], starts: &[usize], width: usize, out: &mut [f32]) {
-    for (out, start) in out.chunks_exact_mut(width).zip(starts) {
-        out.copy_from_slice(&rows[start * width..][..width]);
-    }
-}
-
-/// Rows of `left` with those of `right` behind them.
-fn side_by_side(left: &[f32], left_width: usize, right: &[f32], right_width: usize) -> Vec<f32> {
-    let rows = left.chunks_exact(left_width).zip(right.chunks_exact(right_width));
-    rows.flat_map(|(left, right)| left.iter().chain(right).copied()).collect()
-}
-
-/// The way back of [`side_by_side`].
-fn torn_apart(rows: &[f32], left_width: usize, right_width: usize) -> (Vec<f32>, Vec<f32>) {
-    let rows = rows.chunks_exact(left_width + right_width).map(|row| row.split_at(left_width));
-    let (left, right): (Vec<&[f32]>, Vec<&[f32]>) = rows.unzip();
-    (left.concat(), right.concat())
 }
 
 #[cfg(test)]
