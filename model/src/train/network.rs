@@ -25,6 +25,8 @@
 
 mod buffers;
 mod build;
+#[cfg(test)]
+mod candle;
 mod embed;
 mod layer;
 mod parameter;

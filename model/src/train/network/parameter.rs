@@ -46,10 +46,10 @@ pub(in crate::train) struct Linear {
 /// A product of two thin matrices that is trained in place of a full one (Hu et al., 2021).
 pub(super) struct LowRank {
     /// `[inputs, rank]`
-    left: Parameter,
+    pub(super) left: Parameter,
     /// `[rank, outputs]`
-    right: Parameter,
-    scale: f32,
+    pub(super) right: Parameter,
+    pub(super) scale: f32,
     /// `W + scale * left * right`: computed once a step, it makes a pass no slower than without.
     sum: Vec<f32>,
 }

@@ -177,11 +177,7 @@ impl Network {
         let (mut logits, trace) = self.upper(states, &mut dropout, true, buffers);
         self.add_side_path(&batch.starts, inputs.ngrams.as_ref(), &mut logits, buffers);
         let (loss, slope) = loss.of(&logits, self.config.labels, &targets);
-        let ngrams = self.ngrams.as_ref().zip(inputs.ngrams.as_ref()).map(|(table, features)| {
-            let mut by_position = vec![0.0; (features.starts.len() - 1) * table.width()];
-            mean_rows_backward(&slope, &batch.starts, table.width(), &mut by_position);
-            TableGradient::new(table, features, &by_position)
-        });
+        let ngrams = self.side_path_gradient(&batch.starts, inputs.ngrams.as_ref(), &slope);
         let (hidden, means) = self.upper_backward(trace, &slope, embedded.is_some(), buffers);
         let embedding = embedded.map(|embedded| {
             let slope = self.embed_backward(embedded, hidden, &means, &batch.starts, buffers);
@@ -250,7 +246,7 @@ impl Network {
     }
 
     /// Adds the logits of the linear classifier over n-grams, if there is one.
-    fn add_side_path(
+    pub(super) fn add_side_path(
         &self,
         starts: &[usize],
         features: Option<&Features>,
@@ -267,11 +263,24 @@ impl Network {
         buffers.give(sums);
         buffers.give(means);
     }
+
+    /// The gradient of that classifier from the slope by the logits.
+    pub(super) fn side_path_gradient(
+        &self,
+        starts: &[usize],
+        features: Option<&Features>,
+        slope: &[f32],
+    ) -> Option<TableGradient> {
+        let (table, features) = self.ngrams.as_ref().zip(features)?;
+        let mut by_position = vec![0.0; (features.starts.len() - 1) * table.width()];
+        mean_rows_backward(slope, starts, table.width(), &mut by_position);
+        Some(TableGradient::new(table, features, &by_position))
+    }
 }
 
 impl TableGradient {
     /// From the slope by the sums of table rows that `features` name.
-    fn new(table: &SparseTable, features: &Features, slope: &[f32]) -> Self {
+    pub(super) fn new(table: &SparseTable, features: &Features, slope: &[f32]) -> Self {
         let Touched { rows, local } = table.touch(&features.rows);
         let index = RowIndex::new(&features.starts, &local, rows.len());
         Self { values: index.slope_by_table(slope, table.width()), rows }
