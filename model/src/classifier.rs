@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::batcher::{BatchOptions, TokenBatch, plan};
 use crate::bundle::Bundle;
 use crate::calibration::Calibration;
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
 use crate::session::Session;
@@ -59,12 +60,14 @@ pub struct ClassifierOptions {
     pub threads: usize,
     /// Bounds of one inference call.
     pub batch: BatchOptions,
+    /// Where it runs.
+    pub device: Device,
 }
 
 impl Default for ClassifierOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, Into::into);
-        Self { threads, batch: BatchOptions::default() }
+        Self { threads, batch: BatchOptions::default(), device: Device::Cpu }
     }
 }
 
@@ -108,7 +111,7 @@ impl Classifier {
         options.batch.validate()?;
         bundle.check_head()?;
         let manifest = bundle.manifest();
-        let session = Session::open(&bundle.onnx_path(), options.threads)?;
+        let session = Session::open(&bundle.onnx_path(), options.threads, options.device)?;
         let mut classifier = Self {
             session,
             encoder: Arc::new(Encoder::new(bundle.tokenizer()?, manifest.model.max_tokens)),
@@ -191,6 +194,11 @@ impl Classifier {
     /// Labels in the order of the probabilities.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// Where it really runs: on the CPU or on a CUDA device.
+    pub fn device(&self) -> Device {
+        self.session.device()
     }
 
     /// The model's name.
@@ -276,7 +284,11 @@ mod tests {
 
     fn open(batch: BatchOptions) -> Classifier {
         let root = tempfile::tempdir().unwrap();
-        Classifier::open(&bundle(root.path(), 2), &ClassifierOptions { threads: 1, batch }).unwrap()
+        Classifier::open(
+            &bundle(root.path(), 2),
+            &ClassifierOptions { threads: 1, batch, device: Device::Cpu },
+        )
+        .unwrap()
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! Contract of the graph: inputs `input_ids` and `attention_mask`, int64 `[batch, tokens]`, and
 //! optionally `token_type_ids`, which is fed zeros; an output `logits`, float32 `[batch, labels]`;
-//! both axes of the inputs dynamic. Runs on the CPU. Tokenising, batching and softmax are not here.
+//! both axes of the inputs dynamic. Tokenising, batching and softmax are not here.
 
 use std::path::Path;
 
 use ort::environment::Environment;
-use ort::ep;
+use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::SessionInputValue;
 use ort::session::builder::SessionBuilder;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 use crate::batcher::TokenBatch;
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::runtime;
 
@@ -28,6 +29,7 @@ const LOGITS: &str = "logits";
 #[derive(Debug)]
 pub struct Session {
     session: ort::session::Session,
+    device: Device,
     has_token_types: bool,
 }
 
@@ -43,25 +45,35 @@ pub struct Logits {
 }
 
 impl Session {
-    /// Opens an ONNX file to run on `threads` threads; loads ONNX Runtime by [`runtime::load`]'s
+    /// Opens an ONNX file to run on `threads` threads of the processor, or on a CUDA device; loads ONNX Runtime by [`runtime::load`]'s
     /// default search if the process has not done so.
     ///
     /// # Errors
     ///
-    /// ONNX Runtime is not there, the file is not a valid graph, or the graph's inputs and output
+    /// ONNX Runtime or the wanted device is not there, the file is not a valid graph, or the graph's inputs and output
     /// break the contract.
-    pub fn open(onnx: &Path, threads: usize) -> Result<Self> {
+    pub fn open(onnx: &Path, threads: usize, device: Device) -> Result<Self> {
         if threads == 0 {
             return Err(ModelError::option("threads", threads, "must be at least 1"));
         }
         let failed = |problem: String| ModelError::Onnx { path: onnx.to_path_buf(), problem };
         let environment = runtime::load(None)?.environment();
-        let session = session_builder(environment, threads)
-            .and_then(|mut builder| builder.commit_from_file(onnx))
-            .map_err(|error| failed(error.to_string()))?;
+        let open_on = |providers: Vec<ExecutionProviderDispatch>| {
+            session_builder(environment, threads, providers)?.commit_from_file(onnx)
+        };
+        // The CPU does what the GPU has no kernel for.
+        let on_gpu = device.open("inference", || open_on(cuda().into_iter().chain([cpu()]).collect()))?;
+        let device = if on_gpu.is_some() { Device::Cuda } else { Device::Cpu };
+        let session =
+            on_gpu.map_or_else(|| open_on(vec![cpu()]), Ok).map_err(|error| failed(error.to_string()))?;
         check_interface(session.inputs(), session.outputs()).map_err(failed)?;
         let has_token_types = session.inputs().iter().any(|input| input.name() == TOKEN_TYPE_IDS);
-        Ok(Self { session, has_token_types })
+        Ok(Self { session, device, has_token_types })
+    }
+
+    /// Where it really runs: on the CPU or on a CUDA device.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Scores one batch.
@@ -108,17 +120,35 @@ impl Session {
     }
 }
 
-fn session_builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
-    // The arena must be asked for: naming the CPU provider without it turns it off.
-    let cpu = ep::CPU::default().with_arena_allocator(true).build().error_on_failure();
+fn session_builder(
+    environment: &Environment,
+    threads: usize,
+    providers: Vec<ExecutionProviderDispatch>,
+) -> ort::Result<SessionBuilder> {
     let builder = ort::session::Session::builder(environment)?
         .with_intra_threads(threads)?
         // Spinning burns whole cores between batches, which cleaning and tokenising need.
         .with_intra_op_spinning(false)?
         // A memory pattern is a plan for one shape; here nearly every batch has another.
         .with_memory_pattern(false)?
-        .with_execution_providers([cpu])?;
+        .with_execution_providers(providers)?;
     Ok(builder)
+}
+
+fn cpu() -> ExecutionProviderDispatch {
+    // The arena must be asked for: naming the CPU provider without it turns it off.
+    ep::CPU::default().with_arena_allocator(true).build().error_on_failure()
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Option<ExecutionProviderDispatch> {
+    Some(ep::CUDA::default().with_device_id(0).build().error_on_failure())
+}
+
+/// None: a build without the feature has no such provider to name, and never asks.
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Option<ExecutionProviderDispatch> {
+    None
 }
 
 fn check_interface(inputs: &[Outlet], outputs: &[Outlet]) -> Result<(), String> {
@@ -162,7 +192,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("graph.onnx");
         graph.save(&path);
-        Session::open(&path, 1)
+        Session::open(&path, 1, Device::Cpu)
     }
 
     fn batch(input_ids: Vec<i64>, attention_mask: Vec<i64>, rows: usize) -> TokenBatch {
@@ -242,12 +272,12 @@ mod tests {
         let path = directory.path().join("graph.onnx");
         for content in [None, Some("not a graph")] {
             content.inspect(|content| std::fs::write(&path, content).unwrap());
-            let error = Session::open(&path, 1).unwrap_err().to_string();
+            let error = Session::open(&path, 1, Device::Cpu).unwrap_err().to_string();
             assert!(
                 error.starts_with("cannot open ONNX model ") && error.contains("graph.onnx: "),
                 "{error}"
             );
         }
-        assert!(Session::open(&path, 0).unwrap_err().to_string().contains("`threads` is 0"));
+        assert!(Session::open(&path, 0, Device::Cpu).unwrap_err().to_string().contains("`threads` is 0"));
     }
 }

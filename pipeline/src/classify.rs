@@ -46,7 +46,7 @@ pub fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
     };
     let batch =
         BatchOptions { max_batch_tokens: config.max_batch_tokens, max_batch_rows: config.max_batch_rows };
-    ClassifierOptions { threads, batch }
+    ClassifierOptions { threads, batch, device: config.device }
 }
 
 /// The defaults for a bundle that is used outside a pipeline.

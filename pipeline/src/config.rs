@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use fenliu_model::DriftOptions;
+use fenliu_model::{Device, DriftOptions};
 use fenliu_operators::CleanConfig;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,9 @@ pub struct ModelConfig {
     /// pause. 0s: never. Default: 2s.
     #[serde(with = "humantime_serde")]
     pub watch: Duration,
+    /// Where it runs: `cpu`, `cuda` (an error where there is none) or `auto` (the log says which). `cuda` needs a
+    /// build with that feature and ONNX Runtime's GPU library. Default: cpu.
+    pub device: Device,
     /// ONNX Runtime's intra-op threads. 0: one per core.
     pub threads: usize,
     /// Most padded tokens in one inference call: longest text x texts.
@@ -143,6 +146,7 @@ impl Default for ModelConfig {
         ModelConfig {
             bundle: PathBuf::new(),
             watch: Duration::from_secs(2),
+            device: Device::Cpu,
             threads: 0,
             max_batch_tokens: 4096,
             max_batch_rows: 256,

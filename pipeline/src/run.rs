@@ -68,7 +68,7 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let progress = Progress::start(counters.clone(), expected);
     let outcome = stages.join();
     drop((progress, schedule, watcher));
-    outcome.map(|()| Summary::new(&counters.snapshot(), &meters, live.current().title()))
+    outcome.map(|()| Summary::new(&counters.snapshot(), &meters, &live.current()))
 }
 
 /// Everything that can be checked without reading a document: steps, bundle, model. The model's name.

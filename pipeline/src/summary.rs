@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use fenliu_model::DriftStatus;
+use fenliu_model::{Device, DriftStatus};
 use serde::Serialize;
 
 use crate::metrics::{Counts, ServingCounts, ShadowCounts};
+use crate::serve::Generation;
 use crate::stage::Meter;
 
 /// The result of one run.
@@ -32,6 +33,8 @@ pub struct Summary {
     pub epochs: u64,
     /// Name and version of the model in use at the end.
     pub model: String,
+    /// Where that model runs: `cpu` or `cuda`.
+    pub device: Device,
     /// Documents labelled by each version.
     pub versions: BTreeMap<String, u64>,
     /// Documents whose label should not be trusted.
@@ -59,8 +62,12 @@ pub struct StageBusy {
 }
 
 impl Summary {
-    /// Sums up `counts` and the stages' `meters`.
-    pub fn new(counts: &Counts, meters: &[(&'static str, std::sync::Arc<Meter>)], model: String) -> Self {
+    /// Sums up `counts` and the stages' `meters`, with the model in use at the end.
+    pub fn new(
+        counts: &Counts,
+        meters: &[(&'static str, std::sync::Arc<Meter>)],
+        model: &Generation,
+    ) -> Self {
         let seconds = counts.elapsed().as_secs_f64();
         let per_second = |value: f64| if seconds > 0.0 { value / seconds } else { 0.0 };
         let busy = meters
@@ -78,7 +85,8 @@ impl Summary {
             latency_p50_ms: counts.latency_ms.value_at_quantile(0.5),
             latency_p99_ms: counts.latency_ms.value_at_quantile(0.99),
             epochs: counts.epochs,
-            model,
+            model: model.title(),
+            device: model.device(),
             versions: counts.versions.clone(),
             abstained: counts.abstained,
             serving: counts.serving.clone(),
@@ -123,6 +131,9 @@ impl Summary {
     /// The model and, of all that may have happened to it, what did.
     fn write_model(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "  model         {}", self.model)?;
+        if self.device != Device::Cpu {
+            write!(f, " on {}", self.device)?;
+        }
         let serving = &self.serving;
         if serving.swaps > 0 {
             let labelled: Vec<_> =

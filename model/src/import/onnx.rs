@@ -18,6 +18,7 @@ use super::{origin, refused};
 use crate::batcher::TokenBatch;
 use crate::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
 use crate::classifier::{Classifier, ClassifierOptions};
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
 use crate::session::Session;
@@ -136,7 +137,7 @@ fn labels(graph: &Path, config: &Config, options: &OnnxOptions) -> Result<Labels
 
 /// Runs the graph on what serving will ask of it.
 fn probe(graph: &Path, tokenizer: &Tokenizer, labels: &Labels, max_tokens: usize) -> Result<()> {
-    let mut session = Session::open(graph, ClassifierOptions::default().threads)?;
+    let mut session = Session::open(graph, ClassifierOptions::default().threads, Device::Cpu)?;
     let highest = (tokenizer.vocab_size() - 1) as u32;
     let pad = tokenizer.pad_id();
     let document = |id: u32, length: usize| Encoding { ids: vec![id; length], truncated: false };

@@ -75,7 +75,7 @@ impl StepBench {
         let data = Dataset::new(documents, (0..self.rows).map(|row| row % 8).collect());
         let hyperparameters = options.hyperparameters();
         on_threads(self.threads, || {
-            let mut trainer = Trainer::new(&hyperparameters, network);
+            let mut trainer = Trainer::try_new(&hyperparameters, network)?;
             let mut step = || trainer.epoch(&data, Position::default(), &mut (), &mut |_, _| Ok(()));
             step()?;
             let start = Instant::now();

@@ -9,6 +9,7 @@ use super::adapt::Adaptation;
 use super::architecture::{Architecture, Head};
 use super::features::FeatureLayout;
 use super::hyperparameters::{Hyperparameters, check_at_least_one, check_shares};
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::tokenize::{Tokenization, VocabularyOptions};
 
@@ -156,6 +157,10 @@ pub struct TrainOptions {
     pub dev_share: f32,
     /// Threads; 0 = one per core.
     pub threads: usize,
+    /// Where passes are computed; the optimiser, the tables and the evaluation stay on the CPU.
+    pub device: Device,
+    /// On a CUDA device: whether matrices are multiplied in bfloat16; weights and gradients stay `f32`.
+    pub mixed_precision: bool,
 }
 
 impl TrainOptions {
@@ -185,6 +190,8 @@ impl TrainOptions {
             patience: 0,
             dev_share: 0.05,
             threads: 0,
+            device: Device::Cpu,
+            mixed_precision: false,
         }
     }
 
@@ -243,6 +250,8 @@ impl TrainOptions {
             temperature: 1.0,
             cache_bytes: 0,
             checkpoint_seconds: 0,
+            device: self.device,
+            mixed_precision: self.mixed_precision,
         }
     }
 }

@@ -17,6 +17,7 @@ use super::report::Observer;
 use super::staged::{Provenance, Staged};
 use super::{Example, on_threads};
 use crate::bundle::Bundle;
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 
 /// Everything that can be chosen about fine-tuning; [`FineTuneOptions::new`] gives defaults that suit a bundle.
@@ -68,6 +69,10 @@ pub struct FineTuneOptions {
     pub checkpoint_seconds: u64,
     /// Threads; 0 = one per core.
     pub threads: usize,
+    /// Where passes are computed; the optimiser, the tables and the evaluation stay on the CPU.
+    pub device: Device,
+    /// On a CUDA device: whether matrices are multiplied in bfloat16; weights and gradients stay `f32`.
+    pub mixed_precision: bool,
 }
 
 impl FineTuneOptions {
@@ -97,6 +102,8 @@ impl FineTuneOptions {
             cache_bytes: 2 << 30,
             checkpoint_seconds: 300,
             threads: 0,
+            device: Device::Cpu,
+            mixed_precision: false,
         };
         let options = match adaptation {
             Adaptation::Full | Adaptation::TopLayers { .. } => options,
@@ -153,6 +160,8 @@ impl FineTuneOptions {
             temperature: 1.0,
             cache_bytes: self.cache_bytes,
             checkpoint_seconds: self.checkpoint_seconds,
+            device: self.device,
+            mixed_precision: self.mixed_precision,
         }
     }
 }

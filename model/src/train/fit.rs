@@ -52,7 +52,7 @@ pub(super) fn fit(
     checkpoints: Option<&Checkpoints>,
     observer: &mut dyn Observer,
 ) -> Result<Fitted> {
-    let mut trainer = Trainer::new(options, network);
+    let mut trainer = Trainer::try_new(options, network)?;
     observer.start(&corpus.size(trainer.network(), options.epochs));
     let mut run = Run { progress: Progress::default(), kept: None };
     if let Some((progress, mut tensors)) = checkpoints.map_or(Ok(None), Checkpoints::load)? {
@@ -172,7 +172,7 @@ fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evalu
     if corpus.dev.len() == 0 {
         return Ok(None);
     }
-    let logits = trainer.logits(&corpus.dev);
+    let logits = trainer.logits(&corpus.dev)?;
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::adapt::Adaptation;
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 
 /// The settings of a training loop; [`super::TrainOptions`] and [`super::FineTuneOptions`] document each.
@@ -31,11 +32,14 @@ pub(super) struct Hyperparameters {
     pub(super) temperature: f32,
     pub(super) cache_bytes: usize,
     pub(super) checkpoint_seconds: u64,
+    pub(super) device: Device,
+    pub(super) mixed_precision: bool,
 }
 
 impl Hyperparameters {
     /// Checks every value against its bounds.
     pub(super) fn validate(&self) -> Result<()> {
+        self.device.check()?;
         check_at_least_one(&[
             ("epochs", self.epochs),
             ("batch_tokens", self.batch_tokens),

@@ -25,7 +25,6 @@
 
 mod buffers;
 mod build;
-#[cfg(test)]
 mod candle;
 mod embed;
 mod layer;
@@ -45,6 +44,7 @@ use rand::rngs::SmallRng;
 
 pub(super) use buffers::Buffers;
 pub(super) use build::CONFIG_FILE;
+pub(super) use candle::Accelerator;
 pub(super) use parameter::{Linear, Norm, Parameter};
 pub(super) use step::{Lesson, States, Step, TableGradient};
 

@@ -55,12 +55,12 @@ fn fold_logits(
 ) -> Result<Vec<Vec<f32>>> {
     let hyperparameters = options.hyperparameters();
     let network = Network::new(config, &mut SmallRng::seed_from_u64(options.seed))?;
-    let mut trainer = Trainer::new(&hyperparameters, network);
+    let mut trainer = Trainer::try_new(&hyperparameters, network)?;
     for epoch in 0..options.epochs {
         let position = Position { epoch, ..Position::default() };
         trainer.epoch(kept, position, &mut (), &mut |_, _| Ok(()))?;
     }
-    Ok(trainer.logits(held))
+    trainer.logits(held)
 }
 
 fn options() -> TrainOptions {

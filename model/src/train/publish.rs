@@ -8,6 +8,7 @@ use super::data::Batch;
 use super::network::{Buffers, CONFIG_FILE, Network};
 use super::weights::WEIGHTS_FILE;
 use crate::batcher::TokenBatch;
+use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::onnx::encoder_model;
 use crate::session::Session;
@@ -59,7 +60,7 @@ pub(crate) fn check_parity(
     pad_id: u32,
 ) -> Result<f64> {
     let documents = sample(documents);
-    let mut session = Session::open(&directory.join(ONNX_FILE), 1)?;
+    let mut session = Session::open(&directory.join(ONNX_FILE), 1, Device::Cpu)?;
     let mut largest = 0.0_f64;
     let mut buffers = Buffers::default();
     let singles = documents.iter().map(|document| vec![*document]);

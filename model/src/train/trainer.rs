@@ -9,7 +9,7 @@ use super::adapt::Adaptation;
 use super::data::{Batch, Dataset};
 use super::hyperparameters::Hyperparameters;
 use super::network::{
-    Buffers, DropoutSource, Frozen, Inputs, Lesson, Network, Parameter, Step, TableGradient,
+    Accelerator, Buffers, DropoutSource, Frozen, Inputs, Lesson, Network, Parameter, Step, TableGradient,
 };
 use super::ops::{Loss, squares};
 use super::optimizer::{AdamW, DenseState, clip_scale};
@@ -57,6 +57,8 @@ pub(super) struct Trainer<'a> {
     options: &'a Hyperparameters,
     loss: Loss,
     network: Network,
+    /// Computes the passes, where not the network does.
+    accelerator: Option<Accelerator>,
     dense_state: DenseState,
     buffers: Buffers,
     train_states: StateCache,
@@ -72,7 +74,12 @@ const DEV_SHARE: usize = 8;
 
 impl<'a> Trainer<'a> {
     /// A trainer of a network that has its first weights.
-    pub(super) fn new(options: &'a Hyperparameters, network: Network) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The device that `options` name is not there.
+    pub(super) fn try_new(options: &'a Hyperparameters, network: Network) -> Result<Self> {
+        let accelerator = Accelerator::open(options.device, options.mixed_precision)?;
         let dense_state = DenseState::new(&network.dense());
         let loss = Loss {
             smoothing: options.label_smoothing,
@@ -81,17 +88,18 @@ impl<'a> Trainer<'a> {
             temperature: options.temperature,
         };
         let dev_bytes = options.cache_bytes / DEV_SHARE;
-        Self {
+        Ok(Self {
             options,
             loss,
             network,
+            accelerator,
             dense_state,
             buffers: Buffers::default(),
             train_states: StateCache::new(options.cache_bytes - dev_bytes),
             dev_states: StateCache::new(dev_bytes),
             step: 0,
             is_checked: false,
-        }
+        })
     }
 
     pub(super) fn network(&self) -> &Network {
@@ -148,7 +156,9 @@ impl<'a> Trainer<'a> {
         if options.class_weights {
             self.loss.class_weights = Some(class_weights(&data.labels, self.network.config.labels));
         }
-        self.train_states.fill(&self.network, data, options, &mut self.buffers);
+        if self.accelerator.is_none() {
+            self.train_states.fill(&self.network, data, options, &mut self.buffers);
+        }
         let mut generator = generator(options.seed, Purpose::Plan, position.epoch);
         let plan = data.plan(options.batch_tokens, options.batch_rows, Some(&mut generator));
         let groups = plan.chunks(options.accumulate).skip(position.batch / options.accumulate);
@@ -175,9 +185,17 @@ impl<'a> Trainer<'a> {
         let inputs = self.inputs(&batch, &mut generator);
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
         let targets = data.targets(rows);
-        let states = self.train_states.states(&self.network, rows, &batch, &inputs, &mut self.buffers);
-        let lesson = Lesson { batch, inputs, states, targets };
-        let step = self.network.step(lesson, dropout, &self.loss, &mut self.buffers);
+        let (network, buffers) = (&mut self.network, &mut self.buffers);
+        let step = match &self.accelerator {
+            Some(accelerator) => {
+                let lesson = Lesson { batch, inputs, states: None, targets };
+                accelerator.step(network, lesson, dropout, &self.loss, buffers)?
+            }
+            None => {
+                let states = self.train_states.states(network, rows, &batch, &inputs, buffers);
+                network.step(Lesson { batch, inputs, states, targets }, dropout, &self.loss, buffers)
+            }
+        };
         if !step.loss.is_finite() {
             return Err(ModelError::Training(format!(
                 "the loss is {} at step {}; lower `learning_rate`",
@@ -197,23 +215,34 @@ impl<'a> Trainer<'a> {
     }
 
     /// Logits of every development document, in its order, without dropout.
-    pub(super) fn logits(&mut self, data: &Dataset) -> Vec<Vec<f32>> {
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    pub(super) fn logits(&mut self, data: &Dataset) -> Result<Vec<Vec<f32>>> {
         let options = self.options;
         let (network, buffers) = (&self.network, &mut self.buffers);
-        self.dev_states.fill(network, data, options, buffers);
+        if self.accelerator.is_none() {
+            self.dev_states.fill(network, data, options, buffers);
+        }
         let mut all = vec![Vec::new(); data.len()];
         for rows in data.plan(options.batch_tokens, options.batch_rows, None) {
             let batch = data.batch(&rows);
-            let inputs = network.inputs(&batch);
-            let logits = match self.dev_states.states(network, &rows, &batch, &inputs, buffers) {
-                Some(states) => network.logits_from(states, &batch, inputs.ngrams.as_ref(), buffers),
-                None => network.logits(&batch, buffers),
+            let logits = match &self.accelerator {
+                Some(accelerator) => accelerator.logits(network, &batch, buffers)?,
+                None => {
+                    let inputs = network.inputs(&batch);
+                    match self.dev_states.states(network, &rows, &batch, &inputs, buffers) {
+                        Some(states) => network.logits_from(states, &batch, inputs.ngrams.as_ref(), buffers),
+                        None => network.logits(&batch, buffers),
+                    }
+                }
             };
             for (row, values) in rows.iter().zip(logits.chunks_exact(network.config.labels)) {
                 all[*row] = values.to_vec();
             }
         }
-        all
+        Ok(all)
     }
 
     fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Inputs {
@@ -309,6 +338,7 @@ mod tests {
     use super::*;
     use crate::tokenize::{Encoding, Tokenization};
     use crate::train::config::NetworkConfig;
+    use crate::train::ops::assert_close;
     use crate::train::{EncoderShape, Preset, TrainOptions};
 
     fn options(ngram_dropout: f32) -> TrainOptions {
@@ -338,10 +368,29 @@ mod tests {
     }
 
     #[test]
+    fn an_accelerated_run_learns_the_same() {
+        let mut options = options(0.3);
+        options.encoder = EncoderShape { layers: 1, ..options.encoder };
+        options.dropout = 0.2;
+        let hyperparameters = options.hyperparameters();
+        let run = |accelerator: Option<Accelerator>| {
+            let mut trainer = Trainer::try_new(&hyperparameters, network(&options)).unwrap();
+            trainer.accelerator = accelerator;
+            for epoch in 0..3 {
+                let position = Position { epoch, ..Position::default() };
+                trainer.epoch(&data(), position, &mut (), &mut |_, _| Ok(())).unwrap();
+            }
+            trainer.logits(&data()).unwrap().concat()
+        };
+        let accelerator = Accelerator::for_tests(candle_core::DType::F32);
+        assert_close(&run(Some(accelerator)), &run(None), 1e-3);
+    }
+
+    #[test]
     fn a_first_batch_without_any_ngram_feature_is_trained() {
         let options = options(0.999_999);
         let hyperparameters = options.hyperparameters();
-        let mut trainer = Trainer::new(&hyperparameters, network(&options));
+        let mut trainer = Trainer::try_new(&hyperparameters, network(&options)).unwrap();
         let inputs = trainer.inputs(&data().batch(&[0, 1]), &mut generator(1, Purpose::Step, 0));
         assert!(inputs.ngrams.is_some_and(|ngrams| ngrams.rows.is_empty()));
         let loss = trainer.epoch(&data(), Position::default(), &mut (), &mut |_, _| Ok(()));

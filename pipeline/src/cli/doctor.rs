@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use fenliu_model::{Bundle, runtime};
+use fenliu_model::{Bundle, Device, runtime};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Serialize;
 
 use super::{Common, output};
+use crate::classify;
 use crate::config::{Config, SourceConfig};
 use crate::error::Result;
 use crate::kafka::{REQUEST_TIMEOUT, client_config, is_embedded};
@@ -42,6 +43,10 @@ pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
     ];
     if !config.model.bundle.as_os_str().is_empty() {
         findings.push(Finding::new("bundle", bundle(&config)));
+        if config.model.device != Device::Cpu {
+            let classifier = classify::open(&config.model);
+            findings.push(Finding::new("device", classifier.map(|(_, classifier)| classifier.device())));
+        }
     }
     if common.config.is_some() && matches!(config.source, SourceConfig::Kafka(_)) {
         findings.push(Finding::new("Kafka", kafka(&config)));

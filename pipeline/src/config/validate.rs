@@ -103,6 +103,9 @@ impl Config {
         {
             problems.add("model.bundle", format!("is {}: {error}", model.bundle.display()));
         }
+        if let Err(error) = model.device.check() {
+            problems.add("model.device", error.to_string());
+        }
         problems.require(model.threads <= 1024, "model.threads", model.threads, "at most 1024");
         problems.require(
             model.max_batch_tokens >= 1,

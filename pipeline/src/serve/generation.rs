@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use fenliu_model::{
-    Bundle, Classifier, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Labels, Probabilities,
-    runtime,
+    Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Labels,
+    Probabilities, runtime,
 };
 use fenliu_operators::CleanConfig;
 
@@ -25,6 +25,7 @@ use crate::texts::Preprocessing;
 pub struct Generation {
     name: String,
     version: String,
+    device: Device,
     labels: Labels,
     encoder: Arc<Encoder>,
     classifier: Mutex<Classifier>,
@@ -69,6 +70,7 @@ impl Generation {
         Ok(Generation {
             name: classifier.name().to_string(),
             version: classifier.version().to_string(),
+            device: classifier.device(),
             labels: bundle.labels().clone(),
             encoder: classifier.encoder(),
             classifier: Mutex::new(classifier),
@@ -91,6 +93,11 @@ impl Generation {
     /// Name and version, for people.
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
+    }
+
+    /// Where it really runs.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Takes it out of use for good.

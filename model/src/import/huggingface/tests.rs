@@ -67,7 +67,7 @@ fn logits(bundle: &Bundle, expected: &Expected) -> Vec<(usize, Vec<f32>)> {
     let encodings = bundle.tokenizer().unwrap().encode_batch(&expected.texts, model.max_tokens).unwrap();
     let ids: Vec<_> = encodings.iter().map(|encoding| encoding.ids.clone()).collect();
     assert_eq!(ids, expected.ids);
-    let mut session = Session::open(&bundle.onnx_path(), 1).unwrap();
+    let mut session = Session::open(&bundle.onnx_path(), 1, crate::device::Device::Cpu).unwrap();
     let all: Vec<usize> = (0..encodings.len()).collect();
     let groups = all.iter().map(|row| vec![*row]).chain([all.clone()]);
     let mut results = Vec::new();

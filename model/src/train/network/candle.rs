@@ -15,10 +15,11 @@
 use std::collections::HashMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{D, DType, Device, Tensor, Var};
+use candle_core::{D, DType, Tensor, Var};
 
 use super::layer::Layer;
 use super::{Buffers, DropoutSource, Frozen, Lesson, Linear, Network, Norm, Step, TableGradient};
+use crate::device::Device;
 use crate::error::Result;
 use crate::train::architecture::{Activation, Head, NormPlacement};
 use crate::train::data::{Batch, Features};
@@ -31,15 +32,28 @@ const MASKED: f32 = -1e9;
 
 /// Where passes are computed, and in what precision.
 pub(in crate::train) struct Accelerator {
-    device: Device,
+    device: candle_core::Device,
     /// The type in which matrices are multiplied.
     matmul: DType,
 }
 
 impl Accelerator {
-    /// Passes on `device`, with matrices multiplied in the type `matmul`.
-    pub(in crate::train) fn new(device: Device, matmul: DType) -> Self {
-        Self { device, matmul }
+    /// Passes on `device`; none where that is the CPU, which the network's own passes are for.
+    ///
+    /// # Errors
+    ///
+    /// A CUDA device is wanted and there is none.
+    pub(in crate::train) fn open(device: Device, mixed_precision: bool) -> Result<Option<Self>> {
+        let device = device.open("training", || candle_core::Device::new_cuda(0))?;
+        // `BF16` has the range of `F32`, so that no gradient is lost and none needs to be scaled.
+        let matmul = if mixed_precision { DType::BF16 } else { DType::F32 };
+        Ok(device.map(|device| Self { device, matmul }))
+    }
+
+    /// On candle's CPU device.
+    #[cfg(test)]
+    pub(in crate::train) fn for_tests(matmul: DType) -> Self {
+        Self { device: candle_core::Device::Cpu, matmul }
     }
 
     /// As [`Network::step`]; states that the lesson brings are not used.
@@ -166,7 +180,7 @@ impl<'a> Padding<'a> {
 /// One batch on the device, with a copy of the parameters.
 struct Pass<'a> {
     network: &'a Network,
-    device: &'a Device,
+    device: &'a candle_core::Device,
     matmul: DType,
     padding: Padding<'a>,
     tensors: HashMap<String, Tensor>,
@@ -462,7 +476,7 @@ mod tests {
     }
 
     fn assert_agreement(network: &mut Network, matmul: DType, tolerance: f32) {
-        let accelerator = Accelerator::new(Device::Cpu, matmul);
+        let accelerator = Accelerator::for_tests(matmul);
         let batch = Batch::new(DOCUMENTS.to_vec());
         let mut buffers = Buffers::default();
         let what = format!("{:?}, {:?}", network.config.architecture, network.frozen);
