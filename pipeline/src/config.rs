@@ -240,6 +240,13 @@ mod tests {
             [model]
             top_k = 0
             max_batch_tokens = 0
+            [finetune]
+            dev_share = 0.9
+            epochs = 0
+            niceness = 20
+            schedule = "every night"
+            min_new_labels = 5
+            data = ["nowhere.jsonl"]
             [limits]
             batch_rows = 0
             memory = "10 MiB"
@@ -267,6 +274,12 @@ mod tests {
             "`model.bundle`",
             "`model.top_k` is 0 but must be 1 to 1000",
             "model.max_batch_tokens",
+            "`finetune.dev_share` is 0.9 but must be 0.01 to 0.5",
+            "finetune.epochs",
+            "finetune.niceness",
+            "`finetune.schedule` is `every night`, no cron expression",
+            "finetune.min_new_labels",
+            "nowhere.jsonl",
             "limits.batch_rows",
             "epoch.max_bytes",
             "5.0 MiB",
