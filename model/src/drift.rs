@@ -9,7 +9,9 @@
 //! PSI = sum over bins of (q - p) * ln(q / p),   p, q: the bin's share in the reference and the window
 //! ```
 //!
-//! which by convention (Siddiqi, Credit Risk Scorecards, 2006) is a shift above 0.2 and none below 0.1.
+//! less what two samples of one distribution differ by chance. By convention (Siddiqi, Credit Risk
+//! Scorecards, 2006) it is a shift above 0.2 and none below 0.1. A reference of fewer than
+//! [`MIN_REFERENCE_ROWS`] documents says too little and is not used.
 //!
 //! No labels are needed, so drift says that something changed, not that the model got worse.
 
@@ -29,6 +31,9 @@ use histogram::Histogram;
 pub use monitor::{DriftMonitor, DriftOptions, DriftStatus, SignalDrift};
 
 const FILE: &str = "reference/drift.json";
+
+/// Documents that a reference needs before it is compared with.
+pub const MIN_REFERENCE_ROWS: u64 = 100;
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,7 +132,7 @@ impl DriftReference {
     }
 
     /// Reads the reference of the bundle in `directory`, which has these `labels`; `None` when it has
-    /// no reference.
+    /// none, or one of fewer than [`MIN_REFERENCE_ROWS`] documents.
     ///
     /// # Errors
     ///
@@ -141,7 +146,7 @@ impl DriftReference {
         let reference: Self = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
         match reference.problem(labels) {
             Some(problem) => Err(ModelError::bundle(directory, format!("{FILE}: {problem}"))),
-            None => Ok(Some(reference)),
+            None => Ok(Some(reference).filter(|reference| reference.rows >= MIN_REFERENCE_ROWS)),
         }
     }
 
@@ -234,6 +239,16 @@ pub(crate) mod tests {
         let two = Labels::from_ids(["a", "b"]).unwrap();
         let error = DriftReference::load(directory.path(), &two).unwrap_err().to_string();
         assert!(error.contains("reference/drift.json: it counts 3 labels, not 2"), "{error}");
+    }
+
+    #[test]
+    fn a_reference_of_few_documents_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let (encodings, probabilities): (Vec<_>, Vec<_>) =
+            (0..99).map(|n| document(5, 0, n % 3, 0.8)).unzip();
+        let few = DriftReference::measure(&labels(), &encodings, UNK_ID, &probabilities).unwrap();
+        few.save(directory.path()).unwrap();
+        assert_eq!(DriftReference::load(directory.path(), &labels()).unwrap(), None);
     }
 
     #[test]

@@ -51,9 +51,20 @@ pub(super) fn psi(reference: &[u64], window: &[u64]) -> f64 {
     reference.iter().zip(&window).map(|(p, q)| (q - p) * (q / p).ln()).sum()
 }
 
+/// What the index of two samples of one distribution is by chance alone, on average:
+/// `(bins - 1) * (1 / n + 1 / m)` (Yurdakul, Statistical Properties of the PSI, 2018), over the bins that
+/// either sample has documents in.
+pub(super) fn psi_by_chance(reference: &[u64], window: &[u64]) -> f64 {
+    let bins = reference.iter().zip(window).filter(|(p, q)| **p + **q > 0).count();
+    let per_bin: f64 = [reference, window].iter().map(|counts| 1.0 / counts.iter().sum::<u64>() as f64).sum();
+    bins.saturating_sub(1) as f64 * per_bin
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rand::rngs::SmallRng;
+    use rand::{Rng, SeedableRng};
 
     use super::*;
 
@@ -81,6 +92,24 @@ mod tests {
         let few = psi(&[50, 0], &[900, 100]);
         let many = psi(&[50_000, 0], &[900, 100]);
         assert!(few > 0.2 && many > 2.0 * few && many.is_finite(), "{few} {many}");
+    }
+
+    #[test]
+    fn samples_of_one_distribution_differ_by_chance() {
+        let mut rng = SmallRng::seed_from_u64(7);
+        let mut sample = |rows: usize| {
+            let mut counts = vec![0; 40];
+            (0..rows).for_each(|_| counts[rng.random_range(0..40)] += 1);
+            counts
+        };
+        let (mut index, mut chance) = (0.0, 0.0);
+        for _ in 0..50 {
+            let (reference, window) = (sample(400), sample(2000));
+            index += psi(&reference, &window) / 50.0;
+            chance += psi_by_chance(&reference, &window) / 50.0;
+        }
+        assert!((chance - 39.0 * (1.0 / 400.0 + 1.0 / 2000.0)).abs() < 1e-9, "{chance}");
+        assert!((index - chance).abs() < 0.02, "{index} is not {chance}");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::psi;
+use super::histogram::{psi, psi_by_chance};
 use super::{DriftReference, Signal};
 use crate::classifier::Probabilities;
 use crate::tokenize::Encoding;
@@ -15,8 +15,7 @@ use crate::tokenize::Encoding;
 pub struct DriftOptions {
     /// Documents in the window: the newest ones. Default: 5000.
     pub window_rows: usize,
-    /// Fewer documents in the window say nothing: the index of a sample of `n` is about `bins / n` by
-    /// chance alone. At most `window_rows`. Default: 1000.
+    /// Fewer documents in the window say nothing. At most `window_rows`. Default: 1000.
     pub min_rows: usize,
     /// A signal drifts when its index rises to this. Default: 0.2.
     pub on: f64,
@@ -36,7 +35,7 @@ impl Default for DriftOptions {
 pub struct SignalDrift {
     /// What is watched.
     pub signal: Signal,
-    /// Population stability index; 0 until the window holds `min_rows`.
+    /// Population stability index less what chance alone gives; 0 until the window holds `min_rows`.
     pub psi: f64,
     /// Whether it drifts, by `on` and `off`.
     pub drifting: bool,
@@ -97,7 +96,8 @@ impl DriftMonitor {
         let mut changed = Vec::new();
         let pairs = self.reference.counts().into_iter().zip(&self.counts);
         for (signal, (reference, window)) in self.signals.iter_mut().zip(pairs) {
-            signal.psi = psi(reference, window);
+            // A small reference alone must not look like drift.
+            signal.psi = (psi(reference, window) - psi_by_chance(reference, window)).max(0.0);
             let drifting =
                 signal.psi >= self.options.on || (signal.drifting && signal.psi > self.options.off);
             if drifting != signal.drifting {

@@ -29,7 +29,7 @@ pub struct Generation {
     labels: Labels,
     encoder: Arc<Encoder>,
     classifier: Mutex<Classifier>,
-    /// None when the bundle says nothing of the documents that it was judged on.
+    /// None when the bundle says nothing, or too little, of the documents that it was judged on.
     drift: Option<Mutex<DriftMonitor>>,
     /// Set when it failed on probation: it labels nothing any more.
     withdrawn: AtomicBool,
