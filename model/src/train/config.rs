@@ -104,6 +104,21 @@ impl Default for NgramShape {
     }
 }
 
+impl NgramShape {
+    /// No side path.
+    pub(super) const NONE: Self = Self { enabled: false, bigram_buckets: 0, trigram_buckets: 0 };
+
+    /// The rows of the side path's table for a vocabulary; none when there is no side path.
+    pub(super) fn layout(&self, vocabulary: usize) -> Option<FeatureLayout> {
+        self.enabled.then_some(FeatureLayout {
+            tokens: vocabulary,
+            bigrams: self.bigram_buckets,
+            trigrams: self.trigram_buckets,
+            positions: 0,
+        })
+    }
+}
+
 /// Everything that can be chosen about a run; [`TrainOptions::new`] gives the defaults of a preset.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -288,18 +303,12 @@ impl NetworkConfig {
 
     /// The network that `options` describe for a vocabulary and a number of labels.
     pub(crate) fn new(options: &TrainOptions, vocabulary: usize, labels: usize) -> Self {
-        let NgramShape { enabled, bigram_buckets, trigram_buckets } = options.ngrams;
         let positions = options.max_tokens;
         Self {
             labels,
             encoder: options.encoder,
             embedding: FeatureLayout { tokens: vocabulary, bigrams: 0, trigrams: 0, positions },
-            ngrams: enabled.then_some(FeatureLayout {
-                tokens: vocabulary,
-                bigrams: bigram_buckets,
-                trigrams: trigram_buckets,
-                positions: 0,
-            }),
+            ngrams: options.ngrams.layout(vocabulary),
             architecture: Architecture::default(),
         }
     }

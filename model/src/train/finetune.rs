@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::adapt::{Adaptation, adapt};
 use super::checkpoint::Checkpoints;
-use super::config::Preset;
+use super::config::{NetworkConfig, NgramShape, Preset};
 use super::corpus::{Corpus, kept_labels};
-use super::grow::with_labels;
+use super::grow::{with_labels, with_side_path};
 use super::hyperparameters::Hyperparameters;
 use super::network::Network;
 use super::report::Observer;
@@ -26,6 +26,8 @@ use crate::error::{ModelError, Result};
 pub struct FineTuneOptions {
     /// Which weights change.
     pub adaptation: Adaptation,
+    /// The n-gram side path that a base without one gets; a base's own stays as it is.
+    pub ngrams: NgramShape,
     /// Seed of everything random: the same seed, base, data and options give the same model.
     pub seed: u64,
     /// Passes over the training rows.
@@ -81,6 +83,7 @@ impl FineTuneOptions {
     pub fn new(base: &Bundle, adaptation: Adaptation) -> Self {
         let options = Self {
             adaptation,
+            ngrams: NgramShape::default(),
             seed: 1,
             epochs: 3,
             batch_tokens: 3072,
@@ -88,7 +91,7 @@ impl FineTuneOptions {
             accumulate: 1,
             learning_rate: 1e-4,
             head_learning_rate: 1e-3,
-            ngram_learning_rate: 0.1,
+            ngram_learning_rate: 0.4,
             layer_decay: 0.9,
             dropout: 0.1,
             token_dropout: 0.0,
@@ -114,6 +117,8 @@ impl FineTuneOptions {
         match preset {
             // A share of the rate that the preset is trained with: the weights are good already.
             Ok(preset) => Self {
+                ngrams: NgramShape::NONE,
+                ngram_learning_rate: 0.1,
                 learning_rate: 0.25 * preset.learning_rate(),
                 head_learning_rate: preset.learning_rate(),
                 layer_decay: 1.0,
@@ -203,6 +208,7 @@ pub fn stage_finetuned(
         let mut generator = SmallRng::seed_from_u64(options.seed);
         let network = Network::load(base)?;
         let mut network = with_labels(network, kept_labels(base), corpus.labels.len(), &mut generator)?;
+        network = with_side_path(network, &options.ngrams)?;
         adapt(&mut network, options.adaptation, &mut generator);
         let manifest = base.manifest();
         let provenance = Provenance {
@@ -216,7 +222,8 @@ pub fn stage_finetuned(
             }),
         };
         let hyperparameters = options.hyperparameters();
-        let checkpoints = work.map(|work| Checkpoints::new(work, run_key(base, &corpus, &hyperparameters)));
+        let checkpoints = work
+            .map(|work| Checkpoints::new(work, run_key(base, &corpus, &network.config, &hyperparameters)));
         Staged::build(
             name,
             root,
@@ -230,10 +237,10 @@ pub fn stage_finetuned(
     })
 }
 
-/// What tells a run from every other: its base, its data, its options.
-fn run_key(base: &Bundle, corpus: &Corpus, options: &Hyperparameters) -> String {
+/// What tells a run from every other: its base, its data, its shape, its options.
+fn run_key(base: &Bundle, corpus: &Corpus, shape: &NetworkConfig, options: &Hyperparameters) -> String {
     let manifest = base.manifest();
-    json!([manifest.name, manifest.version, corpus.sha256, corpus.labels.ids(), options]).to_string()
+    json!([manifest.name, manifest.version, corpus.sha256, corpus.labels.ids(), shape, options]).to_string()
 }
 
 #[cfg(test)]
@@ -312,6 +319,44 @@ mod tests {
             let expand =
                 |network: &Network| network.dense_values("layer.0.expand.weight").unwrap().1.to_vec();
             assert_eq!(expand(&before) != expand(&after), changes, "{adaptation}");
+        }
+    }
+
+    #[test]
+    fn a_side_path_is_added_where_there_is_none_and_kept_where_there_is_one() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let mut without = options(Tokenization::Words);
+        without.ngrams.enabled = false;
+        let plain =
+            train("plain", root.path(), examples(120), None, json!(null), &without, &mut ()).unwrap().bundle;
+        for (base, had_one) in [(plain, false), (base(root.path()), true)] {
+            let ngrams = NgramShape { enabled: true, bigram_buckets: 31, trigram_buckets: 0 };
+            let before = Network::load(&base).unwrap();
+            let grown = with_side_path(Network::load(&base).unwrap(), &ngrams).unwrap();
+            assert_eq!(before.config.ngrams.is_some(), had_one);
+            assert_eq!(before.config == grown.config, had_one);
+
+            let chosen = FineTuneOptions { ngrams, ..FineTuneOptions::new(&base, Adaptation::Head) };
+            let (rows, dev) = (relabelled(120), examples(20));
+            let staged = stage_finetuned(
+                &base,
+                "animals",
+                root.path(),
+                rows,
+                dev,
+                json!(null),
+                &chosen,
+                None,
+                &mut (),
+            )
+            .unwrap();
+            let after = Network::load(&staged.publish().unwrap()).unwrap();
+            assert_eq!(after.config.ngrams, grown.config.ngrams);
+            let table = after.ngrams.unwrap();
+            assert!(table.values().iter().any(|weight| *weight != 0.0));
         }
     }
 

@@ -1,7 +1,8 @@
-//! Making room for labels that a network does not know.
+//! Making a network larger: room for labels that it does not know, a side path that it does not have.
 
 use rand::{Rng, rngs::SmallRng};
 
+use super::config::NgramShape;
 use super::network::Network;
 use crate::error::Result;
 
@@ -36,6 +37,20 @@ pub(super) fn with_labels(
         let table = with_columns(&table, old, kept, labels, || 0.0);
         weights.insert("ngrams", vec![layout.rows(), labels], table);
     }
+    Network::from_weights(config, &mut weights)
+}
+
+/// `network` with an n-gram side path of zeros, which computes what it did; unchanged if it has a side path
+/// already or `shape` is of none.
+pub(super) fn with_side_path(network: Network, shape: &NgramShape) -> Result<Network> {
+    let mut config = network.config;
+    let (None, Some(layout)) = (config.ngrams, shape.layout(config.embedding.tokens)) else {
+        return Ok(network);
+    };
+    config.ngrams = Some(layout);
+    let mut weights = network.weights();
+    let (rows, labels) = (layout.rows(), config.labels);
+    weights.insert("ngrams", vec![rows, labels], vec![0.0; rows * labels]);
     Network::from_weights(config, &mut weights)
 }
 
