@@ -3,7 +3,7 @@
 //! - A [`Generation`] is one version of a model, loaded. The tokenize stage takes the one in use for each
 //!   batch and the batch carries it, so that all its rows are encoded and labelled by the same version.
 //! - [`Live`] holds the generation in use. After a swap the one before stays loaded while the new one is
-//!   on probation ([`bake`]): if it fails, the old one takes over and labels the failed batch.
+//!   on probation (`bake`): if it fails, the old one takes over and labels the failed batch.
 //!   A version that became the champion shortly before the start is on probation, too.
 //! - A [`Watcher`] follows the alias that the configuration names: another version there is loaded,
 //!   verified and warmed in the background, then swapped in between two batches. One that does not load,
