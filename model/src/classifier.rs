@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::batcher::{BatchOptions, TokenBatch, plan};
@@ -15,8 +16,12 @@ use crate::calibration::Calibration;
 use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
-use crate::session::Session;
+use crate::session::{Logits, Session};
 use crate::tokenize::{Encoding, Tokenizer};
+
+mod isolate;
+
+pub use isolate::{Failure, FailureKind, Outcome};
 
 /// A bundle's tokenizer with the bundle's text length; to be shared with threads that tokenise ahead
 /// of the classifier.
@@ -39,6 +44,20 @@ impl Encoder {
     /// As [`Tokenizer::encode_batch`].
     pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
         self.tokenizer.encode_batch(texts, self.max_tokens)
+    }
+
+    /// The ids of each text that can be encoded, and why for each that cannot, in the texts' order.
+    ///
+    /// # Errors
+    ///
+    /// No text can be encoded, the empty one included: the failure is the tokenizer's.
+    pub fn encode_each<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Result<Encoding>>> {
+        let encode = |text: &T| self.tokenizer.encode(text.as_ref(), self.max_tokens);
+        let encodings: Vec<_> = texts.par_iter().map(encode).collect();
+        if !encodings.is_empty() && encodings.iter().all(Result::is_err) {
+            self.tokenizer.encode("", self.max_tokens)?;
+        }
+        Ok(encodings)
     }
 
     /// The tokenizer.
@@ -141,7 +160,7 @@ impl Classifier {
     ///
     /// As [`Classifier::logits`].
     pub fn classify(&mut self, encodings: &[Encoding]) -> Result<Vec<Probabilities>> {
-        let temperature = self.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature);
+        let temperature = self.temperature();
         let logits = self.logits(encodings)?;
         Ok(logits.iter().map(|logits| Probabilities::at_temperature(logits, temperature)).collect())
     }
@@ -151,14 +170,16 @@ impl Classifier {
     /// # Errors
     ///
     /// Inference fails on a batch; the error names its shape. Nothing is returned for the other
-    /// batches then: the caller may split the texts to find the one at fault.
+    /// batches then: [`Classifier::classify_each`] finds the texts at fault.
     pub fn logits(&mut self, encodings: &[Encoding]) -> Result<Vec<Vec<f32>>> {
         let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
         let mut results = vec![Vec::new(); encodings.len()];
         for rows in plan(&lengths, &self.batch) {
             let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
             let batch = TokenBatch::pad(&members, self.pad_id);
-            for (row, logits) in rows.into_iter().zip(self.run(&batch)?.chunks_exact(self.labels.len())) {
+            for (row, logits) in
+                rows.into_iter().zip(self.run(&batch, Session::run)?.chunks_exact(self.labels.len()))
+            {
                 results[row] = logits.to_vec();
             }
         }
@@ -170,9 +191,18 @@ impl Classifier {
         self.calibration.as_ref().is_some_and(|calibration| calibration.abstains(probabilities))
     }
 
-    fn run(&mut self, batch: &TokenBatch) -> Result<Vec<f32>> {
+    fn temperature(&self) -> f64 {
+        self.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature)
+    }
+
+    /// One call; `score` is [`Session::run`] or [`Session::scores`].
+    fn run(
+        &mut self,
+        batch: &TokenBatch,
+        score: fn(&mut Session, &TokenBatch) -> Result<Logits>,
+    ) -> Result<Vec<f32>> {
         let start = Instant::now();
-        let logits = self.session.run(batch)?;
+        let logits = score(&mut self.session, batch)?;
         if logits.labels != self.labels.len() {
             let problem =
                 format!("the graph has {} logits but there are {} labels", logits.labels, self.labels.len());

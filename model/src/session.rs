@@ -40,7 +40,7 @@ pub struct Logits {
     pub rows: usize,
     /// Number of labels.
     pub labels: usize,
-    /// `rows` x `labels` finite values.
+    /// `rows` x `labels` values, finite where [`Session::run`] made them.
     pub values: Vec<f32>,
 }
 
@@ -83,6 +83,21 @@ impl Session {
     /// The batch is empty, ONNX Runtime fails on it, or a score is not a finite number; the error
     /// names the batch's shape.
     pub fn run(&mut self, batch: &TokenBatch) -> Result<Logits> {
+        let logits = self.scores(batch)?;
+        if let Some(position) = logits.values.iter().position(|value| !value.is_finite()) {
+            let (row, label) = (position / logits.labels, position % logits.labels);
+            let problem = format!("logit {label} of row {row} is {}", logits.values[position]);
+            return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
+        }
+        Ok(logits)
+    }
+
+    /// Scores one batch; the scores may be anything, infinite or no number included.
+    ///
+    /// # Errors
+    ///
+    /// The batch is empty, or ONNX Runtime fails on it; the error names the batch's shape.
+    pub fn scores(&mut self, batch: &TokenBatch) -> Result<Logits> {
         let failed =
             |problem: String| ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem };
         if batch.input_ids.is_empty() {
@@ -93,10 +108,6 @@ impl Session {
             [rows, labels] if rows == batch.rows as i64 && labels > 0 => labels as usize,
             _ => return Err(failed(format!("`{LOGITS}` came back in the shape {shape:?}"))),
         };
-        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
-            let (row, label, value) = (position / labels, position % labels, values[position]);
-            return Err(failed(format!("logit {label} of row {row} is {value}")));
-        }
         Ok(Logits { rows: batch.rows, labels, values })
     }
 

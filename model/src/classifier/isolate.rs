@@ -1,0 +1,230 @@
+//! Classifying what can be classified: a text on which inference fails is found and told, and takes no
+//! other text with it.
+//!
+//! Contract: a call that fails is halved until the texts at fault stand alone; logits that are not finite
+//! name their text at once. Want of memory is nobody's fault: such a call is cut at half its padded tokens.
+//! When no text at all could be classified, the empty text decides whether the model can still classify
+//! anything; if not, the failure is the model's or the device's, and an error.
+
+use super::{Classifier, Probabilities};
+use crate::batcher::{BatchOptions, TokenBatch, plan};
+use crate::error::{ModelError, Result};
+use crate::session::Session;
+use crate::tokenize::Encoding;
+
+/// What ONNX Runtime's allocators and CUDA say, in lower case, when memory is short.
+const OUT_OF_MEMORY: &[&str] = &[
+    "out of memory",
+    "out_of_memory",
+    "failed to allocate",
+    "bad_alloc",
+    "bad allocation",
+    "alloc_failed",
+    "smaller than requested bytes",
+];
+
+/// Why one text has no probabilities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: FailureKind,
+    /// What ONNX Runtime said, or which logit is at fault.
+    pub problem: String,
+}
+
+/// The kinds of [`Failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// ONNX Runtime fails on the text, also when it is alone.
+    Inference,
+    /// A logit of the text is not a finite number.
+    NotFinite,
+}
+
+/// What became of one text.
+pub type Outcome = Result<Probabilities, Failure>;
+
+impl Classifier {
+    /// Probabilities of each label for each text that can be classified, and why for each that cannot, in the
+    /// texts' order.
+    ///
+    /// # Errors
+    ///
+    /// The model classifies nothing any more, or the memory does not suffice for a single text.
+    pub fn classify_each(&mut self, encodings: &[Encoding]) -> Result<Vec<Outcome>> {
+        let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
+        let mut calls = plan(&lengths, &self.batch);
+        let mut outcomes: Vec<(usize, Outcome)> = Vec::with_capacity(encodings.len());
+        while let Some(rows) = calls.pop() {
+            let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
+            let batch = TokenBatch::pad(&members, self.pad_id);
+            match self.run(&batch, Session::scores) {
+                Ok(scores) => {
+                    let logits = scores.chunks_exact(self.labels.len()).map(|logits| self.outcome(logits));
+                    outcomes.extend(rows.into_iter().zip(logits));
+                }
+                Err(error) if is_out_of_memory(&error) => calls.extend(self.cheaper(&rows, &batch, error)?),
+                Err(error) => match rows.as_slice() {
+                    [row] => outcomes.push((*row, Err(inference_failure(error)))),
+                    _ => calls.extend(rows.chunks(rows.len().div_ceil(2)).map(<[usize]>::to_vec)),
+                },
+            }
+        }
+        outcomes.sort_unstable_by_key(|(row, _)| *row);
+        if !outcomes.is_empty() && outcomes.iter().all(|(_, outcome)| outcome.is_err()) {
+            self.check_alive()?;
+        }
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    fn outcome(&self, logits: &[f32]) -> Outcome {
+        match logits.iter().position(|logit| !logit.is_finite()) {
+            None => Ok(Probabilities::at_temperature(logits, self.temperature())),
+            Some(label) => {
+                let problem = format!("logit {label} is {}", logits[label]);
+                Err(Failure { kind: FailureKind::NotFinite, problem })
+            }
+        }
+    }
+
+    /// The calls that do the work of one for which the memory was too short, of half its padded tokens each.
+    fn cheaper(&self, rows: &[usize], batch: &TokenBatch, error: ModelError) -> Result<Vec<Vec<usize>>> {
+        if rows.len() < 2 {
+            return Err(error);
+        }
+        let max_batch_tokens = batch.input_ids.len() / 2;
+        tracing::warn!(rows = batch.rows, tokens = batch.tokens, max_batch_tokens, %error, "memory is short");
+        let lengths: Vec<usize> = batch
+            .attention_mask
+            .chunks_exact(batch.tokens)
+            .map(|mask| mask.iter().filter(|mask| **mask == 1).count())
+            .collect();
+        let options = BatchOptions { max_batch_tokens, ..self.batch };
+        let calls = plan(&lengths, &options).into_iter();
+        Ok(calls.map(|call| call.into_iter().map(|place| rows[place]).collect()).collect())
+    }
+
+    /// Classifies the empty text, as opening the bundle did.
+    fn check_alive(&mut self) -> Result<()> {
+        let empty = self.encoder.encode_batch(&[""])?;
+        self.classify(&empty).map(drop)
+    }
+}
+
+fn inference_failure(error: ModelError) -> Failure {
+    let problem = match error {
+        ModelError::Inference { problem, .. } => problem,
+        other => other.to_string(),
+    };
+    Failure { kind: FailureKind::Inference, problem }
+}
+
+fn is_out_of_memory(error: &ModelError) -> bool {
+    let message = error.to_string().to_lowercase();
+    OUT_OF_MEMORY.iter().any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::classifier::ClassifierOptions;
+    use crate::import::{OnnxOptions, onnx};
+
+    /// `tests/references/failing_graph.py` writes the graph and says what it fails on.
+    fn failing(batch: BatchOptions) -> Classifier {
+        let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references/failing_graph");
+        let root = tempfile::tempdir().unwrap();
+        let bundle = onnx(&graph, root.path(), "failing", &OnnxOptions::default()).unwrap();
+        let options = ClassifierOptions { threads: 1, batch, ..ClassifierOptions::default() };
+        Classifier::open(&bundle, &options).unwrap()
+    }
+
+    fn classify(classifier: &mut Classifier, texts: &[&str]) -> Vec<Outcome> {
+        let encodings = classifier.encoder().encode_batch(texts).unwrap();
+        classifier.classify_each(&encodings).unwrap()
+    }
+
+    fn kind(outcome: &Outcome) -> Option<FailureKind> {
+        outcome.as_ref().err().map(|failure| failure.kind)
+    }
+
+    #[test]
+    fn the_texts_at_fault_are_told_and_the_others_classified_in_order() {
+        let mut classifier = failing(BatchOptions::default());
+        let texts = ["bank", "goal poison", "match", "nan", "poison", "a b c d bank", "goal"];
+        let outcomes = classify(&mut classifier, &texts);
+        let (inference, not_finite) = (Some(FailureKind::Inference), Some(FailureKind::NotFinite));
+        let expected = [None, inference, None, not_finite, inference, None, None];
+        assert_eq!(outcomes.iter().map(kind).collect::<Vec<_>>(), expected);
+        for (text, outcome) in texts.iter().zip(&outcomes) {
+            let encodings = classifier.encoder().encode_batch(&[text]).unwrap();
+            match outcome {
+                Ok(probabilities) => {
+                    assert_eq!(classifier.classify(&encodings).unwrap(), [probabilities.clone()])
+                }
+                Err(_) => assert!(classifier.classify(&encodings).is_err(), "{text}"),
+            }
+        }
+        let problem = |row: usize| outcomes[row].as_ref().unwrap_err().problem.clone();
+        assert!(problem(1).contains("Gather") && problem(1).contains("9999"), "{}", problem(1));
+        assert_eq!(problem(3), "logit 0 is NaN");
+    }
+
+    #[test]
+    fn want_of_memory_is_no_fault_of_a_text() {
+        let mut classifier = failing(BatchOptions::default());
+        let texts = ["huge", "bank", "huge match", "huge goal", "poison", "huge"];
+        let kinds: Vec<_> = classify(&mut classifier, &texts).iter().map(kind).collect();
+        assert_eq!(kinds, [None, None, None, None, Some(FailureKind::Inference), None]);
+
+        let alone = classifier.encoder().encode_batch(&["huge huge"]).unwrap();
+        let error = classifier.classify_each(&alone).unwrap_err();
+        assert!(is_out_of_memory(&error), "{error}");
+    }
+
+    #[test]
+    fn texts_that_all_fail_are_at_fault_while_the_model_classifies_another() {
+        let mut classifier = failing(BatchOptions::default());
+        for texts in [&["poison"] as &[&str], &["poison", "nan", "poison goal"]] {
+            assert!(classify(&mut classifier, texts).iter().all(Result::is_err));
+        }
+        // A bundle of three labels over a graph of two fails on anything: opened before the labels change.
+        classifier.labels = crate::labels::Labels::from_ids(["a", "b", "c"]).unwrap();
+        let encodings = classifier.encoder().encode_batch(&["bank", "goal"]).unwrap();
+        let error = classifier.classify_each(&encodings).unwrap_err().to_string();
+        assert!(error.contains("2 logits but there are 3 labels"), "{error}");
+    }
+
+    #[test]
+    fn no_texts_have_no_outcome() {
+        assert!(classify(&mut failing(BatchOptions::default()), &[]).is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// Whatever the cut into calls and wherever the bad texts stand, exactly they fail.
+        #[test]
+        fn exactly_the_bad_texts_fail(
+            words in prop::collection::vec(
+                prop::sample::select(vec!["bank", "goal match x", "poison", "nan", "huge", "a b c d e f"]),
+                1..40,
+            ),
+            max_batch_tokens in 1usize..64,
+        ) {
+            let mut classifier = failing(BatchOptions { max_batch_tokens, max_batch_rows: 16 });
+            let outcomes = classify(&mut classifier, &words);
+            for (word, outcome) in words.iter().zip(&outcomes) {
+                let expected = match *word {
+                    "poison" => Some(FailureKind::Inference),
+                    "nan" => Some(FailureKind::NotFinite),
+                    _ => None,
+                };
+                prop_assert_eq!(kind(outcome), expected, "{}", word);
+            }
+        }
+    }
+}
