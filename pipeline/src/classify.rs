@@ -1,25 +1,30 @@
 //! The model stages: texts to tokens, tokens to labels.
 //!
 //! Two stages, so that the model never waits for the tokeniser.
+//!
+//! A document that a version on probation cannot handle is given to the version before. One that no version
+//! in use can handle becomes a dead letter of the same batch, and takes no other document with it; a model
+//! that can handle no text any more is an error.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
 use fenliu_model::{BatchOptions, Bundle, Classifier, ClassifierOptions, Encoding, Probabilities, runtime};
-use fenliu_schemas::{Prediction, SchemaError, document_text, label_rows};
+use fenliu_schemas::{Prediction, Reject, SchemaError, document_text, label_rows, model_dead_letters};
 
 use crate::batch::Batch;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::metrics::Counters;
-use crate::serve::{Classified, Generation, Live, Shadow};
+use crate::serve::{Classified, Generation, Live, Rejects, Shadow};
 
 /// A batch with one encoding per row.
 pub struct EncodedBatch {
-    /// The cleaned rows.
+    /// The cleaned rows that could be encoded.
     pub batch: Batch,
     /// Token ids, in row order.
     pub encodings: Vec<Encoding>,
@@ -79,13 +84,64 @@ pub fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a 
     Ok(column.ok_or(SchemaError::Column { column: name, expected: "Utf8" })?)
 }
 
-/// Tokenises a batch with the generation that is to label it.
+/// Tokenises a batch with the generation that is to label it. Rows that its tokenizer cannot encode become
+/// dead letters.
 ///
 /// # Errors
-/// When the tokenizer fails, which valid UTF-8 does not make it do.
-pub fn encode(generation: Arc<Generation>, batch: Batch) -> Result<EncodedBatch> {
-    let encodings = generation.encode(&batch.records)?;
+/// When the tokenizer encodes nothing any more and no other generation can take over.
+pub fn encode(live: &Live, batch: Batch) -> Result<EncodedBatch> {
+    let generation = live.current();
+    let outcome = generation.encode_each(&batch.records);
+    match failure(&outcome).and_then(|reason| live.fall_back(&generation, &reason)) {
+        Some(other) => encode_with(other, batch),
+        None => encoded(generation, batch, outcome?),
+    }
+}
+
+fn encode_with(generation: Arc<Generation>, batch: Batch) -> Result<EncodedBatch> {
+    let outcome = generation.encode_each(&batch.records)?;
+    encoded(generation, batch, outcome)
+}
+
+fn encoded(
+    generation: Arc<Generation>,
+    mut batch: Batch,
+    (encodings, rejects): (Vec<Encoding>, Rejects),
+) -> Result<EncodedBatch> {
+    set_aside(&mut batch, rejects, &generation)?;
     Ok(EncodedBatch { batch, encodings, generation })
+}
+
+/// What went wrong, if anything did.
+fn failure<T>(outcome: &Result<(T, Rejects)>) -> Option<String> {
+    match outcome {
+        Ok((_, rejects)) => rejects.values().next().map(|first| {
+            let (stage, detail) = (first.stage.as_str(), first.detail.as_deref().unwrap_or_default());
+            format!("{stage} failed on {} documents, the first: {detail}", rejects.len())
+        }),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Makes dead letters of the rows that `generation` could not handle.
+fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Result<()> {
+    let Some(first) = rejects.values().next() else { return Ok(()) };
+    tracing::warn!(
+        stage = first.stage.as_str(),
+        rows = rejects.len(),
+        detail = first.detail.as_deref(),
+        "documents that the model cannot handle become dead letters"
+    );
+    let kept: BooleanArray =
+        (0..batch.records.num_rows()).map(|row| Some(!rejects.contains_key(&row))).collect();
+    let rejected = not(&kept)
+        .and_then(|rejected| filter_record_batch(&batch.records, &rejected))
+        .map_err(SchemaError::from)?;
+    let rejects: Vec<Reject> = rejects.into_values().collect();
+    let now = Utc::now().timestamp_millis();
+    batch.dead_letters.push(model_dead_letters(&rejected, &rejects, generation.version(), now)?);
+    batch.records = filter_record_batch(&batch.records, &kept).map_err(SchemaError::from)?;
+    Ok(())
 }
 
 /// Labels batches.
@@ -110,14 +166,19 @@ impl Labeller {
     }
 
     /// Labels one batch with the generation that encoded it; with another one, which encodes it again, if
-    /// that one fails on probation.
+    /// that one fails on probation. Rows that cannot be classified become dead letters.
     ///
     /// # Errors
-    /// When inference fails and no other generation can take over. The batch is then neither written nor
-    /// committed.
+    /// When the model classifies nothing any more and no other generation can take over. The batch is then
+    /// neither written nor committed.
     pub fn label(&mut self, encoded: EncodedBatch) -> Result<Batch> {
-        let (encoded, classified) = self.classify(encoded)?;
-        let EncodedBatch { mut batch, encodings, generation } = encoded;
+        let (encoded, classified, rejects) = self.classify(encoded)?;
+        let EncodedBatch { mut batch, mut encodings, generation } = encoded;
+        if !rejects.is_empty() {
+            let mut rows = 0..;
+            encodings.retain(|_| rows.next().is_some_and(|row| !rejects.contains_key(&row)));
+            set_aside(&mut batch, rejects, &generation)?;
+        }
         self.live.examine(&generation, &batch.records, &classified);
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
             self.counters.set_drift(drift);
@@ -130,19 +191,20 @@ impl Labeller {
         Ok(batch)
     }
 
-    fn classify(&self, mut encoded: EncodedBatch) -> Result<(EncodedBatch, Classified)> {
+    fn classify(&self, mut encoded: EncodedBatch) -> Result<(EncodedBatch, Classified, Rejects)> {
         if encoded.generation.is_withdrawn() {
-            encoded = encode(self.live.current(), encoded.batch)?;
+            encoded = encode(&self.live, encoded.batch)?;
         }
-        match encoded.generation.classify(&encoded.encodings) {
-            Ok(classified) => Ok((encoded, classified)),
-            Err(error) => {
-                let other = self.live.fall_back(&encoded.generation, error)?;
-                let encoded = encode(other, encoded.batch)?;
-                let classified = encoded.generation.classify(&encoded.encodings)?;
-                Ok((encoded, classified))
+        let outcome = encoded.generation.classify_each(&encoded.encodings);
+        let other = failure(&outcome).and_then(|reason| self.live.fall_back(&encoded.generation, &reason));
+        let (classified, rejects) = match other {
+            None => outcome?,
+            Some(other) => {
+                encoded = encode_with(other, encoded.batch)?;
+                encoded.generation.classify_each(&encoded.encodings)?
             }
-        }
+        };
+        Ok((encoded, classified, rejects))
     }
 
     fn labelled(
@@ -163,5 +225,140 @@ impl Labeller {
         let model = (generation.name(), generation.version());
         let now = Utc::now().timestamp_millis();
         Ok(label_rows(rows, &predictions, &self.schema, model, now)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use arrow::array::types::Int64Type;
+    use fenliu_model::import::{OnnxOptions, onnx};
+    use fenliu_schemas::{
+        Document, LabelledOptions, Offsets, Origin, RawBuilder, dead_letter_schema, labelled_schema,
+    };
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::batch::Budget;
+    use crate::config::Config;
+
+    /// A pipeline's two stages over the graph of `model/tests/references/failing_graph.py`.
+    struct Stages {
+        live: Arc<Live>,
+        labeller: Labeller,
+        offset: i64,
+        _models: TempDir,
+    }
+
+    impl Stages {
+        /// `unknown` is the token that stands for unknown words; the tokenizer fails on them if it has no such.
+        fn new(unknown: &str) -> Self {
+            let models = tempfile::tempdir().unwrap();
+            let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/references/failing_graph");
+            let tokenizer = std::fs::read_to_string(graph.join("tokenizer.json")).unwrap();
+            let changed = models.path().join("tokenizer.json");
+            let unknown = format!("\"unk_token\": \"{unknown}\"");
+            std::fs::write(&changed, tokenizer.replace("\"unk_token\": \"[UNK]\"", &unknown)).unwrap();
+            runtime::load(None).unwrap();
+            let options = OnnxOptions { tokenizer: Some(changed), ..OnnxOptions::default() };
+            let bundle = onnx(&graph, models.path(), "failing", &options).unwrap();
+            let mut config = Config::default();
+            config.model.bundle = bundle.path().to_path_buf();
+            let counters = Counters::default();
+            let live = Arc::new(Live::open(&config, counters.clone()).unwrap());
+            let schema = labelled_schema(&fenliu_schemas::raw::schema(), LabelledOptions::default());
+            let labeller = Labeller::new(Arc::clone(&live), None, schema, 1, counters);
+            Stages { live, labeller, offset: 0, _models: models }
+        }
+
+        fn run(&mut self, bodies: &[&str]) -> Result<Batch> {
+            let topic: Arc<str> = "news".into();
+            let (mut builder, mut offsets) = (RawBuilder::default(), Offsets::default());
+            for body in bodies {
+                let origin = Origin { topic: &topic, partition: 0, offset: self.offset, timestamp_ms: None };
+                let document = Document { body: Some((*body).into()), ..Document::default() };
+                builder.append(origin, body.as_bytes(), &Ok(document));
+                offsets.add(&topic, 0, self.offset);
+                self.offset += 1;
+            }
+            let batch = Batch {
+                records: builder.finish().unwrap(),
+                dead_letters: vec![],
+                offsets,
+                received_at: Instant::now(),
+                permit: Budget::new(1).acquire(1, Duration::ZERO).unwrap(),
+            };
+            self.labeller.label(encode(&self.live, batch)?)
+        }
+    }
+
+    fn texts_of(rows: &RecordBatch, name: &'static str) -> Vec<String> {
+        text_column(rows, name).unwrap().iter().map(|text| text.unwrap().to_string()).collect()
+    }
+
+    fn offsets_of(rows: &RecordBatch) -> Vec<i64> {
+        rows.column_by_name("offset").unwrap().as_primitive::<Int64Type>().values().to_vec()
+    }
+
+    #[test]
+    fn documents_that_the_model_cannot_handle_become_dead_letters_and_the_others_keep_their_order() {
+        let mut stages = Stages::new("[UNK]");
+        let batch =
+            stages.run(&["bank a", "poison goal", "goal", "nan", "shares bank bank", "match"]).unwrap();
+        assert_eq!(offsets_of(&batch.records), [0, 2, 4, 5]);
+        assert_eq!(texts_of(&batch.records, "label"), ["finance", "sports", "finance", "sports"]);
+        assert_eq!(batch.documents(), 6);
+
+        let [letters] = batch.dead_letters.as_slice() else { panic!("{:?}", batch.dead_letters) };
+        assert_eq!(letters.schema(), dead_letter_schema());
+        assert_eq!(offsets_of(letters), [1, 3]);
+        assert_eq!(texts_of(letters, "stage"), ["infer", "infer"]);
+        assert_eq!(texts_of(letters, "reason"), ["inference_failed", "not_finite"]);
+        let version = stages.live.current().version().to_string();
+        assert_eq!(texts_of(letters, "model_version"), [version.as_str(); 2]);
+        let details = texts_of(letters, "detail");
+        assert!(details[0].starts_with(&format!("failing {version}: ")) && details[0].contains("Gather"));
+        assert!(details[1].ends_with("logit 0 is NaN"), "{details:?}");
+        let payloads = letters.column_by_name("payload").unwrap().as_binary::<i32>();
+        assert_eq!((payloads.value(0), payloads.value(1)), (b"poison goal".as_slice(), b"nan".as_slice()));
+    }
+
+    #[test]
+    fn a_document_that_the_tokenizer_cannot_encode_becomes_a_dead_letter() {
+        let mut stages = Stages::new("[NONE]");
+        let batch = stages.run(&["bank", "a word that it does not know", "goal nan", "goal"]).unwrap();
+        assert_eq!(offsets_of(&batch.records), [0, 3]);
+        let letters: Vec<_> = batch.dead_letters.iter().map(|rows| (offsets_of(rows), rows)).collect();
+        let [(first, unknown), (second, _)] = letters.as_slice() else { panic!("{letters:?}") };
+        assert_eq!((first.as_slice(), second.as_slice()), ([1].as_slice(), [2].as_slice()));
+        assert_eq!(texts_of(unknown, "stage"), ["tokenize"]);
+        assert_eq!(texts_of(unknown, "reason"), ["tokenize_failed"]);
+        assert!(texts_of(unknown, "detail")[0].contains("cannot tokenise a text of 28 bytes"));
+    }
+
+    #[test]
+    fn a_model_that_has_labelled_nothing_does_not_set_whole_batches_aside() {
+        for (unknown, bad, message) in [
+            ("[UNK]", "poison", "inference failed on each of 2 documents"),
+            ("[NONE]", "unheard", "tokenising failed on each of 2 documents"),
+        ] {
+            let mut stages = Stages::new(unknown);
+            let error = stages.run(&[bad, bad]).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+            stages.run(&["bank"]).unwrap();
+            let batch = stages.run(&[bad, bad]).unwrap();
+            assert_eq!((batch.records.num_rows(), batch.documents()), (0, 2));
+        }
+    }
+
+    #[test]
+    fn want_of_memory_loses_no_document() {
+        let mut stages = Stages::new("[UNK]");
+        let batch = stages.run(&["huge bank", "huge goal", "bank", "huge"]).unwrap();
+        assert_eq!(offsets_of(&batch.records), [0, 1, 2, 3]);
+        let error = stages.run(&["huge huge"]).unwrap_err().to_string();
+        assert!(error.starts_with("inference failed on a batch of 1 rows x 2 tokens"), "{error}");
     }
 }

@@ -63,6 +63,18 @@ pub enum PipelineError {
     /// The model stage failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The model can handle no document at all.
+    #[error(
+        "{action} failed on each of {documents} documents, and the model has labelled none so far; the first: {first} (try the bundle with `fenliu predict`, or name another in `model.bundle`)"
+    )]
+    Unusable {
+        /// What failed: `tokenising`, `inference`.
+        action: &'static str,
+        /// How many documents.
+        documents: usize,
+        /// The model and what was wrong with the first of them.
+        first: String,
+    },
     /// A cleaning step could not be compiled or run.
     #[error(transparent)]
     Operator(#[from] OperatorError),

@@ -60,7 +60,7 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let mut stages = Stages::new(shutdown.clone());
     let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
     let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
-    let encoded = stages.map("tokenize", cleaned, move |batch| encode(encoding.current(), batch))?;
+    let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoding, batch))?;
     let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
     stages.sink("write", labelled, move |input, meter| writer.run(&input, meter))?;
 

@@ -21,7 +21,7 @@ mod shadow;
 mod watch;
 
 pub use bake::BakeConfig;
-pub use generation::{Classified, Generation};
+pub use generation::{Classified, Generation, Rejects};
 pub use live::Live;
 pub use shadow::{Shadow, ShadowConfig};
 pub use watch::Watcher;

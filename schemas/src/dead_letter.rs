@@ -2,17 +2,18 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::SchemaError;
 use crate::raw::timestamp_type;
+use crate::{Reject, SchemaError};
 
 /// The dead-letter schema.
 ///
 /// `topic`, `partition`, `offset`, `kafka_timestamp` and `payload` are the original message's;
 /// `stage` and `reason` are short names, `detail` a sentence (null where there is none), `id` null
-/// where the message could not be decoded, `rejected_at` the time of rejection.
+/// where the message could not be decoded, `rejected_at` the time of rejection, `model_version` the model that
+/// could not handle the document (null where it did not come that far).
 pub fn dead_letter_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Arc::new(Schema::new(vec![
@@ -26,35 +27,78 @@ pub fn dead_letter_schema() -> SchemaRef {
             Field::new("detail", DataType::Utf8, true),
             Field::new("rejected_at", timestamp_type(), false),
             Field::new("payload", DataType::Binary, false),
+            Field::new("model_version", DataType::Utf8, true),
         ]))
     });
     Arc::clone(&SCHEMA)
 }
 
-/// Turns rejected rows (raw or cleaned) to dead letters.
+/// Turns rejected rows (raw or cleaned), which carry their own reason, to dead letters.
 ///
 /// # Errors
 /// [`SchemaError::Arrow`] when a row has no `reject_stage` or `reject_reason`, or a column is missing.
 pub fn dead_letters(rejected: &RecordBatch, rejected_at_ms: i64) -> Result<RecordBatch, SchemaError> {
-    let times =
-        TimestampMillisecondArray::from(vec![rejected_at_ms; rejected.num_rows()]).with_timezone("UTC");
-    let column = |name: &str| -> Result<ArrayRef, SchemaError> {
-        let index = rejected.schema().index_of(name)?;
-        Ok(Arc::clone(rejected.column(index)))
-    };
+    let why = [
+        column(rejected, "reject_stage")?,
+        column(rejected, "reject_reason")?,
+        column(rejected, "reject_detail")?,
+    ];
+    let no_version = new_null_array(&DataType::Utf8, rejected.num_rows());
+    assemble(rejected, why, no_version, rejected_at_ms)
+}
+
+/// Turns cleaned rows that the model of `model_version` could not handle to dead letters; `rejects` says why,
+/// row by row.
+///
+/// # Errors
+/// [`SchemaError::Length`] when there is not exactly one reject a row; [`SchemaError::Arrow`] when a column is
+/// missing.
+pub fn model_dead_letters(
+    rows: &RecordBatch,
+    rejects: &[Reject],
+    model_version: &str,
+    rejected_at_ms: i64,
+) -> Result<RecordBatch, SchemaError> {
+    if rejects.len() != rows.num_rows() {
+        return Err(SchemaError::Length { what: "rejects", got: rejects.len(), rows: rows.num_rows() });
+    }
+    let why: [ArrayRef; 3] = [
+        Arc::new(StringArray::from_iter_values(rejects.iter().map(|reject| reject.stage.as_str()))),
+        Arc::new(StringArray::from_iter_values(rejects.iter().map(|reject| reject.reason.as_ref()))),
+        Arc::new(StringArray::from_iter(rejects.iter().map(|reject| reject.detail.as_deref()))),
+    ];
+    let version: ArrayRef = Arc::new(StringArray::from(vec![model_version; rows.num_rows()]));
+    assemble(rows, why, version, rejected_at_ms)
+}
+
+/// Dead letters of `rows`; `why` are stage, reason and detail.
+fn assemble(
+    rows: &RecordBatch,
+    why: [ArrayRef; 3],
+    model_version: ArrayRef,
+    rejected_at_ms: i64,
+) -> Result<RecordBatch, SchemaError> {
+    let times = TimestampMillisecondArray::from(vec![rejected_at_ms; rows.num_rows()]).with_timezone("UTC");
+    let [stage, reason, detail] = why;
     let columns = vec![
-        column("topic")?,
-        column("partition")?,
-        column("offset")?,
-        column("kafka_timestamp")?,
-        column("id")?,
-        column("reject_stage")?,
-        column("reject_reason")?,
-        column("reject_detail")?,
+        column(rows, "topic")?,
+        column(rows, "partition")?,
+        column(rows, "offset")?,
+        column(rows, "kafka_timestamp")?,
+        column(rows, "id")?,
+        stage,
+        reason,
+        detail,
         Arc::new(times),
-        column("payload")?,
+        column(rows, "payload")?,
+        model_version,
     ];
     Ok(RecordBatch::try_new(dead_letter_schema(), columns)?)
+}
+
+fn column(rows: &RecordBatch, name: &str) -> Result<ArrayRef, SchemaError> {
+    let index = rows.schema().index_of(name)?;
+    Ok(Arc::clone(rows.column(index)))
 }
 
 #[cfg(test)]
@@ -85,5 +129,19 @@ mod tests {
         let origin = Origin { topic: "news", partition: 1, offset: 42, timestamp_ms: None };
         builder.append(origin, b"{}", &Ok(crate::Document::default()));
         assert!(dead_letters(&builder.finish().unwrap(), 9).is_err());
+    }
+
+    #[test]
+    fn a_document_that_the_model_cannot_handle_names_the_model() {
+        let mut builder = RawBuilder::default();
+        let origin = Origin { topic: "news", partition: 1, offset: 42, timestamp_ms: None };
+        builder.append(origin, b"{}", &Ok(crate::Document::default()));
+        let rows = builder.finish().unwrap();
+        let reject = Reject::new(Stage::Infer, "not_finite", Some("logit 0 is NaN".into()));
+        let letters = model_dead_letters(&rows, &[reject], "01K", 9).unwrap();
+        let text = |name| letters.column_by_name(name).unwrap().as_string::<i32>().value(0);
+        assert_eq!((text("stage"), text("reason"), text("model_version")), ("infer", "not_finite", "01K"));
+        assert_eq!(letters.column_by_name("payload").unwrap().as_binary::<i32>().value(0), b"{}");
+        assert!(model_dead_letters(&rows, &[], "01K", 9).is_err());
     }
 }

@@ -23,7 +23,7 @@ pub mod raw;
 mod reject;
 mod text;
 
-pub use dead_letter::{dead_letter_schema, dead_letters};
+pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters};
 pub use disagreement::{Verdict, disagreement_schema, disagreements};
 pub use document::Document;
 pub use error::SchemaError;

@@ -14,6 +14,10 @@ pub enum Stage {
     Decode,
     /// Cleaning operators and reject rules.
     Clean,
+    /// From text to token ids.
+    Tokenize,
+    /// The model.
+    Infer,
 }
 
 impl Stage {
@@ -22,6 +26,8 @@ impl Stage {
         match self {
             Stage::Decode => "decode",
             Stage::Clean => "clean",
+            Stage::Tokenize => "tokenize",
+            Stage::Infer => "infer",
         }
     }
 }

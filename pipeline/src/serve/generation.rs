@@ -3,22 +3,30 @@
 //! Contract: what a generation is made of never changes. It goes, and its memory returns, with the last
 //! batch that carries it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use fenliu_model::{
-    Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Labels,
-    Probabilities, runtime,
+    Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Failure,
+    FailureKind, Labels, Probabilities, runtime,
 };
 use fenliu_operators::CleanConfig;
+use fenliu_schemas::{Reject, Stage};
 
 use crate::classify::{classifier_options, texts};
 use crate::config::{Config, Problems};
 use crate::error::{PipelineError, Result};
 use crate::system::GiveBackOnDrop;
 use crate::texts::Preprocessing;
+
+/// Characters of an error's message that a dead letter keeps.
+const DETAIL_CHARS: usize = 400;
+
+/// Why rows leave the main path, by row.
+pub type Rejects = BTreeMap<usize, Reject>;
 
 /// A loaded model.
 #[derive(Debug)]
@@ -33,11 +41,13 @@ pub struct Generation {
     drift: Option<Mutex<DriftMonitor>>,
     /// Set when it failed on probation: it labels nothing any more.
     withdrawn: AtomicBool,
+    /// Set when it has labelled a document: what then fails may be the documents' fault.
+    proven: AtomicBool,
     /// The last field: dropped after the classifier.
     _memory: GiveBackOnDrop,
 }
 
-/// What a generation says of a batch.
+/// What a generation says of the rows of a batch that it could classify.
 #[derive(Debug)]
 pub struct Classified {
     /// A row each, over the generation's labels.
@@ -76,6 +86,7 @@ impl Generation {
             classifier: Mutex::new(classifier),
             drift: reference.map(|reference| Mutex::new(DriftMonitor::new(reference, config.drift))),
             withdrawn: AtomicBool::new(false),
+            proven: AtomicBool::new(false),
             _memory: GiveBackOnDrop,
         })
     }
@@ -115,10 +126,29 @@ impl Generation {
         self.labels.get(index).map_or("", |label| label.id.as_str())
     }
 
+    /// The token ids of cleaned rows, and the rejects of those that the tokenizer cannot encode, by row.
+    ///
+    /// # Errors
+    /// As [`Generation::classify_each`].
+    pub fn encode_each(&self, rows: &RecordBatch) -> Result<(Vec<Encoding>, Rejects)> {
+        let (mut encodings, mut rejects) = (vec![], Rejects::new());
+        for (row, encoding) in self.encoder.encode_each(&texts(rows)?)?.into_iter().enumerate() {
+            match encoding {
+                Ok(encoding) => encodings.push(encoding),
+                Err(error) => {
+                    let detail = self.detail(&error.to_string());
+                    rejects.insert(row, Reject::new(Stage::Tokenize, "tokenize_failed", Some(detail)));
+                }
+            }
+        }
+        self.check_share("tokenising", &rejects, encodings.len())?;
+        Ok((encodings, rejects))
+    }
+
     /// The token ids of cleaned rows.
     ///
     /// # Errors
-    /// When the tokenizer fails, which valid UTF-8 does not make it do.
+    /// When the tokenizer fails on one of them.
     pub fn encode(&self, rows: &RecordBatch) -> Result<Vec<Encoding>> {
         self.encode_texts(&texts(rows)?)
     }
@@ -142,6 +172,58 @@ impl Generation {
         let took = start.elapsed();
         let abstained = probabilities.iter().map(|row| classifier.abstains(row)).collect();
         Ok(Classified { probabilities, abstained, took })
+    }
+
+    /// What the model says of encoded texts, and the rejects of those that it cannot classify, by row.
+    ///
+    /// # Errors
+    /// When the failure is the model's or the device's, not the documents': not even the empty text can be
+    /// handled, or each of several documents fails and none was ever labelled.
+    pub fn classify_each(&self, encodings: &[Encoding]) -> Result<(Classified, Rejects)> {
+        let mut classifier = lock(&self.classifier);
+        let start = Instant::now();
+        let outcomes = classifier.classify_each(encodings)?;
+        let took = start.elapsed();
+        let (mut probabilities, mut rejects) = (vec![], Rejects::new());
+        for (row, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(row) => probabilities.push(row),
+                Err(failure) => drop(rejects.insert(row, self.reject(&failure))),
+            }
+        }
+        let abstained = probabilities.iter().map(|row| classifier.abstains(row)).collect();
+        self.check_share("inference", &rejects, probabilities.len())?;
+        if !probabilities.is_empty() {
+            self.proven.store(true, Ordering::Relaxed);
+        }
+        Ok((Classified { probabilities, abstained, took }, rejects))
+    }
+
+    fn reject(&self, failure: &Failure) -> Reject {
+        let reason = match failure.kind {
+            FailureKind::Inference => "inference_failed",
+            FailureKind::NotFinite => "not_finite",
+        };
+        Reject::new(Stage::Infer, reason, Some(self.detail(&failure.problem)))
+    }
+
+    /// Refuses to set whole batches aside for a model that has not labelled a single document.
+    fn check_share(&self, action: &'static str, rejects: &Rejects, handled: usize) -> Result<()> {
+        match rejects.values().next() {
+            Some(first) if handled == 0 && rejects.len() > 1 && !self.proven.load(Ordering::Relaxed) => {
+                let first = first.detail.clone().unwrap_or_default();
+                Err(PipelineError::Unusable { action, documents: rejects.len(), first })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What went wrong with a document, for its dead letter: the model, and the first words of `problem`.
+    fn detail(&self, problem: &str) -> String {
+        let words = problem.split_whitespace().collect::<Vec<_>>().join(" ");
+        let cut = words.char_indices().nth(DETAIL_CHARS).map_or(words.len(), |(end, _)| end);
+        let ellipsis = if cut < words.len() { "…" } else { "" };
+        format!("{}: {}{ellipsis}", self.title(), &words[..cut])
     }
 
     /// Takes labelled documents into account for drift; none without a reference to compare with.

@@ -9,7 +9,7 @@ use fenliu_model::registry::{Alias, Registry};
 use super::bake::{Bake, BakeConfig};
 use super::generation::{Classified, Generation};
 use crate::config::Config;
-use crate::error::{PipelineError, Result};
+use crate::error::Result;
 use crate::metrics::Counters;
 
 /// Who moves the alias back, in the registry's history.
@@ -85,14 +85,12 @@ impl Live {
     }
 
     /// The generation to label a batch with that `failed` could not label: the one before, to which the
-    /// alias is moved back, if `failed` is on probation; the one in use, if it is another.
-    ///
-    /// # Errors
-    /// `error`, the failure, when there is no other generation.
-    pub fn fall_back(&self, failed: &Arc<Generation>, error: PipelineError) -> Result<Arc<Generation>> {
-        self.roll_back(failed, &error.to_string());
+    /// alias is moved back, if `failed` is on probation; the one in use, if it is another; `None` when there is
+    /// no other generation.
+    pub fn fall_back(&self, failed: &Arc<Generation>, reason: &str) -> Option<Arc<Generation>> {
+        self.roll_back(failed, reason);
         let current = self.current();
-        if Arc::ptr_eq(&current, failed) { Err(error) } else { Ok(current) }
+        (!Arc::ptr_eq(&current, failed)).then_some(current)
     }
 
     /// Compares a generation on probation with the one before, on a sample of what it labels, and rolls

@@ -67,8 +67,9 @@ pub(super) fn send_dead_letters(writer: &TopicWriter, rows: &RecordBatch) -> Res
     let offsets = column(rows, "offset", "Int64")?.as_primitive::<Int64Type>();
     let timestamps =
         column(rows, "kafka_timestamp", "Timestamp(ms)")?.as_primitive::<TimestampMillisecondType>();
-    let texts = ["topic", "stage", "reason", "detail"].map(|name| Ok((name, text_column(rows, name)?)));
-    let texts = texts.into_iter().collect::<Result<Vec<_>>>()?;
+    let texts = ["topic", "stage", "reason", "detail", "model_version"];
+    let texts =
+        texts.into_iter().map(|name| Ok((name, text_column(rows, name)?))).collect::<Result<Vec<_>>>()?;
     (0..rows.num_rows()).try_for_each(|row| {
         let mut headers = OwnedHeaders::new();
         for (name, text) in texts.iter().filter(|(_, text)| text.is_valid(row)) {
