@@ -1,6 +1,7 @@
 //! Building a bundle in a staging directory and publishing it by one rename.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ulid::Ulid;
@@ -134,11 +135,19 @@ pub(crate) fn staging_name(version: &str) -> String {
 /// Removes what writers have left that are gone. The caller holds the model's [`ChangeLock`].
 pub(crate) fn remove_leftovers(versions: &Path) -> Result<()> {
     for name in names(versions)?.iter().filter(|name| name.starts_with(STAGING_PREFIX)) {
-        let path = versions.join(name);
-        if let Some(_lock) = try_lock_directory(&path)? {
-            std::fs::remove_dir_all(&path).map_err(ModelError::io("remove", &path))?;
-            tracing::info!(path = %path.display(), "removed what an interrupted writer left");
+        match remove_leftover(&versions.join(name)) {
+            // Its writer gave up and removed it itself since the directory was listed.
+            Err(ModelError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            outcome => outcome?,
         }
+    }
+    Ok(())
+}
+
+fn remove_leftover(stage: &Path) -> Result<()> {
+    if let Some(_lock) = try_lock_directory(stage)? {
+        std::fs::remove_dir_all(stage).map_err(ModelError::io("remove", stage))?;
+        tracing::info!(path = %stage.display(), "removed what an interrupted writer left");
     }
     Ok(())
 }
