@@ -29,6 +29,7 @@ pub use sinks::{
 pub use source::{FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, SourceConfig, Start};
 pub use validate::ValidatedConfig;
 
+pub use crate::breaker::BreakerConfig;
 pub use crate::serve::{BakeConfig, ShadowConfig};
 
 /// Everything that one pipeline needs to know.
@@ -59,6 +60,8 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where rejected documents go.
     pub dead_letters: DeadLetterConfig,
+    /// When too many documents fail to go on.
+    pub breaker: BreakerConfig,
     /// Memory and batch bounds.
     pub limits: LimitsConfig,
     /// When rows are made durable and offsets committed.
@@ -80,6 +83,7 @@ impl Default for Config {
             output: OutputConfig::default(),
             sinks: vec![SinkConfig::Files(FilesSinkConfig::default())],
             dead_letters: DeadLetterConfig::default(),
+            breaker: BreakerConfig::default(),
             limits: LimitsConfig::default(),
             epoch: EpochConfig::default(),
         }
@@ -247,6 +251,9 @@ mod tests {
             schedule = "every night"
             min_new_labels = 5
             data = ["nowhere.jsonl"]
+            [breaker]
+            share = 5
+            rows = 2000000
             [limits]
             batch_rows = 0
             memory = "10 MiB"
@@ -280,6 +287,8 @@ mod tests {
             "`finetune.schedule` is `every night`, no cron expression",
             "finetune.min_new_labels",
             "nowhere.jsonl",
+            "`breaker.share` is 5 but must be 0 to 1",
+            "`breaker.rows` is 2000000 but must be at most 1000000",
             "limits.batch_rows",
             "epoch.max_bytes",
             "5.0 MiB",

@@ -75,6 +75,22 @@ pub enum PipelineError {
         /// The model and what was wrong with the first of them.
         first: String,
     },
+    /// Too many of the newest documents are dead letters.
+    #[error(
+        "{failures} of the last {documents} documents failed, more than `breaker.share` ({share}) allows: {reasons}; the latest: {latest} (mend the cause or raise the share; what is not committed is read again at the next start)"
+    )]
+    Breaker {
+        /// Documents that failed.
+        failures: usize,
+        /// Documents looked at.
+        documents: usize,
+        /// The share that may fail.
+        share: f64,
+        /// Stages and reasons with their counts.
+        reasons: String,
+        /// Where the latest failure comes from, and what was wrong.
+        latest: String,
+    },
     /// A cleaning step could not be compiled or run.
     #[error(transparent)]
     Operator(#[from] OperatorError),

@@ -5,6 +5,7 @@
 //! [`cli`].
 
 pub mod batch;
+pub mod breaker;
 pub mod classify;
 pub mod clean;
 pub mod cli;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fenliu_schemas::{LabelledOptions, labelled_schema};
 
 use crate::batch::Budget;
+use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
 use crate::clean::{clean, compile};
 use crate::config::ValidatedConfig;
@@ -51,7 +52,8 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let (source, commit) = source::open(config, budget, stop_at_end)?;
     let shadow = Shadow::start(config, counters.clone())?;
     let mut labeller = Labeller::new(Arc::clone(&live), shadow, schema, config.model.top_k, counters.clone());
-    let writer = Writer::new(outputs, commit, config.epoch.clone(), counters.clone());
+    let breaker = Breaker::new(config.breaker);
+    let writer = Writer::new(outputs, commit, config.epoch.clone(), breaker, counters.clone());
     let shutdown = shutdown.clone();
 
     let watcher = Watcher::start(config, Arc::clone(&live), counters.clone())?;

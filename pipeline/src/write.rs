@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use fenliu_schemas::Offsets;
 
 use crate::batch::{Batch, Permit};
+use crate::breaker::Breaker;
 use crate::config::EpochConfig;
 use crate::error::Result;
 use crate::metrics::Counters;
@@ -42,20 +43,27 @@ pub struct Writer {
     outputs: Outputs,
     commit: Box<dyn Commit>,
     bounds: EpochConfig,
+    breaker: Breaker,
     counters: Counters,
     epoch: Epoch,
 }
 
 impl Writer {
     /// A writer with an empty epoch.
-    pub fn new(outputs: Outputs, commit: Box<dyn Commit>, bounds: EpochConfig, counters: Counters) -> Self {
-        Writer { outputs, commit, bounds, counters, epoch: Epoch::default() }
+    pub fn new(
+        outputs: Outputs,
+        commit: Box<dyn Commit>,
+        bounds: EpochConfig,
+        breaker: Breaker,
+        counters: Counters,
+    ) -> Self {
+        Writer { outputs, commit, bounds, breaker, counters, epoch: Epoch::default() }
     }
 
     /// Consumes `input` until it closes; the last epoch is closed too.
     ///
     /// # Errors
-    /// When a sink fails: the open epoch is not committed and will be read again.
+    /// When a sink fails or the breaker trips: the open epoch is not committed and will be read again.
     pub fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         loop {
             let next = match self.epoch.remaining(&self.bounds) {
@@ -74,6 +82,7 @@ impl Writer {
     }
 
     fn write(&mut self, batch: Batch) -> Result<()> {
+        self.breaker.observe(&batch)?;
         for letters in &batch.dead_letters {
             self.outputs.write_dead_letters(letters)?;
         }

@@ -13,7 +13,8 @@ use crate::finetune::parse_schedule;
 
 use super::kafka::{EMBEDDED, OWNED};
 use super::{
-    Config, DeadLetterConfig, FilesSinkConfig, PayloadFormat, Problems, Properties, SinkConfig, SourceConfig,
+    BreakerConfig, Config, DeadLetterConfig, FilesSinkConfig, PayloadFormat, Problems, Properties,
+    SinkConfig, SourceConfig,
 };
 
 /// A configuration whose every value is within its bounds and whose every SQL text compiles.
@@ -42,6 +43,7 @@ impl Config {
         self.check_shadow(&mut problems);
         self.check_drift(&mut problems);
         self.check_finetune(&mut problems);
+        self.check_breaker(&mut problems);
         self.check_limits(&mut problems);
         self.check_sinks(&mut problems);
         self.check_sql(&mut problems);
@@ -187,6 +189,12 @@ impl Config {
             problems
                 .add("finetune.feedback.topic", format!("is `{topic}`, which the source reads as documents"));
         }
+    }
+
+    fn check_breaker(&self, problems: &mut Problems) {
+        let BreakerConfig { share, rows } = self.breaker;
+        problems.require((0.0..=1.0).contains(&share), "breaker.share", share, "0 to 1");
+        problems.require(rows <= 1_000_000, "breaker.rows", rows, "at most 1000000");
     }
 
     fn check_limits(&self, problems: &mut Problems) {

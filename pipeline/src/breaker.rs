@@ -1,0 +1,224 @@
+//! The breaker: stops the pipeline when too many of the newest documents fail.
+//!
+//! A mistake in the configuration, a producer gone wrong or a broken model would otherwise turn a whole topic
+//! into dead letters before anyone looks. Counted are failures; what the configuration asks to set aside
+//! (languages, short texts, reject rules) is no failure, however much it is. Counting starts anew with each
+//! run. The batch that trips the breaker is not written and not committed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
+use fenliu_schemas::{SchemaError, Stage};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::classify::text_column;
+use crate::error::{PipelineError, Result};
+
+/// The only reason of the stage `clean` that no setting asked for: SQL failed on the document.
+const CLEAN_ERROR: &str = "clean_error";
+
+/// When the pipeline stops for want of usable documents.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerConfig {
+    /// Largest share of the newest documents that may fail. Default: 0.05.
+    pub share: f64,
+    /// How many documents that share is of; the pipeline stops as soon as more than `share` x `rows` of
+    /// them have failed. 0: it never stops. Default: 1,000.
+    pub rows: usize,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        BreakerConfig { share: 0.05, rows: 1000 }
+    }
+}
+
+/// Counts failures among the newest documents.
+#[derive(Debug)]
+pub struct Breaker {
+    config: BreakerConfig,
+    /// Batches, oldest first: the fewest that hold the newest `rows` documents.
+    batches: VecDeque<Tally>,
+    documents: usize,
+    failures: usize,
+}
+
+/// What one batch held.
+#[derive(Debug, Default)]
+struct Tally {
+    documents: usize,
+    /// By stage and reason.
+    failures: BTreeMap<(String, String), usize>,
+    /// The last failure, for a person.
+    latest: Option<String>,
+}
+
+impl Breaker {
+    /// A breaker that has seen no document.
+    pub fn new(config: BreakerConfig) -> Self {
+        Breaker { config, batches: VecDeque::new(), documents: 0, failures: 0 }
+    }
+
+    /// Counts a batch before it is written.
+    ///
+    /// # Errors
+    /// [`PipelineError::Breaker`] when too many of the newest documents have failed.
+    pub fn observe(&mut self, batch: &Batch) -> Result<()> {
+        if self.config.rows == 0 {
+            return Ok(());
+        }
+        let tally = Tally::of(batch)?;
+        self.documents += tally.documents;
+        self.failures += tally.failures();
+        self.batches.push_back(tally);
+        while self.batches.front().is_some_and(|oldest| self.documents - oldest.documents >= self.config.rows)
+            && let Some(oldest) = self.batches.pop_front()
+        {
+            self.documents -= oldest.documents;
+            self.failures -= oldest.failures();
+        }
+        let allowed = self.config.share * self.documents.max(self.config.rows) as f64;
+        if self.failures as f64 > allowed { Err(self.tripped()) } else { Ok(()) }
+    }
+
+    fn tripped(&self) -> PipelineError {
+        let mut reasons = BTreeMap::new();
+        for (reason, count) in self.batches.iter().flat_map(|tally| &tally.failures) {
+            *reasons.entry(reason).or_insert(0) += count;
+        }
+        let reasons: Vec<String> =
+            reasons.iter().map(|((stage, reason), count)| format!("{stage} {reason} {count}")).collect();
+        let latest = self.batches.iter().rev().find_map(|tally| tally.latest.clone());
+        PipelineError::Breaker {
+            failures: self.failures,
+            documents: self.documents,
+            share: self.config.share,
+            reasons: reasons.join(", "),
+            latest: latest.unwrap_or_default(),
+        }
+    }
+}
+
+impl Tally {
+    fn of(batch: &Batch) -> Result<Self> {
+        let mut tally = Tally { documents: batch.documents(), ..Tally::default() };
+        batch.dead_letters.iter().try_for_each(|letters| tally.count(letters))?;
+        Ok(tally)
+    }
+
+    fn count(&mut self, letters: &RecordBatch) -> Result<()> {
+        let (stages, reasons) = (text_column(letters, "stage")?, text_column(letters, "reason")?);
+        for row in 0..letters.num_rows() {
+            let (stage, reason) = (stages.value(row), reasons.value(row));
+            if stage != Stage::Clean.as_str() || reason == CLEAN_ERROR {
+                *self.failures.entry((stage.to_string(), reason.to_string())).or_default() += 1;
+                self.latest = Some(describe(letters, row)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn failures(&self) -> usize {
+        self.failures.values().sum()
+    }
+}
+
+/// Where a dead letter comes from and what was wrong with it.
+fn describe(letters: &RecordBatch, row: usize) -> Result<String> {
+    let number = |column| letters.column_by_name(column);
+    let partition = number("partition").and_then(|column| column.as_primitive_opt::<Int32Type>());
+    let partition = partition.ok_or(SchemaError::Column { column: "partition", expected: "Int32" })?;
+    let offset = number("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let offset = offset.ok_or(SchemaError::Column { column: "offset", expected: "Int64" })?;
+    let topic = text_column(letters, "topic")?.value(row);
+    let reason = text_column(letters, "reason")?.value(row);
+    let details = text_column(letters, "detail")?;
+    let detail = if details.is_valid(row) { format!(": {}", details.value(row)) } else { String::new() };
+    let (partition, offset) = (partition.value(row), offset.value(row));
+    Ok(format!("topic {topic}, partition {partition}, offset {offset}, {reason}{detail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    use fenliu_schemas::{Document, Offsets, Origin, RawBuilder, Reject, dead_letters, split_rejected};
+
+    use crate::batch::Budget;
+
+    const INVALID: (Stage, &str) = (Stage::Decode, "invalid_json");
+    const LANGUAGE: (Stage, &str) = (Stage::Clean, "language");
+
+    /// A batch of `good` documents and `bad` ones that were rejected for `reason`.
+    fn batch(good: usize, bad: usize, (stage, reason): (Stage, &'static str)) -> Batch {
+        let mut builder = RawBuilder::default();
+        for row in 0..good + bad {
+            let origin = Origin { topic: "news", partition: 3, offset: row as i64, timestamp_ms: None };
+            let reject = || Reject::new(stage, reason, Some("why".into()));
+            builder.append(origin, b"{", &if row < good { Ok(Document::default()) } else { Err(reject()) });
+        }
+        let (records, rejected) = split_rejected(&builder.finish().unwrap()).unwrap();
+        Batch {
+            records,
+            dead_letters: vec![dead_letters(&rejected, 0).unwrap()],
+            offsets: Offsets::default(),
+            received_at: Instant::now(),
+            permit: Budget::new(1).acquire(1, Duration::ZERO).unwrap(),
+        }
+    }
+
+    /// The batch, from 1, at which a breaker of 5 % of 1,000 trips; 0: at none.
+    fn trips_at(batches: &[(usize, usize, (Stage, &'static str))]) -> usize {
+        let mut breaker = Breaker::new(BreakerConfig::default());
+        let trips = |&(good, bad, reason): &_| breaker.observe(&batch(good, bad, reason)).is_err();
+        batches.iter().position(trips).map_or(0, |index| index + 1)
+    }
+
+    #[test]
+    fn it_trips_when_more_than_the_share_of_the_newest_documents_failed() {
+        let table: &[(&str, Vec<_>, usize)] = &[
+            ("5 %", vec![(950, 50, INVALID); 4], 0),
+            ("more", vec![(949, 51, INVALID)], 1),
+            ("no need to wait for the window to fill", vec![(0, 30, INVALID), (0, 21, INVALID)], 2),
+            ("few documents say nothing", vec![(10, 40, INVALID)], 0),
+            ("old failures are forgotten", vec![(50, 50, INVALID), (950, 0, INVALID), (0, 50, INVALID)], 0),
+            (
+                "those within the window are not",
+                vec![(50, 50, INVALID), (900, 0, INVALID), (0, 50, INVALID)],
+                3,
+            ),
+            ("a large batch is its own window", vec![(9_500, 500, INVALID)], 0),
+            ("what the settings ask for", vec![(0, 1000, LANGUAGE); 3], 0),
+            ("a setting that does not work", vec![(900, 100, (Stage::Clean, CLEAN_ERROR))], 1),
+            ("the model's", vec![(900, 100, (Stage::Infer, "not_finite"))], 1),
+        ];
+        for (name, batches, expected) in table {
+            assert_eq!(trips_at(batches), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_rows_turn_it_off() {
+        let mut breaker = Breaker::new(BreakerConfig { rows: 0, ..BreakerConfig::default() });
+        breaker.observe(&batch(0, 2000, INVALID)).unwrap();
+    }
+
+    #[test]
+    fn the_message_ends_the_search() {
+        let mut breaker = Breaker::new(BreakerConfig::default());
+        breaker.observe(&batch(500, 20, (Stage::Infer, "not_finite"))).unwrap();
+        let message = breaker.observe(&batch(0, 40, INVALID)).unwrap_err().to_string();
+        for part in [
+            "60 of the last 560 documents",
+            "`breaker.share` (0.05)",
+            "decode invalid_json 40, infer not_finite 20",
+            "topic news, partition 3, offset 39, invalid_json: why",
+        ] {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
+}
