@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod dlq;
 mod doctor;
 mod evaluate;
 mod finetune;
@@ -74,6 +75,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Look after models: their versions and which one is in use
     Model(model::ModelArgs),
+    /// Look at dead letters and send them back
+    Dlq(dlq::DlqArgs),
     /// Check a configuration, its bundle included, without running it
     Check,
     /// Print the configuration as it would run, secrets hidden
@@ -113,6 +116,7 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate::evaluate(&args, common),
         Command::Predict(args) => predict::predict(&args, common),
         Command::Model(args) => return model::model(&args, common),
+        Command::Dlq(args) => dlq::dlq(&args, common),
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),

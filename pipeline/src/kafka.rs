@@ -1,5 +1,6 @@
 //! What all Kafka clients of fenliu share: properties, and a broker inside the process.
 
+mod reader;
 mod writer;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use rdkafka::producer::DefaultProducerContext;
 use crate::config::{EMBEDDED, KafkaConfig, Properties};
 use crate::error::{PipelineError, Result};
 
+pub use reader::{Ends, TopicReader};
 pub use writer::TopicWriter;
 
 /// How long a client waits for answers to its own questions (metadata, watermarks).

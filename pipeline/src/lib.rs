@@ -11,6 +11,7 @@ pub mod clean;
 pub mod cli;
 pub mod config;
 pub mod corpus;
+pub mod dlq;
 pub mod error;
 pub mod finetune;
 pub mod kafka;

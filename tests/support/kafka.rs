@@ -107,8 +107,17 @@ impl Broker {
     /// # Errors
     /// If the topic exists or the broker refuses it.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
+        self.create_topic_with(name, partitions, &[])
+    }
+
+    /// As [`Broker::create_topic`], with settings of the topic.
+    ///
+    /// # Errors
+    /// If the topic exists or the broker refuses it.
+    pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         // Without the second limit the answer may come before the partitions have a leader.
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
         let created = tokio::runtime::Builder::new_current_thread()
@@ -125,8 +134,12 @@ impl Broker {
     /// # Errors
     /// If a record is refused or not acknowledged in time.
     pub fn produce(&self, topic: &str, records: &[NewRecord]) -> Result<()> {
-        let producer: BaseProducer<Deliveries> =
-            self.client().set("enable.idempotence", "true").create_with_context(Deliveries::default())?;
+        let producer: BaseProducer<Deliveries> = self
+            .client()
+            .set("enable.idempotence", "true")
+            // The topic has the last word.
+            .set("message.max.bytes", "1000000000")
+            .create_with_context(Deliveries::default())?;
         for record in records {
             send(&producer, topic, record)?;
         }

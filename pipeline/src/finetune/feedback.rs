@@ -4,28 +4,18 @@
 //! reading, and those ends are part of the result, so that a job knows exactly which corrections it saw. A
 //! message that is no correction is set aside with a reason; it never stops a job.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use fenliu_schemas::Feedback;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::config::KafkaConfig;
-use crate::error::{PipelineError, Result};
-use crate::kafka::{REQUEST_TIMEOUT, client_config};
+use crate::error::Result;
+use crate::kafka::{Ends, TopicReader, client_config};
 use crate::source::time::{parse_number, parse_text};
 use crate::source::{Documents, data_files};
-
-/// Without a message for so long, the topic cannot be read to its end.
-const SILENCE: Duration = Duration::from_secs(60);
-
-/// How long one poll waits for a message.
-const POLL: Duration = Duration::from_millis(200);
 
 /// A correction and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +56,6 @@ impl Correction {
         Skipped { place: self.place, reason: reason.into(), detail, feedback: Some(self.feedback) }
     }
 }
-
-/// Offset ranges of the feedback topic by partition: `(first, next)`.
-pub(super) type Ends = BTreeMap<i32, (i64, i64)>;
 
 /// All corrections there are.
 #[derive(Debug, Default)]
@@ -120,35 +107,13 @@ pub(super) fn read_files(paths: &[PathBuf], collected: &mut Collected) -> Result
 /// # Errors
 /// A broker that does not answer, a topic that is not there.
 pub(super) fn read_topic(kafka: &KafkaConfig, topic: &str, collected: &mut Collected) -> Result<()> {
-    let consumer = consumer(kafka)?;
-    let ends = ends(&consumer, topic)?;
-    let mut list = TopicPartitionList::new();
-    let mut open: BTreeMap<i32, i64> = BTreeMap::new();
-    for (&partition, &(first, next)) in ends.iter().filter(|(_, (first, next))| next > first) {
-        open.insert(partition, next);
-        list.add_partition_offset(topic, partition, Offset::Offset(first))
-            .map_err(PipelineError::kafka("name an offset"))?;
-    }
-    consumer.assign(&list).map_err(PipelineError::kafka(format!("read topic `{topic}`")))?;
     let begin = collected.corrections.len();
-    let mut heard = Instant::now();
-    while !open.is_empty() {
-        match consumer.poll(POLL) {
-            Some(Ok(message)) => {
-                heard = Instant::now();
-                accept(&message, &mut open, collected);
-            }
-            // Also where the last offsets hold no message: transaction markers, compacted ones.
-            Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
-            // librdkafka mends the others by itself, or the silence goes on.
-            Some(Err(error)) => tracing::warn!(topic, %error, "reading feedback"),
-            None => {}
-        }
-        if heard.elapsed() > SILENCE {
-            let message = format!("topic `{topic}`: no message for {SILENCE:?} before the end was reached");
-            return Err(PipelineError::Data(message));
-        }
-    }
+    let ends = reader(kafka, topic)?.read(None, &mut |message| {
+        let (partition, offset) = (message.partition(), message.offset());
+        let place = Place { topic: topic.to_string(), partition, offset };
+        collected.add(place, message.payload().unwrap_or_default(), message.timestamp().to_millis());
+        Ok(ControlFlow::Continue(()))
+    })?;
     if let Some(read) = collected.corrections.get_mut(begin..) {
         read.sort_by(|a, b| a.place.cmp(&b.place));
     }
@@ -156,48 +121,12 @@ pub(super) fn read_topic(kafka: &KafkaConfig, topic: &str, collected: &mut Colle
     Ok(())
 }
 
-fn accept(message: &BorrowedMessage<'_>, open: &mut BTreeMap<i32, i64>, collected: &mut Collected) {
-    let (partition, offset) = (message.partition(), message.offset());
-    let Some(&next) = open.get(&partition) else { return };
-    if offset < next {
-        let place = Place { topic: message.topic().to_string(), partition, offset };
-        collected.add(place, message.payload().unwrap_or_default(), message.timestamp().to_millis());
-    }
-    if offset + 1 >= next {
-        open.remove(&partition);
-    }
-}
-
-/// A consumer outside any group: it commits nothing.
-pub(super) fn consumer(kafka: &KafkaConfig) -> Result<BaseConsumer> {
-    let mut client = client_config(kafka, &Default::default());
-    client
-        .set("group.id", "fenliu-finetune")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true");
-    client.create().map_err(PipelineError::kafka("make a consumer"))
-}
-
-/// The first offset of each partition of `topic` and one past the last, at this moment.
+/// Reads the topic `topic` of corrections.
 ///
 /// # Errors
-/// A broker that does not answer, a topic that is not there.
-pub(super) fn ends(consumer: &BaseConsumer, topic: &str) -> Result<Ends> {
-    let action = || format!("look up topic `{topic}`");
-    let metadata =
-        consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(PipelineError::kafka(action()))?;
-    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-    let mut ends = Ends::new();
-    for partition in partitions.map(|partition| partition.id()) {
-        let range = consumer
-            .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
-            .map_err(PipelineError::kafka(action()))?;
-        ends.insert(partition, range);
-    }
-    if ends.is_empty() {
-        return Err(PipelineError::Data(format!("kafka topic `{topic}` does not exist")));
-    }
-    Ok(ends)
+/// Properties that librdkafka refuses.
+pub(super) fn reader(kafka: &KafkaConfig, topic: &str) -> Result<TopicReader> {
+    TopicReader::try_new(client_config(kafka, &Default::default()), topic)
 }
 
 /// Why a message is no correction.

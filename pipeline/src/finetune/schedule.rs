@@ -14,10 +14,11 @@ use chrono::{DateTime, Utc};
 use croner::Cron;
 use fenliu_model::Registry;
 
-use super::feedback::{Collected, Ends, consumer, ends, read_files};
+use super::feedback::{Collected, read_files, reader};
 use super::state::{self, JobDirectory, JobState, Stage, Verdict};
 use crate::config::{Config, FinetuneConfig, KafkaConfig};
 use crate::error::{PipelineError, Result};
+use crate::kafka::Ends;
 use crate::metrics::Counters;
 
 /// How often clock, drift and the running job are looked at.
@@ -254,7 +255,7 @@ fn count_new(config: &FinetuneConfig, kafka: &KafkaConfig, model: &Path) -> Resu
     let in_files = (files.corrections.len() + files.skipped.len()) as u64;
     let topic = match feedback.topic.as_str() {
         "" => Ends::new(),
-        topic => ends(&consumer(kafka)?, topic)?,
+        topic => reader(kafka, topic)?.ends()?,
     };
     let last = state::newest(model)?.and_then(|JobState { snapshot, .. }| snapshot).unwrap_or_default();
     let seen_in_topic: i64 = last.ends.values().map(|(first, next)| next - first).sum();

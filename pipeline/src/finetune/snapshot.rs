@@ -11,13 +11,14 @@ use fenliu_operators::Plan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::feedback::{Collected, Correction, Ends, Skipped, read_files, read_topic};
+use super::feedback::{Collected, Correction, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
 use super::rows::{Origin, Row, fingerprint};
 use super::state::JobDirectory;
 use crate::config::Config;
 use crate::corpus::{self, Selection};
 use crate::error::{PipelineError, Result};
+use crate::kafka::Ends;
 
 pub(super) const ROWS: &str = "rows.jsonl";
 const SKIPPED: &str = "skipped.jsonl";

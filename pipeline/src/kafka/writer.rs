@@ -81,7 +81,22 @@ impl TopicWriter {
     /// # Errors
     /// A message that can never be sent, or an earlier one that was not delivered.
     pub fn send(&self, key: Option<&str>, value: &[u8], headers: Option<OwnedHeaders>) -> Result<()> {
+        self.send_to(None, key, value, headers)
+    }
+
+    /// As [`send`](Self::send), to a partition of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_to(
+        &self,
+        partition: Option<i32>,
+        key: Option<&str>,
+        value: &[u8],
+        headers: Option<OwnedHeaders>,
+    ) -> Result<()> {
         let mut record = BaseRecord::<str, [u8]>::to(&self.topic).payload(value);
+        record.partition = partition;
         record.key = key;
         record.headers = headers;
         loop {

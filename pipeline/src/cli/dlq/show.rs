@@ -1,0 +1,113 @@
+//! `fenliu dlq show`
+
+use std::ops::ControlFlow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{FilterArgs, output, rfc_3339};
+use crate::dlq::{DeadLetter, Letters};
+use crate::error::Result;
+
+/// Characters of a payload that people are shown; programs get all of it.
+const SHOWN_CHARS: usize = 2000;
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// How many at most; 0: all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+}
+
+pub(super) fn show(letters: &Letters, args: &ShowArgs, as_json: bool) -> Result<()> {
+    let mut shown = 0;
+    letters.read(&args.filter.filter(), true, &mut |letter| {
+        if as_json {
+            output::json(&object(&letter))?
+        } else {
+            output::line(paragraph(&letter))?
+        }
+        shown += 1;
+        Ok(if shown == args.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    if shown == 0 {
+        output::note("no dead letters");
+    } else if shown == args.limit {
+        output::note(format!("the first {shown}; --limit shows more"));
+    }
+    Ok(())
+}
+
+/// Bytes that are no UTF-8 are base64, under another name.
+fn object(letter: &DeadLetter) -> Value {
+    let mut object = json!({
+        "topic": letter.topic, "partition": letter.partition, "offset": letter.offset,
+        "kafka_timestamp": letter.timestamp_ms.and_then(rfc_3339), "id": letter.id, "stage": letter.stage,
+        "reason": letter.reason, "detail": letter.detail, "model_version": letter.model_version,
+        "rejected_at": letter.rejected_at_ms.and_then(rfc_3339),
+    });
+    if let Some(payload) = &letter.payload {
+        match std::str::from_utf8(payload) {
+            Ok(text) => object["payload"] = text.into(),
+            Err(_) => object["payload_base64"] = STANDARD.encode(payload).into(),
+        }
+    }
+    object
+}
+
+fn paragraph(letter: &DeadLetter) -> String {
+    let mut lines = vec![format!(
+        "topic {}, partition {}, offset {}: {} {}",
+        letter.topic, letter.partition, letter.offset, letter.stage, letter.reason
+    )];
+    lines.extend(letter.detail.as_ref().map(|detail| format!("  detail       {detail}")));
+    lines.extend(letter.id.as_ref().map(|id| format!("  id           {id}")));
+    lines.extend(letter.model_version.as_ref().map(|version| format!("  model        {version}")));
+    lines.extend(letter.rejected_at_ms.and_then(rfc_3339).map(|at| format!("  rejected at  {at}")));
+    lines.push(match &letter.payload {
+        Some(payload) => format!("  payload      {}", readable(payload)),
+        None => "  payload      not kept (`dead_letters.columns`)".into(),
+    });
+    lines.join("\n")
+}
+
+fn readable(payload: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(payload) else {
+        let shown = &payload[..payload.len().min(SHOWN_CHARS / 4)];
+        return format!("{} bytes that are no UTF-8: {}", payload.len(), shown.escape_ascii());
+    };
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}… ({} bytes; --json prints all)", &text[..end], payload.len()),
+        None => text.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(payload: &[u8]) -> DeadLetter {
+        let detail = Some("why".to_string());
+        DeadLetter { topic: "news".into(), detail, payload: Some(payload.to_vec()), ..DeadLetter::default() }
+    }
+
+    #[test]
+    fn payloads_are_text_where_they_are_utf_8() {
+        assert_eq!(object(&letter("新闻".as_bytes()))["payload"], "新闻");
+        let binary = object(&letter(b"\xff\x00"));
+        assert_eq!((&binary["payload_base64"], binary.get("payload")), (&json!("/wA="), None));
+        assert!(paragraph(&letter(b"\xff\x00")).contains("2 bytes that are no UTF-8: \\xff\\x00"));
+    }
+
+    #[test]
+    fn people_are_shown_the_beginning_of_a_long_payload() {
+        let long = "字".repeat(SHOWN_CHARS + 1);
+        let text = paragraph(&letter(long.as_bytes()));
+        assert!(text.contains("字… (6003 bytes"), "{}", &text[text.len() - 60..]);
+        assert_eq!(object(&letter(long.as_bytes()))["payload"], long);
+    }
+}

@@ -1,0 +1,288 @@
+//! Dead letters in Parquet, Arrow IPC and JSON Lines files.
+//!
+//! Files whose name, or that of a directory above them, begins with `.` or `_` are not finished or no data,
+//! and are left alone.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::FileReader;
+use arrow::json::ReaderBuilder;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fenliu_schemas::dead_letter_schema;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::{DeadLetter, Visit};
+use crate::error::{PipelineError, Result};
+
+/// Letters that are decoded at once: each may be tens of megabytes.
+const BATCH_ROWS: usize = 16;
+
+/// Shows `visit` the letters of a file, or of all files below a directory, in order of name.
+///
+/// # Errors
+/// A path that cannot be read, a file that holds no dead letters, the error of `visit`.
+pub(super) fn read(path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<()> {
+    let mut files = vec![];
+    if path.is_dir() {
+        collect(path, &mut files)?;
+    } else {
+        files.push(path.to_path_buf());
+    }
+    for file in files {
+        if read_file(&file, payload, visit)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let list = || PipelineError::file("list", directory);
+    let entries = std::fs::read_dir(directory).map_err(list())?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(list())?;
+    paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_'])));
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if matches!(ending(&path), "parquet" | "arrow" | "jsonl") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn ending(path: &Path) -> &str {
+    path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
+}
+
+fn read_file(path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
+    let unreadable = |error: ArrowError| PipelineError::Data(format!("{}: {error}", path.display()));
+    for rows in open(path, payload)? {
+        let columns = Columns::of(&rows.map_err(unreadable)?).map_err(unreadable)?;
+        for row in 0..columns.rows {
+            let letter = columns.letter(row, payload).ok_or_else(|| incomplete(path))?;
+            if visit(letter)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn incomplete(path: &Path) -> PipelineError {
+    PipelineError::Data(format!(
+        "{}: holds no dead letters: it needs columns `topic`, `partition`, `offset`, `stage`, `reason` without nulls, and base64 in the column `payload` of JSON Lines",
+        path.display()
+    ))
+}
+
+/// The rows of a file; columns may lack or be of a type that can be cast.
+fn open(path: &Path, payload: bool) -> Result<Box<dyn RecordBatchReader>> {
+    let file = File::open(path).map_err(PipelineError::file("open", path))?;
+    let reader: std::result::Result<Box<dyn RecordBatchReader>, ArrowError> = match ending(path) {
+        "parquet" => open_parquet(file, payload),
+        "arrow" => FileReader::try_new_buffered(file, None).map(|reader| Box::new(reader) as _),
+        "jsonl" => ReaderBuilder::new(json_schema())
+            .with_batch_size(BATCH_ROWS)
+            .build(BufReader::new(file))
+            .map(|reader| Box::new(reader) as _),
+        _ => Err(ArrowError::NotYetImplemented("the name must end in .parquet, .arrow or .jsonl".into())),
+    };
+    reader.map_err(|error| PipelineError::Data(format!("{}: {error}", path.display())))
+}
+
+fn open_parquet(file: File, payload: bool) -> std::result::Result<Box<dyn RecordBatchReader>, ArrowError> {
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
+    if !payload {
+        let wanted = dead_letter_schema();
+        let wanted =
+            wanted.fields().iter().map(|field| field.name().as_str()).filter(|name| *name != "payload");
+        let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
+        builder = builder.with_projection(mask).with_batch_size(1024);
+    }
+    Ok(Box::new(builder.build()?))
+}
+
+/// Lines leave null columns out, and hold bytes as base64.
+fn json_schema() -> SchemaRef {
+    let schema = dead_letter_schema();
+    let nullable = schema.fields().iter().map(|field| {
+        let is_binary = *field.data_type() == DataType::Binary;
+        let data_type = if is_binary { DataType::Utf8 } else { field.data_type().clone() };
+        Field::new(field.name(), data_type, true)
+    });
+    Arc::new(Schema::new(nullable.collect::<Vec<_>>()))
+}
+
+/// The columns of one batch, each of its type in the dead-letter schema where it is there.
+struct Columns {
+    rows: usize,
+    /// In the order of the dead-letter schema.
+    columns: Vec<Option<ArrayRef>>,
+    base64: bool,
+}
+
+impl Columns {
+    fn of(rows: &RecordBatch) -> std::result::Result<Self, ArrowError> {
+        let schema = dead_letter_schema();
+        let column = |field: &Arc<Field>| {
+            rows.column_by_name(field.name()).map(|column| cast(column, field.data_type())).transpose()
+        };
+        let columns = schema.fields().iter().map(column).collect::<std::result::Result<_, _>>()?;
+        let payload = rows.column_by_name("payload");
+        let base64 = payload.is_some_and(|payload| *payload.data_type() == DataType::Utf8);
+        Ok(Columns { rows: rows.num_rows(), columns, base64 })
+    }
+
+    fn column(&self, name: &str, row: usize) -> Option<&ArrayRef> {
+        let index = dead_letter_schema().index_of(name).ok()?;
+        self.columns.get(index)?.as_ref().filter(|column| column.is_valid(row))
+    }
+
+    fn text(&self, name: &str, row: usize) -> Option<String> {
+        self.column(name, row)?.as_string_opt::<i32>().map(|column| column.value(row).to_string())
+    }
+
+    fn time(&self, name: &str, row: usize) -> Option<i64> {
+        let column = self.column(name, row)?;
+        column.as_primitive_opt::<TimestampMillisecondType>().map(|column| column.value(row))
+    }
+
+    /// None where the payload should be base64 and is not.
+    fn payload(&self, row: usize) -> Option<Option<Vec<u8>>> {
+        let Some(column) = self.column("payload", row) else { return Some(None) };
+        let bytes = column.as_binary_opt::<i32>()?.value(row);
+        if self.base64 { STANDARD.decode(bytes).ok().map(Some) } else { Some(Some(bytes.to_vec())) }
+    }
+
+    fn letter(&self, row: usize, payload: bool) -> Option<DeadLetter> {
+        Some(DeadLetter {
+            topic: self.text("topic", row)?,
+            partition: self.column("partition", row)?.as_primitive_opt::<Int32Type>()?.value(row),
+            offset: self.column("offset", row)?.as_primitive_opt::<Int64Type>()?.value(row),
+            timestamp_ms: self.time("kafka_timestamp", row),
+            id: self.text("id", row),
+            stage: self.text("stage", row)?,
+            reason: self.text("reason", row)?,
+            detail: self.text("detail", row),
+            model_version: self.text("model_version", row),
+            rejected_at_ms: self.time("rejected_at", row),
+            payload: if payload { self.payload(row)? } else { None },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fenliu_schemas::{Document, Origin, RawBuilder, Reject, Stage, model_dead_letters};
+
+    use crate::config::{FileFormat, FilesSinkConfig};
+    use crate::sink::open_files;
+
+    /// Two letters as the pipeline makes them.
+    fn letters() -> RecordBatch {
+        let mut builder = RawBuilder::default();
+        for offset in [4, 9] {
+            let origin =
+                Origin { topic: "news", partition: 3, offset, timestamp_ms: (offset == 4).then_some(77) };
+            let document = Document { id: (offset == 9).then(|| "doc".into()), ..Document::default() };
+            builder.append(origin, if offset == 4 { b"\xff\x00" } else { b"{}" }, &Ok(document));
+        }
+        let reject = |detail: Option<&str>| Reject::new(Stage::Infer, "not_finite", detail.map(Into::into));
+        model_dead_letters(&builder.finish().unwrap(), &[reject(Some("NaN")), reject(None)], "01K", 1000)
+            .unwrap()
+    }
+
+    fn expected() -> Vec<DeadLetter> {
+        let common = DeadLetter {
+            topic: "news".into(),
+            partition: 3,
+            stage: "infer".into(),
+            reason: "not_finite".into(),
+            model_version: Some("01K".into()),
+            rejected_at_ms: Some(1000),
+            ..DeadLetter::default()
+        };
+        let first = DeadLetter {
+            offset: 4,
+            timestamp_ms: Some(77),
+            detail: Some("NaN".into()),
+            payload: Some(b"\xff\x00".to_vec()),
+            ..common.clone()
+        };
+        let second =
+            DeadLetter { offset: 9, id: Some("doc".into()), payload: Some(b"{}".to_vec()), ..common };
+        vec![first, second]
+    }
+
+    fn read_all(path: &Path, payload: bool) -> Result<Vec<DeadLetter>> {
+        let mut letters = vec![];
+        read(path, payload, &mut |letter| {
+            letters.push(letter);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(letters)
+    }
+
+    #[test]
+    fn letters_come_back_as_they_were_written_from_every_format() {
+        for format in [FileFormat::Parquet, FileFormat::Arrow, FileFormat::Jsonl] {
+            let directory = tempfile::tempdir().unwrap();
+            let config =
+                FilesSinkConfig { path: directory.path().into(), format, ..FilesSinkConfig::default() };
+            let mut sink = open_files(&config, "dead-letters", &dead_letter_schema()).unwrap();
+            sink.write(&letters()).unwrap();
+            assert!(read_all(directory.path(), true).unwrap().is_empty(), "not finished");
+            sink.flush().unwrap();
+            assert_eq!(read_all(directory.path(), true).unwrap(), expected(), "{format:?}");
+            let without: Vec<_> =
+                expected().into_iter().map(|letter| DeadLetter { payload: None, ..letter }).collect();
+            assert_eq!(read_all(directory.path(), false).unwrap(), without, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn hidden_files_and_other_files_are_left_alone_and_directories_are_entered() {
+        let directory = tempfile::tempdir().unwrap();
+        let line = r#"{"topic":"t","partition":0,"offset":1,"stage":"decode","reason":"x","payload":"e30="}"#;
+        for name in [".a.jsonl", "_log/0.jsonl", "notes.txt", "stage=decode/b.jsonl", ".staged/c.jsonl"] {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("{line}\n")).unwrap();
+        }
+        let letters = read_all(directory.path(), true).unwrap();
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].payload.as_deref(), Some(b"{}".as_slice()));
+    }
+
+    #[test]
+    fn what_holds_no_letters_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.jsonl");
+        for (content, message) in [
+            (r#"{"topic":"t","partition":0,"offset":1,"stage":"decode"}"#, "needs columns"),
+            (r#"{"topic":"t","partition":0,"offset":1,"stage":"d","reason":"r","payload":"%"}"#, "base64"),
+            ("not json", "rows.jsonl"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let error = read_all(&path, true).unwrap_err().to_string();
+            assert!(error.contains("rows.jsonl") && error.contains(message), "{error}");
+        }
+        assert!(read_all(&directory.path().join("none"), true).unwrap_err().to_string().contains("none"));
+    }
+}

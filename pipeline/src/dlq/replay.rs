@@ -1,0 +1,194 @@
+//! Sending dead letters back to where they came from, once what was wrong with them is mended.
+//!
+//! Contract: a message gets the original bytes and goes to its topic and partition again, with a header that
+//! names the message that it repeats. None is sent twice in one replay, however many copies of its letter there
+//! are. What an earlier replay sent is found by that header in the target topic and left out, so that a replay
+//! that was cut off can be done again. The original key and headers are not in a dead letter, and so not sent.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+
+use indicatif::ProgressBar;
+use rdkafka::Message;
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use serde::Serialize;
+
+use super::{DeadLetter, Filter, Letters};
+use crate::config::KafkaConfig;
+use crate::error::{PipelineError, Result};
+use crate::kafka::{TopicReader, TopicWriter, client_config};
+use crate::progress::bar;
+
+/// The header that names the original message, as `topic/partition/offset`.
+pub const REPLAYED_FROM: &str = "fenliu.replayed_from";
+
+/// How far the clocks of those that reject and those that replay may lie apart.
+const CLOCK_SKEW_MS: i64 = 3_600_000;
+
+/// Bytes that wait in the producer; librdkafka's own bound is 1 GiB.
+const QUEUE_KILOBYTES: &str = "65536";
+
+/// What to replay, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayOptions {
+    /// Which letters.
+    pub filter: Filter,
+    /// Another topic than the letters' own.
+    pub to: Option<String>,
+    /// How many at most; none: all.
+    pub limit: Option<u64>,
+    /// Send nothing, only say what would be sent.
+    pub dry_run: bool,
+    /// Send also what was replayed before.
+    pub again: bool,
+}
+
+/// What a replay did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// Messages sent, or that would be sent, by topic.
+    pub sent: BTreeMap<String, u64>,
+    /// Letters left out because an earlier replay had sent them.
+    pub replayed_before: u64,
+    /// Letters left out because they are copies of others.
+    pub copies: u64,
+    /// Whether nothing was really sent.
+    pub dry_run: bool,
+}
+
+impl Replayed {
+    /// How many messages were sent, or would be.
+    pub fn total(&self) -> u64 {
+        self.sent.values().sum()
+    }
+}
+
+/// Replays letters to the topics of the cluster `kafka`.
+///
+/// # Errors
+/// Letters that cannot be read, that have no payload, or that came from files and no topic is named for; a
+/// target topic that is not there; messages that were not delivered.
+pub fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOptions) -> Result<Replayed> {
+    let mut known = BTreeMap::new();
+    for (topic, since_ms) in targets(letters, options)? {
+        let reader = TopicReader::try_new(client_config(kafka, &Default::default()), &topic)?;
+        if options.again {
+            // Only to know that the topic is there.
+            reader.ends()?;
+        } else {
+            known.insert(topic, replayed_before(&reader, since_ms)?);
+        }
+    }
+    let done = Replayed { dry_run: options.dry_run, ..Replayed::default() };
+    let mut replay = Replay {
+        kafka,
+        options,
+        known,
+        seen: HashSet::new(),
+        writers: BTreeMap::new(),
+        bar: bar(None, "messages"),
+        done,
+    };
+    letters.read(&options.filter, true, &mut |letter| replay.send(&letter))?;
+    replay.writers.values().try_for_each(TopicWriter::flush)?;
+    replay.bar.finish_and_clear();
+    Ok(replay.done)
+}
+
+/// The topics that the letters are to go to, each with the time before which no letter of it can have been
+/// replayed, where that is known.
+fn targets(letters: &Letters, options: &ReplayOptions) -> Result<BTreeMap<String, Option<i64>>> {
+    let mut targets: BTreeMap<String, Option<i64>> = BTreeMap::new();
+    letters.read(&options.filter, false, &mut |letter| {
+        let topic = target(&letter, options)?;
+        let since = letter.rejected_at_ms.map(|at| at - CLOCK_SKEW_MS);
+        match targets.get_mut(topic) {
+            Some(first) => *first = first.zip(since).map(|(first, since)| first.min(since)),
+            None => drop(targets.insert(topic.to_string(), since)),
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(targets)
+}
+
+/// The origins of the messages that replays have sent to a topic.
+fn replayed_before(reader: &TopicReader, since_ms: Option<i64>) -> Result<HashSet<String>> {
+    let mut known = HashSet::new();
+    reader.read(since_ms, &mut |message| {
+        let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        let origin = headers.find(|header| header.key == REPLAYED_FROM).and_then(|header| header.value);
+        known.extend(origin.map(|origin| String::from_utf8_lossy(origin).into_owned()));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(known)
+}
+
+/// The topic that a letter goes to.
+fn target<'a>(letter: &'a DeadLetter, options: &'a ReplayOptions) -> Result<&'a str> {
+    let topic = options.to.as_deref().unwrap_or(&letter.topic);
+    // What Kafka allows in a name.
+    if topic.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) {
+        return Ok(topic);
+    }
+    Err(PipelineError::Data(format!(
+        "dead letters of `{topic}` did not come from a topic: name one with --to"
+    )))
+}
+
+struct Replay<'a> {
+    kafka: &'a KafkaConfig,
+    options: &'a ReplayOptions,
+    /// Origins that earlier replays sent, by topic.
+    known: BTreeMap<String, HashSet<String>>,
+    /// Origins of the letters seen.
+    seen: HashSet<String>,
+    writers: BTreeMap<String, TopicWriter>,
+    bar: ProgressBar,
+    done: Replayed,
+}
+
+impl Replay<'_> {
+    fn send(&mut self, letter: &DeadLetter) -> Result<ControlFlow<()>> {
+        let origin = letter.origin();
+        if self.seen.contains(&origin) {
+            self.done.copies += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        let topic = target(letter, self.options)?.to_string();
+        if self.known.get(&topic).is_some_and(|known| known.contains(&origin)) {
+            self.seen.insert(origin);
+            self.done.replayed_before += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        if self.options.limit.is_some_and(|limit| self.done.total() >= limit) {
+            return Ok(ControlFlow::Break(()));
+        }
+        let payload = letter.payload.as_ref().ok_or_else(|| {
+            PipelineError::Data(format!(
+                "the dead letter of {origin} has no payload: `dead_letters.columns` left it out"
+            ))
+        })?;
+        if !self.options.dry_run {
+            let headers =
+                OwnedHeaders::new().insert(Header { key: REPLAYED_FROM, value: Some(origin.as_str()) });
+            let partition = (topic == letter.topic).then_some(letter.partition);
+            self.writer(&topic)?.send_to(partition, None, payload, Some(headers))?;
+        }
+        *self.done.sent.entry(topic).or_default() += 1;
+        self.seen.insert(origin);
+        self.bar.inc(1);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn writer(&mut self, topic: &str) -> Result<&TopicWriter> {
+        match self.writers.entry(topic.to_string()) {
+            Entry::Occupied(writer) => Ok(writer.into_mut()),
+            Entry::Vacant(place) => {
+                let mut client = client_config(self.kafka, &Default::default());
+                client.set("queue.buffering.max.kbytes", QUEUE_KILOBYTES);
+                Ok(place.insert(TopicWriter::try_new(client, topic)?))
+            }
+        }
+    }
+}

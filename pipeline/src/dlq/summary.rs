@@ -1,0 +1,85 @@
+//! Dead letters, counted.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::DeadLetter;
+
+/// How many letters there are of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    groups: BTreeMap<(String, String, String), Counts>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    count: u64,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+}
+
+/// Letters of one topic, stage and reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Topic, or file, of the original messages.
+    pub topic: String,
+    /// The stage that set them aside.
+    pub stage: String,
+    /// Why.
+    pub reason: String,
+    /// How many; copies count.
+    pub count: u64,
+    /// When the first was set aside, milliseconds since the Unix epoch, if any says so.
+    pub first_ms: Option<i64>,
+    /// When the last was.
+    pub last_ms: Option<i64>,
+}
+
+impl Summary {
+    /// Counts one more letter.
+    pub fn add(&mut self, letter: DeadLetter) {
+        let counts = self.groups.entry((letter.topic, letter.stage, letter.reason)).or_default();
+        counts.count += 1;
+        if let Some(at) = letter.rejected_at_ms {
+            counts.first_ms = Some(counts.first_ms.map_or(at, |first| first.min(at)));
+            counts.last_ms = counts.last_ms.max(Some(at));
+        }
+    }
+
+    /// The groups, by topic, stage and reason.
+    pub fn groups(&self) -> Vec<Group> {
+        let group = |((topic, stage, reason), counts): (&(String, String, String), &Counts)| Group {
+            topic: topic.clone(),
+            stage: stage.clone(),
+            reason: reason.clone(),
+            count: counts.count,
+            first_ms: counts.first_ms,
+            last_ms: counts.last_ms,
+        };
+        self.groups.iter().map(group).collect()
+    }
+
+    /// How many letters there are.
+    pub fn total(&self) -> u64 {
+        self.groups.values().map(|counts| counts.count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_counted_by_kind_with_the_time_that_they_span() {
+        let mut summary = Summary::default();
+        for (reason, at) in [("a", Some(5)), ("b", None), ("a", Some(2)), ("a", None)] {
+            let reason = reason.to_string();
+            summary.add(DeadLetter { reason, rejected_at_ms: at, ..DeadLetter::default() });
+        }
+        let groups: Vec<_> =
+            summary.groups().into_iter().map(|g| (g.reason, g.count, g.first_ms, g.last_ms)).collect();
+        assert_eq!(groups, [("a".into(), 3, Some(2), Some(5)), ("b".into(), 1, None, None)]);
+        assert_eq!(summary.total(), 4);
+    }
+}

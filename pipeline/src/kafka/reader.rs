@@ -1,0 +1,161 @@
+//! Reading a topic from outside any consumer group, up to where it ends at present.
+//!
+//! Contract: only committed messages are seen, and no offset is committed. What arrives after the reading began
+//! is left for the next one.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use super::REQUEST_TIMEOUT;
+use crate::error::{PipelineError, Result};
+
+/// Without a message for so long, the topic cannot be read to its end.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long one poll waits for a message.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Offset ranges of a topic by partition: `(first, next)`.
+pub type Ends = BTreeMap<i32, (i64, i64)>;
+
+/// Looks at the messages of one topic.
+pub struct TopicReader {
+    consumer: BaseConsumer,
+    topic: String,
+}
+
+impl TopicReader {
+    /// Makes a consumer with the properties of `client`; nothing is asked yet.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses.
+    pub fn try_new(mut client: ClientConfig, topic: &str) -> Result<Self> {
+        client
+            // librdkafka wants one, although nothing is committed.
+            .set("group.id", "fenliu-reader")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed");
+        let action = format!("make a consumer for topic `{topic}`");
+        let consumer = client.create().map_err(PipelineError::kafka(action))?;
+        Ok(TopicReader { consumer, topic: topic.to_string() })
+    }
+
+    /// The first offset of each partition and one past the last, at this moment.
+    ///
+    /// # Errors
+    /// A broker that does not answer, a topic that is not there.
+    pub fn ends(&self) -> Result<Ends> {
+        let action = || format!("look up topic `{}`", self.topic);
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT)
+            .map_err(PipelineError::kafka(action()))?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let mut ends = Ends::new();
+        for partition in partitions.map(|partition| partition.id()) {
+            let range = self
+                .consumer
+                .fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT)
+                .map_err(PipelineError::kafka(action()))?;
+            ends.insert(partition, range);
+        }
+        if ends.is_empty() {
+            return Err(PipelineError::Data(format!("kafka topic `{}` does not exist", self.topic)));
+        }
+        Ok(ends)
+    }
+
+    /// Shows `visit` every message up to the present end, in order within a partition, until it breaks off;
+    /// with `since_ms` (milliseconds since the Unix epoch) from the first message of that time or later on.
+    /// Returns what was there to read.
+    ///
+    /// # Errors
+    /// A broker that does not answer, a topic that is not there, the error of `visit`.
+    pub fn read(
+        &self,
+        since_ms: Option<i64>,
+        visit: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<Ends> {
+        let ends = self.ends()?;
+        let starts = match since_ms {
+            Some(since_ms) => self.starts(&ends, since_ms)?,
+            None => ends.iter().map(|(partition, (first, _))| (*partition, *first)).collect(),
+        };
+        let mut list = TopicPartitionList::new();
+        let mut open: BTreeMap<i32, i64> = BTreeMap::new();
+        for (partition, first) in starts {
+            let next = ends.get(&partition).map_or(first, |(_, next)| *next);
+            if first < next {
+                open.insert(partition, next);
+                list.add_partition_offset(&self.topic, partition, Offset::Offset(first))
+                    .map_err(PipelineError::kafka("name an offset"))?;
+            }
+        }
+        let action = format!("read topic `{}`", self.topic);
+        self.consumer.assign(&list).map_err(PipelineError::kafka(action))?;
+        self.poll(open, visit)?;
+        Ok(ends)
+    }
+
+    /// The first offset of each partition at or after a time; partitions without one are left out.
+    fn starts(&self, ends: &Ends, since_ms: i64) -> Result<BTreeMap<i32, i64>> {
+        let mut times = TopicPartitionList::new();
+        for partition in ends.keys() {
+            times
+                .add_partition_offset(&self.topic, *partition, Offset::Offset(since_ms))
+                .map_err(PipelineError::kafka("name a time"))?;
+        }
+        let action = format!("look up offsets by time in topic `{}`", self.topic);
+        let found =
+            self.consumer.offsets_for_times(times, REQUEST_TIMEOUT).map_err(PipelineError::kafka(action))?;
+        let first =
+            |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
+                Offset::Offset(first) => Some((element.partition(), first)),
+                _ => None,
+            };
+        Ok(found.elements().iter().filter_map(first).collect())
+    }
+
+    /// `open` holds the end of each partition that has not been reached.
+    fn poll(
+        &self,
+        mut open: BTreeMap<i32, i64>,
+        visit: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut heard = Instant::now();
+        while !open.is_empty() {
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    let partition = message.partition();
+                    let Some(&next) = open.get(&partition) else { continue };
+                    if message.offset() < next && visit(&message)?.is_break() {
+                        return Ok(());
+                    }
+                    if message.offset() + 1 >= next {
+                        open.remove(&partition);
+                    }
+                }
+                // Also where the last offsets hold no message: transaction markers, compacted ones.
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
+                // librdkafka mends the others by itself, or the silence goes on.
+                Some(Err(error)) => tracing::warn!(topic = self.topic, %error, "reading a topic"),
+                None => {}
+            }
+            if heard.elapsed() > SILENCE {
+                return Err(PipelineError::Data(format!(
+                    "topic `{}`: no message for {SILENCE:?} before the end was reached",
+                    self.topic
+                )));
+            }
+        }
+        Ok(())
+    }
+}
