@@ -247,7 +247,8 @@ fn letters_in_files_are_read_and_replayed_from_every_format() {
         let mut sent: Vec<_> =
             broker.consume_all(&target).unwrap().into_iter().filter_map(|record| record.value).collect();
         let mut expected = bad.map(<[u8]>::to_vec).to_vec();
-        (sent.sort(), expected.sort());
+        sent.sort();
+        expected.sort();
         assert_eq!(sent, expected, "{format}");
     }
 }
@@ -256,7 +257,7 @@ fn letters_in_files_are_read_and_replayed_from_every_format() {
 fn too_many_dead_letters_stop_the_pipeline() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let job = Job::new(broker, "type = \"kafka\"\n    topic = \"TOPIC-dead\"");
-    let message = |n: usize| if n % 10 == 0 { b"{".to_vec() } else { document("x", "a goal") };
+    let message = |n: usize| if n.is_multiple_of(10) { b"{".to_vec() } else { document("x", "a goal") };
     job.send(&(0..2_000).map(message).collect::<Vec<_>>());
     let args = ["run", "-c", &job.config, "--stop-at-end"];
     let stderr = fails(&args, 1);
