@@ -356,15 +356,14 @@ fn a_restart_does_not_end_the_probation() {
     assert_eq!(summary["serving"]["rollbacks"], 1, "{summary}");
 }
 
-/// Writes a version that never trusts its labels. Returns its ULID.
-fn doubtful(model: &Model) -> String {
-    let version = "7YYYYYYYYYYYYYYYYYYYYYYYYY";
+/// Writes a version that trusts labels from a score of `threshold` on: 0 always, 1 never.
+fn trusting(model: &Model, version: &str, threshold: f64) -> String {
     let error = value!({ "ece": 0.0, "nll": 0.0 });
     let labels = std::fs::read(model.version(&model.versions[1]).join("labels.json")).unwrap();
     let labels: Vec<Value> = serde_json::from_slice(&labels).unwrap();
-    let threshold = |label: &Value| value!({ "label": label["id"], "threshold": 1.0, "rows": 1 });
+    let threshold = |label: &Value| value!({ "label": label["id"], "threshold": threshold, "rows": 1 });
     let calibration = value!({
-        "rows": 1, "temperature": 10.0, "target_precision": 0.9, "abstain_below": 1.0, "before": error,
+        "rows": 1, "temperature": 10.0, "target_precision": 0.9, "abstain_below": threshold, "before": error,
         "after": error, "coverage": [], "thresholds": labels.iter().map(threshold).collect::<Vec<_>>(),
     });
     let write = |directory: &Path| {
@@ -378,7 +377,9 @@ fn doubtful(model: &Model) -> String {
 fn a_promoted_version_that_trusts_itself_far_less_is_rolled_back() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let model = Model::new();
-    let doubtful = doubtful(&model);
+    let trusting_all = trusting(&model, "7XXXXXXXXXXXXXXXXXXXXXXXXX", 0.0);
+    let doubtful = trusting(&model, "7YYYYYYYYYYYYYYYYYYYYYYYYY", 1.0);
+    model.promote(&trusting_all);
     let mut service = Service::start(broker, &model, &["--set", "model.bake.rows=1000000"]);
     service.send(400);
     service.wait_until_committed(400);
@@ -390,10 +391,10 @@ fn a_promoted_version_that_trusts_itself_far_less_is_rolled_back() {
     let (rows, summary, _) = service.finish();
     let reason = summary["serving"]["last_rollback"].as_str().unwrap();
     assert!(reason.contains("it abstains on 100.0 %"), "{reason}");
-    assert_eq!(model.champion()["version"], value!(model.versions[0]));
+    assert_eq!(model.champion()["version"], value!(trusting_all));
     let abstaining = summary["versions"][&doubtful].as_u64().unwrap();
     assert_eq!(summary["abstained"], abstaining, "{summary}");
-    assert!(rows.last().unwrap()["model_version"] == value!(model.versions[0]));
+    assert!(rows.last().unwrap()["model_version"] == value!(trusting_all));
 }
 
 #[test]
