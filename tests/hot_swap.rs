@@ -361,10 +361,10 @@ fn trusting(model: &Model, version: &str, threshold: f64) -> String {
     let error = value!({ "ece": 0.0, "nll": 0.0 });
     let labels = std::fs::read(model.version(&model.versions[1]).join("labels.json")).unwrap();
     let labels: Vec<Value> = serde_json::from_slice(&labels).unwrap();
-    let threshold = |label: &Value| value!({ "label": label["id"], "threshold": threshold, "rows": 1 });
+    let entry = |label: &Value| value!({ "label": label["id"], "threshold": threshold, "rows": 1 });
     let calibration = value!({
         "rows": 1, "temperature": 10.0, "target_precision": 0.9, "abstain_below": threshold, "before": error,
-        "after": error, "coverage": [], "thresholds": labels.iter().map(threshold).collect::<Vec<_>>(),
+        "after": error, "coverage": [], "thresholds": labels.iter().map(entry).collect::<Vec<_>>(),
     });
     let write = |directory: &Path| {
         std::fs::write(directory.join("calibration.json"), calibration.to_string()).unwrap();
