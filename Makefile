@@ -48,7 +48,7 @@ demo: setup build
 # The integration tests come last: Cargo runs packages in alphabetical order.
 test: setup
 	@sh tests/readers/venv.sh
-	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
+	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; sh tests/schema_registry/fetch.sh; fi
 	$(CARGO) build $(SELECT) --bins --tests
 	$(CARGO) test $(SELECT) --doc
 	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(SELECT) --tests

@@ -16,6 +16,8 @@ mod finetune_job;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hot_swap;

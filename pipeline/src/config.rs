@@ -26,7 +26,9 @@ pub use problems::{Problem, Problems};
 pub use sinks::{
     DeadLetterConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig, StdoutSinkConfig,
 };
-pub use source::{FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, SourceConfig, Start};
+pub use source::{
+    FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, RegistryConfig, SourceConfig, Start,
+};
 pub use validate::ValidatedConfig;
 
 pub use crate::breaker::BreakerConfig;
@@ -95,12 +97,19 @@ impl Default for Config {
 #[serde(default, deny_unknown_fields)]
 pub struct DocumentsConfig {
     /// `json`: an object a message. `bytes`: the message is the body, in any character set; the
-    /// cleaning steps must then begin with `decode_bytes`.
+    /// cleaning steps must then begin with `decode_bytes`. `avro`, `protobuf`: by the schemas of `registry`
+    /// or the one in `schema`. `arrow`: one row in Arrow IPC.
     pub format: PayloadFormat,
     /// Larger messages are dead letters (`too_large`). Default: 4 MiB.
     pub max_bytes: ByteSize,
-    /// Which JSON fields hold which part of the document; the first present one counts.
+    /// The schema of all messages, where they do not name one of a registry: `.avsc` or `.proto`.
+    pub schema: Option<PathBuf>,
+    /// With a `.proto` file as `schema`, the full name of the message type.
+    pub message: Option<String>,
+    /// Which fields hold which part of the document; the first present one counts.
     pub fields: FieldNames,
+    /// Where the schemas are that Avro and Protobuf messages name by number.
+    pub registry: RegistryConfig,
 }
 
 impl Default for DocumentsConfig {
@@ -108,7 +117,10 @@ impl Default for DocumentsConfig {
         DocumentsConfig {
             format: PayloadFormat::Json,
             max_bytes: ByteSize::mib(4),
+            schema: None,
+            message: None,
             fields: FieldNames::default(),
+            registry: RegistryConfig::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::classify::{text_column, texts};
 use crate::config::DocumentsConfig;
 use crate::error::{PipelineError, Result};
-use crate::source::{Decoder, Documents, data_files};
+use crate::source::{Decoder, Documents, Undecoded, data_files};
 
 /// Rows that are cleaned at once.
 const BATCH_ROWS: usize = 1024;
@@ -98,7 +98,7 @@ pub fn read(
     documents: &DocumentsConfig,
     plan: &Plan,
 ) -> Result<Corpus> {
-    let decoder = Decoder::new(documents);
+    let mut decoder = Decoder::for_files(documents);
     let mut corpus = Corpus::default();
     let mut builder = RawBuilder::default();
     for path in data_files(paths)? {
@@ -109,7 +109,8 @@ pub fn read(
                 continue;
             }
             let origin = Origin { topic: &topic, partition: 0, offset, timestamp_ms: None };
-            builder.append(origin, &payload, &decoder.decode(&payload));
+            let document = decoder.decode(&payload).map_err(Undecoded::into_reject);
+            builder.append(origin, &payload, &document);
             if builder.len() >= BATCH_ROWS {
                 corpus.add(&mut builder, plan)?;
             }

@@ -40,6 +40,14 @@ pub enum PipelineError {
         /// librdkafka's word.
         source: KafkaError,
     },
+    /// The schema registry refused something that retrying does not mend.
+    #[error("schema registry {url}: {message}")]
+    Registry {
+        /// Its address.
+        url: String,
+        /// What it said, and what to do.
+        message: String,
+    },
     /// Messages that the broker did not acknowledge.
     #[error(
         "kafka topic `{topic}`: {failed} messages not delivered; first: {first} (a message that is too large needs a higher max.message.bytes of the topic)"

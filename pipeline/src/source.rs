@@ -8,8 +8,8 @@
 //! To add a source: a variant of [`SourceConfig`], a file here, an arm in [`open`].
 
 mod assemble;
+mod decode;
 mod files;
-mod json;
 mod kafka;
 pub(crate) mod time;
 
@@ -25,8 +25,8 @@ use crate::shutdown::Shutdown;
 use crate::stage::Meter;
 
 pub use assemble::Assembler;
+pub use decode::{Decoder, Undecoded};
 pub use files::{Documents, FilesSource, data_files, files_in};
-pub use json::Decoder;
 
 /// Makes batches until its input ends or shutdown is asked for.
 pub trait Source: Send {
@@ -57,13 +57,13 @@ pub trait Commit: Send {
 /// waiting for more.
 ///
 /// # Errors
-/// Unreadable files, Kafka properties that librdkafka refuses.
+/// Unreadable files, a schema that does not suit, Kafka properties that librdkafka refuses.
 pub fn open(
     config: &ValidatedConfig,
     budget: Budget,
     stop_at_end: bool,
 ) -> Result<(Box<dyn Source>, Box<dyn Commit>)> {
-    let assembler = Assembler::new(config, budget);
+    let assembler = Assembler::try_new(config, budget)?;
     match &config.source {
         SourceConfig::Kafka(source) => {
             let consumer = Arc::new(kafka::connect(config, source)?);

@@ -9,7 +9,7 @@ venv=${XDG_CACHE_HOME:-$HOME/.cache}/fenliu/venv
 stamp=$venv/requirements.txt
 
 if ! cmp -s "$here/requirements.txt" "$stamp"; then
-    echo "readers: installing the second readers (pyarrow, duckdb)" >&2
+    echo "readers: installing the second readers and writers" >&2
     python3 -m venv --clear "$venv" >&2 || {
         echo "readers: needs python3 with venv and pip (Debian: apt install python3-venv)" >&2
         exit 1

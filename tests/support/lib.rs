@@ -13,7 +13,9 @@ pub mod binary;
 pub mod data;
 pub mod kafka;
 pub mod readers;
+pub mod schema_registry;
 pub mod scripts;
+mod watchdog;
 
 /// Says on standard error that a test is skipped: `SKIPPED (missing): why`.
 ///

@@ -234,24 +234,25 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
 /// Stands for a secret in everything that is printed.
 pub(super) const REDACTED: &str = "********";
 
-/// Whether the value of `key` must not be printed: librdkafka properties are where secrets live.
+/// Whether the value of `key` must not be printed: librdkafka properties are where most secrets live.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    key.contains("properties")
-        && [
-            "password",
-            "secret",
-            "token",
-            "jaas",
-            "passphrase",
-            "ssl.key",
-            "pem",
-            "credential",
-            "oauthbearer.config",
-            "user.info",
-        ]
-        .iter()
-        .any(|word| key.contains(word))
+    key == "documents.registry.password"
+        || key.contains("properties")
+            && [
+                "password",
+                "secret",
+                "token",
+                "jaas",
+                "passphrase",
+                "ssl.key",
+                "pem",
+                "credential",
+                "oauthbearer.config",
+                "user.info",
+            ]
+            .iter()
+            .any(|word| key.contains(word))
 }
 
 fn redacted(key: &str, value: &Value) -> String {
@@ -276,7 +277,7 @@ fn redact(value: &mut Value, key: &str) {
     match value {
         Value::Table(table) => table.iter_mut().for_each(|(name, child)| redact(child, &join(key, name))),
         Value::Array(array) => array.iter_mut().for_each(|child| redact(child, key)),
-        Value::String(text) if is_secret(key) => *text = REDACTED.to_string(),
+        Value::String(text) if is_secret(key) && !text.is_empty() => *text = REDACTED.to_string(),
         _ => {}
     }
 }

@@ -1,6 +1,7 @@
 //! Where documents come from.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,9 +85,49 @@ pub enum PayloadFormat {
     Json,
     /// The document's body, in any character set.
     Bytes,
+    /// An Avro datum of a record, by the schema of a registry or a file.
+    Avro,
+    /// A Protocol Buffers message, by the schema of a registry or a file.
+    Protobuf,
+    /// One row in Arrow IPC, as a stream or a file.
+    Arrow,
 }
 
-/// For each part of a document the JSON fields that may hold it, in order of preference.
+impl PayloadFormat {
+    /// Whether it takes a schema from elsewhere to read a message.
+    pub fn needs_schema(self) -> bool {
+        matches!(self, PayloadFormat::Avro | PayloadFormat::Protobuf)
+    }
+}
+
+/// A schema registry with Confluent's interface.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// Its address, such as `https://registry:8081`. Empty: none.
+    pub url: String,
+    /// User of HTTP basic authentication. Empty: no authentication.
+    pub username: String,
+    /// Password, or an API key's secret.
+    pub password: String,
+    /// How long one answer may take before the registry counts as unreachable. Default: 10s.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        RegistryConfig {
+            url: String::new(),
+            username: String::new(),
+            password: String::new(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// For each part of a document the fields that may hold it, in order of preference; `a.b` is the field `a.b`,
+/// or `b` inside `a`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldNames {

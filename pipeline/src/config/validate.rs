@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::time::Duration;
 
 use fenliu_model::Registry;
 use fenliu_operators::{Plan, Projection, Step};
@@ -10,11 +11,12 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use crate::finetune::parse_schedule;
+use crate::source::Decoder;
 
 use super::kafka::{EMBEDDED, OWNED};
 use super::{
-    BreakerConfig, Config, DeadLetterConfig, FilesSinkConfig, PayloadFormat, Problems, Properties,
-    SinkConfig, SourceConfig,
+    BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
+    Properties, RegistryConfig, SinkConfig, SourceConfig,
 };
 
 /// A configuration whose every value is within its bounds and whose every SQL text compiles.
@@ -89,11 +91,43 @@ impl Config {
         if fields.title.is_empty() && fields.body.is_empty() {
             problems.add("documents.fields", "names no field for `title` nor for `body`");
         }
+        self.check_schemas(problems);
         let decodes =
             matches!(self.clean.steps.first(), Some(Step::Operator(name)) if name == "decode_bytes");
         if self.documents.format == PayloadFormat::Bytes && !decodes {
             problems.add("clean.steps", "must begin with `decode_bytes` when `documents.format` is `bytes`");
         }
+    }
+
+    /// Where the schemas of messages come from.
+    fn check_schemas(&self, problems: &mut Problems) {
+        let DocumentsConfig { format, schema, message, registry, .. } = &self.documents;
+        let needs_schema = format.needs_schema();
+        if (needs_schema || *format == PayloadFormat::Arrow) && matches!(self.source, SourceConfig::Files(_))
+        {
+            problems
+                .add("documents.format", "is a format of Kafka messages; files are told by their endings");
+        }
+        if needs_schema && schema.is_some() != registry.url.is_empty() {
+            problems
+                .add("documents", "must have one of `schema` and `registry.url` to read Avro or Protobuf");
+        }
+        if !needs_schema && (schema.is_some() || !registry.url.is_empty()) {
+            problems.add("documents", "has a schema, which only the formats `avro` and `protobuf` use");
+        }
+        let takes_message = *format == PayloadFormat::Protobuf && schema.is_some();
+        if takes_message != message.is_some() {
+            problems.add(
+                "documents.message",
+                "is needed with a `.proto` file as `documents.schema`, and only there",
+            );
+        } else if needs_schema
+            && schema.is_some()
+            && let Err(error) = Decoder::try_new(&self.documents)
+        {
+            problems.add("documents.schema", format!("cannot be used: {error}"));
+        }
+        check_registry(registry, problems);
     }
 
     fn check_model(&self, problems: &mut Problems) {
@@ -289,6 +323,32 @@ impl Config {
             problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
         }
     }
+}
+
+fn check_registry(registry: &RegistryConfig, problems: &mut Problems) {
+    let url = &registry.url;
+    let has_scheme = url.starts_with("http://") || url.starts_with("https://");
+    if !url.is_empty() && !has_scheme {
+        problems.add("documents.registry.url", format!("is {url} but must begin with http:// or https://"));
+    }
+    if url.contains('@') {
+        problems.add("documents.registry.url", "holds a user: put it into `username` and `password`");
+    }
+    if url.starts_with("https://") && !cfg!(feature = "tls") {
+        problems
+            .add("documents.registry.url", "begins with https, which needs a build with the feature `tls`");
+    }
+    if registry.username.is_empty() && !registry.password.is_empty() {
+        problems.add("documents.registry.username", "is empty but there is a `password`");
+    }
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(60);
+    let timeout = registry.timeout;
+    problems.require(
+        bounds.contains(&timeout),
+        "documents.registry.timeout",
+        format!("{timeout:?}"),
+        "100ms to 60s",
+    );
 }
 
 fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {

@@ -15,7 +15,7 @@ use super::feedback::{Correction, Skipped};
 use super::resolve::keep_latest;
 use super::rows::{Origin as RowOrigin, Row, fingerprint};
 use crate::classify::text_column;
-use crate::config::{DocumentsConfig, PayloadFormat};
+use crate::config::DocumentsConfig;
 use crate::corpus::{CleanDocument, clean_documents};
 use crate::error::Result;
 use crate::source::{Decoder, Documents, files_in};
@@ -77,7 +77,7 @@ fn look_up(
         return Ok(HashMap::new());
     }
     // Stored documents are JSON or tables, whatever the source sends.
-    let decoder = Decoder::new(&DocumentsConfig { format: PayloadFormat::Json, ..documents.clone() });
+    let mut decoder = Decoder::json(documents);
     let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) =
         texts.iter().cloned().partition(|path| path.exists());
     if let Some(path) = missing.first() {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use fenliu_schemas::{Offsets, Origin, RawBuilder};
 
-use super::json::Decoder;
+use super::decode::{Decoder, Undecoded};
 use crate::batch::{Batch, Budget, Permit};
-use crate::config::ValidatedConfig;
+use crate::config::{SourceConfig, ValidatedConfig};
 use crate::error::Result;
 
 /// Bytes after which a batch closes, whatever its rows: keeps a batch of long articles from growing
@@ -35,9 +35,16 @@ pub struct Assembler {
 
 impl Assembler {
     /// An empty batch under the limits of `config`.
-    pub fn new(config: &ValidatedConfig, budget: Budget) -> Self {
-        Assembler {
-            decoder: Decoder::new(&config.documents),
+    ///
+    /// # Errors
+    /// As [`Decoder::try_new`].
+    pub fn try_new(config: &ValidatedConfig, budget: Budget) -> Result<Self> {
+        let decoder = match config.source {
+            SourceConfig::Files(_) => Decoder::for_files(&config.documents),
+            SourceConfig::Kafka(_) => Decoder::try_new(&config.documents)?,
+        };
+        Ok(Assembler {
+            decoder,
             budget,
             builder: RawBuilder::default(),
             offsets: Offsets::default(),
@@ -45,18 +52,28 @@ impl Assembler {
             received_at: Instant::now(),
             max_rows: config.limits.batch_rows,
             linger: config.limits.batch_linger,
-        }
+        })
     }
 
-    /// Adds one message; `topic` names the same topic as `origin`.
-    pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, payload: &[u8]) {
+    /// Adds one message; `topic` names the same topic as `origin`. `false`: the message was not taken, since
+    /// the schema registry does not answer; push it again a little later.
+    ///
+    /// # Errors
+    /// When nothing can be decoded any more.
+    pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, payload: &[u8]) -> Result<bool> {
+        let document = match self.decoder.decode(payload) {
+            Ok(document) => Ok(document),
+            Err(Undecoded::Reject(reject)) => Err(reject),
+            Err(Undecoded::Wait) => return Ok(false),
+            Err(Undecoded::Failed(error)) => return Err(error),
+        };
         if self.builder.is_empty() {
             self.received_at = Instant::now();
         }
-        let document = self.decoder.decode(payload);
         self.builder.append(origin, payload, &document);
         self.offsets.add(topic, origin.partition, origin.offset);
         self.bytes += COPIES * payload.len() + ROW_OVERHEAD_BYTES;
+        Ok(true)
     }
 
     /// Whether the batch holds nothing.

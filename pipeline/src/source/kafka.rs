@@ -4,7 +4,7 @@
 //! own. When the stages behind lag for long the partitions are paused and polling goes on, so that the
 //! group keeps this member.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use fenliu_schemas::{Offsets, Origin};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{Assembler, Commit, Source};
@@ -108,6 +108,9 @@ pub(super) struct KafkaSource {
     /// Partitions whose end was reached at least once.
     ended: HashSet<i32>,
     paused: bool,
+    /// Received but not yet taken by the assembler, since the schema registry does not answer: what came
+    /// before the partitions were paused.
+    waiting: VecDeque<OwnedMessage>,
 }
 
 impl KafkaSource {
@@ -140,6 +143,7 @@ impl KafkaSource {
             stop_at_end,
             ended: HashSet::new(),
             paused: false,
+            waiting: VecDeque::new(),
         })
     }
 
@@ -148,7 +152,10 @@ impl KafkaSource {
         let consumer = Arc::clone(&self.consumer);
         match consumer.poll(patience) {
             Some(Ok(message)) => {
-                meter.measure(|| self.accept(&message));
+                if !self.waiting.is_empty() || !meter.measure(|| self.accept(&message))? {
+                    self.waiting.push_back(message.detach());
+                    self.pause()?;
+                }
                 return Ok(true);
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -160,7 +167,8 @@ impl KafkaSource {
         Ok(false)
     }
 
-    fn accept(&mut self, message: &BorrowedMessage<'_>) {
+    /// Whether the message was taken.
+    fn accept(&mut self, message: &impl Message) -> Result<bool> {
         if self.topic.as_ref() != message.topic() {
             self.topic = message.topic().into();
         }
@@ -171,7 +179,20 @@ impl KafkaSource {
             timestamp_ms: message.timestamp().to_millis(),
         };
         // A message without a value (a tombstone) holds no document: it is rejected as such.
-        self.assembler.push(&self.topic, origin, message.payload().unwrap_or_default());
+        self.assembler.push(&self.topic, origin, message.payload().unwrap_or_default())
+    }
+
+    /// Tries the waiting messages again, in order, until the batch is due.
+    fn accept_waiting(&mut self, meter: &Meter) -> Result<()> {
+        while !self.assembler.is_due()
+            && let Some(message) = self.waiting.pop_front()
+        {
+            if !meter.measure(|| self.accept(&message))? {
+                self.waiting.push_front(message);
+                return Ok(());
+            }
+        }
+        if self.waiting.is_empty() { self.resume() } else { Ok(()) }
     }
 
     /// librdkafka mends most errors by itself; the others end the pipeline.
@@ -235,14 +256,19 @@ impl KafkaSource {
             return Ok(());
         }
         // Partitions assigned while paused start unpaused: pause again at each turn.
-        let assigned = self.assignment()?;
-        self.consumer.pause(&assigned).map_err(PipelineError::kafka("pause partitions"))?;
-        self.paused = true;
+        self.pause()?;
         self.poll(Duration::ZERO, meter).map(drop)
     }
 
+    fn pause(&mut self) -> Result<()> {
+        let assigned = self.assignment()?;
+        self.consumer.pause(&assigned).map_err(PipelineError::kafka("pause partitions"))?;
+        self.paused = true;
+        Ok(())
+    }
+
     fn resume(&mut self) -> Result<()> {
-        if self.paused {
+        if self.paused && self.waiting.is_empty() {
             let assigned = self.assignment()?;
             self.consumer.resume(&assigned).map_err(PipelineError::kafka("resume partitions"))?;
             self.paused = false;
@@ -259,8 +285,11 @@ impl Source for KafkaSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
         while !shutdown.is_requested() {
             let patience = if self.assembler.is_empty() { IDLE_POLL } else { RETRY };
+            if !self.waiting.is_empty() {
+                self.accept_waiting(meter)?;
+            }
             let is_idle = !self.poll(patience, meter)?;
-            if is_idle && self.has_ended() {
+            if is_idle && self.waiting.is_empty() && self.has_ended() {
                 break;
             }
             if self.assembler.is_due() && !self.hand_over(out, meter)? {

@@ -2,13 +2,12 @@
 //! with its log in a temporary directory.
 //!
 //! The broker and its directory go when the [`Process`] is dropped and when the test process ends
-//! in whatever way: a shell holds the reading end of a pipe from it, and end of file is the word
-//! to kill. (A static is never dropped, and a killed process drops nothing.)
+//! in whatever way.
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -16,6 +15,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::scripts;
+use crate::watchdog::Watchdog;
 
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -28,24 +28,11 @@ const JVM_OPTIONS: [&str; 5] = [
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 ];
 
-/// Runs `$2 …` with its output in `$1/broker.log` until standard input ends, then kills it and
-/// removes `$1`. Interrupts are ignored, so that the end of the test process is the only signal.
-const WATCHDOG: &str = r#"
-trap '' HUP INT TERM
-directory=$1
-shift
-"$@" </dev/null >"$directory/broker.log" 2>&1 &
-read -r _
-kill -9 $!
-wait
-rm -rf "$directory"
-"#;
-
 /// A running broker.
 #[derive(Debug)]
 pub(super) struct Process {
     brokers: String,
-    watchdog: Child,
+    watchdog: Watchdog,
 }
 
 impl Process {
@@ -57,39 +44,18 @@ impl Process {
         fs::write(&properties, server_properties(directory.path(), broker_port, controller_port))?;
         format_log_directory(jars, &properties)?;
 
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "sh"])
-            .arg(directory.path())
-            .arg("java")
-            .args(JVM_OPTIONS)
-            .arg("-cp")
-            .arg(jars.join("*"))
-            .arg("kafka.Kafka")
-            .arg(&properties)
-            .stdin(Stdio::piped())
-            .spawn()
-            .context("cannot start sh")?;
-        // From here on the watchdog removes the directory.
-        let directory = directory.keep();
-        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), watchdog };
-        wait_until_it_answers(&process.brokers).with_context(|| {
-            let log = fs::read_to_string(directory.join("broker.log")).unwrap_or_default();
-            format!("Apache Kafka does not start; its log:\n{log}")
-        })?;
+        let mut command = Command::new("java");
+        command.args(JVM_OPTIONS).arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
+        let watchdog = Watchdog::start(directory, &command)?;
+        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), watchdog: watchdog };
+        wait_until_it_answers(&process.brokers)
+            .with_context(|| format!("Apache Kafka does not start; its log:\n{}", process.watchdog.log()))?;
         Ok(process)
     }
 
     /// Bootstrap servers, `host:port`.
     pub(super) fn brokers(&self) -> &str {
         &self.brokers
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.watchdog.stdin.take());
-        // Fails only if it has ended.
-        let _ = self.watchdog.wait();
     }
 }
 

@@ -1,0 +1,139 @@
+//! From a message's bytes to a document, or to the reason why not.
+//!
+//! One file a format. Whatever the format, values are offered to [`fields`] under their names there, so
+//! that field mapping, preferences and reasons are the same for all.
+
+mod arrow;
+mod avro;
+mod fields;
+mod json;
+mod protobuf;
+mod registry;
+mod schema;
+mod visit;
+
+use fenliu_schemas::{Document, Reject, Stage};
+
+use self::fields::{Fields, Found};
+use self::schema::Schemas;
+use crate::config::{DocumentsConfig, PayloadFormat};
+use crate::error::{PipelineError, Result};
+
+/// Why a message is not, or not yet, a document.
+#[derive(Debug)]
+pub enum Undecoded {
+    /// The message is not a document and never will be one.
+    Reject(Reject),
+    /// The schema registry does not answer: decode the message again a little later.
+    Wait,
+    /// Nothing can be decoded any more, such as when the registry refuses the password.
+    Failed(PipelineError),
+}
+
+impl Undecoded {
+    /// As a rejection; of a decoder for files there is nothing else.
+    pub fn into_reject(self) -> Reject {
+        match self {
+            Undecoded::Reject(reject) => reject,
+            Undecoded::Wait => reject("no_schema", "the schema registry does not answer".into()),
+            Undecoded::Failed(error) => reject("no_schema", error.to_string()),
+        }
+    }
+}
+
+impl From<Reject> for Undecoded {
+    fn from(reject: Reject) -> Self {
+        Undecoded::Reject(reject)
+    }
+}
+
+/// Decodes messages by the configured format and field names.
+#[derive(Debug)]
+pub struct Decoder {
+    max_bytes: u64,
+    fields: Fields,
+    format: Format,
+}
+
+/// What the bytes are, with the schemas that it takes to read them.
+#[derive(Debug)]
+enum Format {
+    Json,
+    Bytes,
+    Avro(Schemas<avro::AvroSchema>),
+    Protobuf(Schemas<protobuf::ProtobufSchema>),
+    Arrow,
+}
+
+impl Decoder {
+    /// A decoder for `config`; reads the schema file, if one is named, and asks no registry yet.
+    ///
+    /// # Errors
+    /// [`PipelineError::File`] or [`PipelineError::Data`] when the schema file cannot be read or does not
+    /// suit `documents.fields`.
+    pub fn try_new(config: &DocumentsConfig) -> Result<Self> {
+        let fields = Fields::new(&config.fields);
+        let format = match config.format {
+            PayloadFormat::Json => Format::Json,
+            PayloadFormat::Bytes => Format::Bytes,
+            PayloadFormat::Arrow => Format::Arrow,
+            PayloadFormat::Avro => Format::Avro(Schemas::try_new(config, &fields)?),
+            PayloadFormat::Protobuf => Format::Protobuf(Schemas::try_new(config, &fields)?),
+        };
+        Ok(Decoder { max_bytes: config.max_bytes.as_u64(), fields, format })
+    }
+
+    /// A decoder for the rows of files, which are JSON objects unless they are bare text.
+    pub fn for_files(config: &DocumentsConfig) -> Self {
+        let decoder = Decoder::json(config);
+        match config.format {
+            PayloadFormat::Bytes => Decoder { format: Format::Bytes, ..decoder },
+            _ => decoder,
+        }
+    }
+
+    /// A decoder of JSON objects, whatever the format of messages.
+    pub fn json(config: &DocumentsConfig) -> Self {
+        Decoder {
+            max_bytes: config.max_bytes.as_u64(),
+            fields: Fields::new(&config.fields),
+            format: Format::Json,
+        }
+    }
+
+    /// Decodes one message. Reasons: `too_large`, `missing_text`, `wrong_type`; `invalid_utf8`,
+    /// `invalid_json`, `invalid_avro`, `invalid_protobuf`, `invalid_arrow`, `rows`; with a registry
+    /// `no_schema_id`, `unknown_schema` and `schema_incompatible`.
+    ///
+    /// # Errors
+    /// Why the message is not a document.
+    pub fn decode<'a>(&mut self, payload: &'a [u8]) -> std::result::Result<Document<'a>, Undecoded> {
+        if payload.len() as u64 > self.max_bytes {
+            let detail = format!("{} bytes, `documents.max_bytes` is {}", payload.len(), self.max_bytes);
+            return Err(reject("too_large", detail).into());
+        }
+        let fields = &self.fields;
+        let mut found = Found::default();
+        match &mut self.format {
+            Format::Bytes => return Ok(Document::default()),
+            Format::Json => json::read(payload, fields, &mut found)?,
+            Format::Arrow => arrow::read(payload, fields, &mut found)?,
+            Format::Avro(schemas) => {
+                let (schema, datum) = schemas.find(payload, fields)?;
+                schema.read(datum, fields, &mut found)?;
+            }
+            Format::Protobuf(schemas) => {
+                let (schema, message) = schemas.find(payload, fields)?;
+                schema.read(message, fields, &mut found)?;
+            }
+        }
+        Ok(found.into_document()?)
+    }
+}
+
+fn reject(reason: &'static str, detail: String) -> Reject {
+    Reject::new(Stage::Decode, reason, Some(detail))
+}
+
+#[cfg(test)]
+mod tests;

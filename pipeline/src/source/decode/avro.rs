@@ -1,0 +1,142 @@
+//! Avro's binary encoding (<https://avro.apache.org/docs/1.12.0/specification/#binary-encoding>).
+//!
+//! A datum is read by the schema that it was written by, without building a tree; texts are borrowed from
+//! the message. Depth and lengths are bounded by the library, so hostile bytes give an error. Times are
+//! told by size, as in JSON; a `date` counts days and is refused.
+
+use fenliu_schemas::Reject;
+use serde::de::DeserializeSeed as _;
+use serde_avro_fast::de::read::{Read as _, SliceRead};
+use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
+use serde_avro_fast::schema::{LogicalType, RegularType, SchemaKey, SchemaMut};
+
+use super::fields::{Field, Fields, Found, Kind, Shape};
+use super::reject;
+use super::schema::{Schema, Source};
+use super::visit::Record;
+
+/// Most elements of one array or map: null elements take no bytes, so a message's size does not bound them.
+const MAX_ELEMENTS: usize = 1 << 24;
+
+/// A record's schema.
+#[derive(Debug)]
+pub(super) struct AvroSchema {
+    schema: serde_avro_fast::Schema,
+}
+
+impl Schema for AvroSchema {
+    const KIND: &'static str = "AVRO";
+
+    fn compile(source: &Source, fields: &Fields) -> Result<Self, String> {
+        let references = source.references.iter().map(|(_, text)| text);
+        let schema = SchemaMut::from_schemata(&source.text, references).map_err(|error| error.to_string())?;
+        let mut shape = Shape::default();
+        if !matches!(schema.root().type_, RegularType::Record(_)) {
+            return Err(format!(
+                "it is of type {} but must be a record",
+                type_name(&schema, SchemaKey::root())
+            ));
+        }
+        describe(&schema, SchemaKey::root(), fields, &mut shape);
+        shape.check()?;
+        let schema = schema.freeze().map_err(|error| error.to_string())?;
+        Ok(AvroSchema { schema })
+    }
+}
+
+impl AvroSchema {
+    /// Reads the fields of one datum.
+    ///
+    /// # Errors
+    /// `invalid_avro`: the bytes are not written by this schema.
+    pub(super) fn read<'m, 'a>(
+        &self,
+        datum: &'a [u8],
+        fields: &'m Fields,
+        found: &mut Found<'m, 'a>,
+    ) -> Result<(), Reject> {
+        let mut config = DeserializerConfig::new(&self.schema);
+        config.max_seq_size = MAX_ELEMENTS;
+        let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
+        Record { fields, found }
+            .deserialize(state.deserializer())
+            .map_err(|error| reject("invalid_avro", error.to_string()))?;
+        match state.skip_bytes(1) {
+            Ok(()) => Err(reject("invalid_avro", "bytes are left behind the last field".into())),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Tells `shape` of the wanted fields inside the type `key`, a record, a map or a union with one.
+fn describe<'m>(schema: &SchemaMut, key: SchemaKey, fields: &'m Fields, shape: &mut Shape<'m>) {
+    if fields.is_empty() {
+        return;
+    }
+    match schema.get(key).map(|node| &node.type_) {
+        Some(RegularType::Record(record)) => {
+            for field in &record.fields {
+                if let Some(wanted) = fields.get(&field.name) {
+                    offer(schema, field.type_, wanted, shape);
+                }
+            }
+        }
+        Some(RegularType::Map(map)) => {
+            fields.iter().for_each(|(_, wanted)| offer(schema, map.values, wanted, shape));
+        }
+        Some(RegularType::Union(union)) => {
+            union.variants.iter().for_each(|variant| describe(schema, *variant, fields, shape));
+        }
+        _ => {}
+    }
+}
+
+fn offer<'m>(schema: &SchemaMut, key: SchemaKey, wanted: &'m Field, shape: &mut Shape<'m>) {
+    let kinds: Vec<Kind> = match schema.get(key).map(|node| &node.type_) {
+        Some(RegularType::Union(union)) => union.variants.iter().map(|key| kind(schema, *key)).collect(),
+        _ => vec![kind(schema, key)],
+    };
+    shape.offer(wanted, &kinds, &type_name(schema, key));
+    describe(schema, key, &wanted.inside, shape);
+}
+
+fn kind(schema: &SchemaMut, key: SchemaKey) -> Kind {
+    let Some(node) = schema.get(key) else { return Kind::Other };
+    let is_plain = matches!(node.logical_type, None | Some(LogicalType::Unknown(_) | LogicalType::Uuid));
+    let is_time =
+        matches!(node.logical_type, Some(LogicalType::TimestampMillis | LogicalType::TimestampMicros));
+    match node.type_ {
+        RegularType::String | RegularType::Enum(_) if is_plain => Kind::Text,
+        RegularType::Int | RegularType::Long if is_plain => Kind::Integer,
+        RegularType::Long if is_time => Kind::Time,
+        _ => Kind::Other,
+    }
+}
+
+/// The type as the Avro specification names it.
+fn type_name(schema: &SchemaMut, key: SchemaKey) -> String {
+    let Some(node) = schema.get(key) else { return "unknown".into() };
+    let name = match &node.type_ {
+        RegularType::Null => "null",
+        RegularType::Boolean => "boolean",
+        RegularType::Int => "int",
+        RegularType::Long => "long",
+        RegularType::Float => "float",
+        RegularType::Double => "double",
+        RegularType::Bytes => "bytes",
+        RegularType::String => "string",
+        RegularType::Array(_) => "array",
+        RegularType::Map(_) => "map",
+        RegularType::Record(_) => "record",
+        RegularType::Enum(_) => "enum",
+        RegularType::Fixed(_) => "fixed",
+        RegularType::Union(union) => {
+            let names: Vec<_> = union.variants.iter().map(|key| type_name(schema, *key)).collect();
+            return names.join(" or ");
+        }
+    };
+    match &node.logical_type {
+        None | Some(LogicalType::Unknown(_)) => name.into(),
+        Some(logical) => format!("{name} ({logical:?})"),
+    }
+}

@@ -1,0 +1,264 @@
+//! Which fields of a message hold which part of a document.
+//!
+//! Formats offer the values that they find; of the fields configured for a part the preferred one that is
+//! present counts. A name with dots is a field of that name, or else the path to a field inside others.
+//! The same preferences are applied to schemas ([`Shape`]), to tell one that cannot fit before any row.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use fenliu_schemas::{Document, Reject};
+
+use super::reject;
+use crate::config::FieldNames;
+use crate::source::time;
+
+/// Parts of a document that fields can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Id,
+    Title,
+    Body,
+    Url,
+    Source,
+    Lang,
+    PublishedAt,
+    Label,
+}
+
+const PARTS: [Part; 8] =
+    [Part::Id, Part::Title, Part::Body, Part::Url, Part::Source, Part::Lang, Part::PublishedAt, Part::Label];
+
+impl Part {
+    /// What values the part takes, for messages.
+    fn expected(self) -> &'static str {
+        match self {
+            Part::Id => "a string or a whole number",
+            Part::PublishedAt => "a time",
+            _ => "a string",
+        }
+    }
+
+    fn accepts(self, kind: Kind) -> bool {
+        match self {
+            Part::Id => matches!(kind, Kind::Text | Kind::Integer),
+            Part::PublishedAt => matches!(kind, Kind::Text | Kind::Integer | Kind::Time),
+            _ => kind == Kind::Text,
+        }
+    }
+}
+
+/// The configured fields of one record, by name.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    by_name: HashMap<String, Field>,
+}
+
+/// What one field is wanted for.
+#[derive(Debug, Default)]
+pub(super) struct Field {
+    /// The name as configured, dots included.
+    name: String,
+    /// The parts that it may hold and its rank among the fields of each (0: preferred).
+    places: Vec<(Part, usize)>,
+    /// The fields wanted inside it, if it is a record.
+    pub(super) inside: Fields,
+}
+
+impl Fields {
+    /// The fields of `names`.
+    pub(super) fn new(names: &FieldNames) -> Self {
+        let lists = [
+            &names.id,
+            &names.title,
+            &names.body,
+            &names.url,
+            &names.source,
+            &names.lang,
+            &names.published_at,
+            &names.label,
+        ];
+        let mut fields = Fields::default();
+        for (part, names) in PARTS.into_iter().zip(lists) {
+            for (rank, name) in names.iter().enumerate() {
+                fields.insert(name, name, (part, rank));
+                if let Some((outer, inner)) = name.split_once('.') {
+                    fields.by_name.entry(outer.into()).or_default().inside.insert_path(
+                        name,
+                        inner,
+                        (part, rank),
+                    );
+                }
+            }
+        }
+        fields
+    }
+
+    fn insert_path(&mut self, name: &str, path: &str, place: (Part, usize)) {
+        match path.split_once('.') {
+            None => self.insert(name, path, place),
+            Some((outer, inner)) => {
+                self.by_name.entry(outer.into()).or_default().inside.insert_path(name, inner, place);
+            }
+        }
+    }
+
+    fn insert(&mut self, name: &str, key: &str, place: (Part, usize)) {
+        let field = self.by_name.entry(key.into()).or_default();
+        field.name = name.into();
+        field.places.push(place);
+    }
+
+    /// What the field `name` is wanted for, if for anything.
+    pub(super) fn get(&self, name: &str) -> Option<&Field> {
+        self.by_name.get(name)
+    }
+
+    /// Names and wishes of all fields of this record.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
+        self.by_name.iter().map(|(name, field)| (name.as_str(), field))
+    }
+
+    /// Whether none is wanted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+/// Kinds of values and of types, as far as documents tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Integer,
+    Time,
+    Other,
+}
+
+/// A value, as far as documents need it; a null is an absent field and never a value.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    Text(Cow<'a, str>),
+    Integer(i64),
+    /// Milliseconds since the Unix epoch.
+    Time(i64),
+    Number(f64),
+    Boolean(bool),
+    /// A value of another type, by the type's name: `an array`.
+    Other(&'static str),
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) => write!(f, "{:?}", text.chars().take(40).collect::<String>()),
+            Value::Integer(number) => write!(f, "{number}"),
+            Value::Time(_) => f.write_str("a timestamp"),
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Boolean(flag) => write!(f, "{flag}"),
+            Value::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The best value seen for each part: its rank, the field's name and the value.
+#[derive(Debug, Default)]
+pub(super) struct Found<'m, 'a> {
+    best: [Option<(usize, &'m str, Value<'a>)>; PARTS.len()],
+}
+
+impl<'m, 'a> Found<'m, 'a> {
+    /// Takes `value` of `field` if nothing preferred was seen. A later value of the same field replaces
+    /// the earlier one.
+    pub(super) fn offer(&mut self, field: &'m Field, value: Value<'a>) {
+        let better = |&&(part, rank): &&(Part, usize)| {
+            self.best[part as usize].as_ref().is_none_or(|(known, ..)| rank <= *known)
+        };
+        // A field may serve two parts only by configuration; the first that wants it has it.
+        if let Some(&(part, rank)) = field.places.iter().find(better) {
+            self.best[part as usize] = Some((rank, &field.name, value));
+        }
+    }
+
+    /// The document of the values.
+    ///
+    /// # Errors
+    /// `wrong_type` for a value that its part does not take, `missing_text` without title and body.
+    pub(super) fn into_document(mut self) -> Result<Document<'a>, Reject> {
+        let document = Document {
+            title: self.text(Part::Title)?,
+            body: self.text(Part::Body)?,
+            url: self.text(Part::Url)?,
+            source: self.text(Part::Source)?,
+            lang: self.text(Part::Lang)?,
+            label: self.text(Part::Label)?,
+            id: self.text(Part::Id)?,
+            published_at: self.published_at()?,
+        };
+        if document.title.is_none() && document.body.is_none() {
+            return Err(reject("missing_text", "neither a title nor a body".into()));
+        }
+        Ok(document)
+    }
+
+    fn text(&mut self, part: Part) -> Result<Option<Cow<'a, str>>, Reject> {
+        match self.best[part as usize].take() {
+            None => Ok(None),
+            Some((_, _, Value::Text(text))) => Ok(Some(text)),
+            Some((_, _, Value::Integer(number))) if part == Part::Id => Ok(Some(number.to_string().into())),
+            Some((_, field, value)) => Err(wrong_type(field, part, &value)),
+        }
+    }
+
+    fn published_at(&mut self) -> Result<Option<i64>, Reject> {
+        let Some((_, field, value)) = self.best[Part::PublishedAt as usize].take() else { return Ok(None) };
+        let time = match &value {
+            Value::Text(text) if text.trim().is_empty() => return Ok(None),
+            Value::Text(text) => time::parse_text(text),
+            Value::Integer(number) => time::parse_number(*number),
+            Value::Time(time) => Some(*time),
+            _ => None,
+        };
+        time.map(Some).ok_or_else(|| wrong_type(field, Part::PublishedAt, &value))
+    }
+}
+
+fn wrong_type(field: &str, part: Part, value: &Value<'_>) -> Reject {
+    reject("wrong_type", format!("`{field}` is {value} but must be {}", part.expected()))
+}
+
+/// What a schema says of the configured fields: for each part the preferred one that it has.
+#[derive(Debug, Default)]
+pub(super) struct Shape<'m> {
+    best: [Option<(usize, &'m str, Vec<Kind>, String)>; PARTS.len()],
+}
+
+impl<'m> Shape<'m> {
+    /// Takes note of `field`, whose values may be of any of `kinds`; the schema calls its type `type_name`.
+    pub(super) fn offer(&mut self, field: &'m Field, kinds: &[Kind], type_name: &str) {
+        for &(part, rank) in &field.places {
+            let best = &mut self.best[part as usize];
+            if best.as_ref().is_none_or(|(known, ..)| rank <= *known) {
+                *best = Some((rank, &field.name, kinds.to_vec(), type_name.into()));
+            }
+        }
+    }
+
+    /// Whether documents can be read by the schema.
+    ///
+    /// # Errors
+    /// The first field that can never hold its part, or that there is neither a title nor a body.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for (part, best) in PARTS.into_iter().zip(&self.best) {
+            if let Some((_, name, kinds, type_name)) = best
+                && !kinds.iter().any(|kind| part.accepts(*kind))
+            {
+                return Err(format!("field `{name}` is of type {type_name} but must be {}", part.expected()));
+            }
+        }
+        if self.best[Part::Title as usize].is_none() && self.best[Part::Body as usize].is_none() {
+            return Err("it has no field for the title nor for the body (`documents.fields`)".into());
+        }
+        Ok(())
+    }
+}
