@@ -51,9 +51,9 @@ def avro():
     parsed = fastavro.parse_schema(schema)
     messages = []
     for document in DOCUMENTS:
-        row = {"id": document["id"], "body": document["text"], "published_at": PUBLISHED, "tags": {"a": "b"}}
+        row = {"id": document["id"], "body": document["body"], "published_at": PUBLISHED, "tags": {"a": "b"}}
         if STAGE == "incompatible":
-            row["body"] = [document["text"]]
+            row["body"] = [document["body"]]
         out = io.BytesIO()
         fastavro.schemaless_writer(out, parsed, {field["name"]: row[field["name"]] for field in fields})
         messages.append(framed(number, out.getvalue()))
@@ -84,7 +84,7 @@ def protobuf():
     Story = message_factory.GetMessageClass(pool.FindMessageTypeByName("news.Story"))
     messages = []
     for document in DOCUMENTS:
-        row = {"id": document["id"], "body": document["text"]}
+        row = {"id": document["id"], "body": document["body"]}
         if STAGE == "added":
             row["published_at"] = PUBLISHED
         if STAGE == "incompatible":
@@ -99,11 +99,11 @@ def arrow():
 
     messages = []
     for document in DOCUMENTS:
-        columns = {"id": pa.array([document["id"]]), "body": pa.array([document["text"]])}
+        columns = {"id": pa.array([document["id"]]), "body": pa.array([document["body"]])}
         if STAGE == "added":
             columns["published_at"] = pa.array([PUBLISHED * 1000], pa.timestamp("us", "UTC"))
         if STAGE == "incompatible":
-            columns["body"] = pa.array([[document["text"]]])
+            columns["body"] = pa.array([[document["body"]]])
         batch = pa.record_batch(columns)
         out = io.BytesIO()
         writer = pa.ipc.new_file if STAGE == "added" else pa.ipc.new_stream

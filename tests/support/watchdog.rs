@@ -9,13 +9,13 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-/// Runs `$2 …` with its output in `$1/log` until standard input ends, then kills it and removes `$1`.
+/// Runs `$2 …` with its output in `$1/output.log` until standard input ends, then kills it and removes `$1`.
 /// Interrupts are ignored, so that the end of the test process is the only signal.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 directory=$1
 shift
-"$@" </dev/null >"$directory/log" 2>&1 &
+"$@" </dev/null >"$directory/output.log" 2>&1 &
 read -r _
 kill -9 $!
 wait
@@ -52,7 +52,7 @@ impl Watchdog {
 
     /// What the child has printed.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.directory.join("output.log")).unwrap_or_default()
     }
 }
 
