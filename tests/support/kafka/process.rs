@@ -47,7 +47,7 @@ impl Process {
         let mut command = Command::new("java");
         command.args(JVM_OPTIONS).arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
         let watchdog = Watchdog::start(directory, &command)?;
-        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), watchdog: watchdog };
+        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), watchdog };
         wait_until_it_answers(&process.brokers)
             .with_context(|| format!("Apache Kafka does not start; its log:\n{}", process.watchdog.log()))?;
         Ok(process)
