@@ -161,10 +161,18 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// The best value seen for each part: its rank, the field's name and the value.
+/// The preferred one of the fields seen for a part.
+#[derive(Debug)]
+struct Best<'m, T> {
+    rank: usize,
+    name: &'m str,
+    what: T,
+}
+
+/// The best value seen for each part.
 #[derive(Debug, Default)]
 pub(super) struct Found<'m, 'a> {
-    best: [Option<(usize, &'m str, Value<'a>)>; PARTS.len()],
+    best: [Option<Best<'m, Value<'a>>>; PARTS.len()],
 }
 
 impl<'m, 'a> Found<'m, 'a> {
@@ -172,11 +180,11 @@ impl<'m, 'a> Found<'m, 'a> {
     /// the earlier one.
     pub(super) fn offer(&mut self, field: &'m Field, value: Value<'a>) {
         let better = |&&(part, rank): &&(Part, usize)| {
-            self.best[part as usize].as_ref().is_none_or(|(known, ..)| rank <= *known)
+            self.best[part as usize].as_ref().is_none_or(|known| rank <= known.rank)
         };
         // A field may serve two parts only by configuration; the first that wants it has it.
         if let Some(&(part, rank)) = field.places.iter().find(better) {
-            self.best[part as usize] = Some((rank, &field.name, value));
+            self.best[part as usize] = Some(Best { rank, name: &field.name, what: value });
         }
     }
 
@@ -204,22 +212,24 @@ impl<'m, 'a> Found<'m, 'a> {
     fn text(&mut self, part: Part) -> Result<Option<Cow<'a, str>>, Reject> {
         match self.best[part as usize].take() {
             None => Ok(None),
-            Some((_, _, Value::Text(text))) => Ok(Some(text)),
-            Some((_, _, Value::Integer(number))) if part == Part::Id => Ok(Some(number.to_string().into())),
-            Some((_, field, value)) => Err(wrong_type(field, part, &value)),
+            Some(Best { what: Value::Text(text), .. }) => Ok(Some(text)),
+            Some(Best { what: Value::Integer(number), .. }) if part == Part::Id => {
+                Ok(Some(number.to_string().into()))
+            }
+            Some(Best { name, what, .. }) => Err(wrong_type(name, part, &what)),
         }
     }
 
     fn published_at(&mut self) -> Result<Option<i64>, Reject> {
-        let Some((_, field, value)) = self.best[Part::PublishedAt as usize].take() else { return Ok(None) };
-        let time = match &value {
+        let Some(best) = self.best[Part::PublishedAt as usize].take() else { return Ok(None) };
+        let time = match &best.what {
             Value::Text(text) if text.trim().is_empty() => return Ok(None),
             Value::Text(text) => time::parse_text(text),
             Value::Integer(number) => time::parse_number(*number),
             Value::Time(time) => Some(*time),
             _ => None,
         };
-        time.map(Some).ok_or_else(|| wrong_type(field, Part::PublishedAt, &value))
+        time.map(Some).ok_or_else(|| wrong_type(best.name, Part::PublishedAt, &best.what))
     }
 }
 
@@ -227,10 +237,19 @@ fn wrong_type(field: &str, part: Part, value: &Value<'_>) -> Reject {
     reject("wrong_type", format!("`{field}` is {value} but must be {}", part.expected()))
 }
 
+/// The type of a field in a schema.
+#[derive(Debug)]
+struct Type {
+    /// What its values may be.
+    kinds: Vec<Kind>,
+    /// As the schema calls it.
+    name: String,
+}
+
 /// What a schema says of the configured fields: for each part the preferred one that it has.
 #[derive(Debug, Default)]
 pub(super) struct Shape<'m> {
-    best: [Option<(usize, &'m str, Vec<Kind>, String)>; PARTS.len()],
+    best: [Option<Best<'m, Type>>; PARTS.len()],
 }
 
 impl<'m> Shape<'m> {
@@ -238,8 +257,9 @@ impl<'m> Shape<'m> {
     pub(super) fn offer(&mut self, field: &'m Field, kinds: &[Kind], type_name: &str) {
         for &(part, rank) in &field.places {
             let best = &mut self.best[part as usize];
-            if best.as_ref().is_none_or(|(known, ..)| rank <= *known) {
-                *best = Some((rank, &field.name, kinds.to_vec(), type_name.into()));
+            if best.as_ref().is_none_or(|known| rank <= known.rank) {
+                let what = Type { kinds: kinds.to_vec(), name: type_name.into() };
+                *best = Some(Best { rank, name: &field.name, what });
             }
         }
     }
@@ -250,10 +270,14 @@ impl<'m> Shape<'m> {
     /// The first field that can never hold its part, or that there is neither a title nor a body.
     pub(super) fn check(&self) -> Result<(), String> {
         for (part, best) in PARTS.into_iter().zip(&self.best) {
-            if let Some((_, name, kinds, type_name)) = best
-                && !kinds.iter().any(|kind| part.accepts(*kind))
+            if let Some(Best { name, what, .. }) = best
+                && !what.kinds.iter().any(|kind| part.accepts(*kind))
             {
-                return Err(format!("field `{name}` is of type {type_name} but must be {}", part.expected()));
+                return Err(format!(
+                    "field `{name}` is of type {} but must be {}",
+                    what.name,
+                    part.expected()
+                ));
             }
         }
         if self.best[Part::Title as usize].is_none() && self.best[Part::Body as usize].is_none() {

@@ -324,7 +324,7 @@ fn an_arrow_stream_or_file_of_one_row_is_a_document() {
     file.write(&batch).unwrap();
     let file = file.into_inner().unwrap();
     let empty_first = stream_of(&[batch.slice(0, 0), batch.clone()]);
-    for payload in [&stream_of(&[batch.clone()]), &file, &empty_first] {
+    for payload in [&stream_of(std::slice::from_ref(&batch)), &file, &empty_first] {
         assert_is_the_story(&mut decoder, payload);
         assert_survives_damage(&mut decoder, payload);
     }
