@@ -13,7 +13,7 @@ use fenliu_tests::schema_registry::{self, schema_registry};
 use fenliu_tests::{binary, readers};
 use serde_json::Value;
 
-use crate::fixtures::{PATIENCE, articles, config};
+use crate::fixtures::{PATIENCE, articles, config, run};
 
 /// Documents of one stage.
 const ROWS: usize = 50;
@@ -246,4 +246,10 @@ fn documents_wait_for_a_registry_that_does_not_answer() {
     assert!(finished.stderr.contains("the schema registry answers again"), "{}", finished.stderr);
     assert_eq!(job.labelled().len(), ROWS);
     assert!(job.dead().is_empty());
+    let found = run(&["doctor", "-c", &job.config]);
+    assert!(
+        found.contains(&format!("schema registry {}: ", schema_registry::url(address.port()))),
+        "{found}"
+    );
+    assert!(found.contains("AVRO") && found.contains("PROTOBUF"), "{found}");
 }

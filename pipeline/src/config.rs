@@ -240,6 +240,37 @@ mod tests {
     }
 
     #[test]
+    fn schemas_come_from_one_place_that_the_format_uses() {
+        let cases: [(&[&str], &str); 10] = [
+            (&["format='avro'"], "one of `schema` and `registry.url`"),
+            (
+                &["format='avro'", "schema='a.avsc'", "registry.url='http://x'"],
+                "one of `schema` and `registry.url`",
+            ),
+            (&["format='json'", "registry.url='http://x'"], "only the formats `avro` and `protobuf` use"),
+            (
+                &["format='protobuf'", "schema='a.proto'"],
+                "`documents.message` is needed with a `.proto` file",
+            ),
+            (&["format='avro'", "registry.url='http://x'", "message='M'"], "`documents.message` is needed"),
+            (&["format='avro'", "schema='nowhere.avsc'"], "nowhere.avsc"),
+            (&["format='avro'", "registry.url='registry:8081'"], "must begin with http:// or https://"),
+            (&["format='avro'", "registry.url='http://u:p@x'"], "holds a user"),
+            (
+                &["format='avro'", "registry.url='http://x'", "registry.password='p'"],
+                "`documents.registry.username` is empty",
+            ),
+            (&["format='avro'", "registry.url='http://x'", "registry.timeout='1h'"], "100ms to 60s"),
+        ];
+        for (lines, problem) in cases {
+            let text = format!("[documents]\n{}", lines.join("\n"));
+            let config = Config::parse(&text, "t", &[], &|_| None).unwrap();
+            let problems = config.validate("t").unwrap_err().to_string();
+            assert!(problems.contains(problem), "{lines:?}: {problems}");
+        }
+    }
+
+    #[test]
     fn every_bound_is_checked_and_named() {
         let text = r#"
             name = ""

@@ -25,7 +25,7 @@ use crate::shutdown::Shutdown;
 use crate::stage::Meter;
 
 pub use assemble::Assembler;
-pub use decode::{Decoder, Undecoded};
+pub use decode::{Decoder, Undecoded, registry_types};
 pub use files::{Documents, FilesSource, data_files, files_in};
 
 /// Makes batches until its input ends or shutdown is asked for.

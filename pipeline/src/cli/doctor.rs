@@ -12,6 +12,7 @@ use crate::classify;
 use crate::config::{Config, SourceConfig};
 use crate::error::Result;
 use crate::kafka::{REQUEST_TIMEOUT, client_config, is_embedded};
+use crate::source::registry_types;
 
 /// One thing looked at.
 #[derive(Debug, Serialize)]
@@ -51,12 +52,17 @@ pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
     if common.config.is_some() && matches!(config.source, SourceConfig::Kafka(_)) {
         findings.push(Finding::new("Kafka", kafka(&config)));
     }
+    let registry = &config.documents.registry;
+    if !registry.url.is_empty() {
+        let types = registry_types(registry).map(|types| format!("{}: {}", registry.url, types.join(", ")));
+        findings.push(Finding::new("schema registry", types));
+    }
     let healthy = findings.iter().all(|finding| finding.ok);
     if common.json {
         output::json(&findings)?;
     } else {
         for Finding { what, ok, found } in &findings {
-            output::line(format!("{} {what:13} {found}", if *ok { "ok  " } else { "FAIL" }))?;
+            output::line(format!("{} {what:15} {found}", if *ok { "ok  " } else { "FAIL" }))?;
         }
     }
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -16,7 +16,7 @@ use fenliu_schemas::{Document, Reject, Stage};
 
 use self::fields::{Fields, Found};
 use self::schema::Schemas;
-use crate::config::{DocumentsConfig, PayloadFormat};
+use crate::config::{DocumentsConfig, PayloadFormat, RegistryConfig};
 use crate::error::{PipelineError, Result};
 
 /// Why a message is not, or not yet, a document.
@@ -129,6 +129,14 @@ impl Decoder {
         }
         Ok(found.into_document()?)
     }
+}
+
+/// The types of schemas that the registry of `config` keeps, to see whether it is there and lets us in.
+///
+/// # Errors
+/// Why not, in a sentence.
+pub fn registry_types(config: &RegistryConfig) -> std::result::Result<Vec<String>, String> {
+    registry::types(config)
 }
 
 fn reject(reason: &'static str, detail: String) -> Reject {

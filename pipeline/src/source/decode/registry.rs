@@ -30,6 +30,18 @@ const MAX_UNKNOWN: usize = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// Asks the registry of `config` what types of schemas it keeps: whether it is there and lets us in.
+///
+/// # Errors
+/// Why not.
+pub(super) fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
+    let client = Client::new(config);
+    client.types().map_err(|failure| match failure {
+        Failure::Absent => "it does not say what types of schemas it keeps".into(),
+        Failure::Outage(why) | Failure::Refused(why) => format!("{}: {why}", client.url()),
+    })
+}
+
 /// The schemas known so far and the way to the others.
 #[derive(Debug)]
 pub(super) struct Registry<S> {
@@ -131,4 +143,99 @@ impl Remote {
 
 fn unknown(number: u32) -> Undecoded {
     reject("unknown_schema", format!("the registry has no schema {number}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::super::avro::AvroSchema;
+    use super::*;
+    use crate::config::FieldNames;
+
+    const STORY: &str = r#"{"schema": "{\"type\": \"record\", \"name\": \"S\", \"fields\": [{\"name\": \"body\", \"type\": \"string\"}]}"}"#;
+
+    /// Answers one request after the other, and hands out their heads.
+    fn serve(answers: Vec<(u16, &'static str)>) -> (RegistryConfig, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (sender, requests) = channel();
+        std::thread::spawn(move || {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(|line| line.ok());
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                sender.send(head.join("\n")).unwrap();
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        (RegistryConfig { url, ..RegistryConfig::default() }, requests)
+    }
+
+    fn find(registry: &mut Registry<AvroSchema>, number: u32) -> Result<(), Undecoded> {
+        registry.find(number, &Fields::new(&FieldNames::default())).map(drop)
+    }
+
+    fn reason(answer: Result<(), Undecoded>) -> String {
+        match answer {
+            Err(Undecoded::Reject(reject)) => reject.reason.into_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_schema_is_asked_for_once_and_with_the_password() {
+        let missing = r#"{"error_code": 40403, "message": "Schema not found"}"#;
+        let json = r#"{"schemaType": "JSON", "schema": "{}"}"#;
+        let (config, requests) = serve(vec![(200, STORY), (404, missing), (200, json)]);
+        let config = RegistryConfig { username: "news".into(), password: "hunter2".into(), ..config };
+        let mut registry = Registry::new(&config);
+        for _ in 0..3 {
+            find(&mut registry, 7).unwrap();
+            assert_eq!(reason(find(&mut registry, 8)), "unknown_schema");
+            assert_eq!(reason(find(&mut registry, 9)), "schema_incompatible");
+        }
+        let requests: Vec<String> = requests.iter().collect();
+        let paths: Vec<&str> = requests.iter().filter_map(|head| head.split(' ').nth(1)).collect();
+        assert_eq!(paths, ["/schemas/ids/7", "/schemas/ids/8", "/schemas/ids/9"]);
+        assert!(requests[0].to_lowercase().contains("authorization: basic bmv3czpodw50zxiy"), "{requests:?}");
+    }
+
+    #[test]
+    fn what_a_schema_refers_to_is_fetched_too() {
+        let outer = r#"{"schema": "{\"type\": \"record\", \"name\": \"S\", \"fields\": [{\"name\": \"head\", \"type\": \"news.Head\"}, {\"name\": \"body\", \"type\": \"string\"}]}",
+            "references": [{"name": "news.Head", "subject": "news/head", "version": 2}]}"#;
+        let inner = r#"{"schema": "{\"type\": \"record\", \"name\": \"news.Head\", \"fields\": [{\"name\": \"line\", \"type\": \"string\"}]}"}"#;
+        let (config, requests) = serve(vec![(200, outer), (200, inner)]);
+        find(&mut Registry::new(&config), 7).unwrap();
+        assert!(requests.iter().nth(1).unwrap().starts_with("GET /subjects/news%2Fhead/versions/2 "));
+    }
+
+    #[test]
+    fn an_outage_is_waited_for_and_a_refusal_is_not() {
+        let (config, requests) = serve(vec![(503, ""), (200, STORY), (401, "")]);
+        let mut registry = Registry::new(&config);
+        assert!(matches!(find(&mut registry, 7), Err(Undecoded::Wait)));
+        while matches!(find(&mut registry, 7), Err(Undecoded::Wait)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        find(&mut registry, 7).unwrap();
+        match find(&mut registry, 8) {
+            Err(Undecoded::Failed(error)) => {
+                let error = error.to_string();
+                assert!(
+                    error.contains(config.url.trim_end_matches('/')) && error.contains("username"),
+                    "{error}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(requests.iter().count(), 3, "waiting asks nothing");
+    }
 }

@@ -14,7 +14,7 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
 use super::*;
-use crate::config::{FieldNames, RegistryConfig};
+use crate::config::FieldNames;
 
 const MILLIS: Option<i64> = Some(1_700_000_000_000);
 

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use ureq::Agent;
 
 use crate::config::RegistryConfig;
@@ -96,7 +97,7 @@ impl Client {
 
     /// The schema of that number, with all that it refers to.
     pub(super) fn schema(&self, number: u32) -> Result<Source, Failure> {
-        let answer = self.get(&format!("schemas/ids/{number}"))?;
+        let answer: Answer = self.get(&format!("schemas/ids/{number}"))?;
         let references = self.references(&answer.references)?;
         Ok(Source {
             label: format!("schema {number}"),
@@ -122,14 +123,19 @@ impl Client {
                 )));
             }
             let subject = encoded(&reference.subject);
-            let answer = self.get(&format!("subjects/{subject}/versions/{}", reference.version))?;
+            let answer: Answer = self.get(&format!("subjects/{subject}/versions/{}", reference.version))?;
             texts.push((reference.name, answer.schema));
             wanted.extend(answer.references);
         }
         Ok(texts)
     }
 
-    fn get(&self, path: &str) -> Result<Answer, Failure> {
+    /// The types of schemas that it keeps.
+    pub(super) fn types(&self) -> Result<Vec<String>, Failure> {
+        self.get("schemas/types")
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let url = format!("{}/{path}", self.url);
         let mut request =
             self.agent.get(&url).header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
@@ -144,7 +150,7 @@ impl Client {
     }
 }
 
-fn judge(status: u16, body: &[u8]) -> Result<Answer, Failure> {
+fn judge<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Failure> {
     let trouble: Option<Trouble> = serde_json::from_slice(body).ok();
     let code = trouble.as_ref().map_or(0, |trouble| trouble.error_code);
     let said = trouble.and_then(|trouble| trouble.message).unwrap_or_default();
@@ -197,7 +203,7 @@ mod tests {
             (503, "", "outage"),
         ];
         for (status, body, expected) in cases {
-            let given = match judge(status, body.as_bytes()) {
+            let given = match judge::<Answer>(status, body.as_bytes()) {
                 Ok(_) => "schema",
                 Err(Failure::Absent) => "absent",
                 Err(Failure::Outage(_)) => "outage",
