@@ -128,6 +128,7 @@ fn check_other_sinks(labelled: &[Value], arrow: &Path, jsonl: &Path) {
     assert_eq!(read(arrow, "arrow").len(), earn, "`where`");
 
     let mut files: Vec<_> = std::fs::read_dir(jsonl).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.is_file());
     files.sort();
     let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -10,6 +10,8 @@ mod dead_letters;
 #[cfg(test)]
 mod drift;
 #[cfg(test)]
+mod exactly_once;
+#[cfg(test)]
 mod file_job;
 #[cfg(test)]
 mod finetune_job;

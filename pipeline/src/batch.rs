@@ -17,6 +17,8 @@ pub struct Batch {
     pub offsets: Offsets,
     /// When the first document of the batch was received.
     pub received_at: Instant,
+    /// Whether every sink commits when it has this batch, as before a partition is given up.
+    pub closes_epoch: bool,
     /// The batch's share of the memory budget.
     pub permit: Permit,
 }

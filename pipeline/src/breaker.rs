@@ -167,6 +167,7 @@ mod tests {
             dead_letters: vec![dead_letters(&rejected, 0).unwrap()],
             offsets: Offsets::default(),
             received_at: Instant::now(),
+            closes_epoch: false,
             permit: Budget::new(1).acquire(1, Duration::ZERO).unwrap(),
         }
     }

@@ -280,7 +280,7 @@ mod tests {
                 let origin = Origin { topic: &topic, partition: 0, offset: self.offset, timestamp_ms: None };
                 let document = Document { body: Some((*body).into()), ..Document::default() };
                 builder.append(origin, body.as_bytes(), &Ok(document));
-                offsets.add(&topic, 0, self.offset);
+                offsets.add(&topic, 0, self.offset, self.offset);
                 self.offset += 1;
             }
             let batch = Batch {
@@ -288,6 +288,7 @@ mod tests {
                 dead_letters: vec![],
                 offsets,
                 received_at: Instant::now(),
+                closes_epoch: false,
                 permit: Budget::new(1).acquire(1, Duration::ZERO).unwrap(),
             };
             self.labeller.label(encode(&self.live, batch)?)

@@ -87,6 +87,7 @@ enum Command {
 
 /// Parses the arguments, runs the command, reports.
 pub fn main() -> ExitCode {
+    crate::fault::set_up();
     let Cli { command, common } = Cli::parse();
     init_logging(&command, &common);
     let runtime = match tokio::runtime::Runtime::new() {

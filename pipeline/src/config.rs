@@ -208,18 +208,40 @@ impl Default for LimitsConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EpochConfig {
-    /// Freshness of file sinks, and how much is replayed after a crash. Default: 10s.
+    /// What Kafka sinks promise. File sinks are always exactly once. Default: exactly-once.
+    pub delivery: Delivery,
+    /// Freshness of file sinks, and how much is read again after a crash. Default: 10s.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
+    /// The same for Kafka sinks, where it is shorter: readers see rows when their transaction is committed.
+    /// Default: 500ms.
+    #[serde(with = "humantime_serde")]
+    pub kafka_max_age: Duration,
     /// Default: 100,000.
     pub max_rows: usize,
     /// As counted for `limits.memory`, and at most half of that. Default: 64 MiB.
     pub max_bytes: ByteSize,
 }
 
+/// What a Kafka sink promises when the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Rows and offsets in one transaction: a reader of committed messages sees every row once.
+    ExactlyOnce,
+    /// No transactions: rows of the last epoch may come twice.
+    AtLeastOnce,
+}
+
 impl Default for EpochConfig {
     fn default() -> Self {
-        EpochConfig { max_age: Duration::from_secs(10), max_rows: 100_000, max_bytes: ByteSize::mib(64) }
+        EpochConfig {
+            delivery: Delivery::ExactlyOnce,
+            max_age: Duration::from_secs(10),
+            kafka_max_age: Duration::from_millis(500),
+            max_rows: 100_000,
+            max_bytes: ByteSize::mib(64),
+        }
     }
 }
 

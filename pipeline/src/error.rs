@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use crate::config::Problems;
 
 /// Result of this crate.
-pub type Result<T> = std::result::Result<T, PipelineError>;
+pub type Result<T, E = PipelineError> = std::result::Result<T, E>;
 
 /// Why the pipeline cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +50,33 @@ pub enum PipelineError {
     },
     /// Messages that the broker did not acknowledge.
     #[error(
-        "kafka topic `{topic}`: {failed} messages not delivered; first: {first} (a message that is too large needs a higher max.message.bytes of the topic)"
+        "kafka: {failed} messages not delivered; first: {first} (a message that is too large needs a higher max.message.bytes of the topic)"
     )]
     Delivery {
-        /// The topic written to.
-        topic: String,
         /// How many messages failed.
         failed: usize,
-        /// What the first failure said.
+        /// Topic and reason of the first.
         first: String,
     },
+    /// A sink stands before the rows that it is given.
+    #[error(
+        "{topic}/{partition}: a sink has everything before offset {position}, but the next rows begin at {first}; \
+         was the topic made anew, or a sink's position changed by hand?"
+    )]
+    Gap {
+        /// Topic or file.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// Where the sink stands.
+        position: i64,
+        /// Where the rows begin.
+        first: i64,
+    },
+    /// Partitions went to another member before their rows were durable: what is in flight is dropped, and
+    /// reading begins again where the sinks stand.
+    #[error("{0}")]
+    Lost(String),
     /// A sink could not encode rows.
     #[error("cannot encode {format}: {message}")]
     Encode {

@@ -1,5 +1,6 @@
 //! What all Kafka clients of fenliu share: properties, and a broker inside the process.
 
+mod consumer;
 mod reader;
 mod writer;
 
@@ -12,8 +13,9 @@ use rdkafka::producer::DefaultProducerContext;
 use crate::config::{EMBEDDED, KafkaConfig, Properties};
 use crate::error::{PipelineError, Result};
 
+pub use consumer::{Context, KafkaConsumer, Rebalance, apply, committed, connect, offsets_list};
 pub use reader::{Ends, TopicReader};
-pub use writer::TopicWriter;
+pub use writer::MessageWriter;
 
 /// How long a client waits for answers to its own questions (metadata, watermarks).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

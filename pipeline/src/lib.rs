@@ -1,7 +1,7 @@
 //! fenliu (分流, "to divide a stream"): Kafka news in, labelled Arrow records out.
 //!
 //! Start reading at [`run`](run::run), which wires the stages in data-flow order, then one file per
-//! stage: [`source`], [`clean`], [`classify`], [`sink`], [`mod@write`]; [`serve`] changes the model meanwhile. The binary's commands are in
+//! stage: [`source`], [`clean`], [`classify`], [`mod@write`], [`deliver`] with the protocol in [`position`], [`sink`]; [`serve`] changes the model meanwhile. The binary's commands are in
 //! [`cli`].
 
 pub mod batch;
@@ -11,11 +11,15 @@ pub mod clean;
 pub mod cli;
 pub mod config;
 pub mod corpus;
+pub mod deliver;
 pub mod dlq;
 pub mod error;
+pub mod fault;
 pub mod finetune;
 pub mod kafka;
+pub mod ledger;
 pub mod metrics;
+pub mod position;
 pub mod progress;
 pub mod run;
 pub mod serve;

@@ -1,25 +1,33 @@
 //! The pipeline, wired top to bottom in data-flow order.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
+use fenliu_operators::Plan;
 use fenliu_schemas::{LabelledOptions, labelled_schema};
 
-use crate::batch::Budget;
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
 use crate::clean::{clean, compile};
-use crate::config::ValidatedConfig;
-use crate::error::Result;
+use crate::config::{SourceConfig, ValidatedConfig};
+use crate::deliver::Worker;
+use crate::error::{PipelineError, Result};
 use crate::finetune::{JobCommand, Schedule};
+use crate::kafka::{self, KafkaConsumer};
+use crate::ledger::Ledger;
 use crate::metrics::Counters;
 use crate::progress::Progress;
 use crate::serve::{Generation, Live, Shadow, Watcher};
 use crate::shutdown::Shutdown;
-use crate::sink::Outputs;
-use crate::source;
-use crate::stage::Stages;
+use crate::sink::{self, StdoutSink};
+use crate::source::{self, Commit, KafkaCommit, NothingToCommit};
+use crate::stage::{Meters, Stages};
 use crate::summary::Summary;
-use crate::write::Writer;
+use crate::write::Dispatcher;
+
+/// Pause before reading begins again: the group needs a moment to settle.
+const REST: Duration = Duration::from_secs(1);
 
 /// What a caller may want of a run beside the configuration.
 #[derive(Clone, Debug, Default)]
@@ -35,42 +43,95 @@ pub struct RunOptions {
 }
 
 /// Runs the pipeline until its input ends or `shutdown` is requested; what is in flight then is
-/// finished and committed.
+/// finished and committed. When partitions are lost on the way, it begins again where the sinks stand.
 ///
 /// # Errors
-/// Whatever keeps the pipeline from starting or going on. Offsets of unfinished rows stay uncommitted:
-/// the next run reads them again.
+/// Whatever keeps the pipeline from starting or going on. The sinks know how far they are: the next run
+/// reads what they lack.
 pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job } = options;
-    let plan = compile(&config.clean)?;
+    let plan = Arc::new(compile(&config.clean)?);
     let live = Arc::new(Live::open(config, counters.clone())?);
-
-    let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
-    let schema = labelled_schema(plan.schema(), columns);
-    let outputs = Outputs::open(config, &schema)?;
-    let budget = Budget::new(config.limits.memory.as_u64());
-    let (source, commit) = source::open(config, budget, stop_at_end)?;
-    let shadow = Shadow::start(config, counters.clone())?;
-    let mut labeller = Labeller::new(Arc::clone(&live), shadow, schema, config.model.top_k, counters.clone());
-    let breaker = Breaker::new(config.breaker);
-    let writer = Writer::new(outputs, commit, config.epoch.clone(), breaker, counters.clone());
-    let shutdown = shutdown.clone();
-
+    let pipeline =
+        Pipeline { config, plan, live: Arc::clone(&live), counters: counters.clone(), stop_at_end };
     let watcher = Watcher::start(config, Arc::clone(&live), counters.clone())?;
     let schedule = job.map(|job| Schedule::start(config, job, counters.clone())).transpose()?;
-    let encoding = Arc::clone(&live);
-    let mut stages = Stages::new(shutdown.clone());
-    let raw = stages.source("source", move |out, meter| source.run(out, meter, &shutdown))?;
-    let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
-    let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoding, batch))?;
-    let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
-    stages.sink("write", labelled, move |input, meter| writer.run(&input, meter))?;
-
-    let meters = stages.meters();
     let progress = Progress::start(counters.clone(), expected);
-    let outcome = stages.join();
+    let outcome = loop {
+        match pipeline.run_once(&shutdown.child()) {
+            Err(PipelineError::Lost(why)) if !shutdown.is_requested() => {
+                tracing::warn!(why, "reading begins again where the sinks stand");
+                std::thread::sleep(REST);
+            }
+            outcome => break outcome,
+        }
+    };
     drop((progress, schedule, watcher));
-    outcome.map(|()| Summary::new(&counters.snapshot(), &meters, &live.current()))
+    outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, &live.current()))
+}
+
+/// What stays when reading begins again.
+struct Pipeline<'a> {
+    config: &'a ValidatedConfig,
+    plan: Arc<Plan>,
+    live: Arc<Live>,
+    counters: Counters,
+    stop_at_end: bool,
+}
+
+impl Pipeline<'_> {
+    /// All stages, from the source to the sinks, until they end.
+    fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
+        let Pipeline { config, counters, .. } = self;
+        let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
+        let schema = labelled_schema(self.plan.schema(), columns);
+        let consumer = match &config.source {
+            SourceConfig::Kafka(source) => Some(Arc::new(kafka::connect(config, source)?)),
+            SourceConfig::Files(_) => None,
+        };
+        let sinks = sink::open(config, &schema, consumer.as_ref())?;
+        let ledger = Ledger::new(sinks.clone(), self.commit(consumer.as_ref()));
+        let source = source::open(config, consumer.clone(), Arc::clone(&ledger), self.stop_at_end)?;
+        let stdout = StdoutSink::find(config, &schema)?;
+        let shadow = Shadow::start(config, counters.clone())?;
+        let mut labeller =
+            Labeller::new(Arc::clone(&self.live), shadow, schema, config.model.top_k, counters.clone());
+
+        let mut stages = Stages::new(shutdown.clone());
+        let (plan, encoding, stop) = (Arc::clone(&self.plan), Arc::clone(&self.live), shutdown.clone());
+        let raw = stages.source("source", move |out, meter| source.run(out, meter, &stop))?;
+        let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
+        let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoding, batch))?;
+        let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
+        let mut workers = vec![];
+        for (index, sink) in sinks.into_iter().enumerate() {
+            let (sender, deliveries) = channel();
+            workers.push(sender);
+            let bounds = sink.bounds(&config.epoch);
+            let (ledger, counters) = (Arc::clone(&ledger), counters.clone());
+            let worker = Worker::new(sink, index, bounds, ledger, counters, shutdown.clone());
+            stages.spawn("sink", move |meter| worker.run(&deliveries, meter))?;
+        }
+        let dispatcher = Dispatcher::new(stdout, workers, Breaker::new(config.breaker), counters.clone());
+        stages.sink("write", labelled, move |input, meter| dispatcher.run(&input, meter))?;
+
+        let meters = stages.meters();
+        let outcome = stages.join().and_then(|()| ledger.finish());
+        if let Some(consumer) = &consumer {
+            source::release(consumer);
+        }
+        outcome.map(|()| meters)
+    }
+
+    /// Who tells the group what the sinks have: a sink in its transactions, or the ledger.
+    fn commit(&self, consumer: Option<&Arc<KafkaConsumer>>) -> Box<dyn Commit> {
+        match consumer {
+            Some(consumer) if !sink::moves_group_offsets(self.config) => {
+                Box::new(KafkaCommit::new(Arc::clone(consumer)))
+            }
+            _ => Box::new(NothingToCommit),
+        }
+    }
 }
 
 /// Everything that can be checked without reading a document: steps, bundle, model. The model's name.

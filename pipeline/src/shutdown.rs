@@ -7,9 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     requested: Arc<AtomicBool>,
+    parent: Option<Arc<AtomicBool>>,
 }
 
 impl Shutdown {
+    /// One that is asked for with this one, and can be asked for alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Shutdown { requested: Arc::default(), parent: Some(Arc::clone(&self.requested)) }
+    }
     /// Asks for a stop.
     pub fn request(&self) {
         self.requested.store(true, Ordering::Relaxed);
@@ -17,7 +23,8 @@ impl Shutdown {
 
     /// Whether a stop was asked for.
     pub fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
+        let of_parent = self.parent.as_ref().is_some_and(|parent| parent.load(Ordering::Relaxed));
+        of_parent || self.requested.load(Ordering::Relaxed)
     }
 
     /// Turns SIGINT and SIGTERM into a request to stop; the second one ends the process at once.

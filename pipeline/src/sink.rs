@@ -1,143 +1,156 @@
 //! Sinks: where rows go.
 //!
-//! The contract: [`Sink::flush`] returns when every row written before is *durable* — it survives the
-//! death of this process and, as far as the destination promises, of the machine. Offsets are committed
-//! only after every sink, dead letters included, has flushed. A crash before that means that the rows
-//! are read and written again: at least once. Readers tell copies by `(topic, partition, offset)`.
+//! The contract: a sink keeps its own position and moves it in the *same* atomic commit that adds the
+//! rows ([`position`](crate::position) has the rule). [`Sink::commit`] returning means that both are
+//! durable: they survive the death of this process and, as far as the destination promises, of the
+//! machine. An `Err` may mean either; [`Sink::positions`] then tells. Dead letters are rows of a sink
+//! like any other, with a position of its own.
+//!
+//! Standard output can keep no position. It is written before rows go to any sink that does, so that a
+//! crash repeats lines and loses none.
 //!
 //! To add a sink: a variant of [`SinkConfig`], a file here, an arm in `open`.
 
+mod encode;
 mod files;
 mod json;
 mod kafka;
+mod manifest;
+mod messages;
+mod selection;
+mod staged;
 mod stdout;
 
-use arrow::array::RecordBatch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use arrow::datatypes::SchemaRef;
-use fenliu_operators::Projection;
-use fenliu_schemas::dead_letter_schema;
+use fenliu_schemas::{Positions, dead_letter_schema};
 
-use crate::config::{DeadLetterConfig, FilesSinkConfig, Problems, SinkConfig, ValidatedConfig};
+use crate::config::{DeadLetterConfig, EpochConfig, SinkConfig, ValidatedConfig};
 use crate::error::{PipelineError, Result};
+use crate::kafka::KafkaConsumer;
+use crate::position::Moves;
 
+pub use files::FileAppender;
 pub use json::json_lines;
+pub use selection::{Rows, Selection};
+pub use stdout::StdoutSink;
 
-/// A destination of rows of one schema.
+/// The partitions of the source that something is about.
+pub type Partitions = [(Arc<str>, i32)];
+
+/// A destination that keeps its own position.
 pub trait Sink: Send {
-    /// Takes rows in; they may be buffered.
+    /// Where the sink stands in `partitions`: what is durable, read anew. A partition that was never
+    /// written is missing. What an interrupted commit of this or an earlier process left half-done is
+    /// completed before.
     ///
     /// # Errors
-    /// What makes going on impossible; the sink has retried what can be retried.
-    fn write(&mut self, rows: &RecordBatch) -> Result<()>;
+    /// [`SinkError::Retry`] while the destination does not answer.
+    fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError>;
 
-    /// Makes all rows taken in so far durable.
+    /// Adds what [`Selection::select`] takes of `epoch` and makes `moves`, both or neither.
     ///
     /// # Errors
-    /// As [`write`](Self::write). The caller must not commit then.
-    fn flush(&mut self) -> Result<()>;
+    /// Anything may have happened, or nothing: the caller reads the positions again.
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError>;
 }
 
-/// A sink behind its own columns and predicate.
-struct Output {
-    projection: Projection,
-    sink: Box<dyn Sink>,
+/// Why a commit did not go through.
+#[derive(Debug)]
+pub enum SinkError {
+    /// The positions are not where the moves begin: another process committed meanwhile.
+    Moved,
+    /// Something that may pass: a full disk, a broker that is away, rights that were withdrawn.
+    Retry(PipelineError),
+    /// Something that stays.
+    Stop(PipelineError),
 }
 
-impl Output {
-    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let rows = self.projection.apply(rows)?;
-        if rows.num_rows() == 0 { Ok(()) } else { self.sink.write(&rows) }
+impl From<PipelineError> for SinkError {
+    /// What has to do with the outside may pass; what has to do with the rows or the configuration stays.
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::File { .. } | PipelineError::Kafka { .. } | PipelineError::Delivery { .. } => {
+                SinkError::Retry(error)
+            }
+            _ => SinkError::Stop(error),
+        }
     }
 }
 
-/// All sinks of a pipeline, the dead letters' included.
-pub struct Outputs {
-    labelled: Vec<Output>,
-    dead_letters: Output,
+/// A sink that its worker and the source share: the one commits, the other asks where to begin.
+#[derive(Clone)]
+pub struct SharedSink {
+    /// For messages: the configuration's key and the destination.
+    pub name: Arc<str>,
+    is_kafka: bool,
+    sink: Arc<Mutex<Box<dyn Sink>>>,
 }
 
-impl Outputs {
-    /// Opens the configured sinks for labelled rows of `schema`.
-    ///
-    /// # Errors
-    /// Directories that cannot be made, Kafka properties that librdkafka refuses.
-    pub fn open(config: &ValidatedConfig, schema: &SchemaRef) -> Result<Self> {
-        let labelled = config.sinks.iter().enumerate().map(|(index, sink)| {
-            let key = format!("sinks[{index}]");
-            let projection = projection(&key, schema, sink.columns(), sink.filter())?;
-            let sink = open(config, sink, projection.schema())?;
-            Ok(Output { projection, sink })
-        });
-        Ok(Outputs { labelled: labelled.collect::<Result<_>>()?, dead_letters: open_dead_letters(config)? })
+impl SharedSink {
+    fn new(name: String, is_kafka: bool, sink: Box<dyn Sink>) -> Self {
+        SharedSink { name: name.into(), is_kafka, sink: Arc::new(Mutex::new(sink)) }
     }
 
-    /// Writes labelled rows to every sink.
-    ///
-    /// # Errors
-    /// The first sink's that fails.
-    pub fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.labelled.iter_mut().try_for_each(|output| output.write(rows))
+    /// When an epoch of this sink closes: a topic's readers wait for less than a table's.
+    pub fn bounds(&self, epoch: &EpochConfig) -> EpochConfig {
+        let max_age = if self.is_kafka { epoch.max_age.min(epoch.kafka_max_age) } else { epoch.max_age };
+        EpochConfig { max_age, ..epoch.clone() }
     }
 
-    /// Writes dead letters.
-    ///
-    /// # Errors
-    /// As [`Sink::write`].
-    pub fn write_dead_letters(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.dead_letters.write(rows)
-    }
-
-    /// Makes everything durable, dead letters first: a rejected document must not be the one lost.
-    ///
-    /// # Errors
-    /// The first sink's that fails.
-    pub fn flush(&mut self) -> Result<()> {
-        self.dead_letters.sink.flush()?;
-        self.labelled.iter_mut().try_for_each(|output| output.sink.flush())
+    /// The sink, for as long as the guard lives.
+    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Sink>> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn open(config: &ValidatedConfig, sink: &SinkConfig, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
-    Ok(match sink {
-        SinkConfig::Files(files) => Box::new(files::FilesSink::try_new(files, "labelled", schema)?),
-        SinkConfig::Kafka(kafka) => Box::new(kafka::KafkaSink::try_new(config, kafka, kafka::send_labelled)?),
-        SinkConfig::Stdout(_) => Box::new(stdout::StdoutSink),
-    })
-}
-
-/// Opens files for rows that are neither labelled rows nor dead letters; names begin with `prefix`.
+/// Opens the configured sinks for labelled rows of `schema`, and that of the dead letters.
+///
+/// All Kafka outputs on the source's cluster are one sink, so that one transaction has their rows and
+/// the group's offsets; `consumer` is the source's where it is Kafka.
 ///
 /// # Errors
-/// When the directory cannot be made.
-pub(crate) fn open_files(
-    config: &FilesSinkConfig,
-    prefix: &'static str,
+/// Directories that cannot be made, Kafka properties that librdkafka refuses.
+pub fn open(
+    config: &ValidatedConfig,
     schema: &SchemaRef,
-) -> Result<Box<dyn Sink>> {
-    Ok(Box::new(files::FilesSink::try_new(config, prefix, schema)?))
-}
-
-fn open_dead_letters(config: &ValidatedConfig) -> Result<Output> {
-    let columns = match &config.dead_letters {
-        DeadLetterConfig::Files(files) => files.columns.as_slice(),
-        DeadLetterConfig::Kafka(_) => &[],
-    };
-    let projection = projection("dead_letters", &dead_letter_schema(), columns, None)?;
-    let sink: Box<dyn Sink> = match &config.dead_letters {
+    consumer: Option<&Arc<KafkaConsumer>>,
+) -> Result<Vec<SharedSink>> {
+    let mut sinks = vec![];
+    let mut topics = vec![];
+    for (index, sink) in config.sinks.iter().enumerate() {
+        let key = format!("sinks[{index}]");
+        let selection = Selection::labelled(&key, schema, sink.columns(), sink.filter())?;
+        match sink {
+            SinkConfig::Files(files) => {
+                let name = format!("{key} ({})", files.path.display());
+                let sink = files::FilesSink::try_new(files, "labelled", &config.name, selection)?;
+                sinks.push(SharedSink::new(name, false, Box::new(sink)));
+            }
+            SinkConfig::Kafka(kafka) => {
+                topics.push(kafka::Topic::new(kafka, selection, messages::send_labelled));
+            }
+            SinkConfig::Stdout(_) => {}
+        }
+    }
+    match &config.dead_letters {
         DeadLetterConfig::Files(files) => {
-            Box::new(files::FilesSink::try_new(files, "dead-letters", projection.schema())?)
+            let selection = Selection::dead_letters(&dead_letter_schema(), &files.columns)?;
+            let name = format!("dead_letters ({})", files.path.display());
+            let sink = files::FilesSink::try_new(files, "dead-letters", &config.name, selection)?;
+            sinks.push(SharedSink::new(name, false, Box::new(sink)));
         }
         DeadLetterConfig::Kafka(kafka) => {
-            Box::new(kafka::KafkaSink::try_new(config, kafka, kafka::send_dead_letters)?)
+            let selection = Selection::dead_letters(&dead_letter_schema(), &[])?;
+            topics.push(kafka::Topic::new(kafka, selection, messages::send_dead_letters));
         }
-    };
-    Ok(Output { projection, sink })
+    }
+    sinks.extend(kafka::open(config, topics, consumer)?);
+    Ok(sinks)
 }
 
-fn projection(key: &str, schema: &SchemaRef, columns: &[String], filter: Option<&str>) -> Result<Projection> {
-    Projection::try_new(schema, columns, filter).map_err(|errors| {
-        let mut problems = Problems::new("config");
-        errors.iter().for_each(|error| problems.add(key, error.to_string()));
-        PipelineError::Config(problems)
-    })
+/// Whether a sink of `config` moves the group's offsets itself, in its transactions.
+pub fn moves_group_offsets(config: &ValidatedConfig) -> bool {
+    kafka::is_transactional(config)
 }

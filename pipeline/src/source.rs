@@ -16,17 +16,20 @@ pub(crate) mod time;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use fenliu_schemas::Offsets;
+use fenliu_schemas::Positions;
 
 use crate::batch::{Batch, Budget};
 use crate::config::{SourceConfig, ValidatedConfig};
-use crate::error::Result;
+use crate::error::{PipelineError, Result};
+use crate::kafka::KafkaConsumer;
+use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
 use crate::stage::Meter;
 
 pub use assemble::Assembler;
 pub use decode::{Decoder, Undecoded, registry_types};
 pub use files::{Documents, FilesSource, data_files, files_in};
+pub use kafka::{KafkaCommit, release};
 
 /// Makes batches until its input ends or shutdown is asked for.
 pub trait Source: Send {
@@ -37,43 +40,48 @@ pub trait Source: Send {
     fn run(self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()>;
 }
 
-/// Tells the source that rows are durable, so that they are not read again after a restart.
+/// Tells the source what all sinks have, for those who watch its lag.
 pub trait Commit: Send {
-    /// Everything in `offsets` is durable in all sinks.
-    ///
-    /// # Errors
-    /// What makes going on impossible. A position that could not be stored for now is not: it is stored
-    /// with the next.
-    fn commit(&mut self, offsets: &Offsets) -> Result<()>;
+    /// Every sink has everything before `positions`. What cannot be stored for now is stored with the next.
+    fn commit(&mut self, positions: &Positions);
 
     /// There will be no more commits: stores what could not be stored before.
     ///
     /// # Errors
-    /// When it still cannot be stored; the rows are read again by the next run.
+    /// When it still cannot be stored.
     fn finish(&mut self) -> Result<()>;
 }
 
-/// Opens the configured source. With `stop_at_end` it ends where the input ends at present, instead of
-/// waiting for more.
+/// For sources that nobody watches, and where a sink stores the positions itself.
+pub struct NothingToCommit;
+
+impl Commit for NothingToCommit {
+    fn commit(&mut self, _: &Positions) {}
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Opens the configured source; `consumer` is that of a Kafka source. It begins where the sinks in `ledger`
+/// stand. With `stop_at_end` it ends where the input ends at present, instead of waiting for more.
 ///
 /// # Errors
-/// Unreadable files, a schema that does not suit, Kafka properties that librdkafka refuses.
+/// Unreadable files, a schema that does not suit, topics that Kafka does not allow.
 pub fn open(
     config: &ValidatedConfig,
-    budget: Budget,
+    consumer: Option<Arc<KafkaConsumer>>,
+    ledger: Arc<Ledger>,
     stop_at_end: bool,
-) -> Result<(Box<dyn Source>, Box<dyn Commit>)> {
-    let assembler = Assembler::try_new(config, budget)?;
-    match &config.source {
-        SourceConfig::Kafka(source) => {
-            let consumer = Arc::new(kafka::connect(config, source)?);
-            let committer = kafka::KafkaCommit::new(Arc::clone(&consumer));
-            let source = kafka::KafkaSource::try_new(consumer, source, assembler, stop_at_end)?;
-            Ok((Box::new(source), Box::new(committer)))
+) -> Result<Box<dyn Source>> {
+    let assembler = Assembler::try_new(config, Budget::new(config.limits.memory.as_u64()))?;
+    Ok(match (&config.source, consumer) {
+        (SourceConfig::Kafka(source), Some(consumer)) => {
+            Box::new(kafka::KafkaSource::try_new(consumer, source, assembler, ledger, stop_at_end)?)
         }
-        SourceConfig::Files(source) => {
-            let source = FilesSource::try_new(&source.paths, assembler)?;
-            Ok((Box::new(source), Box::new(files::NothingToCommit)))
+        (SourceConfig::Kafka(_), None) => {
+            return Err(PipelineError::Data("a Kafka source without a consumer".into()));
         }
-    }
+        (SourceConfig::Files(source), _) => Box::new(FilesSource::try_new(&source.paths, assembler, ledger)?),
+    })
 }

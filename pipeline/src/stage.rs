@@ -49,12 +49,15 @@ impl Meter {
     }
 }
 
+/// What each stage did, by its name, in data-flow order.
+pub type Meters = Vec<(&'static str, Arc<Meter>)>;
+
 /// The threads of one running pipeline.
 #[derive(Debug)]
 pub struct Stages {
     shutdown: Shutdown,
     threads: Vec<(&'static str, JoinHandle<Result<()>>)>,
-    meters: Vec<(&'static str, Arc<Meter>)>,
+    meters: Meters,
 }
 
 /// Asks for a shutdown when a stage ends otherwise than well, a panic included: a source that waits for
@@ -128,7 +131,11 @@ impl Stages {
         self.spawn(name, move |meter| body(input, meter))
     }
 
-    fn spawn(
+    /// Starts a thread beside the stages, supervised as they are; it appears in the meters under `name`.
+    ///
+    /// # Errors
+    /// [`PipelineError::Stage`] when the system gives no thread.
+    pub fn spawn(
         &mut self,
         name: &'static str,
         body: impl FnOnce(&Meter) -> Result<()> + Send + 'static,
@@ -154,7 +161,7 @@ impl Stages {
     }
 
     /// What each stage did so far, in data-flow order.
-    pub fn meters(&self) -> Vec<(&'static str, Arc<Meter>)> {
+    pub fn meters(&self) -> Meters {
         self.meters.clone()
     }
 

@@ -29,7 +29,7 @@ pub use document::Document;
 pub use error::SchemaError;
 pub use feedback::Feedback;
 pub use labelled::{LabelledOptions, Prediction, is_settable, label_rows, labelled_schema};
-pub use offsets::{OffsetRange, Offsets};
+pub use offsets::{OffsetRange, Offsets, Positions};
 pub use raw::{Origin, RawBuilder};
 pub use reject::{Reject, Stage, split_rejected};
 pub use text::document_text;

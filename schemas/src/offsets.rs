@@ -1,4 +1,4 @@
-//! Which source positions a batch covers.
+//! Which source positions a batch covers, and where a reader stands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    /// Covers one more message.
-    pub fn add(&mut self, topic: &Arc<str>, partition: i32, offset: i64) {
-        self.cover(topic, partition, OffsetRange { first: offset, next: offset + 1 });
+    /// Covers everything from `first` to the message at `offset`: what lies between is no message.
+    pub fn add(&mut self, topic: &Arc<str>, partition: i32, first: i64, offset: i64) {
+        self.cover(topic, partition, OffsetRange { first, next: offset + 1 });
     }
 
     /// Covers all that `later` covers too.
@@ -53,6 +53,50 @@ impl Offsets {
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
+
+    /// Where a reader stands that has all of this.
+    pub fn ends(&self) -> Positions {
+        self.iter().map(|(topic, partition, range)| ((Arc::clone(topic), partition), range.next)).collect()
+    }
+}
+
+/// Where a reader stands: the next offset it wants, by `(topic, partition)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions {
+    next: BTreeMap<(Arc<str>, i32), i64>,
+}
+
+impl Positions {
+    /// The next offset of one partition; none where the reader has never been.
+    pub fn get(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
+        self.next.get(&(Arc::clone(topic), partition)).copied()
+    }
+
+    /// Puts the reader at `next` of one partition.
+    pub fn set(&mut self, topic: &Arc<str>, partition: i32, next: i64) {
+        self.next.insert((Arc::clone(topic), partition), next);
+    }
+
+    /// Takes over all that `other` says.
+    pub fn update(&mut self, other: &Positions) {
+        self.next.extend(other.next.iter().map(|(key, next)| (key.clone(), *next)));
+    }
+
+    /// Positions in the order of topic and partition.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, i64)> {
+        self.next.iter().map(|((topic, partition), next)| (topic, *partition, *next))
+    }
+
+    /// Whether no partition is known.
+    pub fn is_empty(&self) -> bool {
+        self.next.is_empty()
+    }
+}
+
+impl FromIterator<((Arc<str>, i32), i64)> for Positions {
+    fn from_iter<I: IntoIterator<Item = ((Arc<str>, i32), i64)>>(positions: I) -> Self {
+        Positions { next: positions.into_iter().collect() }
+    }
 }
 
 #[cfg(test)]
@@ -70,7 +114,7 @@ mod tests {
             let topic: Arc<str> = "news".into();
             let cover = |part: &[(i32, i64)]| {
                 let mut offsets = Offsets::default();
-                part.iter().for_each(|&(partition, offset)| offsets.add(&topic, partition, offset));
+                part.iter().for_each(|&(partition, offset)| offsets.add(&topic, partition, offset, offset));
                 offsets
             };
             let (head, tail) = messages.split_at(cut.min(messages.len()));

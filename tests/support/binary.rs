@@ -66,10 +66,19 @@ pub fn run<S: AsRef<OsStr>>(args: &[S], timeout: Duration) -> Result<Finished> {
 /// # Errors
 /// If the binary is not there or cannot be started.
 pub fn start<S: AsRef<OsStr>>(args: &[S]) -> Result<Running> {
+    start_with(args, &[])
+}
+
+/// As [`start`], with environment `variables`.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with<S: AsRef<OsStr>>(args: &[S], variables: &[(&str, &str)]) -> Result<Running> {
     let path = path()?;
     let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
     let child = Command::new(path)
         .args(args)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(stdout.reopen()?)
         .stderr(stderr.reopen()?)

@@ -14,7 +14,7 @@ use super::train::{self, Recipe};
 use super::{Common, output, shutdown_on_signals};
 use crate::config::{Config, DeadLetterConfig, FilesSinkConfig, KafkaSourceConfig, SinkConfig, SourceConfig};
 use crate::error::{PipelineError, Result};
-use crate::kafka::{EmbeddedBroker, TopicWriter, client_config};
+use crate::kafka::{EmbeddedBroker, MessageWriter, client_config};
 use crate::metrics::Counters;
 use crate::run::{RunOptions, run};
 use crate::shutdown::Shutdown;
@@ -133,7 +133,7 @@ fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
     let shutdown = shutdown_on_signals();
     let expected = messages.len() as u64;
     let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
-    let writer = TopicWriter::try_new(client_config(&config.kafka, &Default::default()), TOPIC)?;
+    let writer = MessageWriter::try_new(client_config(&config.kafka, &Default::default()))?;
     let counters = options.counters.clone();
     let stop = shutdown.clone();
     let producer = std::thread::spawn(move || {
@@ -150,12 +150,12 @@ fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
     outcome.and_then(|summary| sent.map(|()| summary))
 }
 
-fn send(writer: &TopicWriter, messages: &[Vec<u8>], counters: &Counters, stop: &Shutdown) -> Result<()> {
+fn send(writer: &MessageWriter, messages: &[Vec<u8>], counters: &Counters, stop: &Shutdown) -> Result<()> {
     for (sent, message) in (0_u64..).zip(messages) {
         while sent > counters.snapshot().documents() + MESSAGES_AHEAD && !stop.is_requested() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        writer.send(None, message, None)?;
+        writer.send(TOPIC, None, message, None)?;
     }
     writer.flush()
 }

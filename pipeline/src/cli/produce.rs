@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Common, output, shutdown_on_signals};
 use crate::config::Problems;
 use crate::error::Result;
-use crate::kafka::{TopicWriter, client_config, is_embedded};
+use crate::kafka::{MessageWriter, client_config, is_embedded};
 use crate::source::{Documents, data_files};
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
             "is `embedded`, a broker that would end with this command: name the running one with --brokers";
         return Err(Problems::one(common.origin(), "kafka.brokers", message).into());
     }
-    let writer = TopicWriter::try_new(client_config(&kafka, &Default::default()), &args.topic)?;
+    let writer = MessageWriter::try_new(client_config(&kafka, &Default::default()))?;
     let shutdown = shutdown_on_signals();
     let start = Instant::now();
     let mut sent = 0_u64;
@@ -44,7 +44,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
             if shutdown.is_requested() {
                 break 'files;
             }
-            writer.send(None, &document?.1, None)?;
+            writer.send(&args.topic, None, &document?.1, None)?;
             sent += 1;
             pace(start, sent, args.rate);
         }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Common, output, shutdown_on_signals};
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, Delivery, SourceConfig};
 use crate::error::{PipelineError, Result};
 use crate::finetune::JobCommand;
 use crate::kafka::{EmbeddedBroker, is_embedded};
@@ -61,6 +61,8 @@ fn start_embedded(config: &mut Config) -> Result<Option<EmbeddedBroker>> {
     let topics: Vec<String> = source.topics.iter().chain(feedback).cloned().collect();
     let broker = EmbeddedBroker::start(&topics, EMBEDDED_PARTITIONS)?;
     config.kafka.brokers = broker.brokers();
+    // It accepts transactions and does not keep them.
+    config.epoch.delivery = Delivery::AtLeastOnce;
     tracing::info!(
         brokers = config.kafka.brokers,
         "embedded broker started: `fenliu produce --brokers` reaches it"

@@ -18,7 +18,10 @@ pub(crate) const OWNED: &[&str] = &[
     "enable.auto.offset.store",
     "enable.partition.eof",
     "group.id",
+    "group.instance.id",
+    "isolation.level",
     "metadata.broker.list",
+    "transactional.id",
 ];
 
 /// The Kafka cluster.

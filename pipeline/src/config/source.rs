@@ -31,7 +31,10 @@ pub struct KafkaSourceConfig {
     pub topics: Vec<String>,
     /// Consumer group. Default: the pipeline's name.
     pub group: Option<String>,
-    /// Where a group without committed offsets begins.
+    /// A name of this instance that it keeps over restarts, such as a pod's: a restart then waits neither
+    /// for its old membership nor for its old transaction to time out. No two instances may share it.
+    pub instance: Option<String>,
+    /// Where a partition begins that no sink has a position of.
     pub start: Start,
     /// librdkafka properties for the consumer, over those of `kafka.properties`.
     #[serde(deserialize_with = "super::kafka::properties")]
@@ -43,6 +46,7 @@ impl Default for KafkaSourceConfig {
         KafkaSourceConfig {
             topics: vec!["news".into()],
             group: None,
+            instance: None,
             start: Start::Earliest,
             properties: Properties::new(),
         }

@@ -246,6 +246,8 @@ impl Config {
         problems.require(self.epoch.max_rows >= 1, "epoch.max_rows", self.epoch.max_rows, "at least 1");
         let age = self.epoch.max_age;
         problems.require(!age.is_zero(), "epoch.max_age", "0s", "longer than 0s");
+        let age = self.epoch.kafka_max_age;
+        problems.require(!age.is_zero(), "epoch.kafka_max_age", "0s", "longer than 0s");
     }
 
     fn check_sinks(&self, problems: &mut Problems) {
@@ -274,8 +276,28 @@ impl Config {
                 }
             }
         }
+        self.check_directories(problems);
         let stdouts = self.sinks.iter().filter(|sink| matches!(sink, SinkConfig::Stdout(_))).count();
         problems.require(stdouts <= 1, "sinks", format!("{stdouts} of type stdout"), "at most one");
+    }
+
+    /// A directory's manifests hold one position a pipeline, so no two outputs may share it.
+    fn check_directories(&self, problems: &mut Problems) {
+        let dead_letters = match &self.dead_letters {
+            DeadLetterConfig::Files(files) => Some(("dead_letters.path".to_string(), &files.path)),
+            DeadLetterConfig::Kafka(_) => None,
+        };
+        let labelled = self.sinks.iter().enumerate().filter_map(|(index, sink)| match sink {
+            SinkConfig::Files(files) => Some((format!("sinks[{index}].path"), &files.path)),
+            _ => None,
+        });
+        let mut seen: Vec<(String, &std::path::PathBuf)> = vec![];
+        for (key, path) in labelled.chain(dead_letters) {
+            match seen.iter().find(|(_, other)| *other == path) {
+                Some((other, _)) => problems.add(key, format!("is {}, as is `{other}`", path.display())),
+                None => seen.push((key, path)),
+            }
+        }
     }
 
     fn check_sink_topic(&self, topic: &str, key: &str, problems: &mut Problems) {

@@ -192,7 +192,7 @@ mod tests {
     use fenliu_schemas::{Document, Origin, RawBuilder, Reject, Stage, model_dead_letters};
 
     use crate::config::{FileFormat, FilesSinkConfig};
-    use crate::sink::open_files;
+    use crate::sink::FileAppender;
 
     /// Two letters as the pipeline makes them.
     fn letters() -> RecordBatch {
@@ -245,7 +245,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let config =
                 FilesSinkConfig { path: directory.path().into(), format, ..FilesSinkConfig::default() };
-            let mut sink = open_files(&config, "dead-letters", &dead_letter_schema()).unwrap();
+            let mut sink = FileAppender::try_new(&config, "dead-letters", &dead_letter_schema()).unwrap();
             sink.write(&letters()).unwrap();
             assert!(read_all(directory.path(), true).unwrap().is_empty(), "not finished");
             sink.flush().unwrap();

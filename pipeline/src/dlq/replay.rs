@@ -5,7 +5,6 @@
 //! are. What an earlier replay sent is found by that header in the target topic and left out, so that a replay
 //! that was cut off can be done again. The original key and headers are not in a dead letter, and so not sent.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -17,7 +16,7 @@ use serde::Serialize;
 use super::{DeadLetter, Filter, Letters};
 use crate::config::KafkaConfig;
 use crate::error::{PipelineError, Result};
-use crate::kafka::{TopicReader, TopicWriter, client_config};
+use crate::kafka::{MessageWriter, TopicReader, client_config};
 use crate::progress::bar;
 
 /// The header that names the original message, as `topic/partition/offset`.
@@ -86,12 +85,12 @@ pub fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOptions) -
         options,
         known,
         seen: HashSet::new(),
-        writers: BTreeMap::new(),
+        writer: None,
         bar: bar(None, "messages"),
         done,
     };
     letters.read(&options.filter, true, &mut |letter| replay.send(&letter))?;
-    replay.writers.values().try_for_each(TopicWriter::flush)?;
+    replay.writer.as_ref().map_or(Ok(()), MessageWriter::flush)?;
     replay.bar.finish_and_clear();
     Ok(replay.done)
 }
@@ -143,7 +142,8 @@ struct Replay<'a> {
     known: BTreeMap<String, HashSet<String>>,
     /// Origins of the letters seen.
     seen: HashSet<String>,
-    writers: BTreeMap<String, TopicWriter>,
+    /// Made with the first message.
+    writer: Option<MessageWriter>,
     bar: ProgressBar,
     done: Replayed,
 }
@@ -173,7 +173,7 @@ impl Replay<'_> {
             let headers =
                 OwnedHeaders::new().insert(Header { key: REPLAYED_FROM, value: Some(origin.as_str()) });
             let partition = (topic == letter.topic).then_some(letter.partition);
-            self.writer(&topic)?.send_to(partition, None, payload, Some(headers))?;
+            self.writer()?.send_to(&topic, partition, None, payload, Some(headers))?;
         }
         *self.done.sent.entry(topic).or_default() += 1;
         self.seen.insert(origin);
@@ -181,14 +181,15 @@ impl Replay<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn writer(&mut self, topic: &str) -> Result<&TopicWriter> {
-        match self.writers.entry(topic.to_string()) {
-            Entry::Occupied(writer) => Ok(writer.into_mut()),
-            Entry::Vacant(place) => {
+    fn writer(&mut self) -> Result<&MessageWriter> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
                 let mut client = client_config(self.kafka, &Default::default());
                 client.set("queue.buffering.max.kbytes", QUEUE_KILOBYTES);
-                Ok(place.insert(TopicWriter::try_new(client, topic)?))
+                MessageWriter::try_new(client)?
             }
-        }
+        };
+        Ok(self.writer.insert(writer))
     }
 }

@@ -194,7 +194,7 @@ fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::{EmbeddedBroker, TopicWriter};
+    use crate::kafka::{EmbeddedBroker, MessageWriter};
 
     #[test]
     fn each_form_of_a_correction_is_read() {
@@ -232,12 +232,12 @@ mod tests {
         let broker = EmbeddedBroker::start(&["corrections".into()], 3).unwrap();
         let kafka = KafkaConfig { brokers: broker.brokers(), ..KafkaConfig::default() };
         let client = client_config(&kafka, &Default::default());
-        let writer = TopicWriter::try_new(client, "corrections").unwrap();
+        let writer = MessageWriter::try_new(client).unwrap();
         for n in 0..20 {
             let value = format!(r#"{{"id":"{n}","label":"sports"}}"#);
-            writer.send(Some(&n.to_string()), value.as_bytes(), None).unwrap();
+            writer.send("corrections", Some(&n.to_string()), value.as_bytes(), None).unwrap();
         }
-        writer.send(None, b"broken", None).unwrap();
+        writer.send("corrections", None, b"broken", None).unwrap();
         writer.flush().unwrap();
         let mut collected = Collected::default();
         read_topic(&kafka, "corrections", &mut collected).unwrap();

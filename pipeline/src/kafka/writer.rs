@@ -1,12 +1,13 @@
-//! Sending messages to one topic and knowing that they arrived.
+//! Sending messages and knowing that they arrived, with or without a transaction around them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
 use crate::error::{PipelineError, Result};
 
@@ -17,13 +18,15 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
 /// this only bounds the wait for a client that does not even report that.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
+/// How long one step of a transaction waits for the brokers.
+const TRANSACTION_STEP: Duration = Duration::from_secs(30);
+
 /// What a writer wants unless the user says otherwise: no reordering and no copies by retries, and no
 /// bound on a message other than the broker's (librdkafka's own is 1 MB; a dead letter can be larger).
 const DEFAULTS: &[(&str, &str)] = &[("enable.idempotence", "true"), ("message.max.bytes", "1000000000")];
 
-/// Sends messages to a topic.
-pub struct TopicWriter {
-    topic: String,
+/// Sends messages to the topics of one cluster.
+pub struct MessageWriter {
     producer: ThreadedProducer<Deliveries>,
     failures: Arc<Mutex<Failures>>,
 }
@@ -45,10 +48,10 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
+        if let Err((error, message)) = result {
             let mut failures = lock(&self.failures);
             failures.count += 1;
-            failures.first.get_or_insert_with(|| error.to_string());
+            failures.first.get_or_insert_with(|| format!("topic `{}`: {error}", message.topic()));
         }
     }
 }
@@ -57,12 +60,12 @@ fn lock(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
     failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl TopicWriter {
+impl MessageWriter {
     /// Makes a producer with the properties of `client`; nothing is sent before the first message.
     ///
     /// # Errors
     /// Properties that librdkafka refuses.
-    pub fn try_new(mut client: ClientConfig, topic: &str) -> Result<Self> {
+    pub fn try_new(mut client: ClientConfig) -> Result<Self> {
         for (name, value) in DEFAULTS {
             if client.get(name).is_none() {
                 client.set(*name, *value);
@@ -70,9 +73,9 @@ impl TopicWriter {
         }
         let failures = Arc::new(Mutex::new(Failures::default()));
         let context = Deliveries { failures: Arc::clone(&failures) };
-        let action = format!("make a producer for topic `{topic}`");
-        let producer = client.create_with_context(context).map_err(PipelineError::kafka(action))?;
-        Ok(TopicWriter { topic: topic.to_string(), producer, failures })
+        let producer =
+            client.create_with_context(context).map_err(PipelineError::kafka("make a producer"))?;
+        Ok(MessageWriter { producer, failures })
     }
 
     /// Sends one message, waiting for room in the local queue. Delivery is known after
@@ -80,8 +83,14 @@ impl TopicWriter {
     ///
     /// # Errors
     /// A message that can never be sent, or an earlier one that was not delivered.
-    pub fn send(&self, key: Option<&str>, value: &[u8], headers: Option<OwnedHeaders>) -> Result<()> {
-        self.send_to(None, key, value, headers)
+    pub fn send(
+        &self,
+        topic: &str,
+        key: Option<&str>,
+        value: &[u8],
+        headers: Option<OwnedHeaders>,
+    ) -> Result<()> {
+        self.send_to(topic, None, key, value, headers)
     }
 
     /// As [`send`](Self::send), to a partition of the caller's choice.
@@ -90,12 +99,13 @@ impl TopicWriter {
     /// As [`send`](Self::send).
     pub fn send_to(
         &self,
+        topic: &str,
         partition: Option<i32>,
         key: Option<&str>,
         value: &[u8],
         headers: Option<OwnedHeaders>,
     ) -> Result<()> {
-        let mut record = BaseRecord::<str, [u8]>::to(&self.topic).payload(value);
+        let mut record = BaseRecord::<str, [u8]>::to(topic).payload(value);
         record.partition = partition;
         record.key = key;
         record.headers = headers;
@@ -108,7 +118,7 @@ impl TopicWriter {
                     std::thread::sleep(QUEUE_FULL_PAUSE);
                 }
                 Err((source, _)) => {
-                    let action = format!("send {} bytes to topic `{}`", value.len(), self.topic);
+                    let action = format!("send {} bytes to topic `{topic}`", value.len());
                     return Err(PipelineError::Kafka { action, source });
                 }
             }
@@ -120,20 +130,58 @@ impl TopicWriter {
     /// # Errors
     /// Messages that were not delivered.
     pub fn flush(&self) -> Result<()> {
-        let action = format!("flush topic `{}`", self.topic);
-        self.producer.flush(FLUSH_TIMEOUT).map_err(PipelineError::kafka(action))?;
+        self.producer.flush(FLUSH_TIMEOUT).map_err(PipelineError::kafka("have messages acknowledged"))?;
         self.check()
+    }
+
+    /// Readies a producer that has a `transactional.id`: completes or aborts what the one before it with the
+    /// same id left open, and fences it.
+    ///
+    /// # Errors
+    /// When the brokers do not answer in time.
+    pub fn init_transactions(&self) -> Result<()> {
+        let outcome = self.producer.init_transactions(TRANSACTION_STEP);
+        outcome.map_err(PipelineError::kafka("begin transactions"))
+    }
+
+    /// Opens a transaction for the messages that follow.
+    ///
+    /// # Errors
+    /// When one is open.
+    pub fn begin(&self) -> Result<()> {
+        *lock(&self.failures) = Failures::default();
+        self.producer.begin_transaction().map_err(PipelineError::kafka("begin a transaction"))
+    }
+
+    /// Commits the open transaction: its messages and the `offsets` of the `group`, both or neither.
+    ///
+    /// # Errors
+    /// When the brokers refuse it, or do not answer: then nobody knows.
+    pub fn commit(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<()> {
+        self.producer
+            .send_offsets_to_transaction(offsets, group, TRANSACTION_STEP)
+            .map_err(PipelineError::kafka("put offsets into a transaction"))?;
+        crate::fault::point("kafka-before-commit");
+        let outcome = self.producer.commit_transaction(TRANSACTION_STEP);
+        crate::fault::point("kafka-after-commit");
+        outcome.map_err(PipelineError::kafka("commit a transaction"))?;
+        self.check()
+    }
+
+    /// Aborts the open transaction.
+    ///
+    /// # Errors
+    /// When the producer cannot be used any more.
+    pub fn abort(&self) -> Result<()> {
+        let outcome = self.producer.abort_transaction(TRANSACTION_STEP);
+        outcome.map_err(PipelineError::kafka("abort a transaction"))
     }
 
     fn check(&self) -> Result<()> {
         let failures = lock(&self.failures);
         match &failures.first {
             None => Ok(()),
-            Some(first) => Err(PipelineError::Delivery {
-                topic: self.topic.clone(),
-                failed: failures.count,
-                first: first.clone(),
-            }),
+            Some(first) => Err(PipelineError::Delivery { failed: failures.count, first: first.clone() }),
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::classify::texts;
 use crate::config::{Config, FileFormat, FilesSinkConfig};
 use crate::error::{PipelineError, Result};
 use crate::metrics::Counters;
-use crate::sink::{Sink, open_files};
+use crate::sink::FileAppender;
 use crate::system::step_back;
 
 /// Samples that may wait for the challenger.
@@ -89,7 +89,7 @@ impl Shadow {
         let mut challenger = Challenger {
             config: config.clone(),
             registry,
-            sink: open_files(&files, "shadow", &disagreement_schema())?,
+            sink: FileAppender::try_new(&files, "shadow", &disagreement_schema())?,
             listening: Arc::clone(&listening),
             counters: counters.clone(),
             version: None,
@@ -156,7 +156,7 @@ fn margin(probabilities: &Probabilities) -> f32 {
 struct Challenger {
     config: Config,
     registry: Registry,
-    sink: Box<dyn Sink>,
+    sink: FileAppender,
     listening: Arc<AtomicBool>,
     counters: Counters,
     /// The version that the alias named when it was last looked at.

@@ -1,53 +1,53 @@
-//! Parquet, Arrow IPC or JSON Lines files in a directory.
+//! Parquet, Arrow IPC or JSON Lines files in a directory, one file an epoch.
 //!
-//! One file an epoch. It is written under a hidden name and gets its final name only when it is
-//! complete and on disk, so a reader of the directory never sees part of a file. A crash leaves at most
-//! one hidden file behind, which no reader takes for data.
+//! A commit is: the file, whole and on disk, under a hidden name; then the manifest that names it and
+//! moves the positions; then the file's final name. A crash before the manifest leaves a hidden file
+//! that nobody counts; a crash after it leaves the rename to whoever opens the directory next. So every
+//! `*.parquet` that a reader of the directory sees is part of the data, once.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
-use arrow::ipc::writer::FileWriter;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
-use ulid::Ulid;
+use fenliu_schemas::Positions;
+use sha2::{Digest, Sha256};
 
-use super::{Sink, json_lines};
+use super::manifest::{DataFile, Manifest, ManifestLog};
+use super::staged::{Staged, StagedFile, hidden_names, sync_directory};
+use super::{Partitions, Rows, Selection, Sink, SinkError};
 use crate::config::{FileFormat, FilesSinkConfig};
 use crate::error::{PipelineError, Result};
-
-/// Bytes of encoded rows after which a Parquet row group is written out: bounds the writer's memory.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+use crate::fault;
+use crate::position::Moves;
 
 /// Writes rows to files in one directory.
 pub(super) struct FilesSink {
     directory: PathBuf,
     prefix: &'static str,
     format: FileFormat,
-    schema: SchemaRef,
-    open: Option<OpenFile>,
-}
-
-struct OpenFile {
-    hidden: PathBuf,
-    path: PathBuf,
-    encoder: Encoder,
+    pipeline: String,
+    selection: Selection,
+    log: ManifestLog,
+    /// Files of commits that took effect, still without their final name.
+    unnamed: Vec<Staged>,
+    /// Whether an earlier process's files have got theirs.
+    recovered: bool,
 }
 
 impl FilesSink {
-    /// Makes the directory if need be. File names begin with `prefix`.
+    /// Makes the directory if need be. File names begin with `prefix`; `pipeline` tells the positions of
+    /// several pipelines apart.
     ///
     /// # Errors
     /// When the directory cannot be made.
     pub(super) fn try_new(
         config: &FilesSinkConfig,
         prefix: &'static str,
-        schema: &SchemaRef,
+        pipeline: &str,
+        selection: Selection,
     ) -> Result<Self> {
         std::fs::create_dir_all(&config.path)
             .map_err(PipelineError::file("create directory", &config.path))?;
@@ -55,147 +55,186 @@ impl FilesSink {
             directory: config.path.clone(),
             prefix,
             format: config.format,
-            schema: SchemaRef::clone(schema),
-            open: None,
+            pipeline: pipeline.to_owned(),
+            selection,
+            log: ManifestLog::of(&config.path),
+            unnamed: vec![],
+            recovered: false,
         })
     }
 
-    fn create(&self) -> Result<OpenFile> {
-        let name = format!("{}-{}.{}", self.prefix, Ulid::generate(), self.format.extension());
-        let hidden = self.directory.join(format!(".{name}.inprogress"));
-        let file = File::create_new(&hidden).map_err(PipelineError::file("create", &hidden))?;
-        let encoder = Encoder::try_new(self.format, file, &self.schema)?;
-        Ok(OpenFile { hidden, path: self.directory.join(name), encoder })
+    /// Gives final names to the files of commits that took effect.
+    fn name_files(&mut self) -> Result<()> {
+        if !self.recovered {
+            self.recover()?;
+            self.recovered = true;
+        }
+        while let Some(file) = self.unnamed.last() {
+            file.publish()?;
+            self.unnamed.pop();
+        }
+        Ok(())
+    }
+
+    /// Finds hidden files that a manifest names. Those that none names may be another process's work, so
+    /// they stay.
+    fn recover(&mut self) -> Result<()> {
+        let mut hidden = hidden_names(&self.directory, self.prefix)?;
+        // A file's ULID is older than its manifest: no manifest before the oldest file can name one.
+        let Some(oldest) = hidden.iter().min().cloned() else { return Ok(()) };
+        for manifest in self.log.newest_first()? {
+            let manifest = manifest?;
+            for file in &manifest.files {
+                if let Some(index) = hidden.iter().position(|name| *name == file.name) {
+                    self.unnamed.push(Staged::left(&self.directory, &hidden.swap_remove(index)));
+                }
+            }
+            if hidden.is_empty() || manifest.files.iter().any(|file| file.name < oldest) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the selected rows to one hidden file; none when there are none.
+    fn stage(&self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<Option<(Staged, DataFile)>> {
+        let mut open: Option<StagedFile> = None;
+        let mut versions = vec![];
+        let mut count = 0;
+        for rows in epoch {
+            for batch in self.selection.select(rows, moves)? {
+                let mut file = match open.take() {
+                    Some(file) => file,
+                    None => StagedFile::create(
+                        &self.directory,
+                        self.prefix,
+                        self.format,
+                        self.selection.schema(),
+                    )?,
+                };
+                file.write(&batch)?;
+                count += batch.num_rows() as u64;
+                open = Some(file);
+            }
+            add_versions(&rows.labelled, &mut versions);
+        }
+        let Some(file) = open else { return Ok(None) };
+        let staged = file.finish()?;
+        let (bytes, sha256) = digest(&staged)?;
+        let name = staged.name().to_owned();
+        Ok(Some((staged, DataFile { name, rows: count, bytes, sha256, model_versions: versions })))
     }
 }
 
 impl Sink for FilesSink {
-    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => self.create()?,
+    fn positions(&mut self, _: &Partitions) -> Result<Positions, SinkError> {
+        self.name_files()?;
+        let latest = self.log.latest()?;
+        Ok(latest.map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline)))
+    }
+
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+        let staged = self.stage(epoch, moves)?;
+        fault::point("files-staged");
+        let latest = self.log.latest()?;
+        let stored =
+            latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
+        if !moves.start_at(&stored) {
+            return Err(SinkError::Moved);
+        }
+        let (file, entry) = staged.unzip();
+        let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entry.into_iter().collect());
+        fault::point("files-before-manifest");
+        if !self.log.append(&manifest)? {
+            return Err(SinkError::Moved);
+        }
+        fault::point("files-after-manifest");
+        if let Some(mut file) = file {
+            file.keep();
+            self.unnamed.push(file);
+        }
+        self.name_files()?;
+        fault::point("files-named");
+        Ok(())
+    }
+}
+
+/// Adds the model versions that `rows` name to `versions`, each once.
+fn add_versions(rows: &RecordBatch, versions: &mut Vec<String>) {
+    let Some(column) = rows.column_by_name("model_version").and_then(|c| c.as_string_opt::<i32>()) else {
+        return;
+    };
+    for version in (0..column.len()).map(|row| column.value(row)) {
+        // Neighbours mostly share it.
+        if versions.last().is_none_or(|last| last != version) && !versions.iter().any(|v| v == version) {
+            versions.push(version.to_owned());
+        }
+    }
+}
+
+/// Length and SHA-256 of a file.
+fn digest(file: &Staged) -> Result<(u64, String)> {
+    let path = file.hidden();
+    let read = || {
+        let mut file = File::open(&path)?;
+        let (mut hasher, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+        loop {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                return Ok((length, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
+            }
+            hasher.update(&buffer[..count]);
+            length += count as u64;
+        }
+    };
+    read().map_err(PipelineError::file("read", &path))
+}
+
+/// Files of rows that stand for no source position, such as what a challenger labels otherwise: each is
+/// whole when it appears, and that is all.
+pub struct FileAppender {
+    directory: PathBuf,
+    prefix: &'static str,
+    format: FileFormat,
+    schema: SchemaRef,
+    open: Option<StagedFile>,
+}
+
+impl FileAppender {
+    /// Makes the directory if need be. File names begin with `prefix`.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn try_new(config: &FilesSinkConfig, prefix: &'static str, schema: &SchemaRef) -> Result<Self> {
+        std::fs::create_dir_all(&config.path)
+            .map_err(PipelineError::file("create directory", &config.path))?;
+        let (directory, schema) = (config.path.clone(), SchemaRef::clone(schema));
+        Ok(FileAppender { directory, prefix, format: config.format, schema, open: None })
+    }
+
+    /// Adds rows to the open file.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        let mut file = match self.open.take() {
+            Some(file) => file,
+            None => StagedFile::create(&self.directory, self.prefix, self.format, &self.schema)?,
         };
-        self.open.insert(open).encoder.write(rows)
+        file.write(rows)?;
+        self.open = Some(file);
+        Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let Some(OpenFile { hidden, path, encoder }) = self.open.take() else { return Ok(()) };
-        let file = encoder.finish()?;
-        file.sync_all().map_err(PipelineError::file("sync", &hidden))?;
-        std::fs::rename(&hidden, &path).map_err(PipelineError::file("rename", &hidden))?;
+    /// Completes the open file and gives it its name.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        let Some(file) = self.open.take() else { return Ok(()) };
+        let mut staged = file.finish()?;
+        staged.keep();
+        staged.publish()?;
         sync_directory(&self.directory)
-    }
-}
-
-/// A rename is durable once its directory is.
-fn sync_directory(directory: &Path) -> Result<()> {
-    File::open(directory).and_then(|file| file.sync_all()).map_err(PipelineError::file("sync", directory))
-}
-
-enum Encoder {
-    Parquet(Box<ArrowWriter<File>>),
-    Arrow(Box<FileWriter<BufWriter<File>>>),
-    Jsonl(BufWriter<File>),
-}
-
-impl Encoder {
-    fn try_new(format: FileFormat, file: File, schema: &SchemaRef) -> Result<Self> {
-        Ok(match format {
-            FileFormat::Parquet => {
-                let zstd = Compression::ZSTD(ZstdLevel::default());
-                let properties = WriterProperties::builder().set_compression(zstd).build();
-                let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));
-                Encoder::Parquet(Box::new(writer.map_err(|error| encode_error("Parquet", &error))?))
-            }
-            FileFormat::Arrow => Encoder::Arrow(Box::new(
-                FileWriter::try_new_buffered(file, schema)
-                    .map_err(|error| encode_error("Arrow IPC", &error))?,
-            )),
-            FileFormat::Jsonl => Encoder::Jsonl(BufWriter::new(file)),
-        })
-    }
-
-    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        match self {
-            Encoder::Parquet(writer) => {
-                writer.write(rows).map_err(|error| encode_error("Parquet", &error))?;
-                if writer.in_progress_size() >= ROW_GROUP_BYTES {
-                    writer.flush().map_err(|error| encode_error("Parquet", &error))?;
-                }
-                Ok(())
-            }
-            Encoder::Arrow(writer) => writer.write(rows).map_err(|error| encode_error("Arrow IPC", &error)),
-            Encoder::Jsonl(file) => {
-                file.write_all(&json_lines(rows)?).map_err(|error| encode_error("JSON Lines", &error))
-            }
-        }
-    }
-
-    /// Completes the file and hands it back for syncing.
-    fn finish(self) -> Result<File> {
-        match self {
-            Encoder::Parquet(writer) => writer.into_inner().map_err(|error| encode_error("Parquet", &error)),
-            Encoder::Arrow(mut writer) => writer
-                .finish()
-                .and_then(|()| writer.into_inner())
-                .and_then(|file| {
-                    file.into_inner()
-                        .map_err(|error| ArrowError::IoError(error.to_string(), error.into_error()))
-                })
-                .map_err(|error| encode_error("Arrow IPC", &error)),
-            Encoder::Jsonl(file) => file.into_inner().map_err(|error| encode_error("JSON Lines", &error)),
-        }
-    }
-}
-
-fn encode_error(format: &'static str, error: &dyn std::error::Error) -> PipelineError {
-    PipelineError::Encode { format, message: error.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{Int32Array, RecordBatchReader};
-    use arrow::ipc::reader::FileReader;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use std::sync::Arc;
-
-    fn rows(values: Vec<i32>) -> RecordBatch {
-        RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(values)) as _)]).unwrap()
-    }
-
-    fn read(path: &Path, format: FileFormat) -> usize {
-        let file = File::open(path).unwrap();
-        let count = |reader: &mut dyn RecordBatchReader| reader.map(|batch| batch.unwrap().num_rows()).sum();
-        match format {
-            FileFormat::Parquet => {
-                count(&mut ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap())
-            }
-            FileFormat::Arrow => count(&mut FileReader::try_new(file, None).unwrap()),
-            FileFormat::Jsonl => std::fs::read_to_string(path).unwrap().lines().count(),
-        }
-    }
-
-    #[test]
-    fn a_file_appears_only_when_it_is_whole() {
-        for format in [FileFormat::Parquet, FileFormat::Arrow, FileFormat::Jsonl] {
-            let dir = tempfile::tempdir().unwrap();
-            let visible = || {
-                let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-                names
-                    .filter(|p| !p.file_name().unwrap().to_string_lossy().starts_with('.'))
-                    .collect::<Vec<_>>()
-            };
-            let config = FilesSinkConfig { path: dir.path().into(), format, ..FilesSinkConfig::default() };
-            let mut sink = FilesSink::try_new(&config, "labelled", &rows(vec![]).schema()).unwrap();
-            sink.write(&rows(vec![1, 2])).unwrap();
-            sink.write(&rows(vec![3])).unwrap();
-            assert!(visible().is_empty());
-            sink.flush().unwrap();
-            sink.flush().unwrap();
-            let files = visible();
-            assert_eq!(files.len(), 1, "{format:?}");
-            assert_eq!(read(&files[0], format), 3, "{format:?}");
-        }
     }
 }

@@ -1,97 +1,106 @@
-//! A Kafka topic as a sink: messages are sent as they come, and a flush waits until the brokers have
-//! acknowledged all of them.
+//! Kafka topics as sinks.
+//!
+//! Exactly once: one producer sends the rows of all topics, dead letters included, in one transaction
+//! that also holds the consumer group's offsets; the offsets *are* the position. The group's generation
+//! goes along, so that a member which the group has given up cannot commit. A transaction covers one
+//! cluster, that of the source.
+//!
+//! At least once, where that cannot be or is not wanted: rows count when the brokers have acknowledged
+//! them, and the group's offsets follow later.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMillisecondType};
-use fenliu_schemas::SchemaError;
-use rdkafka::message::{Header, OwnedHeaders};
+mod acknowledged;
+mod transactional;
 
-use super::{Sink, json_lines};
-use crate::classify::text_column;
-use crate::config::{KafkaSinkConfig, ValidatedConfig};
+use std::sync::Arc;
+
+use super::messages::SendRows;
+use super::{Rows, Selection, SharedSink};
+use crate::config::{
+    DeadLetterConfig, Delivery, KafkaSinkConfig, Properties, SinkConfig, SourceConfig, ValidatedConfig,
+};
 use crate::error::Result;
-use crate::kafka::{TopicWriter, client_config};
+use crate::kafka::{KafkaConsumer, MessageWriter, client_config};
+use crate::position::Moves;
+use acknowledged::AcknowledgedSink;
+use transactional::TransactionalSink;
 
-/// Sends the rows of a batch, in order.
-type SendRows = fn(&TopicWriter, &RecordBatch) -> Result<()>;
-
-/// Sends rows to a topic.
-pub(super) struct KafkaSink {
-    writer: TopicWriter,
+/// A topic with the rows that go to it.
+pub(super) struct Topic {
+    name: String,
+    brokers: Option<String>,
+    properties: Properties,
+    selection: Selection,
     send_rows: SendRows,
 }
 
-impl KafkaSink {
-    /// Makes the producer; `send_rows` is [`send_labelled`] or [`send_dead_letters`].
-    ///
-    /// # Errors
-    /// Properties that librdkafka refuses.
-    pub(super) fn try_new(
-        config: &ValidatedConfig,
-        sink: &KafkaSinkConfig,
-        send_rows: SendRows,
-    ) -> Result<Self> {
-        let mut client = client_config(&config.kafka, &sink.properties);
-        if let Some(brokers) = &sink.brokers {
-            client.set("bootstrap.servers", brokers);
+impl Topic {
+    /// The topic of `config`, for the rows of `selection`.
+    pub(super) fn new(config: &KafkaSinkConfig, selection: Selection, send_rows: SendRows) -> Self {
+        Topic {
+            name: config.topic.clone(),
+            brokers: config.brokers.clone(),
+            properties: config.properties.clone(),
+            selection,
+            send_rows,
         }
-        Ok(KafkaSink { writer: TopicWriter::try_new(client, &sink.topic)?, send_rows })
+    }
+
+    fn send(&self, writer: &MessageWriter, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
+        for rows in epoch {
+            for batch in self.selection.select(rows, moves)? {
+                (self.send_rows)(writer, &self.name, &batch)?;
+            }
+        }
+        Ok(())
     }
 }
 
-impl Sink for KafkaSink {
-    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        (self.send_rows)(&self.writer, rows)
+/// One sink for all `topics`; none when there are none.
+pub(super) fn open(
+    config: &ValidatedConfig,
+    topics: Vec<Topic>,
+    consumer: Option<&Arc<KafkaConsumer>>,
+) -> Result<Option<SharedSink>> {
+    if topics.is_empty() {
+        return Ok(None);
     }
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    let name = format!("kafka ({})", names.join(", "));
+    let own_properties = topics.iter().flat_map(|topic| topic.properties.clone()).collect();
+    Ok(Some(match consumer.filter(|_| is_transactional(config)) {
+        Some(consumer) => {
+            let client = client_config(&config.kafka, &own_properties);
+            let sink = TransactionalSink::new(config, client, topics, Arc::clone(consumer));
+            SharedSink::new(name, true, Box::new(sink))
+        }
+        None => {
+            let sink = AcknowledgedSink::try_new(config, topics, consumer.map(Arc::clone))?;
+            SharedSink::new(name, true, Box::new(sink))
+        }
+    }))
+}
 
-    fn flush(&mut self) -> Result<()> {
-        self.writer.flush()
+/// Whether the Kafka sinks of `config` commit in transactions, the group's offsets included.
+pub(super) fn is_transactional(config: &ValidatedConfig) -> bool {
+    let outputs = outputs(config);
+    config.epoch.delivery == Delivery::ExactlyOnce
+        && matches!(config.source, SourceConfig::Kafka(_))
+        && !outputs.is_empty()
+        && outputs.iter().all(|output| output.brokers.as_ref().is_none_or(|b| *b == config.kafka.brokers))
+}
+
+/// All Kafka outputs of `config`.
+fn outputs(config: &ValidatedConfig) -> Vec<&KafkaSinkConfig> {
+    let mut outputs: Vec<_> = config
+        .sinks
+        .iter()
+        .filter_map(|sink| match sink {
+            SinkConfig::Kafka(kafka) => Some(kafka),
+            _ => None,
+        })
+        .collect();
+    if let DeadLetterConfig::Kafka(kafka) = &config.dead_letters {
+        outputs.push(kafka);
     }
-}
-
-/// Labelled rows: a JSON object each, keyed by the document's id where it is among the columns.
-pub(super) fn send_labelled(writer: &TopicWriter, rows: &RecordBatch) -> Result<()> {
-    let ids = rows.column_by_name("id").and_then(|column| column.as_string_opt::<i32>());
-    let lines = json_lines(rows)?;
-    let values = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    values.enumerate().try_for_each(|(row, value)| {
-        let key = ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
-        writer.send(key, value, None)
-    })
-}
-
-/// Dead letters: the original bytes as the value, origin and reason as headers.
-pub(super) fn send_dead_letters(writer: &TopicWriter, rows: &RecordBatch) -> Result<()> {
-    let payloads = column(rows, "payload", "Binary")?.as_binary::<i32>();
-    let partitions = column(rows, "partition", "Int32")?.as_primitive::<Int32Type>();
-    let offsets = column(rows, "offset", "Int64")?.as_primitive::<Int64Type>();
-    let timestamps =
-        column(rows, "kafka_timestamp", "Timestamp(ms)")?.as_primitive::<TimestampMillisecondType>();
-    let texts = ["topic", "stage", "reason", "detail", "model_version"];
-    let texts =
-        texts.into_iter().map(|name| Ok((name, text_column(rows, name)?))).collect::<Result<Vec<_>>>()?;
-    (0..rows.num_rows()).try_for_each(|row| {
-        let mut headers = OwnedHeaders::new();
-        for (name, text) in texts.iter().filter(|(_, text)| text.is_valid(row)) {
-            headers = with_header(headers, name, text.value(row));
-        }
-        headers = with_header(headers, "partition", &partitions.value(row).to_string());
-        headers = with_header(headers, "offset", &offsets.value(row).to_string());
-        if timestamps.is_valid(row) {
-            headers = with_header(headers, "timestamp_ms", &timestamps.value(row).to_string());
-        }
-        writer.send(None, payloads.value(row), Some(headers))
-    })
-}
-
-fn column<'a>(
-    rows: &'a RecordBatch,
-    name: &'static str,
-    expected: &'static str,
-) -> Result<&'a arrow::array::ArrayRef> {
-    Ok(rows.column_by_name(name).ok_or(SchemaError::Column { column: name, expected })?)
-}
-
-fn with_header(headers: OwnedHeaders, name: &str, value: &str) -> OwnedHeaders {
-    headers.insert(Header { key: &format!("fenliu.{name}"), value: Some(value) })
+    outputs
 }

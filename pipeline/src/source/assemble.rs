@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fenliu_schemas::{Offsets, Origin, RawBuilder};
+use fenliu_schemas::{Offsets, Origin, Positions, RawBuilder};
 
 use super::decode::{Decoder, Undecoded};
 use crate::batch::{Batch, Budget, Permit};
@@ -27,6 +27,8 @@ pub struct Assembler {
     budget: Budget,
     builder: RawBuilder,
     offsets: Offsets,
+    /// Where reading goes on.
+    reading: Positions,
     bytes: usize,
     received_at: Instant,
     max_rows: usize,
@@ -48,11 +50,23 @@ impl Assembler {
             budget,
             builder: RawBuilder::default(),
             offsets: Offsets::default(),
+            reading: Positions::default(),
             bytes: 0,
             received_at: Instant::now(),
             max_rows: config.limits.batch_rows,
             linger: config.limits.batch_linger,
         })
+    }
+
+    /// Partitions are read from these positions on: what a batch covers begins there, so that it leaves no
+    /// hole where a topic has one.
+    pub fn start_at(&mut self, positions: &Positions) {
+        self.reading.update(positions);
+    }
+
+    /// Where reading goes on in one partition.
+    pub fn reading(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
+        self.reading.get(topic, partition)
     }
 
     /// Adds one message; `topic` names the same topic as `origin`. `false`: the message was not taken, since
@@ -71,7 +85,9 @@ impl Assembler {
             self.received_at = Instant::now();
         }
         self.builder.append(origin, payload, &document);
-        self.offsets.add(topic, origin.partition, origin.offset);
+        let first = self.reading.get(topic, origin.partition).unwrap_or(origin.offset);
+        self.offsets.add(topic, origin.partition, first.min(origin.offset), origin.offset);
+        self.reading.set(topic, origin.partition, origin.offset + 1);
         self.bytes += COPIES * payload.len() + ROW_OVERHEAD_BYTES;
         Ok(true)
     }
@@ -105,6 +121,7 @@ impl Assembler {
             dead_letters: vec![],
             offsets: std::mem::take(&mut self.offsets),
             received_at: self.received_at,
+            closes_epoch: false,
             permit,
         })
     }

@@ -1,4 +1,4 @@
-//! JSON Lines, Parquet and Arrow IPC files as a source, read once from the beginning.
+//! JSON Lines, Parquet and Arrow IPC files as a source. Each row is read once: the sinks know how far they have a file.
 //!
 //! A file stands for a topic with one partition; a row's number (from 0) is its offset. The payload of a
 //! Parquet or Arrow row is the row as a JSON object, so all formats are decoded and dead-lettered alike.
@@ -14,13 +14,16 @@ use std::time::Duration;
 use arrow::array::RecordBatchReader;
 use arrow::ipc::reader::FileReader;
 use arrow::json::LineDelimitedWriter;
-use fenliu_schemas::{Offsets, Origin};
+use fenliu_schemas::{Origin, Positions};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{Assembler, Commit, Source};
+use super::{Assembler, Source};
 use crate::batch::Batch;
+use crate::deliver::Retry;
 use crate::error::{PipelineError, Result};
+use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
+use crate::sink::SinkError;
 use crate::stage::Meter;
 
 /// File name endings that hold documents.
@@ -183,15 +186,36 @@ fn json_rows(
 pub struct FilesSource {
     files: Vec<PathBuf>,
     assembler: Assembler,
+    ledger: Arc<Ledger>,
 }
 
 impl FilesSource {
-    /// A source over the files among `paths`.
+    /// A source over the files among `paths`. Rows that all sinks of `ledger` have are not read again.
     ///
     /// # Errors
     /// As [`data_files`].
-    pub fn try_new(paths: &[PathBuf], assembler: Assembler) -> Result<Self> {
-        Ok(FilesSource { files: data_files(paths)?, assembler })
+    pub fn try_new(paths: &[PathBuf], assembler: Assembler, ledger: Arc<Ledger>) -> Result<Self> {
+        Ok(FilesSource { files: data_files(paths)?, assembler, ledger })
+    }
+
+    /// The first row of the file `name` that a sink lacks.
+    fn first_row(&mut self, name: &Arc<str>, shutdown: &Shutdown) -> Result<i64> {
+        let beginning = Positions::from_iter([((Arc::clone(name), 0), 0)]);
+        let mut retry = Retry::new(name, shutdown);
+        let start = loop {
+            match self.ledger.resume(&beginning, false) {
+                Ok(start) => break start,
+                Err(SinkError::Stop(error)) => return Err(error),
+                Err(SinkError::Retry(error)) => retry.pause(error)?,
+                Err(SinkError::Moved) => {}
+            }
+        };
+        self.assembler.start_at(&start);
+        let first = start.get(name, 0).unwrap_or(0);
+        if first > 0 {
+            tracing::info!(file = %name, rows = first, "all sinks have the first rows of this file already");
+        }
+        Ok(first)
     }
 
     /// Waits for memory, then hands the batch on; `false` when nobody wants more.
@@ -209,8 +233,12 @@ impl Source for FilesSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
         'files: for path in std::mem::take(&mut self.files) {
             let name: Arc<str> = path.display().to_string().into();
+            let first = self.first_row(&name, shutdown)?;
             for document in Documents::open(&path)? {
                 let (row, payload) = document?;
+                if row < first {
+                    continue;
+                }
                 let origin = Origin { topic: &name, partition: 0, offset: row, timestamp_ms: None };
                 // Rows of files need no schema registry, so they are always taken.
                 meter.measure(|| self.assembler.push(&name, origin, &payload))?;
@@ -225,19 +253,6 @@ impl Source for FilesSource {
         if !self.assembler.is_empty() {
             self.hand_over(out)?;
         }
-        Ok(())
-    }
-}
-
-/// Files keep no position: an interrupted run starts over.
-pub(super) struct NothingToCommit;
-
-impl Commit for NothingToCommit {
-    fn commit(&mut self, _: &Offsets) -> Result<()> {
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 }

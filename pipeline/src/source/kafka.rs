@@ -1,28 +1,34 @@
 //! Kafka as a source: one consumer, one poll loop.
 //!
-//! Offsets are committed by [`KafkaCommit`] after the sinks are durable, never by librdkafka on its
-//! own. When the stages behind lag for long the partitions are paused and polling goes on, so that the
-//! group keeps this member.
+//! A partition that is assigned is read from where the sinks stand, not from where the group's offsets
+//! are. A partition that is revoked is given up when the sinks have what was read of it; if that takes too
+//! long, everything in flight is dropped and reading begins anew. When the stages behind lag for long the
+//! partitions are paused and polling goes on, so that the group keeps this member.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use fenliu_schemas::{Offsets, Origin};
-use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use fenliu_schemas::{Origin, Positions};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{Message, TopicPartitionList};
 
 use super::{Assembler, Commit, Source};
 use crate::batch::{Batch, Permit};
-use crate::config::{KafkaSourceConfig, ValidatedConfig};
+use crate::config::{KafkaSourceConfig, Start};
+use crate::deliver::Retry;
 use crate::error::{PipelineError, Result};
-use crate::kafka::client_config;
+use crate::kafka::{KafkaConsumer, REQUEST_TIMEOUT, Rebalance, apply, committed, offsets_list};
+use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
+use crate::sink::{Partitions, SinkError};
 use crate::stage::Meter;
+
+/// librdkafka's default of `max.poll.interval.ms`.
+const MAX_POLL_INTERVAL_MS: u64 = 300_000;
 
 /// How long one poll waits when there is nothing to do.
 const IDLE_POLL: Duration = Duration::from_millis(100);
@@ -40,62 +46,6 @@ const RETRY: Duration = Duration::from_millis(5);
 const LAST_COMMIT_TRIES: usize = 20;
 const LAST_COMMIT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
-/// memory budget), and an assignment that moves only the partitions that must move.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("queued.max.messages.kbytes", "16384"),
-    ("queued.min.messages", "1000"),
-    ("partition.assignment.strategy", "cooperative-sticky"),
-];
-
-pub(super) type KafkaConsumer = BaseConsumer<Context>;
-
-/// Logs what happens to the group membership.
-#[derive(Debug)]
-pub(super) struct Context;
-
-impl ClientContext for Context {
-    /// Every error also comes back from `poll`, where it is judged; only here it has a reason.
-    fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(%error, reason, "kafka consumer");
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => tracing::info!(partitions = %names(list), "partitions assigned"),
-            Rebalance::Revoke(list) => tracing::info!(partitions = %names(list), "partitions revoked"),
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
-        }
-    }
-}
-
-fn names(list: &TopicPartitionList) -> String {
-    let names: Vec<_> = list.elements().iter().map(|p| format!("{}/{}", p.topic(), p.partition())).collect();
-    names.join(" ")
-}
-
-/// Makes the consumer; nothing is sent to the cluster before the first poll.
-pub(super) fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> Result<KafkaConsumer> {
-    let group = source.group.as_ref().unwrap_or(&config.name);
-    let mut client = client_config(&config.kafka, &source.properties);
-    for (name, value) in DEFAULTS {
-        if client.get(name).is_none() {
-            client.set(*name, *value);
-        }
-    }
-    client
-        .set("group.id", group)
-        .set("auto.offset.reset", source.start.as_str())
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", "true");
-    client.create_with_context(Context).map_err(PipelineError::kafka("make a consumer"))
-}
-
 /// Reads topics as a member of a consumer group.
 pub(super) struct KafkaSource {
     consumer: Arc<KafkaConsumer>,
@@ -111,6 +61,10 @@ pub(super) struct KafkaSource {
     /// Received but not yet taken by the assembler, since the schema registry does not answer: what came
     /// before the partitions were paused.
     waiting: VecDeque<OwnedMessage>,
+    ledger: Arc<Ledger>,
+    start: Start,
+    /// How long the sinks may take for what was read of partitions that are to be given up.
+    drain_limit: Duration,
 }
 
 impl KafkaSource {
@@ -122,6 +76,7 @@ impl KafkaSource {
         consumer: Arc<KafkaConsumer>,
         source: &KafkaSourceConfig,
         assembler: Assembler,
+        ledger: Arc<Ledger>,
         stop_at_end: bool,
     ) -> Result<Self> {
         // librdkafka names only the partition, not the topic, when it reports an end.
@@ -144,6 +99,9 @@ impl KafkaSource {
             ended: HashSet::new(),
             paused: false,
             waiting: VecDeque::new(),
+            ledger,
+            start: source.start,
+            drain_limit: drain_limit(source),
         })
     }
 
@@ -224,10 +182,11 @@ impl KafkaSource {
     }
 
     /// Hands the batch on once there is memory and room for it; `false` when nobody wants more.
-    fn hand_over(&mut self, out: &SyncSender<Batch>, meter: &Meter) -> Result<bool> {
+    fn hand_over(&mut self, out: &SyncSender<Batch>, meter: &Meter, closes_epoch: bool) -> Result<bool> {
         let since = Instant::now();
         let permit = self.wait_for_memory(since, meter)?;
         let mut batch = self.assembler.finish(permit)?;
+        batch.closes_epoch = closes_epoch;
         loop {
             match out.try_send(batch) {
                 Ok(()) => break,
@@ -255,6 +214,11 @@ impl KafkaSource {
         if since.elapsed() < PAUSE_AFTER {
             return Ok(());
         }
+        if self.consumer.context().is_rebalancing() && since.elapsed() > self.drain_limit {
+            return Err(PipelineError::Lost(
+                "the sinks are too far behind to give up partitions in time".into(),
+            ));
+        }
         // Partitions assigned while paused start unpaused: pause again at each turn.
         self.pause()?;
         self.poll(Duration::ZERO, meter).map(drop)
@@ -281,9 +245,134 @@ impl KafkaSource {
     }
 }
 
+/// Rebalances.
+impl KafkaSource {
+    /// Does what the group wants; `false` when nobody wants batches any more.
+    fn rebalance(&mut self, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
+        while let Some(rebalance) = self.consumer.context().next_rebalance() {
+            if rebalance.is_assignment {
+                self.take(rebalance, meter, shutdown)?;
+            } else if !self.give_up(&rebalance, out, meter)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins to read partitions where the sinks stand.
+    fn take(&mut self, mut rebalance: Rebalance, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
+        let partitions = keys(&rebalance.partitions);
+        let mut retry = Retry::new("kafka consumer", shutdown);
+        let positions = loop {
+            let tried = self
+                .default_starts(&partitions)
+                .map_err(SinkError::from)
+                .and_then(|starts| self.ledger.resume(&starts, true));
+            match tried {
+                Ok(positions) => break positions,
+                Err(SinkError::Stop(error)) => return Err(error),
+                Err(SinkError::Moved) => {}
+                Err(SinkError::Retry(error)) => {
+                    retry.pause(error)?;
+                    // Keeps the group from taking this member for dead.
+                    self.poll(Duration::ZERO, meter)?;
+                }
+            }
+        };
+        self.check_positions(&positions)?;
+        rebalance.partitions = offsets_list(&positions)?;
+        apply(&self.consumer, &rebalance)?;
+        self.assembler.start_at(&positions);
+        tracing::info!(partitions = %names(&rebalance.partitions), "partitions assigned");
+        Ok(())
+    }
+
+    /// Where partitions begin that no sink has a position of: where the group is, else as configured.
+    fn default_starts(&self, partitions: &Partitions) -> Result<Positions> {
+        let mut starts = committed(&self.consumer, partitions)?;
+        for (topic, partition) in partitions {
+            if starts.get(topic, *partition).is_none() {
+                let (oldest, newest) = self.watermarks(topic, *partition)?;
+                let start = if self.start == Start::Latest { newest } else { oldest };
+                starts.set(topic, *partition, start);
+            }
+        }
+        Ok(starts)
+    }
+
+    /// A position behind the end of its partition means that the topic was made anew.
+    fn check_positions(&self, positions: &Positions) -> Result<()> {
+        for (topic, partition, next) in positions.iter() {
+            let (oldest, newest) = self.watermarks(topic, partition)?;
+            if next > newest {
+                return Err(PipelineError::Data(format!(
+                    "{topic}/{partition}: the sinks have everything before offset {next}, but the partition ends at {newest}: \
+                     was the topic made anew? Another `name` or other sinks begin from scratch"
+                )));
+            }
+            if next < oldest {
+                let lost = oldest - next;
+                tracing::error!(%topic, partition, position = next, oldest, lost, "offsets were deleted before they were read");
+            }
+        }
+        Ok(())
+    }
+
+    fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        let watermarks = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+        watermarks.map_err(PipelineError::kafka(format!("read the offsets of {topic}/{partition}")))
+    }
+
+    /// Gives partitions up once the sinks have what was read of them.
+    fn give_up(&mut self, rebalance: &Rebalance, out: &SyncSender<Batch>, meter: &Meter) -> Result<bool> {
+        let named = names(&rebalance.partitions);
+        if self.consumer.assignment_lost() {
+            apply(&self.consumer, rebalance)?;
+            return Err(PipelineError::Lost(format!(
+                "the group gave {named} to other members, since this one was silent for too long"
+            )));
+        }
+        // Not taken yet, so the next owner reads them.
+        let goes = |m: &OwnedMessage| rebalance.partitions.find_partition(m.topic(), m.partition()).is_some();
+        self.waiting.retain(|message| !goes(message));
+        if !self.hand_over(out, meter, true)? {
+            return Ok(false);
+        }
+        let reading = keys(&rebalance.partitions).into_iter().filter_map(|(topic, partition)| {
+            let next = self.assembler.reading(&topic, partition)?;
+            Some(((topic, partition), next))
+        });
+        let drained = self.ledger.wait(&reading.collect(), self.drain_limit);
+        apply(&self.consumer, rebalance)?;
+        tracing::info!(partitions = %named, drained, "partitions revoked");
+        if drained {
+            return Ok(true);
+        }
+        Err(PipelineError::Lost(format!("{named} had to be given up before the sinks had their rows")))
+    }
+}
+
+fn keys(list: &TopicPartitionList) -> Vec<(Arc<str>, i32)> {
+    list.elements().iter().map(|p| (Arc::from(p.topic()), p.partition())).collect()
+}
+
+fn names(list: &TopicPartitionList) -> String {
+    let names: Vec<_> = list.elements().iter().map(|p| format!("{}/{}", p.topic(), p.partition())).collect();
+    names.join(" ")
+}
+
+/// A fifth of what the group allows between two polls.
+fn drain_limit(source: &KafkaSourceConfig) -> Duration {
+    let interval = source.properties.get("max.poll.interval.ms").and_then(|value| value.parse().ok());
+    Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL_MS) / 5)
+}
+
 impl Source for KafkaSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
         while !shutdown.is_requested() {
+            if !self.rebalance(out, meter, shutdown)? {
+                return Ok(());
+            }
             let patience = if self.assembler.is_empty() { IDLE_POLL } else { RETRY };
             if !self.waiting.is_empty() {
                 self.accept_waiting(meter)?;
@@ -292,43 +381,49 @@ impl Source for KafkaSource {
             if is_idle && self.waiting.is_empty() && self.has_ended() {
                 break;
             }
-            if self.assembler.is_due() && !self.hand_over(out, meter)? {
+            if self.assembler.is_due() && !self.hand_over(out, meter, false)? {
                 return Ok(());
             }
         }
         if !self.assembler.is_empty() {
-            self.hand_over(out, meter)?;
+            self.hand_over(out, meter, false)?;
         }
         Ok(())
     }
 }
 
-/// Commits offsets of durable rows to the consumer group.
-pub(super) struct KafkaCommit {
+/// Lets go of the partitions, so that the consumer can leave its group. To be called when all sinks have
+/// ended: until then the partitions are theirs.
+pub fn release(consumer: &KafkaConsumer) {
+    consumer.context().close();
+    while let Some(rebalance) = consumer.context().next_rebalance() {
+        let nothing = Rebalance { partitions: TopicPartitionList::new(), ..rebalance.clone() };
+        if let Err(error) = apply(consumer, if rebalance.is_assignment { &nothing } else { &rebalance }) {
+            tracing::debug!(%error, "partitions cannot be given up");
+        }
+    }
+}
+
+/// Commits to the consumer group what all sinks have.
+pub struct KafkaCommit {
     consumer: Arc<KafkaConsumer>,
-    /// Durable but not yet committed, because the group was rebalancing or its coordinator moving.
-    pending: Offsets,
+    /// Not yet committed, because the group was rebalancing or its coordinator moving.
+    pending: Positions,
 }
 
 impl KafkaCommit {
     /// Commits for the group of `consumer`.
-    pub(super) fn new(consumer: Arc<KafkaConsumer>) -> Self {
-        KafkaCommit { consumer, pending: Offsets::default() }
+    pub fn new(consumer: Arc<KafkaConsumer>) -> Self {
+        KafkaCommit { consumer, pending: Positions::default() }
     }
 
-    /// The next offsets of the partitions that this member still owns: after a rebalance the new owner
-    /// may be further, and an old position must not overwrite its.
+    /// The positions of the partitions that this member still owns: after a rebalance the new owner may be
+    /// further, and an old position must not overwrite its.
     fn owned(&self) -> Result<TopicPartitionList> {
         let assigned =
             self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))?;
-        let mut list = TopicPartitionList::new();
-        for (topic, partition, range) in self.pending.iter() {
-            if assigned.find_partition(topic, partition).is_some() {
-                list.add_partition_offset(topic, partition, Offset::Offset(range.next))
-                    .map_err(PipelineError::kafka("name an offset"))?;
-            }
-        }
-        Ok(list)
+        let owned = self.pending.iter().filter(|(t, p, _)| assigned.find_partition(t, *p).is_some());
+        offsets_list(&owned.map(|(topic, partition, next)| ((Arc::clone(topic), partition), next)).collect())
     }
 
     fn try_commit(&mut self) -> Result<()> {
@@ -336,18 +431,17 @@ impl KafkaCommit {
         if list.count() > 0 {
             self.consumer.commit(&list, CommitMode::Sync).map_err(PipelineError::kafka("commit offsets"))?;
         }
-        self.pending = Offsets::default();
+        self.pending = Positions::default();
         Ok(())
     }
 }
 
 impl Commit for KafkaCommit {
-    fn commit(&mut self, offsets: &Offsets) -> Result<()> {
-        self.pending.merge(offsets);
+    fn commit(&mut self, positions: &Positions) {
+        self.pending.update(positions);
         if let Err(error) = self.try_commit() {
             tracing::warn!(%error, "offsets are committed with the next epoch");
         }
-        Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {

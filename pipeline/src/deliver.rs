@@ -1,0 +1,206 @@
+//! From labelled batches to durable rows: one thread a sink.
+//!
+//! A worker gathers batches to an *epoch* and commits it when it is large or old enough. Workers do not
+//! wait for each other: a sink that is slow or away holds back only itself, until what it has not yet
+//! taken fills the memory budget. A commit that fails is tried again, after the sink has said where it
+//! stands, for as long as the failure may pass; nothing is dropped and nothing goes around it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use fenliu_schemas::Offsets;
+use rand::Rng;
+
+use crate::batch::{Batch, Permit};
+use crate::config::EpochConfig;
+use crate::error::{PipelineError, Result};
+use crate::ledger::Ledger;
+use crate::metrics::Counters;
+use crate::position::Moves;
+use crate::shutdown::Shutdown;
+use crate::sink::{Rows, SharedSink, SinkError};
+use crate::stage::Meter;
+
+/// Pauses between two tries double from the first to the last of these, each shortened at random.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a failing sink is tried again after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A batch on its way to all sinks. Its memory returns when the last of them has it.
+pub struct Delivery {
+    rows: Arc<Rows>,
+    offsets: Offsets,
+    documents: usize,
+    closes_epoch: bool,
+    permit: Permit,
+}
+
+impl From<Batch> for Delivery {
+    fn from(batch: Batch) -> Self {
+        Delivery {
+            documents: batch.documents(),
+            rows: Arc::new(Rows { labelled: batch.records, dead_letters: batch.dead_letters }),
+            offsets: batch.offsets,
+            closes_epoch: batch.closes_epoch,
+            permit: batch.permit,
+        }
+    }
+}
+
+/// Batches that the sink has not committed yet.
+#[derive(Default)]
+struct Epoch {
+    opened_at: Option<Instant>,
+    documents: usize,
+    bytes: u64,
+    offsets: Offsets,
+    deliveries: Vec<Arc<Delivery>>,
+}
+
+impl Epoch {
+    fn add(&mut self, delivery: Arc<Delivery>) {
+        self.opened_at.get_or_insert_with(Instant::now);
+        self.documents += delivery.documents;
+        self.bytes += delivery.permit.bytes();
+        self.offsets.merge(&delivery.offsets);
+        self.deliveries.push(delivery);
+    }
+
+    fn is_due(&self, bounds: &EpochConfig) -> bool {
+        self.documents >= bounds.max_rows
+            || self.bytes >= bounds.max_bytes.as_u64()
+            || self.remaining(bounds) == Some(Duration::ZERO)
+            || self.deliveries.last().is_some_and(|delivery| delivery.closes_epoch)
+    }
+
+    /// Time until the epoch must close; `None` while it is empty.
+    fn remaining(&self, bounds: &EpochConfig) -> Option<Duration> {
+        self.opened_at.map(|opened_at| bounds.max_age.saturating_sub(opened_at.elapsed()))
+    }
+}
+
+/// Commits batches to one sink, epoch by epoch.
+pub struct Worker {
+    sink: SharedSink,
+    /// The sink's place in the ledger.
+    index: usize,
+    bounds: EpochConfig,
+    ledger: Arc<Ledger>,
+    counters: Counters,
+    shutdown: Shutdown,
+    epoch: Epoch,
+}
+
+impl Worker {
+    /// A worker with an empty epoch for the sink that is number `index` in the ledger.
+    pub fn new(
+        sink: SharedSink,
+        index: usize,
+        bounds: EpochConfig,
+        ledger: Arc<Ledger>,
+        counters: Counters,
+        shutdown: Shutdown,
+    ) -> Self {
+        Worker { sink, index, bounds, ledger, counters, shutdown, epoch: Epoch::default() }
+    }
+
+    /// Consumes `input` until it closes; the last epoch is committed too.
+    ///
+    /// # Errors
+    /// A failure of the sink that will not pass, or that has not passed when a stop was asked for: the open
+    /// epoch is read again by the next run.
+    pub fn run(mut self, input: &Receiver<Arc<Delivery>>, meter: &Meter) -> Result<()> {
+        loop {
+            let next = match self.epoch.remaining(&self.bounds) {
+                Some(remaining) => input.recv_timeout(remaining),
+                None => input.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(delivery) => {
+                    self.epoch.add(delivery);
+                    if self.epoch.is_due(&self.bounds) {
+                        meter.measure(|| self.close_epoch())?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => meter.measure(|| self.close_epoch())?,
+                Err(RecvTimeoutError::Disconnected) => return meter.measure(|| self.close_epoch()),
+            }
+        }
+    }
+
+    /// Commits the open epoch and returns its memory.
+    fn close_epoch(&mut self) -> Result<()> {
+        let epoch = std::mem::take(&mut self.epoch);
+        if epoch.opened_at.is_none() {
+            return Ok(());
+        }
+        self.commit(&epoch)?;
+        self.ledger.acknowledge(self.index, &epoch.offsets.ends());
+        self.counters.count_epoch();
+        tracing::debug!(sink = %self.sink.name, rows = epoch.documents, bytes = epoch.bytes, "epoch committed");
+        Ok(())
+    }
+
+    fn commit(&self, epoch: &Epoch) -> Result<()> {
+        let rows: Vec<Arc<Rows>> =
+            epoch.deliveries.iter().map(|delivery| Arc::clone(&delivery.rows)).collect();
+        let mut retry = Retry::new(&self.sink.name, &self.shutdown);
+        loop {
+            let error = match self.try_commit(epoch, &rows) {
+                Ok(()) => return Ok(()),
+                Err(SinkError::Stop(error)) => return Err(error),
+                Err(SinkError::Moved) => continue,
+                Err(SinkError::Retry(error)) => error,
+            };
+            retry.pause(error)?;
+        }
+    }
+
+    /// One try: reads where the sink stands, and gives it what it lacks.
+    fn try_commit(&self, epoch: &Epoch, rows: &[Arc<Rows>]) -> Result<(), SinkError> {
+        let partitions: Vec<_> =
+            epoch.offsets.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
+        let mut sink = self.sink.lock();
+        let stored = sink.positions(&partitions)?;
+        let moves = Moves::plan(&stored, &epoch.offsets)?;
+        if moves.is_empty() { Ok(()) } else { sink.commit(rows, &moves) }
+    }
+}
+
+/// Tries something again for as long as it may pass.
+pub(crate) struct Retry<'a> {
+    name: &'a str,
+    shutdown: &'a Shutdown,
+    pause: Duration,
+    stopping_since: Option<Instant>,
+}
+
+impl<'a> Retry<'a> {
+    /// Nothing was tried yet; `name` is for the log.
+    pub(crate) fn new(name: &'a str, shutdown: &'a Shutdown) -> Self {
+        Retry { name, shutdown, pause: FIRST_PAUSE, stopping_since: None }
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// `error` itself, when a stop was asked for some time ago.
+    pub(crate) fn pause(&mut self, error: PipelineError) -> Result<()> {
+        if self.shutdown.is_requested() {
+            let since = *self.stopping_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= GRACE {
+                return Err(error);
+            }
+        }
+        tracing::warn!(sink = self.name, %error, pause = ?self.pause, "commit failed: it is tried again");
+        let until = Instant::now() + self.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
+        while Instant::now() < until && (!self.shutdown.is_requested() || self.stopping_since.is_some()) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! The consumer: a member of a group whose rebalances the source handles itself.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fenliu_schemas::Positions;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use super::{REQUEST_TIMEOUT, client_config};
+use crate::config::{KafkaSourceConfig, ValidatedConfig};
+use crate::error::{PipelineError, Result};
+use crate::sink::Partitions;
+
+/// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
+/// memory budget), and an assignment that moves only the partitions that must move.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("queued.max.messages.kbytes", "16384"),
+    ("queued.min.messages", "1000"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+];
+
+/// The consumer of the source. Its sinks share it: they commit as the same member of the group.
+pub type KafkaConsumer = BaseConsumer<Context>;
+
+/// Something that the group wants of this member. It waits until [`apply`] is called.
+#[derive(Clone, Debug)]
+pub struct Rebalance {
+    /// Whether the partitions come or go.
+    pub is_assignment: bool,
+    /// The partitions that come or go, or with an eager protocol all of them.
+    pub partitions: TopicPartitionList,
+}
+
+/// Keeps rebalances until the source gets to them: it must first let go of what is in flight.
+#[derive(Debug, Default)]
+pub struct Context {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    is_closing: AtomicBool,
+}
+
+impl Context {
+    /// The next rebalance to handle.
+    pub fn next_rebalance(&self) -> Option<Rebalance> {
+        self.rebalances().pop_front()
+    }
+
+    /// Whether a rebalance waits.
+    pub fn is_rebalancing(&self) -> bool {
+        !self.rebalances().is_empty()
+    }
+
+    /// From now on partitions are given up as soon as the group asks: nobody will handle it.
+    pub fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
+        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Context {
+    /// Every error also comes back from `poll`, where it is judged; only here it has a reason.
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "kafka consumer");
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let is_assignment = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let rebalance = Rebalance { is_assignment, partitions: partitions.clone() };
+        if !self.is_closing.load(Ordering::Relaxed) {
+            return self.rebalances().push_back(rebalance);
+        }
+        let nothing = TopicPartitionList::new();
+        let given_up =
+            Rebalance { partitions: if is_assignment { nothing } else { rebalance.partitions }, ..rebalance };
+        if let Err(error) = apply(consumer, &given_up) {
+            tracing::debug!(%error, "partitions cannot be given up");
+        }
+    }
+}
+
+/// Tells librdkafka that a rebalance may go on: `rebalance.partitions` are taken, at their offsets, or
+/// given up.
+///
+/// # Errors
+/// When librdkafka refuses.
+pub fn apply(consumer: &KafkaConsumer, rebalance: &Rebalance) -> Result<()> {
+    let partitions = &rebalance.partitions;
+    let outcome = match (consumer.rebalance_protocol(), rebalance.is_assignment) {
+        (RebalanceProtocol::Cooperative, true) => consumer.incremental_assign(partitions),
+        (RebalanceProtocol::Cooperative, false) => consumer.incremental_unassign(partitions),
+        (_, true) => consumer.assign(partitions),
+        (_, false) => consumer.unassign(),
+    };
+    outcome.map_err(PipelineError::kafka("change the assignment"))
+}
+
+/// Makes the consumer; nothing is sent to the cluster before the first poll.
+///
+/// # Errors
+/// Properties that librdkafka refuses.
+pub fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> Result<KafkaConsumer> {
+    let group = source.group.as_ref().unwrap_or(&config.name);
+    let mut client = client_config(&config.kafka, &source.properties);
+    for (name, value) in DEFAULTS {
+        if client.get(name).is_none() {
+            client.set(*name, *value);
+        }
+    }
+    if let Some(instance) = &source.instance {
+        client.set("group.instance.id", instance);
+    }
+    client
+        .set("group.id", group)
+        // Every partition is given its offset; this is for offsets that the topic does not keep any more.
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true");
+    client.create_with_context(Context::default()).map_err(PipelineError::kafka("make a consumer"))
+}
+
+/// The offsets that the group has committed; a partition without is missing. Waits for transactions that
+/// are under way.
+///
+/// # Errors
+/// When the brokers do not answer.
+pub fn committed(consumer: &KafkaConsumer, partitions: &Partitions) -> Result<Positions> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
+    let committed = committed.map_err(PipelineError::kafka("read committed offsets"))?;
+    let known = committed.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(next) => Some(((Arc::from(element.topic()), element.partition()), next)),
+        _ => None,
+    });
+    Ok(known.collect())
+}
+
+/// `positions` as librdkafka wants them.
+///
+/// # Errors
+/// A negative offset.
+pub fn offsets_list(positions: &Positions) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, next) in positions.iter() {
+        list.add_partition_offset(topic, partition, Offset::Offset(next))
+            .map_err(PipelineError::kafka("name an offset"))?;
+    }
+    Ok(list)
+}

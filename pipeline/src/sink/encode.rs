@@ -1,0 +1,82 @@
+//! Rows to the bytes of a Parquet, Arrow IPC or JSON Lines file.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::writer::FileWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::json_lines;
+use crate::config::FileFormat;
+use crate::error::{PipelineError, Result};
+
+/// Bytes of encoded rows after which a Parquet row group is written out: bounds the writer's memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// A file that rows are being written to.
+pub(super) enum Encoder {
+    Parquet(Box<ArrowWriter<File>>),
+    Arrow(Box<FileWriter<BufWriter<File>>>),
+    Jsonl(BufWriter<File>),
+}
+
+impl Encoder {
+    /// Begins a file of `format`.
+    pub(super) fn try_new(format: FileFormat, file: File, schema: &SchemaRef) -> Result<Self> {
+        Ok(match format {
+            FileFormat::Parquet => {
+                let zstd = Compression::ZSTD(ZstdLevel::default());
+                let properties = WriterProperties::builder().set_compression(zstd).build();
+                let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));
+                Encoder::Parquet(Box::new(writer.map_err(|error| encode_error("Parquet", &error))?))
+            }
+            FileFormat::Arrow => Encoder::Arrow(Box::new(
+                FileWriter::try_new_buffered(file, schema)
+                    .map_err(|error| encode_error("Arrow IPC", &error))?,
+            )),
+            FileFormat::Jsonl => Encoder::Jsonl(BufWriter::new(file)),
+        })
+    }
+
+    /// Adds rows; they may be buffered.
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        match self {
+            Encoder::Parquet(writer) => {
+                writer.write(rows).map_err(|error| encode_error("Parquet", &error))?;
+                if writer.in_progress_size() >= ROW_GROUP_BYTES {
+                    writer.flush().map_err(|error| encode_error("Parquet", &error))?;
+                }
+                Ok(())
+            }
+            Encoder::Arrow(writer) => writer.write(rows).map_err(|error| encode_error("Arrow IPC", &error)),
+            Encoder::Jsonl(file) => {
+                file.write_all(&json_lines(rows)?).map_err(|error| encode_error("JSON Lines", &error))
+            }
+        }
+    }
+
+    /// Completes the file and hands it back for syncing.
+    pub(super) fn finish(self) -> Result<File> {
+        match self {
+            Encoder::Parquet(writer) => writer.into_inner().map_err(|error| encode_error("Parquet", &error)),
+            Encoder::Arrow(mut writer) => writer
+                .finish()
+                .and_then(|()| writer.into_inner())
+                .and_then(|file| {
+                    file.into_inner()
+                        .map_err(|error| ArrowError::IoError(error.to_string(), error.into_error()))
+                })
+                .map_err(|error| encode_error("Arrow IPC", &error)),
+            Encoder::Jsonl(file) => file.into_inner().map_err(|error| encode_error("JSON Lines", &error)),
+        }
+    }
+}
+
+fn encode_error(format: &'static str, error: &dyn std::error::Error) -> PipelineError {
+    PipelineError::Encode { format, message: error.to_string() }
+}

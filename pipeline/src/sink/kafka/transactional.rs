@@ -1,0 +1,132 @@
+//! Topics exactly once: rows and the group's offsets in one transaction.
+
+use std::sync::Arc;
+
+use fenliu_schemas::Positions;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+use ulid::Ulid;
+
+use super::Topic;
+use crate::config::{SourceConfig, ValidatedConfig};
+use crate::error::{PipelineError, Result};
+use crate::kafka::{KafkaConsumer, MessageWriter, committed, offsets_list};
+use crate::position::Moves;
+use crate::sink::{Partitions, Rows, Sink, SinkError};
+
+/// How long brokers keep a transaction open whose producer has gone silent; readers wait for it.
+const TRANSACTION_TIMEOUT_MS: &str = "15000";
+
+/// Sends rows to topics of the source's cluster.
+pub(super) struct TransactionalSink {
+    client: ClientConfig,
+    topics: Vec<Topic>,
+    consumer: Arc<KafkaConsumer>,
+    /// Whether the transactional id is kept over restarts, so that only a twin can fence this one.
+    has_name: bool,
+    writer: Option<MessageWriter>,
+}
+
+impl TransactionalSink {
+    /// A sink whose producer is made with the first commit. `consumer` is the source's.
+    pub(super) fn new(
+        config: &ValidatedConfig,
+        mut client: ClientConfig,
+        topics: Vec<Topic>,
+        consumer: Arc<KafkaConsumer>,
+    ) -> Self {
+        let (group, instance) = match &config.source {
+            SourceConfig::Kafka(source) => (source.group.clone(), source.instance.clone()),
+            SourceConfig::Files(_) => (None, None),
+        };
+        let group = group.unwrap_or_else(|| config.name.clone());
+        let has_name = instance.is_some();
+        let instance = instance.unwrap_or_else(|| Ulid::generate().to_string());
+        client.set("transactional.id", format!("{group}.{instance}"));
+        if client.get("transaction.timeout.ms").is_none() {
+            client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
+        }
+        TransactionalSink { client, topics, consumer, has_name, writer: None }
+    }
+
+    /// A producer that is ready for a transaction.
+    fn writer(&mut self) -> Result<MessageWriter> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => {
+                let writer = MessageWriter::try_new(self.client.clone())?;
+                writer.init_transactions()?;
+                Ok(writer)
+            }
+        }
+    }
+
+    fn transact(&self, writer: &MessageWriter, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
+        // Taken before anything is sent: should the group move on meanwhile, the broker refuses the commit.
+        let group = self.consumer.group_metadata().ok_or_else(|| {
+            PipelineError::Lost("this process is no member of its consumer group any more".into())
+        })?;
+        self.check_ownership(moves)?;
+        writer.begin()?;
+        for topic in &self.topics {
+            topic.send(writer, epoch, moves)?;
+        }
+        crate::fault::point("kafka-sent");
+        writer.commit(&offsets_list(&moves.ends())?, &group)
+    }
+
+    /// Rows of a partition that went to another member are that member's to write.
+    fn check_ownership(&self, moves: &Moves) -> Result<()> {
+        let assigned =
+            self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))?;
+        let is_lost = |m: &&crate::position::Move| {
+            m.from.is_some() && assigned.find_partition(&m.topic, m.partition).is_none()
+        };
+        match moves.iter().find(is_lost) {
+            None => Ok(()),
+            Some(m) => Err(PipelineError::Lost(format!(
+                "{}/{} went to another member of the group before its rows were written",
+                m.topic, m.partition
+            ))),
+        }
+    }
+
+    /// What a failed transaction means, and what is left of the producer.
+    fn judge(&mut self, writer: MessageWriter, error: PipelineError) -> SinkError {
+        let code = match &error {
+            PipelineError::Kafka { source, .. } => source.rdkafka_error_code(),
+            _ => None,
+        };
+        let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
+        if fenced && self.has_name {
+            return SinkError::Stop(error);
+        }
+        // A producer that cannot even abort is made anew; its successor ends what it left open.
+        if !fenced && writer.abort().is_ok() {
+            self.writer = Some(writer);
+        }
+        match error {
+            // Messages whose size the topic does not allow will not shrink.
+            PipelineError::Delivery { .. } => SinkError::Stop(error),
+            error => SinkError::from(error),
+        }
+    }
+}
+
+impl Sink for TransactionalSink {
+    fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError> {
+        Ok(committed(&self.consumer, partitions)?)
+    }
+
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+        let writer = self.writer()?;
+        match self.transact(&writer, epoch, moves) {
+            Ok(()) => {
+                self.writer = Some(writer);
+                Ok(())
+            }
+            Err(error) => Err(self.judge(writer, error)),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The manifests of a directory of data files: which files are part of the data, and where the sink
+//! stands.
+//!
+//! Manifest *n* is a small JSON file, `_manifests/0000000/000000000n.json`, linked into place: the file
+//! system lets only one process make a given number. It names the files of one commit, the offsets they
+//! cover, and the positions of all partitions after it, so the newest manifest alone says where to begin.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fenliu_schemas::Positions;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use super::staged::sync_directory;
+use crate::error::{PipelineError, Result};
+use crate::position::Moves;
+
+const DIRECTORY: &str = "_manifests";
+
+/// Manifests of one sub-directory: keeps listings short.
+const PER_DIRECTORY: u64 = 1000;
+
+/// One commit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// Version of this format.
+    pub(crate) format: u32,
+    /// Number of the commit, from 1.
+    pub(crate) number: u64,
+    /// RFC 3339.
+    pub(crate) committed_at: String,
+    /// The pipeline that committed.
+    pub(crate) pipeline: String,
+    /// The files that the commit adds.
+    pub(crate) files: Vec<DataFile>,
+    /// The source positions that it covers, dropped and filtered rows included.
+    pub(crate) covers: Vec<Covered>,
+    /// Where every pipeline that writes here stands after it.
+    pub(crate) positions: Vec<Position>,
+}
+
+/// A data file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DataFile {
+    /// Name within the directory.
+    pub(crate) name: String,
+    /// Rows in it.
+    pub(crate) rows: u64,
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub(crate) sha256: String,
+    /// The versions of the model that labelled its rows.
+    pub(crate) model_versions: Vec<String>,
+}
+
+/// Offsets `first..next` of a partition; `first` is absent in a pipeline's first commit of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Covered {
+    topic: String,
+    partition: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<i64>,
+    next: i64,
+}
+
+/// The next offset that a pipeline wants of a partition.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Position {
+    pipeline: String,
+    topic: String,
+    partition: i32,
+    next: i64,
+}
+
+impl Manifest {
+    /// Where `pipeline` stands after this commit.
+    pub(crate) fn positions_of(&self, pipeline: &str) -> Positions {
+        let own = self.positions.iter().filter(|position| position.pipeline == pipeline);
+        own.map(|p| ((Arc::from(p.topic.as_str()), p.partition), p.next)).collect()
+    }
+
+    /// The commit after `latest` with which `pipeline` makes `moves`.
+    pub(crate) fn after(latest: Option<&Self>, pipeline: &str, moves: &Moves, files: Vec<DataFile>) -> Self {
+        let mut positions = latest.map_or_else(Vec::new, |latest| latest.positions.clone());
+        for m in moves.iter() {
+            positions.retain(|p| {
+                p.pipeline != pipeline || p.topic != m.topic.as_ref() || p.partition != m.partition
+            });
+            let (pipeline, topic) = (pipeline.to_owned(), m.topic.to_string());
+            positions.push(Position { pipeline, topic, partition: m.partition, next: m.to });
+        }
+        let covers = moves.iter().map(|m| Covered {
+            topic: m.topic.to_string(),
+            partition: m.partition,
+            first: m.from,
+            next: m.to,
+        });
+        Manifest {
+            format: 1,
+            number: latest.map_or(0, |latest| latest.number) + 1,
+            committed_at: chrono::Utc::now().to_rfc3339(),
+            pipeline: pipeline.to_owned(),
+            files,
+            covers: covers.collect(),
+            positions,
+        }
+    }
+}
+
+/// The manifests of one directory.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestLog {
+    directory: PathBuf,
+}
+
+impl ManifestLog {
+    /// The manifests of the data files in `data`.
+    pub(crate) fn of(data: &Path) -> Self {
+        ManifestLog { directory: data.join(DIRECTORY) }
+    }
+
+    /// The newest manifest.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn latest(&self) -> Result<Option<Manifest>> {
+        let Some(newest) = numbers(&self.directory)?.into_iter().max() else { return Ok(None) };
+        // A process that was killed may have made the directory and nothing in it.
+        let candidates = [Some(newest), newest.checked_sub(1)];
+        for group in candidates.into_iter().flatten() {
+            if let Some(number) = numbers(&self.group(group))?.into_iter().max() {
+                return self.read(number).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All manifests from the newest to the oldest.
+    pub(crate) fn newest_first(&self) -> Result<impl Iterator<Item = Result<Manifest>> + use<>> {
+        let newest = self.latest()?.map_or(0, |manifest| manifest.number);
+        let log = self.clone();
+        Ok((1..=newest).rev().map(move |number| log.read(number)))
+    }
+
+    /// Adds a manifest; false when its number is taken.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn append(&self, manifest: &Manifest) -> Result<bool> {
+        let group = self.group(manifest.number / PER_DIRECTORY);
+        std::fs::create_dir_all(&group).map_err(PipelineError::file("create directory", &group))?;
+        let path = self.path(manifest.number);
+        let hidden = group.join(format!(".{}", Ulid::generate()));
+        let linked =
+            write_synced(&hidden, manifest).and_then(|()| match std::fs::hard_link(&hidden, &path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                outcome => outcome.map(|()| true).map_err(PipelineError::file("create", &path)),
+            });
+        // Removing it frees nothing but a name.
+        let _ = std::fs::remove_file(&hidden);
+        sync_directory(&group)?;
+        sync_directory(&self.directory)?;
+        linked
+    }
+
+    fn read(&self, number: u64) -> Result<Manifest> {
+        let path = self.path(number);
+        let text = std::fs::read(&path).map_err(PipelineError::file("read", &path))?;
+        serde_json::from_slice(&text).map_err(|error| {
+            PipelineError::Data(format!("{}: not a manifest of fenliu: {error}", path.display()))
+        })
+    }
+
+    fn group(&self, group: u64) -> PathBuf {
+        self.directory.join(format!("{group:07}"))
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.group(number / PER_DIRECTORY).join(format!("{number:010}.json"))
+    }
+}
+
+fn write_synced(path: &Path, manifest: &Manifest) -> Result<()> {
+    let text = serde_json::to_vec_pretty(manifest).map_err(|error| PipelineError::Data(error.to_string()))?;
+    let mut file = File::create_new(path).map_err(PipelineError::file("create", path))?;
+    file.write_all(&text).and_then(|()| file.sync_all()).map_err(PipelineError::file("write", path))
+}
+
+/// The numbers that names in `directory` begin with; none where there is no directory.
+fn numbers(directory: &Path) -> Result<Vec<u64>> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(PipelineError::file("read", directory)(error)),
+    };
+    let number = |name: &str| name.split('.').next()?.parse().ok();
+    Ok(entries.filter_map(|entry| number(entry.ok()?.file_name().to_str()?)).collect())
+}
