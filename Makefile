@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR
 SELECT = --workspace --locked $(FEATURES)
 # What tests run can be made to fail at any step of a commit.
 TESTED = $(SELECT) --features fenliu/failpoints
-# Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka.
+# Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
 FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
 .PHONY: help prerequisites onnxruntime reuters kafka setup build demo test bench lint doc clean-demo

@@ -1,8 +1,9 @@
 //! Avro's binary encoding (<https://avro.apache.org/docs/1.12.0/specification/#binary-encoding>).
 //!
 //! A datum is read by the schema that it was written by, without building a tree; texts are borrowed from
-//! the message. Depth and lengths are bounded by the library, so hostile bytes give an error. Times are
-//! told by size, as in JSON; a `date` counts days and is refused.
+//! the message. Depth and lengths are bounded by the library, so hostile bytes give an error.
+
+use std::collections::HashMap;
 
 use fenliu_schemas::Reject;
 use serde::de::DeserializeSeed as _;
@@ -18,10 +19,39 @@ use super::visit::Record;
 /// Most elements of one array or map: null elements take no bytes, so a message's size does not bound them.
 const MAX_ELEMENTS: usize = 1 << 24;
 
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// A record's schema.
 #[derive(Debug)]
 pub(super) struct AvroSchema {
     schema: serde_avro_fast::Schema,
+    /// What numbers count, by the configured name of a field with a logical type for times.
+    units: HashMap<String, Unit>,
+}
+
+/// What a number counts since the Unix epoch.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Days,
+    Millis,
+    Micros,
+}
+
+impl Unit {
+    fn to_millis(self, number: i64) -> Option<i64> {
+        match self {
+            Unit::Days => number.checked_mul(DAY_MILLIS),
+            Unit::Millis => Some(number),
+            Unit::Micros => Some(number.div_euclid(1000)),
+        }
+    }
+}
+
+/// What [`describe`] learns of a schema.
+#[derive(Default)]
+struct Description<'m> {
+    shape: Shape<'m>,
+    units: HashMap<String, Unit>,
 }
 
 impl Schema for AvroSchema {
@@ -30,17 +60,18 @@ impl Schema for AvroSchema {
     fn compile(source: &Source, fields: &Fields) -> Result<Self, String> {
         let references = source.references.iter().map(|(_, text)| text);
         let schema = SchemaMut::from_schemata(&source.text, references).map_err(|error| error.to_string())?;
-        let mut shape = Shape::default();
         if !matches!(schema.root().type_, RegularType::Record(_)) {
             return Err(format!(
                 "it is of type {} but must be a record",
                 type_name(&schema, SchemaKey::root())
             ));
         }
-        describe(&schema, SchemaKey::root(), fields, &mut shape);
+        let mut description = Description::default();
+        describe(&schema, SchemaKey::root(), fields, &mut description);
+        let Description { shape, units } = description;
         shape.check()?;
         let schema = schema.freeze().map_err(|error| error.to_string())?;
-        Ok(AvroSchema { schema })
+        Ok(AvroSchema { schema, units })
     }
 }
 
@@ -61,6 +92,7 @@ impl AvroSchema {
         Record { fields, found }
             .deserialize(state.deserializer())
             .map_err(|error| reject("invalid_avro", error.to_string()))?;
+        found.convert_time(|name, number| self.units.get(name)?.to_millis(number));
         match state.skip_bytes(1) {
             Ok(()) => Err(reject("invalid_avro", "bytes are left behind the last field".into())),
             Err(_) => Ok(()),
@@ -68,8 +100,8 @@ impl AvroSchema {
     }
 }
 
-/// Tells `shape` of the wanted fields inside the type `key`, a record, a map or a union with one.
-fn describe<'m>(schema: &SchemaMut, key: SchemaKey, fields: &'m Fields, shape: &mut Shape<'m>) {
+/// Describes the wanted fields inside the type `key`, a record, a map or a union with one.
+fn describe<'m>(schema: &SchemaMut, key: SchemaKey, fields: &'m Fields, to: &mut Description<'m>) {
     if fields.is_empty() {
         return;
     }
@@ -77,39 +109,50 @@ fn describe<'m>(schema: &SchemaMut, key: SchemaKey, fields: &'m Fields, shape: &
         Some(RegularType::Record(record)) => {
             for field in &record.fields {
                 if let Some(wanted) = fields.get(&field.name) {
-                    offer(schema, field.type_, wanted, shape);
+                    offer(schema, field.type_, wanted, to);
                 }
             }
         }
         Some(RegularType::Map(map)) => {
-            fields.iter().for_each(|(_, wanted)| offer(schema, map.values, wanted, shape));
+            fields.iter().for_each(|(_, wanted)| offer(schema, map.values, wanted, to));
         }
         Some(RegularType::Union(union)) => {
-            union.variants.iter().for_each(|variant| describe(schema, *variant, fields, shape));
+            union.variants.iter().for_each(|variant| describe(schema, *variant, fields, to));
         }
         _ => {}
     }
 }
 
-fn offer<'m>(schema: &SchemaMut, key: SchemaKey, wanted: &'m Field, shape: &mut Shape<'m>) {
-    let kinds: Vec<Kind> = match schema.get(key).map(|node| &node.type_) {
-        Some(RegularType::Union(union)) => union.variants.iter().map(|key| kind(schema, *key)).collect(),
-        _ => vec![kind(schema, key)],
+fn offer<'m>(schema: &SchemaMut, key: SchemaKey, wanted: &'m Field, to: &mut Description<'m>) {
+    let alternatives = match schema.get(key).map(|node| &node.type_) {
+        Some(RegularType::Union(union)) => union.variants.clone(),
+        _ => vec![key],
     };
-    shape.offer(wanted, &kinds, &type_name(schema, key));
-    describe(schema, key, &wanted.inside, shape);
+    let kinds: Vec<Kind> = alternatives.iter().map(|key| kind(schema, *key)).collect();
+    to.shape.offer(wanted, &kinds, &type_name(schema, key));
+    if let Some(unit) = alternatives.iter().find_map(|key| unit(schema, *key)) {
+        to.units.insert(wanted.name().into(), unit);
+    }
+    describe(schema, key, &wanted.inside, to);
 }
 
 fn kind(schema: &SchemaMut, key: SchemaKey) -> Kind {
     let Some(node) = schema.get(key) else { return Kind::Other };
     let is_plain = matches!(node.logical_type, None | Some(LogicalType::Unknown(_) | LogicalType::Uuid));
-    let is_time =
-        matches!(node.logical_type, Some(LogicalType::TimestampMillis | LogicalType::TimestampMicros));
     match node.type_ {
         RegularType::String | RegularType::Enum(_) if is_plain => Kind::Text,
         RegularType::Int | RegularType::Long if is_plain => Kind::Integer,
-        RegularType::Long if is_time => Kind::Time,
+        _ if unit(schema, key).is_some() => Kind::Time,
         _ => Kind::Other,
+    }
+}
+
+fn unit(schema: &SchemaMut, key: SchemaKey) -> Option<Unit> {
+    match schema.get(key)?.logical_type.as_ref()? {
+        LogicalType::Date => Some(Unit::Days),
+        LogicalType::TimestampMillis => Some(Unit::Millis),
+        LogicalType::TimestampMicros => Some(Unit::Micros),
+        _ => None,
     }
 }
 

@@ -66,6 +66,13 @@ pub(super) struct Field {
     pub(super) inside: Fields,
 }
 
+impl Field {
+    /// The name as configured, dots included.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Fields {
     /// The fields of `names`.
     pub(super) fn new(names: &FieldNames) -> Self {
@@ -185,6 +192,17 @@ impl<'m, 'a> Found<'m, 'a> {
         // A field may serve two parts only by configuration; the first that wants it has it.
         if let Some(&(part, rank)) = field.places.iter().find(better) {
             self.best[part as usize] = Some(Best { rank, name: &field.name, what: value });
+        }
+    }
+
+    /// Makes a time of the whole number that was found for the time of publication, where `to_millis` knows
+    /// the unit of the field of that name.
+    pub(super) fn convert_time(&mut self, to_millis: impl FnOnce(&str, i64) -> Option<i64>) {
+        if let Some(Best { name, what, .. }) = &mut self.best[Part::PublishedAt as usize]
+            && let Value::Integer(number) = what
+            && let Some(millis) = to_millis(name, *number)
+        {
+            *what = Value::Time(millis);
         }
     }
 

@@ -176,8 +176,8 @@ fn an_avro_schema_that_cannot_hold_documents_says_why() {
         (r#"{"name": "body", "type": ["null", "bytes"]}"#, "field `body` is of type null or bytes"),
         (r#"{"name": "headline", "type": "string"}"#, "no field for the title nor for the body"),
         (
-            r#"{"name": "body", "type": "string"}, {"name": "published_at", "type": {"type": "int", "logicalType": "date"}}"#,
-            "field `published_at` is of type int (Date) but must be a time",
+            r#"{"name": "body", "type": "string"}, {"name": "published_at", "type": {"type": "int", "logicalType": "time-millis"}}"#,
+            "field `published_at` is of type int (TimeMillis) but must be a time",
         ),
         (r#"{"name": "body", "type": "strin"}"#, "strin"),
     ];
@@ -191,6 +191,26 @@ fn an_avro_schema_that_cannot_hold_documents_says_why() {
     let schema = r#"{"type": "record", "name": "R", "fields": [
         {"name": "text", "type": "int"}, {"name": "body", "type": "string"}]}"#;
     assert!(avro_decoder(schema).is_ok());
+}
+
+#[test]
+fn avro_times_are_read_by_their_unit() {
+    for (kind, unit, number, millis) in [
+        ("int", "date", 366, 31_622_400_000),
+        ("long", "timestamp-millis", 366, 366),
+        ("long", "timestamp-micros", -1_500, -2),
+        ("long", "nothing-known", 366, 366_000),
+    ] {
+        let schema = format!(
+            r#"{{"type": "record", "name": "R", "fields": [{{"name": "body", "type": "string"}},
+                {{"name": "published_at", "type": ["null", {{"type": "{kind}", "logicalType": "{unit}"}}]}}]}}"#
+        );
+        let mut decoder = avro_decoder(&schema).unwrap();
+        let zigzag = u16::try_from((number << 1) ^ (number >> 31)).unwrap();
+        let [low, high] = [(zigzag & 0x7f) as u8 | 0x80, (zigzag >> 7) as u8];
+        let document = decoder.decode(&[2, b'x', 2, low, high]).unwrap().published_at;
+        assert_eq!(document, Some(millis), "{unit}");
+    }
 }
 
 #[test]
