@@ -1,6 +1,6 @@
 //! Places where tests make the process fail: `FAILPOINTS="files-staged=3*off->return"` kills it there.
 //!
-//! They are compiled in with the feature `failpoints` alone; without it [`point`] is nothing.
+//! They are compiled in with the feature `failpoints` alone; without it `point` is nothing.
 
 /// One step of the commit protocol. The action `return` ends the process at once, as SIGKILL would.
 pub(crate) fn point(name: &'static str) {
