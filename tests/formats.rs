@@ -237,6 +237,12 @@ fn documents_wait_for_a_registry_that_does_not_answer() {
     drop(gate);
     let mut job = Job::new(broker, "avro", registry.url(), Some(address.port()));
     job.send_stage("first");
+    // Asked to stop, it stops; the documents are for the next run.
+    let mut first = job.start(&[]);
+    first.wait_for_log("the schema registry does not answer", PATIENCE).unwrap();
+    first.signal("TERM").unwrap();
+    assert!(first.wait(PATIENCE).unwrap().status.success());
+
     let mut running = job.start(&["--stop-at-end"]);
     running.wait_for_log_times("the schema registry does not answer", 3, PATIENCE).unwrap();
     assert!(!running.has_ended().unwrap());

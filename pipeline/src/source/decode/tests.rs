@@ -312,6 +312,25 @@ fn a_registrys_protobuf_message_says_its_type_by_a_path() {
     }
 }
 
+#[test]
+fn imports_of_a_protobuf_schema_are_found_in_the_registry_or_beside_the_file() {
+    let text = r#"syntax = "proto3"; import "parts/head.proto"; message Story { parts.Head head = 1; string body = 2; }"#;
+    let head = r#"syntax = "proto3"; package parts; message Head { string line = 1; }"#;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("parts")).unwrap();
+    std::fs::write(dir.path().join("parts/head.proto"), head).unwrap();
+    let source = schema::Source { text: text.into(), ..Default::default() };
+    let referring =
+        schema::Source { references: vec![("parts/head.proto".into(), head.into())], ..source.clone() };
+    let beside = schema::Source { directory: Some(dir.path().into()), ..source.clone() };
+    let names = Fields::new(&fields());
+    let compile =
+        |source: &schema::Source| <protobuf::ProtobufSchema as schema::Schema>::compile(source, &names);
+    compile(&referring).unwrap();
+    compile(&beside).unwrap();
+    assert!(compile(&source).unwrap_err().contains("parts/head.proto"));
+}
+
 fn story_batch() -> RecordBatch {
     let text = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
     let line = Arc::new(::arrow::datatypes::Field::new("line", ::arrow::datatypes::DataType::Utf8, true));
