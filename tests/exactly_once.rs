@@ -271,3 +271,28 @@ fn members_that_join_and_leave_lose_nothing_and_repeat_nothing() {
     assert!(finished.status.success(), "{}", finished.stderr);
     job.check(&format!("{rounds} times another member joined and left"));
 }
+
+#[test]
+fn a_sink_that_fails_holds_back_only_itself_and_gets_all_its_rows_later() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 1_000);
+    let running = job.start(Some("a"), "", &[]);
+    job.wait_until_committed(1_000);
+    let (path, away) = (job.directory.path().join("labelled"), job.directory.path().join("away"));
+    while !path.join("_manifests").exists() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::fs::rename(&path, &away).unwrap();
+    std::fs::write(&path, "a file where a directory was").unwrap();
+    job.send(4_000);
+    job.wait_until_committed(5_000);
+    assert_eq!(job.labelled().len() + job.dead().len(), 5_000, "the topics go on");
+
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&away, &path).unwrap();
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(finished.stderr.contains("commit failed"), "{}", finished.stderr);
+    job.check("one of two sinks failed for a while");
+}

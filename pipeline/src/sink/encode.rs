@@ -1,5 +1,6 @@
 //! Rows to the bytes of a Parquet, Arrow IPC or JSON Lines file.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
@@ -77,6 +78,35 @@ impl Encoder {
     }
 }
 
-fn encode_error(format: &'static str, error: &dyn std::error::Error) -> PipelineError {
-    PipelineError::Encode { format, message: error.to_string() }
+/// What the system would not write may be written later; what cannot be encoded never will.
+fn encode_error(format: &'static str, error: &(dyn Error + 'static)) -> PipelineError {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    match causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()) {
+        Some(cause) => {
+            let source = std::io::Error::new(cause.kind(), cause.to_string());
+            PipelineError::File { action: "write", path: format!("a file of {format}").into(), source }
+        }
+        None => PipelineError::Encode { format, message: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parquet::errors::ParquetError;
+
+    #[test]
+    fn a_full_disk_is_no_matter_of_encoding() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let errors: [(Box<dyn Error>, bool); 4] = [
+            (Box::new(ParquetError::External(Box::new(full()))), true),
+            (Box::new(ArrowError::IoError("write".into(), full())), true),
+            (Box::new(full()), true),
+            (Box::new(ParquetError::General("no such type".into())), false),
+        ];
+        for (error, may_pass) in errors {
+            let error = encode_error("Parquet", error.as_ref());
+            assert_eq!(matches!(error, PipelineError::File { .. }), may_pass, "{error}");
+        }
+    }
 }
