@@ -14,12 +14,13 @@ TESTED = $(SELECT) --features fenliu/failpoints
 # Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
 FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
-.PHONY: help prerequisites onnxruntime reuters kafka setup build demo test bench lint doc clean-demo
+.PHONY: help prerequisites onnxruntime reuters kafka setup build demo test soak bench lint doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
 	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu'
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
+	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n)'
 	@echo 'make lint        formatting and clippy'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks'
@@ -54,6 +55,14 @@ test: setup
 	$(CARGO) build $(TESTED) --bins --tests
 	$(CARGO) test $(TESTED) --doc
 	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --tests
+
+# The fault tests with many more deaths; FENLIU_SEED=n begins elsewhere.
+soak: setup
+	$(CARGO) build $(TESTED) --bins --tests
+	FENLIU_FAULTS=$(FAULTS) FENLIU_REQUIRE_BROKER=1 FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu \
+		$(CARGO) test $(TESTED) --test integration -- exactly_once --nocapture --test-threads=1
+
+FAULTS ?= 200
 
 bench: setup
 	$(CARGO) bench $(SELECT) --benches

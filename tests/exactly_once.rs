@@ -1,8 +1,8 @@
 //! Nothing lost and nothing twice, whatever dies and when: the real binary is killed at every step of its
 //! commits, stopped for so long that the group gives its partitions away, and joined and left by others.
 //!
-//! `FENLIU_FAULTS` is the number of deaths in each test (12), `FENLIU_SEED` where its randomness begins; both
-//! are printed.
+//! `FENLIU_FAULTS` is the number of deaths in each test, `FENLIU_SEED` where their randomness begins; both are
+//! printed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
