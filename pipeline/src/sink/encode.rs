@@ -80,7 +80,7 @@ impl Encoder {
 
 /// What the system would not write may be written later; what cannot be encoded never will.
 fn encode_error(format: &'static str, error: &(dyn Error + 'static)) -> PipelineError {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
     match causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()) {
         Some(cause) => {
             let source = std::io::Error::new(cause.kind(), cause.to_string());
