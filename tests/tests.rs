@@ -32,4 +32,6 @@ mod registry;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod verify;
+#[cfg(test)]
 mod workspace;

@@ -14,6 +14,7 @@ mod predict;
 mod produce;
 mod run;
 mod train;
+mod verify;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Command {
     Model(model::ModelArgs),
     /// Look at dead letters and send them back
     Dlq(dlq::DlqArgs),
+    /// Compare the source with the sinks: what is lost, what is there twice
+    Verify(verify::VerifyArgs),
     /// Check a configuration, its bundle included, without running it
     Check,
     /// Print the configuration as it would run, secrets hidden
@@ -118,6 +121,7 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Predict(args) => predict::predict(&args, common),
         Command::Model(args) => return model::model(&args, common),
         Command::Dlq(args) => dlq::dlq(&args, common),
+        Command::Verify(args) => return verify::verify(&args, common),
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),

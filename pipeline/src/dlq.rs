@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use crate::config::{DeadLetterConfig, KafkaConfig, KafkaSinkConfig};
 use crate::error::Result;
 
+pub(crate) use files::{data_files, ending};
 pub use filter::Filter;
 pub use summary::{Group, Summary};
 

@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::config::{EMBEDDED, KafkaConfig, Properties};
+use crate::config::{EMBEDDED, KafkaConfig, KafkaSinkConfig, Properties};
 use crate::error::{PipelineError, Result};
 
 pub use consumer::{Context, KafkaConsumer, Rebalance, apply, committed, connect, offsets_list};
@@ -30,6 +30,15 @@ pub fn client_config(kafka: &KafkaConfig, own: &Properties) -> ClientConfig {
         config.set(name, value);
     }
     config
+}
+
+/// Client properties for the cluster that `sink` writes to.
+pub fn sink_client_config(kafka: &KafkaConfig, sink: &KafkaSinkConfig) -> ClientConfig {
+    let mut client = client_config(kafka, &sink.properties);
+    if let Some(brokers) = &sink.brokers {
+        client.set("bootstrap.servers", brokers);
+    }
+    client
 }
 
 /// A Kafka broker inside the process: librdkafka's mock cluster, a real protocol endpoint on a

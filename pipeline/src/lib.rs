@@ -30,6 +30,7 @@ pub mod stage;
 pub mod summary;
 mod system;
 pub mod texts;
+pub mod verify;
 pub mod write;
 
 pub use error::{PipelineError, Result};

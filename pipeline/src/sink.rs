@@ -32,8 +32,11 @@ use crate::kafka::KafkaConsumer;
 use crate::position::Moves;
 
 pub use files::FileAppender;
+pub(crate) use files::digest;
 pub use json::json_lines;
+pub(crate) use manifest::{DataFile, ManifestLog};
 pub use selection::{Rows, Selection};
+pub(crate) use staged::hidden;
 pub use stdout::StdoutSink;
 
 /// The partitions of the source that something is about.

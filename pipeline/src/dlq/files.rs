@@ -32,18 +32,23 @@ const BATCH_ROWS: usize = 16;
 /// # Errors
 /// A path that cannot be read, a file that holds no dead letters, the error of `visit`.
 pub(super) fn read(path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<()> {
-    let mut files = vec![];
-    if path.is_dir() {
-        collect(path, &mut files)?;
-    } else {
-        files.push(path.to_path_buf());
-    }
+    let files = if path.is_dir() { data_files(path)? } else { vec![path.to_path_buf()] };
     for file in files {
         if read_file(&file, payload, visit)?.is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// The finished files below a directory, in order of name.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub(crate) fn data_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    collect(directory, &mut files)?;
+    Ok(files)
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -65,7 +70,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-fn ending(path: &Path) -> &str {
+pub(crate) fn ending(path: &Path) -> &str {
     path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 

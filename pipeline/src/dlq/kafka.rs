@@ -10,7 +10,7 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use super::{DeadLetter, Visit};
 use crate::config::{KafkaConfig, KafkaSinkConfig};
 use crate::error::Result;
-use crate::kafka::{TopicReader, client_config};
+use crate::kafka::{TopicReader, sink_client_config};
 
 /// Shows `visit` the letters of a topic.
 ///
@@ -22,10 +22,7 @@ pub(super) fn read(
     payload: bool,
     visit: &mut Visit<'_>,
 ) -> Result<()> {
-    let mut client = client_config(kafka, &sink.properties);
-    if let Some(brokers) = &sink.brokers {
-        client.set("bootstrap.servers", brokers);
-    }
+    let client = sink_client_config(kafka, sink);
     let mut strangers = 0_u64;
     TopicReader::try_new(client, &sink.topic)?.read(None, &mut |message| match letter(message, payload) {
         Some(letter) => visit(letter),

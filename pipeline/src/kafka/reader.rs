@@ -88,10 +88,25 @@ impl TopicReader {
             Some(since_ms) => self.starts(&ends, since_ms)?,
             None => ends.iter().map(|(partition, (first, _))| (*partition, *first)).collect(),
         };
+        let end = |partition: &i32, first| ends.get(partition).map_or(first, |(_, next)| *next);
+        let ranges = starts.iter().map(|(partition, first)| (*partition, (*first, end(partition, *first))));
+        self.read_between(&ranges.collect(), visit)?;
+        Ok(ends)
+    }
+
+    /// Shows `visit` every message whose offset lies in `ranges`, in order within a partition, until it
+    /// breaks off.
+    ///
+    /// # Errors
+    /// A broker that does not answer, the error of `visit`.
+    pub fn read_between(
+        &self,
+        ranges: &Ends,
+        visit: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let mut list = TopicPartitionList::new();
         let mut open: BTreeMap<i32, i64> = BTreeMap::new();
-        for (partition, first) in starts {
-            let next = ends.get(&partition).map_or(first, |(_, next)| *next);
+        for (&partition, &(first, next)) in ranges {
             if first < next {
                 open.insert(partition, next);
                 list.add_partition_offset(&self.topic, partition, Offset::Offset(first))
@@ -100,8 +115,7 @@ impl TopicReader {
         }
         let action = format!("read topic `{}`", self.topic);
         self.consumer.assign(&list).map_err(PipelineError::kafka(action))?;
-        self.poll(open, visit)?;
-        Ok(ends)
+        self.poll(open, visit)
     }
 
     /// The first offset of each partition at or after a time; partitions without one are left out.

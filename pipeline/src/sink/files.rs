@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -120,7 +120,7 @@ impl FilesSink {
         }
         let Some(file) = open else { return Ok(None) };
         let staged = file.finish()?;
-        let (bytes, sha256) = digest(&staged)?;
+        let (bytes, sha256) = digest(&staged.hidden())?;
         let name = staged.name().to_owned();
         Ok(Some((staged, DataFile { name, rows: count, bytes, sha256, model_versions: versions })))
     }
@@ -173,10 +173,12 @@ fn add_versions(rows: &RecordBatch, versions: &mut Vec<String>) {
 }
 
 /// Length and SHA-256 of a file.
-fn digest(file: &Staged) -> Result<(u64, String)> {
-    let path = file.hidden();
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
     let read = || {
-        let mut file = File::open(&path)?;
+        let mut file = File::open(path)?;
         let (mut hasher, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
         loop {
             let count = file.read(&mut buffer)?;
@@ -187,7 +189,7 @@ fn digest(file: &Staged) -> Result<(u64, String)> {
             length += count as u64;
         }
     };
-    read().map_err(PipelineError::file("read", &path))
+    read().map_err(PipelineError::file("read", path))
 }
 
 /// Files of rows that stand for no source position, such as what a challenger labels otherwise: each is

@@ -83,6 +83,14 @@ impl Manifest {
         own.map(|p| ((Arc::from(p.topic.as_str()), p.partition), p.next)).collect()
     }
 
+    /// Where `pipeline` began with the Kafka partitions that it first had with this commit, which gives them
+    /// their positions before there are rows.
+    pub(crate) fn beginnings_of(&self, pipeline: &str) -> Positions {
+        let is_first = |covered: &&Covered| covered.first.is_none() && self.pipeline == pipeline;
+        let first = self.covers.iter().filter(is_first);
+        first.map(|c| ((Arc::from(c.topic.as_str()), c.partition), c.next)).collect()
+    }
+
     /// The commit after `latest` with which `pipeline` makes `moves`.
     pub(crate) fn after(latest: Option<&Self>, pipeline: &str, moves: &Moves, files: Vec<DataFile>) -> Self {
         let mut positions = latest.map_or_else(Vec::new, |latest| latest.positions.clone());

@@ -82,7 +82,7 @@ impl Staged {
 
     /// Where it lies at present.
     pub(super) fn hidden(&self) -> PathBuf {
-        self.directory.join(format!(".{}{ENDING}", self.name))
+        hidden(&self.directory, &self.name)
     }
 
     /// From now on the file is part of the data: dropping this does not remove it.
@@ -113,6 +113,11 @@ impl Drop for Staged {
             let _ = std::fs::remove_file(self.hidden());
         }
     }
+}
+
+/// Where the file that is to be called `name` lies until it gets that name.
+pub(crate) fn hidden(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!(".{name}{ENDING}"))
 }
 
 /// The final names of hidden files in `directory` that begin with `prefix`.

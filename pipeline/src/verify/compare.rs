@@ -1,0 +1,157 @@
+//! The comparison of one partition: sets of offsets in, counts out.
+
+use std::ops::{AddAssign, Range};
+
+use roaring::RoaringTreemap;
+use serde::Serialize;
+
+use super::partitions::Held;
+
+/// Documents and rows of one partition, or of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Documents of the source that were compared.
+    pub documents: u64,
+    /// Rows that the output holds, repeated ones included.
+    pub rows: u64,
+    /// Dead letters, repeated ones included; 0 for the dead letters themselves.
+    pub dead_lettered: u64,
+    /// Documents that are neither in the sink nor among the dead letters; none where that cannot be told.
+    pub lost: Option<u64>,
+    /// Rows too many: copies in the sink, and rows of which there is a dead letter too.
+    pub duplicated: u64,
+    /// Offsets that the sink or the dead letters have not come to. Not each must be a document.
+    pub not_reached: u64,
+}
+
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, other: &Counts) {
+        self.documents += other.documents;
+        self.rows += other.rows;
+        self.dead_lettered += other.dead_lettered;
+        self.lost = self.lost.zip(other.lost).map(|(one, another)| one + another);
+        self.duplicated += other.duplicated;
+        self.not_reached += other.not_reached;
+    }
+}
+
+/// One partition of one sink, beside the source's documents and the dead letters.
+pub(super) struct Compared<'a> {
+    /// Offsets of the source's documents.
+    pub(super) documents: Option<&'a RoaringTreemap>,
+    /// The offsets that all concerned have passed.
+    pub(super) scope: Range<u64>,
+    /// What the sink holds.
+    pub(super) rows: Option<&'a Held>,
+    /// What the dead letters hold.
+    pub(super) dead_letters: Option<&'a Held>,
+    /// Whether a document that is in neither must be lost.
+    pub(super) can_lose: bool,
+}
+
+impl Compared<'_> {
+    /// The documents in scope.
+    pub(super) fn documents(&self) -> RoaringTreemap {
+        let mut documents = self.documents.cloned().unwrap_or_default();
+        documents.remove_range(..self.scope.start);
+        documents.remove_range(self.scope.end..);
+        documents
+    }
+
+    /// The offsets of lost documents; none where that cannot be told.
+    pub(super) fn lost(&self) -> Option<RoaringTreemap> {
+        let mut lost = self.can_lose.then(|| self.documents())?;
+        [self.rows, self.dead_letters].into_iter().flatten().for_each(|held| lost -= &held.once);
+        Some(lost)
+    }
+
+    /// The offsets of rows that are there more than once, or are dead letters too.
+    pub(super) fn duplicated(&self) -> RoaringTreemap {
+        let mut duplicated = self.both();
+        if let Some(rows) = self.rows {
+            duplicated |= &rows.again;
+        }
+        duplicated
+    }
+
+    fn both(&self) -> RoaringTreemap {
+        match (self.rows, self.dead_letters) {
+            (Some(rows), Some(letters)) => &rows.once & &letters.once,
+            _ => RoaringTreemap::new(),
+        }
+    }
+
+    /// All in numbers; `next` is one past the source's last offset.
+    pub(super) fn counts(&self, next: u64) -> Counts {
+        let copies = self.rows.map_or(0, |rows| rows.rows - rows.once.len());
+        Counts {
+            documents: self.documents().len(),
+            rows: self.rows.map_or(0, |rows| rows.rows),
+            dead_lettered: self.dead_letters.map_or(0, |letters| letters.rows),
+            lost: self.lost().map(|lost| lost.len()),
+            duplicated: copies + self.both().len(),
+            not_reached: next.saturating_sub(self.scope.end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn held(offsets: &[u64]) -> Held {
+        let mut held = Held::default();
+        offsets.iter().for_each(|offset| held.add(*offset));
+        held
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_counted() {
+        // 2 is no document, 6 and 8 are lost, 3 is there three times, 4 is a dead letter too, 10 is still to come.
+        let documents: RoaringTreemap = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10].into_iter().collect();
+        let (rows, letters) = (held(&[1, 3, 3, 3, 4, 7]), held(&[4, 5, 9]));
+        let mut compared = Compared {
+            documents: Some(&documents),
+            scope: 1..10,
+            rows: Some(&rows),
+            dead_letters: Some(&letters),
+            can_lose: true,
+        };
+        let counts =
+            Counts { documents: 8, rows: 6, dead_lettered: 3, lost: Some(2), duplicated: 3, not_reached: 1 };
+        assert_eq!(compared.counts(11), counts);
+        assert_eq!(compared.lost().unwrap().iter().collect::<Vec<_>>(), [6, 8]);
+        assert_eq!(compared.duplicated().iter().collect::<Vec<_>>(), [3, 4]);
+        compared.can_lose = false;
+        assert_eq!(compared.counts(11), Counts { lost: None, ..counts });
+    }
+
+    proptest! {
+        /// Whatever was left out and whatever was repeated is found, and nothing else.
+        #[test]
+        fn the_counts_are_those_of_the_faults(
+            copies in prop::collection::vec((0..3u64, 0..2u64), 1..200),
+        ) {
+            let documents: RoaringTreemap = (0..copies.len() as u64).collect();
+            let (mut rows, mut letters) = (Held::default(), Held::default());
+            for (offset, (labelled, dead)) in copies.iter().enumerate() {
+                (0..*labelled).for_each(|_| rows.add(offset as u64));
+                (0..*dead).for_each(|_| letters.add(offset as u64));
+            }
+            let next = copies.len() as u64;
+            let counts = Compared {
+                documents: Some(&documents),
+                scope: 0..next,
+                rows: Some(&rows),
+                dead_letters: Some(&letters),
+                can_lose: true,
+            }
+            .counts(next);
+            let lost = copies.iter().filter(|(labelled, dead)| labelled + dead == 0).count() as u64;
+            let too_many: u64 = copies.iter().map(|(labelled, dead)| (labelled + dead).saturating_sub(1)).sum();
+            prop_assert_eq!((counts.lost, counts.duplicated), (Some(lost), too_many));
+        }
+    }
+}
