@@ -2,6 +2,8 @@
 //! found, to the row.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fenliu_tests::binary;
 use fenliu_tests::kafka::{self, Broker, NewRecord, unique_name};
@@ -106,17 +108,23 @@ fn committed(directory: &Path) -> Vec<(PathBuf, i64)> {
     files
 }
 
-#[test]
-fn lost_and_repeated_rows_are_found_and_nothing_else() {
-    let Some(broker) = kafka::broker().unwrap() else { return };
+/// A topic of its own with the topics that the first pipeline writes to, and its configuration.
+fn job(broker: &Broker, directory: &Path) -> (String, String) {
     let topic = unique_name("verify");
     for suffix in ["", "-labelled", "-dead"] {
         broker.create_topic(&format!("{topic}{suffix}"), PARTITIONS as i32).unwrap();
     }
+    let text = CONFIG.replace("TOPIC", &topic).replace("BROKERS", broker.brokers());
+    (config(directory, &text), topic)
+}
+
+#[test]
+fn lost_and_repeated_rows_are_found_and_nothing_else() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
     let directories: [TempDir; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
-    let [first, second] = [(CONFIG, &directories[0]), (SECOND, &directories[1])].map(|(text, directory)| {
-        config(directory.path(), &text.replace("TOPIC", &topic).replace("BROKERS", broker.brokers()))
-    });
+    let (first, topic) = job(broker, directories[0].path());
+    let second = SECOND.replace("TOPIC", &topic).replace("BROKERS", broker.brokers());
+    let second = config(directories[1].path(), &second);
     send(broker, &topic, 600);
     run(&["run", "-c", &first, "--stop-at-end"]);
 
@@ -156,5 +164,39 @@ fn lost_and_repeated_rows_are_found_and_nothing_else() {
         ["not reached", "first lost: ", "first duplicated: ", "copy.parquet: in no manifest", "missing"]
     {
         assert!(finished.stdout.contains(text), "{text}:\n{}", finished.stdout);
+    }
+}
+
+#[test]
+fn a_pipeline_that_runs_meanwhile_is_whole_at_every_moment() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (config, topic) = job(broker, directory.path());
+    send(broker, &topic, 3_000);
+    let running = binary::start(&["run", "-c", &config, "--set", "epoch.max_age=\"200ms\""]).unwrap();
+    let committed = || broker.committed(&topic, &topic).unwrap().values().flatten().sum::<i64>();
+    let deadline = Instant::now() + PATIENCE;
+    while committed() == 0 {
+        assert!(Instant::now() < deadline, "nothing committed");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let mut compared = vec![];
+    for _ in 0..8 {
+        send(broker, &topic, 300);
+        let (code, report) = verify(&config, &[]);
+        assert_eq!(code, Some(0), "{report:#}");
+        compared.extend(report["sinks"].as_array().unwrap().iter().map(|sink| total(sink)[0]));
+    }
+    println!("documents compared while the pipeline ran: {compared:?}");
+    assert!(compared.iter().any(|documents| *documents > 0), "nothing was compared");
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    run(&["run", "-c", &config, "--stop-at-end"]);
+    let (code, report) = verify(&config, &[]);
+    assert_eq!(code, Some(0), "{report:#}");
+    for sink in report["sinks"].as_array().unwrap() {
+        let [documents, _, _, lost, duplicated, not_reached] = total(sink);
+        assert_eq!([documents, lost, duplicated, not_reached], [5_400, 0, 0, 0], "{sink:#}");
     }
 }
