@@ -85,6 +85,7 @@ fn send(broker: &Broker, topic: &str, count: usize) {
 fn verify(config: &str, more: &[&str]) -> (Option<i32>, Value) {
     let finished = binary::run(&[&["verify", "-c", config, "--json"], more].concat(), PATIENCE).unwrap();
     assert!(!finished.stdout.is_empty(), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("ERROR"), "{}", finished.stderr);
     (finished.status.code(), json(&finished.stdout))
 }
 

@@ -64,11 +64,16 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    /// Every error also comes back from `poll`, where it is judged; only here it has a reason.
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(%error, reason, "kafka consumer");
-        }
+        log_error(&error, reason);
+    }
+}
+
+/// Every error also comes back from `poll`, where it is judged; only here it has a reason. The end of a
+/// partition is none.
+pub(super) fn log_error(error: &KafkaError, reason: &str) {
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::warn!(%error, reason, "kafka consumer");
     }
 }
 

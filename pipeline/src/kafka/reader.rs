@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
 use super::REQUEST_TIMEOUT;
+use super::consumer::log_error;
 use crate::error::{PipelineError, Result};
 
 /// Without a message for so long, the topic cannot be read to its end.
@@ -24,9 +25,20 @@ const POLL: Duration = Duration::from_millis(200);
 /// Offset ranges of a topic by partition: `(first, next)`.
 pub type Ends = BTreeMap<i32, (i64, i64)>;
 
+/// For a consumer of no group.
+struct Logging;
+
+impl ClientContext for Logging {
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Logging {}
+
 /// Looks at the messages of one topic.
 pub struct TopicReader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Logging>,
     topic: String,
 }
 
@@ -43,7 +55,7 @@ impl TopicReader {
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
         let action = format!("make a consumer for topic `{topic}`");
-        let consumer = client.create().map_err(PipelineError::kafka(action))?;
+        let consumer = client.create_with_context(Logging).map_err(PipelineError::kafka(action))?;
         Ok(TopicReader { consumer, topic: topic.to_string() })
     }
 
