@@ -73,7 +73,9 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
         config.kafka.brokers
     ));
     let summary = stream(config.clone(), messages)?;
+    // For a broker and topics of the user's own, of which the demo's positions say nothing.
     config.kafka.brokers = "localhost:9092".into();
+    config.name = "fenliu".into();
     let config_file = args.out.join("fenliu.toml");
     std::fs::write(&config_file, config.to_redacted_toml())
         .map_err(PipelineError::file("write", &config_file))?;

@@ -1,6 +1,7 @@
 //! `fenliu run`
 
 use clap::Args;
+use ulid::Ulid;
 
 use super::{Common, output, shutdown_on_signals};
 use crate::config::{Config, Delivery, SourceConfig};
@@ -63,6 +64,8 @@ fn start_embedded(config: &mut Config) -> Result<Option<EmbeddedBroker>> {
     config.kafka.brokers = broker.brokers();
     // It accepts transactions and does not keep them.
     config.epoch.delivery = Delivery::AtLeastOnce;
+    // Its topics begin from scratch, so positions that sinks have of an earlier one mean nothing.
+    config.name = format!("{}-{}", config.name, Ulid::generate());
     tracing::info!(
         brokers = config.kafka.brokers,
         "embedded broker started: `fenliu produce --brokers` reaches it"
