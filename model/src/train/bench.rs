@@ -73,7 +73,8 @@ impl StepBench {
         };
         let documents = (0..self.rows).map(|_| document()).collect();
         let data = Dataset::new(documents, (0..self.rows).map(|row| row % 8).collect());
-        let hyperparameters = options.hyperparameters();
+        let mut hyperparameters = options.hyperparameters();
+        hyperparameters.adaptation = self.adaptation;
         on_threads(self.threads, || {
             let mut trainer = Trainer::try_new(&hyperparameters, network)?;
             let mut step = || trainer.epoch(&data, Position::default(), &mut (), &mut |_, _| Ok(()));
