@@ -77,10 +77,16 @@ struct Job {
 
 impl Job {
     fn new(broker: &'static Broker, documents: i64) -> Self {
+        Self::with_dead_letters(broker, documents, &[])
+    }
+
+    /// A job whose topic of dead letters has `settings`.
+    fn with_dead_letters(broker: &'static Broker, documents: i64, settings: &[(&str, &str)]) -> Self {
         let topic = unique_name("once");
-        for (suffix, partitions) in [("", PARTITIONS as i32), ("-labelled", 3), ("-dead", 1)] {
+        for (suffix, partitions) in [("", PARTITIONS as i32), ("-labelled", 3)] {
             broker.create_topic(&format!("{topic}{suffix}"), partitions).unwrap();
         }
+        broker.create_topic_with(&format!("{topic}-dead"), 1, settings).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let text = CONFIG.replace("TOPIC", &topic).replace("BROKERS", broker.brokers());
         let config = config(directory.path(), &text);
@@ -293,6 +299,16 @@ fn a_sink_that_fails_holds_back_only_itself_and_gets_all_its_rows_later() {
     running.signal("TERM").unwrap();
     let finished = running.wait(PATIENCE).unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
-    assert!(finished.stderr.contains("commit failed"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("it is tried again"), "{}", finished.stderr);
     job.check("one of two sinks failed for a while");
+}
+
+#[test]
+fn a_message_that_its_topic_will_never_take_stops_the_pipeline_and_names_the_bound() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::with_dead_letters(broker, 100, &[("max.message.bytes", "100")]);
+    let finished = job.start(None, "", &["--stop-at-end"]).wait(PATIENCE).unwrap();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("max.message.bytes"), "{}", finished.stderr);
+    assert_eq!(job.labelled().len(), 0, "nothing of the transaction is seen");
 }

@@ -203,8 +203,8 @@ impl Default for LimitsConfig {
     }
 }
 
-/// An epoch is a run of batches that the sinks make durable together; offsets are committed at its
-/// end. It closes at whichever bound comes first.
+/// An epoch is a run of batches that a sink commits together, with its position. It closes at whichever
+/// bound comes first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EpochConfig {

@@ -195,7 +195,7 @@ impl<'a> Retry<'a> {
                 return Err(error);
             }
         }
-        tracing::warn!(sink = self.name, %error, pause = ?self.pause, "commit failed: it is tried again");
+        tracing::warn!(at = self.name, %error, pause = ?self.pause, "failed: it is tried again");
         let until = Instant::now() + self.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
         while Instant::now() < until && (!self.shutdown.is_requested() || self.stopping_since.is_some()) {
             std::thread::sleep(Duration::from_millis(20));

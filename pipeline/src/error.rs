@@ -55,6 +55,8 @@ pub enum PipelineError {
     Delivery {
         /// How many messages failed.
         failed: usize,
+        /// Whether one of them is larger than its topic allows: sending it again is in vain.
+        too_large: bool,
         /// Topic and reason of the first.
         first: String,
     },

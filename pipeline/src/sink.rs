@@ -74,6 +74,7 @@ impl From<PipelineError> for SinkError {
     /// What has to do with the outside may pass; what has to do with the rows or the configuration stays.
     fn from(error: PipelineError) -> Self {
         match error {
+            PipelineError::Delivery { too_large, .. } if too_large => SinkError::Stop(error),
             PipelineError::File { .. } | PipelineError::Kafka { .. } | PipelineError::Delivery { .. } => {
                 SinkError::Retry(error)
             }

@@ -53,7 +53,7 @@ impl Default for KafkaSourceConfig {
     }
 }
 
-/// Where a group without committed offsets begins.
+/// Where a partition begins that no sink has a position of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
@@ -63,17 +63,7 @@ pub enum Start {
     Latest,
 }
 
-impl Start {
-    /// The value of librdkafka's `auto.offset.reset`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Start::Earliest => "earliest",
-            Start::Latest => "latest",
-        }
-    }
-}
-
-/// Files, read once from the beginning.
+/// Files; each row is read once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesSourceConfig {

@@ -385,7 +385,7 @@ fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
 
 fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {
     for name in properties.keys().filter(|name| OWNED.contains(&name.as_str())) {
-        let instead = "is set by fenliu itself (`kafka.brokers`, `source.group`, `source.start`, `epoch`)";
+        let instead = "is set by fenliu itself (`kafka.brokers`, `source.group`, `source.instance`, `source.start`, `epoch`)";
         problems.add(format!("{key}.\"{name}\""), instead);
     }
     for (name, value) in properties {

@@ -34,6 +34,7 @@ pub struct MessageWriter {
 #[derive(Debug, Default)]
 struct Failures {
     count: usize,
+    too_large: bool,
     first: Option<String>,
 }
 
@@ -51,6 +52,7 @@ impl ProducerContext for Deliveries {
         if let Err((error, message)) = result {
             let mut failures = lock(&self.failures);
             failures.count += 1;
+            failures.too_large |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
             failures.first.get_or_insert_with(|| format!("topic `{}`: {error}", message.topic()));
         }
     }
@@ -160,12 +162,13 @@ impl MessageWriter {
     pub fn commit(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<()> {
         self.producer
             .send_offsets_to_transaction(offsets, group, TRANSACTION_STEP)
-            .map_err(PipelineError::kafka("put offsets into a transaction"))?;
+            .map_err(PipelineError::kafka("put offsets into a transaction"))
+            .or_else(|error| self.check().and(Err(error)))?;
         crate::fault::point("kafka-before-commit");
         let outcome = self.producer.commit_transaction(TRANSACTION_STEP);
         crate::fault::point("kafka-after-commit");
-        outcome.map_err(PipelineError::kafka("commit a transaction"))?;
-        self.check()
+        // A message that was not delivered is the reason, and says more.
+        outcome.or_else(|error| self.check().and(Err(PipelineError::kafka("commit a transaction")(error))))
     }
 
     /// Aborts the open transaction.
@@ -181,7 +184,11 @@ impl MessageWriter {
         let failures = lock(&self.failures);
         match &failures.first {
             None => Ok(()),
-            Some(first) => Err(PipelineError::Delivery { failed: failures.count, first: first.clone() }),
+            Some(first) => Err(PipelineError::Delivery {
+                failed: failures.count,
+                too_large: failures.too_large,
+                first: first.clone(),
+            }),
         }
     }
 }

@@ -106,11 +106,7 @@ impl TransactionalSink {
         if !fenced && writer.abort().is_ok() {
             self.writer = Some(writer);
         }
-        match error {
-            // Messages whose size the topic does not allow will not shrink.
-            PipelineError::Delivery { .. } => SinkError::Stop(error),
-            error => SinkError::from(error),
-        }
+        SinkError::from(error)
     }
 }
 
