@@ -265,7 +265,10 @@ fn a_version_that_cannot_be_used_changes_nothing() {
     service.send(400);
     service.wait_until_committed(400);
     std::fs::write(&graph, &bytes[..bytes.len() / 2]).unwrap();
-    std::fs::write(&alias, &record).unwrap();
+    // As the registry does it: no reader may see half a file.
+    let staged = alias.with_extension("staged");
+    std::fs::write(&staged, &record).unwrap();
+    std::fs::rename(&staged, &alias).unwrap();
     service.running.wait_for_log("the model in use stays", PATIENCE).unwrap();
     service.send(400);
 
