@@ -1,13 +1,29 @@
-//! Places where tests make the process fail: `FAILPOINTS="files-staged=3*off->return"` kills it there.
+//! Places where tests make the process fail: `FAILPOINTS="files-staged=3*off->return"` kills it there, and
+//! `FAILPOINTS="files-staged=return(error)"` lets the step before report a failure, whatever it has done.
 //!
 //! They are compiled in with the feature `failpoints` alone; without it `point` is nothing.
 
+use crate::error::Result;
+
 /// One step of the commit protocol. The action `return` ends the process at once, as SIGKILL would.
-pub(crate) fn point(name: &'static str) {
+///
+/// # Errors
+/// With the action `return(error)`: one that may pass.
+pub(crate) fn point(name: &'static str) -> Result<()> {
     #[cfg(feature = "failpoints")]
-    fail::fail_point!(name, |_| std::process::abort());
+    fail::fail_point!(name, |what| match what {
+        Some(_) => Err(failure(name)),
+        None => std::process::abort(),
+    });
     #[cfg(not(feature = "failpoints"))]
     let _ = name;
+    Ok(())
+}
+
+#[cfg(feature = "failpoints")]
+fn failure(name: &'static str) -> crate::error::PipelineError {
+    let source = std::io::Error::other("a failure that a test asked for");
+    crate::error::PipelineError::File { action: "go past", path: name.into(), source }
 }
 
 /// Reads `FAILPOINTS`. To be called once, before any other thread runs.

@@ -164,9 +164,9 @@ impl MessageWriter {
             .send_offsets_to_transaction(offsets, group, TRANSACTION_STEP)
             .map_err(PipelineError::kafka("put offsets into a transaction"))
             .or_else(|error| self.check().and(Err(error)))?;
-        crate::fault::point("kafka-before-commit");
+        crate::fault::point("kafka-before-commit")?;
         let outcome = self.producer.commit_transaction(TRANSACTION_STEP);
-        crate::fault::point("kafka-after-commit");
+        crate::fault::point("kafka-after-commit")?;
         // A message that was not delivered is the reason, and says more.
         outcome.or_else(|error| self.check().and(Err(PipelineError::kafka("commit a transaction")(error))))
     }

@@ -135,7 +135,7 @@ impl Sink for FilesSink {
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
         let staged = self.stage(epoch, moves)?;
-        fault::point("files-staged");
+        fault::point("files-staged")?;
         let latest = self.log.latest()?;
         let stored =
             latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
@@ -144,17 +144,23 @@ impl Sink for FilesSink {
         }
         let (file, entry) = staged.unzip();
         let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entry.into_iter().collect());
-        fault::point("files-before-manifest");
-        if !self.log.append(&manifest)? {
-            return Err(SinkError::Moved);
-        }
-        fault::point("files-after-manifest");
-        if let Some(mut file) = file {
-            file.keep();
-            self.unnamed.push(file);
+        fault::point("files-before-manifest")?;
+        let added =
+            self.log.append(&manifest).and_then(|added| fault::point("files-after-manifest").map(|()| added));
+        match added {
+            Ok(true) => self.unnamed.extend(file.map(Staged::kept)),
+            Ok(false) => return Err(SinkError::Moved),
+            Err(error) => {
+                // Nobody knows whether the manifest is there. If it is, its file must be, too.
+                if let Some(file) = file {
+                    file.kept();
+                }
+                self.recovered = false;
+                return Err(error.into());
+            }
         }
         self.name_files()?;
-        fault::point("files-named");
+        fault::point("files-named")?;
         Ok(())
     }
 }
@@ -234,9 +240,7 @@ impl FileAppender {
     /// When it cannot be written.
     pub fn flush(&mut self) -> Result<()> {
         let Some(file) = self.open.take() else { return Ok(()) };
-        let mut staged = file.finish()?;
-        staged.keep();
-        staged.publish()?;
+        file.finish()?.kept().publish()?;
         sync_directory(&self.directory)
     }
 }

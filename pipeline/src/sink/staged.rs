@@ -61,7 +61,7 @@ impl StagedFile {
     }
 }
 
-/// A whole file under its hidden name. Dropping it removes it, unless it was [kept](Staged::keep).
+/// A whole file under its hidden name. Dropping it removes it, unless it was [kept](Staged::kept).
 #[derive(Debug)]
 pub(super) struct Staged {
     directory: PathBuf,
@@ -86,8 +86,9 @@ impl Staged {
     }
 
     /// From now on the file is part of the data: dropping this does not remove it.
-    pub(super) fn keep(&mut self) {
+    pub(super) fn kept(mut self) -> Self {
         self.keep = true;
+        self
     }
 
     /// Gives the file its final name; does nothing where that has happened.

@@ -72,7 +72,7 @@ impl TransactionalSink {
         for topic in &self.topics {
             topic.send(writer, epoch, moves)?;
         }
-        crate::fault::point("kafka-sent");
+        crate::fault::point("kafka-sent")?;
         writer.commit(&offsets_list(&moves.ends())?, &group)
     }
 
