@@ -1,0 +1,230 @@
+//! A pipeline to be harmed: a topic of documents, outputs, a configuration, and what should lie in each output.
+//!
+//! `FENLIU_FAULTS` is the number of deaths in each test, `FENLIU_SEED` where their randomness begins; both are
+//! printed.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use fenliu_tests::binary::{self, Running};
+use fenliu_tests::kafka::{Broker, NewRecord, unique_name};
+use fenliu_tests::readers;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::fixtures::{PATIENCE, articles, config};
+
+/// One message in so many is broken.
+const BROKEN_EVERY: i64 = 50;
+const PARTITIONS: i64 = 4;
+
+const CONFIG: &str = r#"
+    [kafka]
+    brokers = "BROKERS"
+    [source]
+    type = "kafka"
+    topics = ["TOPIC"]
+    group = "TOPIC-group"
+    [source.properties]
+    "session.timeout.ms" = 6000
+    "heartbeat.interval.ms" = 500
+    [model]
+    bundle = "BUNDLE"
+    SINKS
+    [dead_letters]
+    type = "kafka"
+    topic = "TOPIC-dead"
+    [breaker]
+    rows = 0
+    [epoch]
+    max_age = "300ms"
+    kafka_max_age = "200ms"
+    max_rows = 500
+"#;
+
+/// How often each `(partition, offset)` is there.
+pub(crate) type Counts = BTreeMap<(i64, i64), usize>;
+
+/// A topic of documents, its outputs, and a configuration.
+pub(crate) struct Job {
+    broker: &'static Broker,
+    /// The name of the source; outputs are called after it.
+    pub(crate) topic: String,
+    config: String,
+    /// How many documents were sent.
+    pub(crate) sent: i64,
+    /// Where `DIR` is.
+    pub(crate) directory: TempDir,
+}
+
+impl Job {
+    /// `sinks` are the tables of the configuration, in which `TOPIC` and `DIR` stand for their names.
+    pub(crate) fn new(broker: &'static Broker, documents: i64, sinks: &str) -> Self {
+        Self::with_dead_letters(broker, documents, sinks, &[])
+    }
+
+    /// A job whose topic of dead letters has `settings`.
+    pub(crate) fn with_dead_letters(
+        broker: &'static Broker,
+        documents: i64,
+        sinks: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let topic = unique_name("once");
+        for (suffix, partitions) in [("", PARTITIONS as i32), ("-labelled", 3)] {
+            broker.create_topic(&format!("{topic}{suffix}"), partitions).unwrap();
+        }
+        broker.create_topic_with(&format!("{topic}-dead"), 1, settings).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let text = CONFIG.replace("SINKS", sinks).replace("TOPIC", &topic);
+        let config = config(directory.path(), &text.replace("BROKERS", broker.brokers()));
+        let mut job = Job { broker, topic, config, sent: 0, directory };
+        job.send(documents);
+        job
+    }
+
+    /// Sends more documents.
+    pub(crate) fn send(&mut self, documents: i64) {
+        let articles = articles(500);
+        let value = |n: i64| match n % BROKEN_EVERY {
+            7 => format!("{{\"broken\": {n}"),
+            _ => articles[n as usize % articles.len()].to_string(),
+        };
+        let record = |n: i64| NewRecord {
+            partition: Some((n % PARTITIONS) as i32),
+            value: Some(value(n).into_bytes()),
+            ..NewRecord::default()
+        };
+        let records: Vec<NewRecord> = (self.sent..self.sent + documents).map(record).collect();
+        self.broker.produce(&self.topic, &records).unwrap();
+        self.sent += documents;
+    }
+
+    /// Starts the pipeline as the member `instance`, with `faults` at which it dies.
+    pub(crate) fn start(&self, instance: Option<&str>, faults: &str, more: &[&str]) -> Running {
+        let instance = instance.map(|name| format!("source.instance=\"{name}\""));
+        let set: Vec<&str> = instance.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+        let args = [&["run", "-c", self.config.as_str(), "--json"], &set[..], more].concat();
+        binary::start_with(&args, &[("FAILPOINTS", faults)]).unwrap()
+    }
+
+    /// Runs until everything is read.
+    pub(crate) fn finish(&self, instance: Option<&str>) {
+        let finished = self.start(instance, "", &["--stop-at-end"]).wait(PATIENCE).unwrap();
+        assert!(finished.status.success(), "{}", finished.stderr);
+    }
+
+    /// How many documents the group has committed.
+    pub(crate) fn committed(&self) -> i64 {
+        let group = format!("{}-group", self.topic);
+        self.broker.committed(&group, &self.topic).unwrap().values().flatten().sum()
+    }
+
+    /// Waits until the group has committed `count` documents.
+    pub(crate) fn wait_until_committed(&self, count: i64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.committed() < count {
+            assert!(Instant::now() < deadline, "only {} of {count} committed", self.committed());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The documents that should be in a sink, or with `broken` among the dead letters.
+    pub(crate) fn expected(&self, broken: bool) -> Counts {
+        let numbers = (0..self.sent).filter(|n| (n % BROKEN_EVERY == 7) == broken);
+        numbers.map(|n| ((n % PARTITIONS, n / PARTITIONS), 1)).collect()
+    }
+
+    /// Compares what lies in an output, and in the dead letters, with what should.
+    pub(crate) fn check(&self, name: &str, outputs: &[(&str, Counts)]) {
+        let outputs = outputs.iter().map(|(output, found)| (*output, found.clone(), self.expected(false)));
+        let dead = ("dead letters", self.dead(), self.expected(true));
+        for (output, found, expected) in outputs.chain([dead]) {
+            let lost = expected.keys().filter(|place| !found.contains_key(place)).count();
+            let twice: usize = found.values().map(|count| count - 1).sum();
+            println!(
+                "{name}: {output}: {} of {} rows, {lost} lost, {twice} twice",
+                found.len(),
+                expected.len()
+            );
+            assert!(found == expected, "{name}: {output}: {lost} lost, {twice} twice");
+        }
+    }
+
+    /// Lets it die at each of `steps` in turn, with new documents each time; says what was done.
+    pub(crate) fn die_at(&mut self, steps: &[&str], default: u64) -> String {
+        let (faults, mut random) = randomness(default);
+        for death in 0..faults {
+            let step = steps[death as usize % steps.len()];
+            let fault = format!("{step}={}*off->1*return", random.random_range(0..3));
+            self.send(1_500);
+            let finished = self.start(Some("a"), &fault, &[]).wait(PATIENCE).unwrap();
+            assert_eq!(finished.status.code(), None, "{fault}: it should have died:\n{}", finished.stderr);
+        }
+        self.finish(Some("a"));
+        format!("{faults} deaths at {} steps", steps.len())
+    }
+
+    /// Kills it at random moments, with new documents each time; says what was done.
+    pub(crate) fn kill(&mut self, default: u64) -> String {
+        let (faults, mut random) = randomness(default);
+        for _ in 0..faults {
+            self.send(1_500);
+            let running = self.start(Some("a"), "", &[]);
+            std::thread::sleep(Duration::from_millis(random.random_range(300..2500)));
+            running.signal("KILL").unwrap();
+            running.wait(PATIENCE).unwrap();
+        }
+        self.finish(Some("a"));
+        format!("{faults} kills")
+    }
+
+    /// What is in the topic of labelled rows.
+    pub(crate) fn labelled(&self) -> Counts {
+        let records = self.broker.consume_all(&format!("{}-labelled", self.topic)).unwrap();
+        count(records.iter().map(|record| {
+            let row: Value = serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
+            (row["partition"].as_i64().unwrap(), row["offset"].as_i64().unwrap())
+        }))
+    }
+
+    /// What is in the topic of dead letters.
+    pub(crate) fn dead(&self) -> Counts {
+        let number = |headers: &[(String, Vec<u8>)], name: &str| -> i64 {
+            let value = &headers.iter().find(|(header, _)| header == name).unwrap().1;
+            std::str::from_utf8(value).unwrap().parse().unwrap()
+        };
+        let records = self.broker.consume_all(&format!("{}-dead", self.topic)).unwrap();
+        count(records.iter().map(|record| {
+            (number(&record.headers, "fenliu.partition"), number(&record.headers, "fenliu.offset"))
+        }))
+    }
+
+    /// The places that Python `code` prints, as pairs, of what is in `DIR/labelled` (its argument).
+    pub(crate) fn read_by(&self, code: &str) -> Counts {
+        let path = self.directory.path().join("labelled");
+        let rows = readers::python(code, &[path.to_str().unwrap()]).unwrap();
+        let place = |row: &Value| (row[0].as_i64().unwrap(), row[1].as_i64().unwrap());
+        count(rows.as_array().unwrap().iter().map(place))
+    }
+}
+
+fn count(places: impl Iterator<Item = (i64, i64)>) -> Counts {
+    let mut counts = Counts::new();
+    places.for_each(|place| *counts.entry(place).or_default() += 1);
+    counts
+}
+
+/// The value of an environment variable, or `default`.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().map_or(default, |value| value.parse().unwrap())
+}
+
+/// How many faults, and the randomness of them; both are printed.
+fn randomness(default: u64) -> (u64, SmallRng) {
+    let (faults, seed) = (number("FENLIU_FAULTS", default), number("FENLIU_SEED", 1));
+    println!("seed {seed}, {faults} faults");
+    (faults, SmallRng::seed_from_u64(seed))
+}
