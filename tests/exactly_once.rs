@@ -131,22 +131,22 @@ fn a_sink_that_fails_holds_back_only_itself_and_gets_all_its_rows_later() {
 #[test]
 fn a_commit_that_took_effect_and_reports_a_failure_is_not_repeated() {
     let Some(broker) = kafka::broker().unwrap() else { return };
-    let job = Job::new(broker, 4_000);
+    let job = Job::new(broker, 4_000, SINKS);
     let faults = "kafka-after-commit=return(error);files-after-manifest=return(error)";
     let finished = job.start(Some("a"), faults, &["--stop-at-end"]).wait(PATIENCE).unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
     assert!(finished.stderr.contains("it is tried again"), "{}", finished.stderr);
-    job.check("every commit took effect and reported a failure");
+    check(&job, "every commit took effect and reported a failure");
 }
 
 #[test]
 fn a_commit_that_fails_before_its_effect_is_tried_until_it_has_one() {
     let Some(broker) = kafka::broker().unwrap() else { return };
-    let job = Job::new(broker, 4_000);
+    let job = Job::new(broker, 4_000, SINKS);
     let faults = STEPS.map(|step| format!("{step}=1*off->2*return(error)->1*off->1*return(error)")).join(";");
     let finished = job.start(Some("a"), &faults, &["--stop-at-end"]).wait(PATIENCE).unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
-    job.check("each step failed three times, before or after its effect");
+    check(&job, "each step failed three times, before or after its effect");
 }
 
 #[test]
