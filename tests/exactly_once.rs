@@ -28,6 +28,7 @@ const SINKS: &str = r#"
     type = "files"
     path = "DIR/labelled"
     columns = ["partition", "\"offset\"", "label"]
+    partition_by = ["label"]
 "#;
 
 /// Compares the topic and the files with what should be in them.
@@ -35,11 +36,11 @@ fn check(job: &Job, name: &str) {
     job.check(name, &[("topic", job.labelled()), ("files", files(job))]);
 }
 
-/// As DuckDB reads the directory, by a pattern of names.
+/// As DuckDB reads the directories, by a pattern of names; the labels are in these alone.
 fn files(job: &Job) -> Counts {
     job.read_by(
         "import duckdb, json, sys\n\
-         rows = duckdb.sql(f\"SELECT partition, \\\"offset\\\" FROM '{sys.argv[1]}/*.parquet'\").fetchall()\n\
+         rows = duckdb.sql(f\"SELECT partition, \\\"offset\\\" FROM '{sys.argv[1]}/*/*.parquet' WHERE label IS NOT NULL\").fetchall()\n\
          print(json.dumps(rows))",
     )
 }

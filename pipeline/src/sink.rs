@@ -17,11 +17,13 @@ mod json;
 mod kafka;
 mod manifest;
 mod messages;
+mod partition;
 mod selection;
 mod staged;
 mod stdout;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use fenliu_schemas::{Positions, dead_letter_schema};
@@ -35,6 +37,7 @@ pub use files::FileAppender;
 pub(crate) use files::digest;
 pub use json::json_lines;
 pub(crate) use manifest::{DataFile, ManifestLog};
+pub(crate) use partition::Partitioning;
 pub use selection::{Rows, Selection};
 pub(crate) use staged::hidden;
 pub use stdout::StdoutSink;
@@ -88,19 +91,19 @@ impl From<PipelineError> for SinkError {
 pub struct SharedSink {
     /// For messages: the configuration's key and the destination.
     pub name: Arc<str>,
-    is_kafka: bool,
+    max_age: Option<Duration>,
     sink: Arc<Mutex<Box<dyn Sink>>>,
 }
 
 impl SharedSink {
-    fn new(name: String, is_kafka: bool, sink: Box<dyn Sink>) -> Self {
-        SharedSink { name: name.into(), is_kafka, sink: Arc::new(Mutex::new(sink)) }
+    /// `max_age` is the sink's own bound, in place of the general one.
+    fn new(name: String, max_age: Option<Duration>, sink: Box<dyn Sink>) -> Self {
+        SharedSink { name: name.into(), max_age, sink: Arc::new(Mutex::new(sink)) }
     }
 
-    /// When an epoch of this sink closes: a topic's readers wait for less than a table's.
+    /// When an epoch of this sink closes.
     pub fn bounds(&self, epoch: &EpochConfig) -> EpochConfig {
-        let max_age = if self.is_kafka { epoch.max_age.min(epoch.kafka_max_age) } else { epoch.max_age };
-        EpochConfig { max_age, ..epoch.clone() }
+        EpochConfig { max_age: self.max_age.unwrap_or(epoch.max_age), ..epoch.clone() }
     }
 
     /// The sink, for as long as the guard lives.
@@ -129,8 +132,8 @@ pub fn open(
         match sink {
             SinkConfig::Files(files) => {
                 let name = format!("{key} ({})", files.path.display());
-                let sink = files::FilesSink::try_new(files, "labelled", &config.name, selection)?;
-                sinks.push(SharedSink::new(name, false, Box::new(sink)));
+                let sink = files::FilesSink::try_new(files, &key, "labelled", &config.name, selection)?;
+                sinks.push(SharedSink::new(name, files.max_age, Box::new(sink)));
             }
             SinkConfig::Kafka(kafka) => {
                 topics.push(kafka::Topic::new(kafka, selection, messages::send_labelled));
@@ -142,8 +145,9 @@ pub fn open(
         DeadLetterConfig::Files(files) => {
             let selection = Selection::dead_letters(&dead_letter_schema(), &files.columns)?;
             let name = format!("dead_letters ({})", files.path.display());
-            let sink = files::FilesSink::try_new(files, "dead-letters", &config.name, selection)?;
-            sinks.push(SharedSink::new(name, false, Box::new(sink)));
+            let key = "dead_letters";
+            let sink = files::FilesSink::try_new(files, key, "dead-letters", &config.name, selection)?;
+            sinks.push(SharedSink::new(name, files.max_age, Box::new(sink)));
         }
         DeadLetterConfig::Kafka(kafka) => {
             let selection = Selection::dead_letters(&dead_letter_schema(), &[])?;

@@ -1,6 +1,7 @@
 //! Where rows go.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +37,18 @@ impl SinkConfig {
             SinkConfig::Stdout(sink) => sink.filter.as_deref(),
         }
     }
+
+    /// Columns by whose values rows lie apart; empty: none.
+    pub fn partition_by(&self) -> &[String] {
+        match self {
+            SinkConfig::Files(sink) => &sink.partition_by,
+            SinkConfig::Kafka(_) | SinkConfig::Stdout(_) => &[],
+        }
+    }
 }
 
-/// Files in a directory: one file an epoch, under its final name only when it is complete.
+/// Files in a directory, under their final names only when they are complete: one an epoch, or one for each
+/// combination of the values of `partition_by`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesSinkConfig {
@@ -51,6 +61,12 @@ pub struct FilesSinkConfig {
     /// SQL predicate; rows for which it is not true are not written here.
     #[serde(rename = "where")]
     pub filter: Option<String>,
+    /// Columns whose values name directories, as in `label=sports/`, and that are not in the files; text,
+    /// integers, booleans or dates. Empty: all files in one directory.
+    pub partition_by: Vec<String>,
+    /// Freshness of this sink, in place of `epoch.max_age`: the longer, the larger its files.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Option<Duration>,
 }
 
 impl Default for FilesSinkConfig {
@@ -60,6 +76,8 @@ impl Default for FilesSinkConfig {
             format: FileFormat::Parquet,
             columns: vec![],
             filter: None,
+            partition_by: vec![],
+            max_age: None,
         }
     }
 }

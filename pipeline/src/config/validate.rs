@@ -11,6 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use crate::finetune::parse_schedule;
+use crate::sink::Partitioning;
 use crate::source::Decoder;
 
 use super::kafka::{EMBEDDED, OWNED};
@@ -328,19 +329,26 @@ impl Config {
         };
         let options = LabelledOptions { body: self.output.body, tokens: self.output.tokens };
         let labelled = labelled_schema(plan.schema(), options);
-        let mut check = |key: String, schema, columns: &[String], filter: Option<&str>| {
-            if let Err(errors) = Projection::try_new(schema, columns, filter) {
-                errors.iter().for_each(|error| problems.add(&key, error.to_string()));
+        let mut check = |key: String, schema, columns: &[String], filter: Option<&str>, by: &[String]| {
+            match Projection::try_new(schema, columns, filter) {
+                Err(errors) => errors.iter().for_each(|error| problems.add(&key, error.to_string())),
+                Ok(rows) => {
+                    if let Err(problem) = Partitioning::try_new(rows.schema(), by) {
+                        problems.add(format!("{key}.partition_by"), problem);
+                    }
+                }
             }
         };
         for (index, sink) in self.sinks.iter().enumerate() {
-            check(format!("sinks[{index}]"), &labelled, sink.columns(), sink.filter());
+            check(format!("sinks[{index}]"), &labelled, sink.columns(), sink.filter(), sink.partition_by());
         }
-        let (columns, filter) = match &self.dead_letters {
-            DeadLetterConfig::Files(files) => (files.columns.as_slice(), files.filter.as_deref()),
-            DeadLetterConfig::Kafka(kafka) => (kafka.columns.as_slice(), kafka.filter.as_deref()),
+        let (columns, filter, by) = match &self.dead_letters {
+            DeadLetterConfig::Files(files) => {
+                (&files.columns, files.filter.as_deref(), &files.partition_by[..])
+            }
+            DeadLetterConfig::Kafka(kafka) => (&kafka.columns, kafka.filter.as_deref(), &[][..]),
         };
-        check("dead_letters".into(), &fenliu_schemas::dead_letter_schema(), columns, filter);
+        check("dead_letters".into(), &fenliu_schemas::dead_letter_schema(), columns, filter, by);
         if filter.is_some() {
             problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
         }
@@ -381,6 +389,8 @@ fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
             format!("is {}, a file, but must be a directory", files.path.display()),
         );
     }
+    let is_never = files.max_age.is_some_and(|age| age.is_zero());
+    problems.require(!is_never, &format!("{key}.max_age"), "0s", "longer than 0s");
 }
 
 fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {

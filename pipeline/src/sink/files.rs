@@ -1,7 +1,8 @@
-//! Parquet, Arrow IPC or JSON Lines files in a directory, one file an epoch.
+//! Parquet, Arrow IPC or JSON Lines files in a directory: one file an epoch, or one for each combination of
+//! the values of `partition_by`.
 //!
-//! A commit is: the file, whole and on disk, under a hidden name; then the manifest that names it and
-//! moves the positions; then the file's final name. A crash before the manifest leaves a hidden file
+//! A commit is: the files, whole and on disk, under hidden names; then the manifest that names them and
+//! moves the positions; then the files' final names. A crash before the manifest leaves a hidden file
 //! that nobody counts; a crash after it leaves the rename to whoever opens the directory next. So every
 //! `*.parquet` that a reader of the directory sees is part of the data, once.
 
@@ -16,9 +17,10 @@ use fenliu_schemas::Positions;
 use sha2::{Digest, Sha256};
 
 use super::manifest::{DataFile, Manifest, ManifestLog};
-use super::staged::{Staged, StagedFile, hidden_names, sync_directory};
+use super::partition::Partitioning;
+use super::staged::{Staged, StagedFile, file_name, hidden_names, sync_directory};
 use super::{Partitions, Rows, Selection, Sink, SinkError};
-use crate::config::{FileFormat, FilesSinkConfig};
+use crate::config::{FileFormat, FilesSinkConfig, Problems};
 use crate::error::{PipelineError, Result};
 use crate::fault;
 use crate::position::Moves;
@@ -30,6 +32,7 @@ pub(super) struct FilesSink {
     format: FileFormat,
     pipeline: String,
     selection: Selection,
+    partitioning: Partitioning,
     log: ManifestLog,
     /// Files of commits that took effect, still without their final name.
     unnamed: Vec<Staged>,
@@ -38,25 +41,29 @@ pub(super) struct FilesSink {
 }
 
 impl FilesSink {
-    /// Makes the directory if need be. File names begin with `prefix`; `pipeline` tells the positions of
-    /// several pipelines apart.
+    /// Makes the directory if need be. `key` is the configuration's, for messages; file names begin with
+    /// `prefix`; `pipeline` tells the positions of several pipelines apart.
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// When the directory cannot be made, or a column to partition by is not there.
     pub(super) fn try_new(
         config: &FilesSinkConfig,
+        key: &str,
         prefix: &'static str,
         pipeline: &str,
         selection: Selection,
     ) -> Result<Self> {
         std::fs::create_dir_all(&config.path)
             .map_err(PipelineError::file("create directory", &config.path))?;
+        let partitioning = Partitioning::try_new(selection.schema(), &config.partition_by)
+            .map_err(|problem| Problems::one("config", &format!("{key}.partition_by"), problem))?;
         Ok(FilesSink {
             directory: config.path.clone(),
             prefix,
             format: config.format,
             pipeline: pipeline.to_owned(),
             selection,
+            partitioning,
             log: ManifestLog::of(&config.path),
             unnamed: vec![],
             recovered: false,
@@ -85,44 +92,47 @@ impl FilesSink {
         for manifest in self.log.newest_first()? {
             let manifest = manifest?;
             for file in &manifest.files {
-                if let Some(index) = hidden.iter().position(|name| *name == file.name) {
-                    self.unnamed.push(Staged::left(&self.directory, &hidden.swap_remove(index)));
+                if let Some(index) = hidden.iter().position(|name| name == file_name(&file.name)) {
+                    hidden.swap_remove(index);
+                    self.unnamed.push(Staged::left(&self.directory, &file.name));
                 }
             }
-            if hidden.is_empty() || manifest.files.iter().any(|file| file.name < oldest) {
+            if hidden.is_empty() || manifest.files.iter().any(|file| file_name(&file.name) < oldest.as_str())
+            {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Writes the selected rows to one hidden file; none when there are none.
-    fn stage(&self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<Option<(Staged, DataFile)>> {
-        let mut open: Option<StagedFile> = None;
-        let mut versions = vec![];
-        let mut count = 0;
+    /// Writes the selected rows to hidden files; none when there are none.
+    fn stage(&self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<Vec<(Staged, DataFile)>> {
+        let (mut selected, mut versions) = (vec![], vec![]);
         for rows in epoch {
-            for batch in self.selection.select(rows, moves)? {
-                let mut file = match open.take() {
-                    Some(file) => file,
-                    None => StagedFile::create(
-                        &self.directory,
-                        self.prefix,
-                        self.format,
-                        self.selection.schema(),
-                    )?,
-                };
-                file.write(&batch)?;
-                count += batch.num_rows() as u64;
-                open = Some(file);
-            }
+            selected.extend(self.selection.select(rows, moves)?);
             add_versions(&rows.labelled, &mut versions);
         }
-        let Some(file) = open else { return Ok(None) };
+        let directories = self.partitioning.split(selected)?;
+        directories.iter().map(|(place, rows)| self.write(place, rows, &versions)).collect()
+    }
+
+    /// Writes `rows` to one hidden file, which is to lie in `place`.
+    fn write(&self, place: &str, rows: &[RecordBatch], versions: &[String]) -> Result<(Staged, DataFile)> {
+        let prefix = format!("{place}{}", self.prefix);
+        let mut file = StagedFile::create(&self.directory, &prefix, self.format, self.partitioning.schema())?;
+        for batch in rows {
+            file.write(batch)?;
+        }
         let staged = file.finish()?;
         let (bytes, sha256) = digest(&staged.hidden())?;
-        let name = staged.name().to_owned();
-        Ok(Some((staged, DataFile { name, rows: count, bytes, sha256, model_versions: versions })))
+        let entry = DataFile {
+            name: staged.name().to_owned(),
+            rows: rows.iter().map(|batch| batch.num_rows() as u64).sum(),
+            bytes,
+            sha256,
+            model_versions: versions.to_vec(),
+        };
+        Ok((staged, entry))
     }
 }
 
@@ -142,19 +152,17 @@ impl Sink for FilesSink {
         if !moves.start_at(&stored) {
             return Err(SinkError::Moved);
         }
-        let (file, entry) = staged.unzip();
-        let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entry.into_iter().collect());
+        let (files, entries): (Vec<_>, Vec<_>) = staged.into_iter().unzip();
+        let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entries);
         fault::point("files-before-manifest")?;
         let added =
             self.log.append(&manifest).and_then(|added| fault::point("files-after-manifest").map(|()| added));
         match added {
-            Ok(true) => self.unnamed.extend(file.map(Staged::kept)),
+            Ok(true) => self.unnamed.extend(files.into_iter().map(Staged::kept)),
             Ok(false) => return Err(SinkError::Moved),
             Err(error) => {
-                // Nobody knows whether the manifest is there. If it is, its file must be, too.
-                if let Some(file) = file {
-                    file.kept();
-                }
+                // Nobody knows whether the manifest is there. If it is, its files must be, too.
+                files.into_iter().for_each(|file| drop(file.kept()));
                 self.recovered = false;
                 return Err(error.into());
             }

@@ -66,16 +66,18 @@ pub(super) fn open(
     }
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     let name = format!("kafka ({})", names.join(", "));
+    // A topic's readers wait for less than a table's.
+    let max_age = Some(config.epoch.max_age.min(config.epoch.kafka_max_age));
     let own_properties = topics.iter().flat_map(|topic| topic.properties.clone()).collect();
     Ok(Some(match consumer.filter(|_| is_transactional(config)) {
         Some(consumer) => {
             let client = client_config(&config.kafka, &own_properties);
             let sink = TransactionalSink::new(config, client, topics, Arc::clone(consumer));
-            SharedSink::new(name, true, Box::new(sink))
+            SharedSink::new(name, max_age, Box::new(sink))
         }
         None => {
             let sink = AcknowledgedSink::try_new(config, topics, consumer.map(Arc::clone))?;
-            SharedSink::new(name, true, Box::new(sink))
+            SharedSink::new(name, max_age, Box::new(sink))
         }
     }))
 }

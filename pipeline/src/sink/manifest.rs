@@ -45,7 +45,7 @@ pub(crate) struct Manifest {
 /// A data file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DataFile {
-    /// Name within the directory.
+    /// Path within the directory.
     pub(crate) name: String,
     /// Rows in it.
     pub(crate) rows: u64,
@@ -53,7 +53,7 @@ pub(crate) struct DataFile {
     pub(crate) bytes: u64,
     /// SHA-256 of its bytes, hexadecimal.
     pub(crate) sha256: String,
-    /// The versions of the model that labelled its rows.
+    /// The versions of the model that labelled the rows of its commit.
     pub(crate) model_versions: Vec<String>,
 }
 

@@ -1,7 +1,8 @@
 //! A file that nobody sees before it is whole.
 //!
-//! It is written under a hidden name, brought to disk, and gets its final name by one rename. A crash
-//! leaves at most hidden files behind, which no reader takes for data.
+//! It is written under a hidden name in the sink's directory, brought to disk, and moved to its final name,
+//! perhaps in a directory below, by one rename. A crash leaves at most hidden files behind, which no reader
+//! takes for data.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -25,7 +26,7 @@ pub(super) struct StagedFile {
 }
 
 impl StagedFile {
-    /// Begins a file in `directory` whose final name starts with `prefix`.
+    /// Begins a file whose final path within `directory` starts with `prefix`.
     ///
     /// # Errors
     /// When the file cannot be made.
@@ -70,12 +71,12 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// The hidden file in `directory` that is to be called `name`, left by an earlier process.
+    /// The hidden file in `directory` that is to lie at the path `name` in it, left by an earlier process.
     pub(super) fn left(directory: &Path, name: &str) -> Self {
         Staged { directory: directory.to_path_buf(), name: name.to_owned(), keep: true }
     }
 
-    /// The final name.
+    /// The final path within the directory.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -96,14 +97,15 @@ impl Staged {
     /// # Errors
     /// When it cannot be renamed.
     pub(super) fn publish(&self) -> Result<()> {
-        let hidden = self.hidden();
-        match std::fs::rename(&hidden, self.directory.join(&self.name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.directory.join(&self.name).exists() => {
-                Ok(())
-            }
+        let (hidden, path) = (self.hidden(), self.directory.join(&self.name));
+        let place = path.parent().unwrap_or(&self.directory);
+        std::fs::create_dir_all(place).map_err(PipelineError::file("create directory", place))?;
+        match std::fs::rename(&hidden, &path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && path.exists() => Ok(()),
             outcome => outcome.map_err(PipelineError::file("rename", hidden)),
         }?;
-        sync_directory(&self.directory)
+        let made = place.ancestors().take_while(|place| *place != self.directory);
+        made.chain([self.directory.as_path()]).try_for_each(sync_directory)
     }
 }
 
@@ -116,9 +118,14 @@ impl Drop for Staged {
     }
 }
 
-/// Where the file that is to be called `name` lies until it gets that name.
+/// Where the file that is to lie at the path `name` in `directory` lies until then.
 pub(crate) fn hidden(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!(".{name}{ENDING}"))
+    directory.join(format!(".{}{ENDING}", file_name(name)))
+}
+
+/// The last part of a path within the directory.
+pub(super) fn file_name(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// The final names of hidden files in `directory` that begin with `prefix`.
