@@ -24,6 +24,8 @@ mod harness;
 #[cfg(test)]
 mod hot_swap;
 #[cfg(test)]
+mod iceberg;
+#[cfg(test)]
 mod job;
 #[cfg(test)]
 mod kafka_harness;

@@ -5,6 +5,7 @@
 //! only a [`ValidatedConfig`] can run. Secrets among librdkafka's properties are never printed.
 
 mod finetune;
+mod iceberg;
 mod kafka;
 mod load;
 mod problems;
@@ -21,6 +22,7 @@ use fenliu_operators::CleanConfig;
 use serde::{Deserialize, Serialize};
 
 pub use finetune::{FeedbackConfig, FinetuneConfig, PromotePolicy};
+pub use iceberg::{IcebergCatalogConfig, IcebergCatalogKind, IcebergSinkConfig};
 pub use kafka::{EMBEDDED, KafkaConfig, Properties};
 pub use problems::{Problem, Problems};
 pub use sinks::{

@@ -60,6 +60,18 @@ pub enum PipelineError {
         /// Topic and reason of the first.
         first: String,
     },
+    /// An Iceberg table or its catalog.
+    #[error("iceberg: cannot {action} {table}: {message}")]
+    Iceberg {
+        /// What was tried.
+        action: &'static str,
+        /// The table with its namespace.
+        table: String,
+        /// Whether it may go through when it is tried again.
+        may_pass: bool,
+        /// The library's word.
+        message: String,
+    },
     /// A sink stands before the rows that it is given.
     #[error(
         "{topic}/{partition}: a sink has everything before offset {position}, but the next rows begin at {first}; \

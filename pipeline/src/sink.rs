@@ -13,6 +13,8 @@
 
 mod encode;
 mod files;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 mod json;
 mod kafka;
 mod manifest;
@@ -35,6 +37,8 @@ use crate::position::Moves;
 
 pub use files::FileAppender;
 pub(crate) use files::digest;
+#[cfg(feature = "iceberg")]
+pub(crate) use iceberg::{IcebergReader, check_columns as check_iceberg_columns};
 pub use json::json_lines;
 pub(crate) use manifest::{DataFile, ManifestLog};
 pub(crate) use partition::Partitioning;
@@ -78,6 +82,7 @@ impl From<PipelineError> for SinkError {
     fn from(error: PipelineError) -> Self {
         match error {
             PipelineError::Delivery { too_large, .. } if too_large => SinkError::Stop(error),
+            PipelineError::Iceberg { may_pass: true, .. } => SinkError::Retry(error),
             PipelineError::File { .. } | PipelineError::Kafka { .. } | PipelineError::Delivery { .. } => {
                 SinkError::Retry(error)
             }
@@ -135,6 +140,15 @@ pub fn open(
                 let sink = files::FilesSink::try_new(files, &key, "labelled", &config.name, selection)?;
                 sinks.push(SharedSink::new(name, files.max_age, Box::new(sink)));
             }
+            #[cfg(feature = "iceberg")]
+            SinkConfig::Iceberg(table) => {
+                let name = format!("{key} ({}.{})", table.namespace, table.table);
+                let sink = iceberg::IcebergSink::try_new(&key, table, &config.name, selection)?;
+                sinks.push(SharedSink::new(name, table.max_age, Box::new(sink)));
+            }
+            // Validation has refused it.
+            #[cfg(not(feature = "iceberg"))]
+            SinkConfig::Iceberg(_) => {}
             SinkConfig::Kafka(kafka) => {
                 topics.push(kafka::Topic::new(kafka, selection, messages::send_labelled));
             }

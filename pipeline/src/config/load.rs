@@ -238,7 +238,7 @@ pub(super) const REDACTED: &str = "********";
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key == "documents.registry.password"
-        || key.contains("properties")
+        || (key.contains("properties") || key.contains("storage"))
             && [
                 "password",
                 "secret",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Properties;
+use super::{IcebergSinkConfig, Properties};
 
 /// One destination of labelled rows. To add one: a variant here, a file in `sink/`, an arm in `sink.rs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ use super::Properties;
 pub enum SinkConfig {
     /// Parquet, Arrow IPC or JSON Lines files in a directory.
     Files(FilesSinkConfig),
+    /// An Apache Iceberg table.
+    Iceberg(IcebergSinkConfig),
     /// A Kafka topic, one JSON object a message.
     Kafka(KafkaSinkConfig),
     /// JSON Lines on standard output.
@@ -24,6 +26,7 @@ impl SinkConfig {
     pub fn columns(&self) -> &[String] {
         match self {
             SinkConfig::Files(sink) => &sink.columns,
+            SinkConfig::Iceberg(sink) => &sink.columns,
             SinkConfig::Kafka(sink) => &sink.columns,
             SinkConfig::Stdout(sink) => &sink.columns,
         }
@@ -33,16 +36,17 @@ impl SinkConfig {
     pub fn filter(&self) -> Option<&str> {
         match self {
             SinkConfig::Files(sink) => sink.filter.as_deref(),
+            SinkConfig::Iceberg(sink) => sink.filter.as_deref(),
             SinkConfig::Kafka(sink) => sink.filter.as_deref(),
             SinkConfig::Stdout(sink) => sink.filter.as_deref(),
         }
     }
 
-    /// Columns by whose values rows lie apart; empty: none.
+    /// Columns by whose values files lie in directories apart; empty: none.
     pub fn partition_by(&self) -> &[String] {
         match self {
             SinkConfig::Files(sink) => &sink.partition_by,
-            SinkConfig::Kafka(_) | SinkConfig::Stdout(_) => &[],
+            SinkConfig::Iceberg(_) | SinkConfig::Kafka(_) | SinkConfig::Stdout(_) => &[],
         }
     }
 }

@@ -257,6 +257,7 @@ impl Config {
             let key = format!("sinks[{index}]");
             match sink {
                 SinkConfig::Files(files) => check_files(files, &key, problems),
+                SinkConfig::Iceberg(table) => table.check(&key, problems),
                 SinkConfig::Kafka(kafka) => {
                     self.check_sink_topic(&kafka.topic, &key, problems);
                     check_properties(&kafka.properties, &format!("{key}.properties"), problems);
@@ -278,6 +279,7 @@ impl Config {
             }
         }
         self.check_directories(problems);
+        self.check_iceberg_tables(problems);
         let stdouts = self.sinks.iter().filter(|sink| matches!(sink, SinkConfig::Stdout(_))).count();
         problems.require(stdouts <= 1, "sinks", format!("{stdouts} of type stdout"), "at most one");
     }
@@ -297,6 +299,21 @@ impl Config {
             match seen.iter().find(|(_, other)| *other == path) {
                 Some((other, _)) => problems.add(key, format!("is {}, as is `{other}`", path.display())),
                 None => seen.push((key, path)),
+            }
+        }
+    }
+
+    /// A table's properties hold one position a pipeline, so no two sinks may share it.
+    fn check_iceberg_tables(&self, problems: &mut Problems) {
+        let mut seen = vec![];
+        for (index, sink) in self.sinks.iter().enumerate() {
+            let SinkConfig::Iceberg(sink) = sink else { continue };
+            let table = (&sink.catalog.uri, &sink.catalog.name, &sink.namespace, &sink.table);
+            match seen.iter().find(|(_, other)| *other == table) {
+                Some((other, _)) => {
+                    problems.add(format!("sinks[{index}]"), format!("is the table of `sinks[{other}]`"))
+                }
+                None => seen.push((index, table)),
             }
         }
     }
@@ -351,6 +368,15 @@ impl Config {
         check("dead_letters".into(), &fenliu_schemas::dead_letter_schema(), columns, filter, by);
         if filter.is_some() {
             problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
+        }
+        #[cfg(feature = "iceberg")]
+        for (index, sink) in self.sinks.iter().enumerate() {
+            if let SinkConfig::Iceberg(table) = sink
+                && let Ok(rows) = Projection::try_new(&labelled, &table.columns, None)
+                && let Err(problem) = crate::sink::check_iceberg_columns(table, rows.schema())
+            {
+                problems.add(format!("sinks[{index}]"), problem);
+            }
         }
     }
 }

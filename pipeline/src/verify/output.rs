@@ -9,9 +9,11 @@ use indicatif::ProgressBar;
 
 use super::directory::Directory;
 use super::partitions::{Found, Ranges};
-use super::rows::Sole;
+use super::rows::{self, Sole};
 use super::topic;
 use crate::clean::compile;
+#[cfg(feature = "iceberg")]
+use crate::config::IcebergSinkConfig;
 use crate::config::{
     DeadLetterConfig, FilesSinkConfig, KafkaConfig, KafkaSinkConfig, SinkConfig, SourceConfig, Start,
     ValidatedConfig,
@@ -19,6 +21,8 @@ use crate::config::{
 use crate::dlq::{Filter, Letters};
 use crate::error::Result;
 use crate::kafka::{committed, connect};
+#[cfg(feature = "iceberg")]
+use crate::sink::IcebergReader;
 use crate::sink::Selection;
 
 /// A sink or the dead letters, with where it stood when it was opened.
@@ -40,7 +44,7 @@ pub(super) struct Output {
 enum Beginning {
     /// With the first document.
     Oldest,
-    /// Where its manifests say.
+    /// Where it says itself.
     Recorded(Positions),
     /// At the end of the topic as it was then; nothing says where that is.
     Unknown,
@@ -48,6 +52,8 @@ enum Beginning {
 
 enum Place {
     Directory(Directory),
+    #[cfg(feature = "iceberg")]
+    Iceberg(IcebergReader),
     Topic(KafkaConfig, KafkaSinkConfig),
     Letters(Letters),
 }
@@ -107,6 +113,11 @@ impl Output {
         let sole = self.limit.is_none().then_some(&self.sole);
         match (&self.place, sole) {
             (Place::Directory(directory), _) => directory.read(sole, found, progress),
+            #[cfg(feature = "iceberg")]
+            (Place::Iceberg(table), Some(sole)) => table.read(&rows::PLACES, &mut |batch| {
+                progress.inc(batch.num_rows() as u64);
+                rows::note(batch, sole, found)
+            })?,
             (Place::Topic(kafka, sink), Some(sole)) => topic::read(kafka, sink, sole, found, progress)?,
             (Place::Letters(letters), Some(_)) => {
                 letters.read(&Filter::default(), false, &mut |letter| {
@@ -157,6 +168,11 @@ impl<'a> Outputs<'a> {
         let limit = self.sole.limit(selection.schema());
         let output = match sink {
             SinkConfig::Files(files) => self.files(&key, files, limit)?,
+            #[cfg(feature = "iceberg")]
+            SinkConfig::Iceberg(table) => self.iceberg(&key, table, limit)?,
+            // Validation has refused it.
+            #[cfg(not(feature = "iceberg"))]
+            SinkConfig::Iceberg(_) => return Ok(None),
             SinkConfig::Kafka(kafka) => {
                 let place = Place::Topic(self.config.kafka.clone(), kafka.clone());
                 self.topic(&key, kafka, limit, place)
@@ -185,19 +201,37 @@ impl<'a> Outputs<'a> {
 
     fn files(&self, key: &str, files: &FilesSinkConfig, limit: Option<String>) -> Result<Output> {
         let directory = Directory::open(&files.path, &self.config.name)?;
-        let beginning = match &self.config.source {
-            SourceConfig::Kafka(_) => Beginning::Recorded(directory.beginnings.clone()),
-            SourceConfig::Files(_) => Beginning::Oldest,
-        };
         Ok(Output {
             name: format!("{key} ({})", files.path.display()),
             filtered: false,
             limit,
-            beginning,
+            beginning: self.recorded(&directory.beginnings),
             positions: Some(directory.positions.clone()),
             sole: self.sole.clone(),
             place: Place::Directory(directory),
         })
+    }
+
+    #[cfg(feature = "iceberg")]
+    fn iceberg(&self, key: &str, config: &IcebergSinkConfig, limit: Option<String>) -> Result<Output> {
+        let table = IcebergReader::open(config, &self.config.name)?;
+        Ok(Output {
+            name: format!("{key} ({}.{})", config.namespace, config.table),
+            filtered: false,
+            limit,
+            beginning: self.recorded(&table.beginnings),
+            positions: Some(table.positions.clone()),
+            sole: self.sole.clone(),
+            place: Place::Iceberg(table),
+        })
+    }
+
+    /// Where an output began that says so itself.
+    fn recorded(&self, beginnings: &Positions) -> Beginning {
+        match &self.config.source {
+            SourceConfig::Kafka(_) => Beginning::Recorded(beginnings.clone()),
+            SourceConfig::Files(_) => Beginning::Oldest,
+        }
     }
 
     fn topic(&self, key: &str, kafka: &KafkaSinkConfig, limit: Option<String>, place: Place) -> Output {

@@ -20,6 +20,9 @@ use crate::error::{PipelineError, Result};
 
 const BATCH_ROWS: usize = 8192;
 
+/// The columns that tell rows apart.
+pub(super) const PLACES: [&str; 3] = ["topic", "partition", "offset"];
+
 /// The topic and the partition of rows that do not say it, where the source has only one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sole {
@@ -95,8 +98,7 @@ fn open(path: &Path, file: File) -> Result<Box<dyn RecordBatchReader>, ArrowErro
     Ok(match ending(path) {
         "parquet" => {
             let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
-            let wanted = ["topic", "partition", "offset"];
-            let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
+            let mask = ProjectionMask::columns(builder.parquet_schema(), PLACES);
             Box::new(builder.with_projection(mask).build()?)
         }
         "arrow" => Box::new(FileReader::try_new_buffered(file, None)?),

@@ -1,0 +1,174 @@
+//! An Apache Iceberg table.
+//!
+//! A commit is: data files, a Parquet file or more for each partition value; then one transaction that adds
+//! them and moves the positions, which are properties of the table ([`position`]). The catalog exchanges the
+//! table's newest version for the new one if it is still what the transaction was made from. Iceberg's
+//! library would otherwise load the table again and add the files to whatever it finds, another process's
+//! rows included: [`fence`] looks at the positions at each such loading. Every commit makes a snapshot, rows
+//! or not, so that the catalog's comparison of snapshots sees each of them.
+//!
+//! Properties outlive snapshots: the positions survive their expiry, compaction and rewriting by other
+//! engines. Files of a commit that did not take effect lie in the warehouse until an engine removes orphans.
+//! Neither compaction nor expiry is done here.
+
+mod catalog;
+mod fence;
+mod position;
+mod read;
+mod table;
+mod write;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use fenliu_schemas::Positions;
+use iceberg::table::Table;
+use iceberg::transaction::{ApplyTransactionAction, Transaction};
+use iceberg::{Catalog, ErrorKind, TableIdent};
+use tokio::runtime::Runtime;
+
+use self::fence::FencedCatalog;
+use self::table::Shape;
+use super::{Partitions, Rows, Selection, Sink, SinkError};
+use crate::config::{IcebergSinkConfig, Problems};
+use crate::error::{PipelineError, Result};
+use crate::fault;
+use crate::position::Moves;
+
+pub(crate) use read::IcebergReader;
+
+/// Appends rows to a table.
+pub(super) struct IcebergSink {
+    runtime: Runtime,
+    selection: Selection,
+    target: Target,
+}
+
+impl IcebergSink {
+    /// A sink that connects when it is first used. `key` is the configuration's; `pipeline` tells the positions
+    /// of several pipelines apart.
+    ///
+    /// # Errors
+    /// Columns that Iceberg has no type for, partitions by something that is no column.
+    pub(super) fn try_new(
+        key: &str,
+        config: &IcebergSinkConfig,
+        pipeline: &str,
+        selection: Selection,
+    ) -> Result<Self> {
+        let of_config = |error: iceberg::Error| Problems::one("config", key, error.message());
+        let shape = Shape::try_new(selection.schema(), &config.partition_by).map_err(of_config)?;
+        let ident = catalog::ident(config).map_err(of_config)?;
+        let target =
+            Target { config: config.clone(), ident, pipeline: pipeline.to_owned(), shape, catalog: None };
+        Ok(IcebergSink { runtime: runtime()?, selection, target })
+    }
+}
+
+impl Sink for IcebergSink {
+    fn positions(&mut self, _: &Partitions) -> Result<Positions, SinkError> {
+        self.runtime.block_on(self.target.positions())
+    }
+
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+        let batches = epoch.iter().map(|rows| self.selection.select(rows, moves));
+        let batches = batches.collect::<Result<Vec<_>>>()?.concat();
+        self.runtime.block_on(self.target.commit(&batches, moves))
+    }
+}
+
+/// Whether a table can have the columns of `schema` and the configured partitions.
+///
+/// # Errors
+/// Says why not.
+pub(crate) fn check_columns(config: &IcebergSinkConfig, schema: &SchemaRef) -> Result<(), String> {
+    Shape::try_new(schema, &config.partition_by).map(drop).map_err(|error| error.message().to_owned())
+}
+
+/// A runtime for the library's calls: sinks are threads of their own.
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| PipelineError::Stage { stage: "write", message: error.to_string() })
+}
+
+/// The table that rows go to.
+struct Target {
+    config: IcebergSinkConfig,
+    ident: TableIdent,
+    pipeline: String,
+    shape: Shape,
+    catalog: Option<Arc<dyn Catalog>>,
+}
+
+impl Target {
+    async fn positions(&mut self) -> Result<Positions, SinkError> {
+        let (_, table) = self.load().await?;
+        Ok(position::positions(&table, &self.pipeline)?)
+    }
+
+    async fn commit(&mut self, batches: &[RecordBatch], moves: &Moves) -> Result<(), SinkError> {
+        let (catalog, table) = self.load().await?;
+        if !moves.start_at(&position::positions(&table, &self.pipeline)?) {
+            return Err(SinkError::Moved);
+        }
+        let files = write::data_files(&table, batches).await?;
+        fault::point("iceberg-staged")?;
+
+        let properties = position::properties(&self.pipeline, moves);
+        let transaction = Transaction::new(&table);
+        // The names are new: looking for them in every manifest of the table would be in vain.
+        let append = transaction
+            .fast_append()
+            .with_check_duplicate(false)
+            .add_data_files(files)
+            .set_snapshot_properties(properties.clone());
+        let transaction = append.apply(transaction).map_err(self.failed("append to"))?;
+        let mut update = transaction.update_table_properties();
+        for (key, value) in properties {
+            update = update.set(key, value);
+        }
+        let transaction = update.apply(transaction).map_err(self.failed("append to"))?;
+
+        let fence = FencedCatalog::new(catalog.as_ref(), &self.pipeline, moves);
+        match transaction.commit(&fence).await {
+            Ok(_) => Ok(()),
+            Err(_) if fence.has_moved() => Err(SinkError::Moved),
+            Err(error) => Err(self.failed("commit to")(error).into()),
+        }
+    }
+
+    /// The table as it is now, made if need be.
+    async fn load(&mut self) -> Result<(Arc<dyn Catalog>, Table)> {
+        let catalog = match &self.catalog {
+            Some(catalog) => Arc::clone(catalog),
+            None => catalog::open(&self.config).await.map_err(self.failed("open the catalog of"))?,
+        };
+        let table = table::load_or_create(catalog.as_ref(), &self.ident, &self.shape).await;
+        let table = table.map_err(self.failed("load"))?;
+        self.shape.check(&table)?;
+        self.catalog = Some(Arc::clone(&catalog));
+        Ok((catalog, table))
+    }
+
+    /// A `map_err` adapter that names the table.
+    fn failed(&self, action: &'static str) -> impl Fn(iceberg::Error) -> PipelineError + use<> {
+        failed(action, &self.ident)
+    }
+}
+
+/// A `map_err` adapter for calls that have to do with the table `ident`.
+fn failed(action: &'static str, ident: &TableIdent) -> impl Fn(iceberg::Error) -> PipelineError + use<> {
+    let table = ident.to_string();
+    move |error| PipelineError::Iceberg {
+        action,
+        table: table.clone(),
+        may_pass: error.kind() != ErrorKind::FeatureUnsupported,
+        message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

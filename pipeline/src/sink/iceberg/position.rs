@@ -1,0 +1,101 @@
+//! Positions as properties of a table: `fenliu.position/PIPELINE/TOPIC/PARTITION` is the next offset,
+//! `fenliu.beginning/...` the offset that the pipeline began with.
+//!
+//! One property a partition, so that processes which share a pipeline's partitions move theirs alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fenliu_schemas::Positions;
+use iceberg::table::Table;
+
+use crate::error::{PipelineError, Result};
+use crate::position::Moves;
+
+const POSITION: &str = "fenliu.position";
+const BEGINNING: &str = "fenliu.beginning";
+
+/// Where `pipeline` stands in `table`.
+///
+/// # Errors
+/// A property that is no offset: it was changed by hand.
+pub(super) fn positions(table: &Table, pipeline: &str) -> Result<Positions> {
+    parse(table.metadata().properties(), POSITION, pipeline)
+}
+
+/// Where `pipeline` began in `table`.
+///
+/// # Errors
+/// A property that is no offset.
+pub(super) fn beginnings(table: &Table, pipeline: &str) -> Result<Positions> {
+    parse(table.metadata().properties(), BEGINNING, pipeline)
+}
+
+/// The properties that make `moves`.
+pub(super) fn properties(pipeline: &str, moves: &Moves) -> HashMap<String, String> {
+    let mut properties = HashMap::new();
+    for m in moves.iter() {
+        let key = |kind| format!("{}{}/{}", prefix(kind, pipeline), m.topic, m.partition);
+        properties.insert(key(POSITION), m.to.to_string());
+        if m.from.is_none() {
+            properties.insert(key(BEGINNING), m.to.to_string());
+        }
+    }
+    properties
+}
+
+fn parse(properties: &HashMap<String, String>, kind: &str, pipeline: &str) -> Result<Positions> {
+    let prefix = prefix(kind, pipeline);
+    let mut positions = Positions::default();
+    for (key, value) in properties {
+        let Some(place) = key.strip_prefix(&prefix) else { continue };
+        let parsed = place.rsplit_once('/').and_then(|(topic, partition)| {
+            Some((Arc::from(topic), partition.parse().ok()?, value.parse().ok()?))
+        });
+        let Some((topic, partition, next)) = parsed else {
+            return Err(PipelineError::Data(format!(
+                "the table's property `{key}` is `{value}`, which is no offset of a partition"
+            )));
+        };
+        positions.set(&topic, partition, next);
+    }
+    Ok(positions)
+}
+
+/// What the properties of a pipeline begin with. Its name is the one part that may hold a slash and is not at
+/// the end, where topic and partition are told apart from behind.
+fn prefix(kind: &str, pipeline: &str) -> String {
+    format!("{kind}/{}/", pipeline.replace('%', "%25").replace('/', "%2F"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fenliu_schemas::Offsets;
+
+    #[test]
+    fn what_is_written_reads_back_and_pipelines_do_not_mix() {
+        let topic: Arc<str> = "/data/in/news.jsonl".into();
+        let mut stored = Positions::default();
+        stored.set(&topic, 3, 40);
+        let first = Moves::first(&stored);
+        let mut covered = Offsets::default();
+        covered.add(&topic, 3, 40, 49);
+        let next = Moves::plan(&stored, &covered).unwrap();
+
+        let mut all = properties("a/b", &first);
+        all.extend(properties("a", &next));
+        all.extend(properties("a/b", &next));
+        assert_eq!(parse(&all, POSITION, "a/b").unwrap(), next.ends());
+        assert_eq!(parse(&all, BEGINNING, "a/b").unwrap(), stored);
+        assert_eq!(parse(&all, POSITION, "a").unwrap(), next.ends());
+        assert_eq!(parse(&all, POSITION, "b").unwrap(), Positions::default());
+    }
+
+    #[test]
+    fn a_property_that_is_no_offset_is_an_error_and_no_beginning_anew() {
+        let properties = HashMap::from([("fenliu.position/a/news/0".to_owned(), "many".to_owned())]);
+        let error = parse(&properties, POSITION, "a").unwrap_err().to_string();
+        assert!(error.contains("fenliu.position/a/news/0") && error.contains("many"), "{error}");
+    }
+}

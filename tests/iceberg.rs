@@ -1,0 +1,174 @@
+//! An Iceberg table under faults, read by pyiceberg, which shares no code with the sink: nothing lost and
+//! nothing twice, whatever dies and when, and whoever else works on the table.
+
+use fenliu_tests::kafka;
+use fenliu_tests::{binary, readers};
+use serde_json::Value;
+
+use crate::fixtures::{PATIENCE, json};
+use crate::job::{Counts, Job};
+
+/// Steps at which the process can be made to die.
+const STEPS: [&str; 3] = ["iceberg-staged", "iceberg-before-commit", "iceberg-after-commit"];
+
+const SINKS: &str = r#"
+    [[sinks]]
+    type = "iceberg"
+    namespace = "desk.news"
+    table = "labelled"
+    partition_by = ["label"]
+    [sinks.catalog]
+    uri = "sqlite:DIR/labelled/catalog.db"
+    warehouse = "DIR/labelled"
+"#;
+
+/// Opens the table by pyiceberg, in the directory that is the first argument.
+const OPEN: &str = r#"
+import json, sys
+from pyiceberg.catalog import load_catalog
+directory = sys.argv[1]
+catalog = load_catalog("fenliu", type="sql", uri=f"sqlite:///{directory}/catalog.db", warehouse=directory)
+table = catalog.load_table("desk.news.labelled")
+"#;
+
+/// As pyiceberg reads the table.
+fn rows(job: &Job) -> Counts {
+    let code = r#"
+rows = table.scan(selected_fields=("partition", "offset")).to_arrow()
+print(json.dumps(list(zip(rows["partition"].to_pylist(), rows["offset"].to_pylist()))))
+"#;
+    job.read_by(&format!("{OPEN}{code}"))
+}
+
+/// Runs `code` on the table, as another engine would.
+fn python(job: &Job, code: &str) -> Value {
+    let path = job.directory.path().join("labelled");
+    readers::python(&format!("{OPEN}{code}"), &[path.to_str().unwrap()]).unwrap()
+}
+
+/// Compares the table with what should be in it, by pyiceberg and by `fenliu verify`.
+fn check(job: &Job, name: &str) {
+    job.check(name, &[("table", rows(job))]);
+    let config = job.directory.path().join("fenliu.toml");
+    let finished = binary::run(&["verify", "-c", config.to_str().unwrap(), "--json"], PATIENCE).unwrap();
+    assert_eq!(finished.status.code(), Some(0), "{}\n{}", finished.stdout, finished.stderr);
+    let total = &json(&finished.stdout)["sinks"][0]["total"];
+    assert_eq!(total["rows"].as_u64().unwrap() as usize, job.expected(false).len(), "{total}");
+}
+
+#[test]
+fn killed_at_every_step_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    let done = job.die_at(&STEPS, 9);
+    check(&job, &done);
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let sinks = SINKS.replace("[\"label\"]", "[\"label\", \"day(processed_at)\"]");
+    let mut job = Job::new(broker, 2_000, &sinks);
+    let done = job.kill(8);
+    check(&job, &done);
+}
+
+#[test]
+fn commits_that_report_a_failure_are_neither_lost_nor_repeated() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 4_000, SINKS);
+    let faults = "iceberg-staged=1*off->1*return(error);iceberg-before-commit=2*off->2*return(error);iceberg-after-commit=return(error)";
+    let finished = job.start(Some("a"), faults, &["--stop-at-end"]).wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(finished.stderr.contains("it is tried again"), "{}", finished.stderr);
+    check(&job, "every commit reported a failure after its effect");
+}
+
+#[test]
+fn a_member_that_was_given_up_cannot_write_what_another_has_written() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 12_000, SINKS);
+    let zombie = job.start(None, "", &[]);
+    job.wait_until_committed(1_000);
+    zombie.signal("STOP").unwrap();
+    let stopped_at = job.committed();
+    assert!(stopped_at < 12_000, "stopped too late to prove anything");
+    job.finish(None);
+    zombie.signal("CONT").unwrap();
+    job.send(2_000);
+    job.wait_until_committed(job.sent);
+    zombie.signal("TERM").unwrap();
+    let finished = zombie.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, &format!("stopped with {stopped_at} committed, went on after another had the rest"));
+}
+
+/// Snapshots go, and with them what they said of positions; all files are exchanged for others.
+#[test]
+fn positions_survive_expiry_and_rewriting_by_another_engine() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 3_000, SINKS);
+    job.finish(Some("a"));
+    let rewritten = python(
+        &job,
+        r#"
+import datetime
+before = (len(table.inspect.files()), len(table.metadata.snapshots))
+table.overwrite(table.scan().to_arrow())
+table.maintenance.expire_snapshots().older_than(datetime.datetime.now() + datetime.timedelta(days=1)).commit()
+table.refresh()
+print(json.dumps([*before, len(table.inspect.files()), len(table.metadata.snapshots)]))
+"#,
+    );
+    println!("files and snapshots before and after: {rewritten}");
+    assert!(rewritten[2].as_u64() < rewritten[0].as_u64() && rewritten[3].as_u64() < rewritten[1].as_u64());
+    check(&job, "rewritten and expired");
+    job.send(2_000);
+    job.finish(Some("a"));
+    check(&job, "and gone on from there");
+}
+
+/// Another engine rewrites the table again and again while the pipeline writes.
+#[test]
+fn another_engine_may_rewrite_the_table_meanwhile() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    job.finish(Some("a"));
+    let running = job.start(Some("a"), "", &[]);
+    let code = r#"
+from pyiceberg.exceptions import CommitFailedException
+done = refused = 0
+for _ in range(4):
+    try:
+        table.refresh().overwrite(table.scan().to_arrow())
+        done += 1
+    except CommitFailedException:
+        refused += 1
+print(json.dumps([done, refused]))
+"#;
+    for _ in 0..3 {
+        job.send(1_000);
+        println!("rewritten and refused: {}", python(&job, code));
+    }
+    job.wait_until_committed(job.sent);
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, "another engine rewrote the table meanwhile");
+}
+
+#[test]
+fn a_table_with_other_columns_is_refused_with_what_to_do() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 100, SINKS);
+    job.finish(Some("a"));
+    for (columns, problem) in [
+        (r#"["label", "score AS certainty", "processed_at"]"#, "has no column `certainty`"),
+        (r#"["CAST(score AS VARCHAR) AS score", "label", "processed_at"]"#, "has a column `score`"),
+    ] {
+        let set = format!("sinks.0.columns={columns}");
+        let finished = job.start(Some("a"), "", &["--stop-at-end", "--set", &set]).wait(PATIENCE).unwrap();
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+        assert!(finished.stderr.contains(problem), "{}", finished.stderr);
+    }
+}
