@@ -19,7 +19,7 @@ const STEPS: [&str; 7] = [
     "files-named",
 ];
 
-const SINKS: &str = r#"
+pub(crate) const SINKS: &str = r#"
     [[sinks]]
     type = "kafka"
     topic = "TOPIC-labelled"
@@ -32,7 +32,7 @@ const SINKS: &str = r#"
 "#;
 
 /// Compares the topic and the files with what should be in them.
-fn check(job: &Job, name: &str) {
+pub(crate) fn check(job: &Job, name: &str) {
     job.check(name, &[("topic", job.labelled()), ("files", files(job))]);
 }
 

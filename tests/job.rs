@@ -48,8 +48,8 @@ const CONFIG: &str = r#"
 pub(crate) type Counts = BTreeMap<(i64, i64), usize>;
 
 /// A topic of documents, its outputs, and a configuration.
-pub(crate) struct Job {
-    broker: &'static Broker,
+pub(crate) struct Job<'a> {
+    broker: &'a Broker,
     /// The name of the source; outputs are called after it.
     pub(crate) topic: String,
     config: String,
@@ -59,15 +59,15 @@ pub(crate) struct Job {
     pub(crate) directory: TempDir,
 }
 
-impl Job {
+impl<'a> Job<'a> {
     /// `sinks` are the tables of the configuration, in which `TOPIC` and `DIR` stand for their names.
-    pub(crate) fn new(broker: &'static Broker, documents: i64, sinks: &str) -> Self {
+    pub(crate) fn new(broker: &'a Broker, documents: i64, sinks: &str) -> Self {
         Self::with_dead_letters(broker, documents, sinks, &[])
     }
 
     /// A job whose topic of dead letters has `settings`.
     pub(crate) fn with_dead_letters(
-        broker: &'static Broker,
+        broker: &'a Broker,
         documents: i64,
         sinks: &str,
         settings: &[(&str, &str)],

@@ -32,6 +32,8 @@ mod kafka_harness;
 #[cfg(test)]
 mod kafka_job;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod scripts;

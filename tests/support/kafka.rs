@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Broker {
     brokers: String,
     /// Kept alive: the broker ends when this is dropped or the test process ends.
-    _process: Option<process::Process>,
+    process: Option<process::Process>,
 }
 
 /// A message to produce; the default is an empty one, to a partition of the client's choice.
@@ -96,6 +96,23 @@ pub fn unique_name(stem: &str) -> String {
 }
 
 impl Broker {
+    /// A broker that the caller has alone, and may harm.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn own() -> Result<Self> {
+        let process = process::Process::start(&process::find_jars()?)?;
+        Ok(Broker { brokers: process.brokers().to_owned(), process: Some(process) })
+    }
+
+    /// Sends the broker a signal: after `STOP` it keeps its connections and answers nothing, until `CONT`.
+    ///
+    /// # Errors
+    /// If the broker was not started here, or has ended.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        self.process.as_ref().context("not a broker of our own")?.signal(name)
+    }
+
     /// Bootstrap servers, `host:port`.
     #[must_use]
     pub fn brokers(&self) -> &str {
@@ -300,14 +317,14 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Vec<i32>> {
 fn find_broker() -> Result<Result<Broker, String>> {
     if let Ok(brokers) = std::env::var("FENLIU_TEST_BROKERS") {
         process::wait_until_it_answers(&brokers)?;
-        return Ok(Ok(Broker { brokers, _process: None }));
+        return Ok(Ok(Broker { brokers, process: None }));
     }
     let jars = match process::find_jars() {
         Ok(jars) => jars,
         Err(why) => return Ok(Err(format!("{why:#}"))),
     };
     let process = process::Process::start(&jars)?;
-    Ok(Ok(Broker { brokers: process.brokers().to_owned(), _process: Some(process) }))
+    Ok(Ok(Broker { brokers: process.brokers().to_owned(), process: Some(process) }))
 }
 
 /// Asks again while the group's coordinator is moving or loading, as it does when the first group comes.

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 /// Runs `$2 …` with its output in `$1/output.log` until standard input ends, then kills it and removes `$1`.
@@ -16,6 +16,7 @@ trap '' HUP INT TERM
 directory=$1
 shift
 "$@" </dev/null >"$directory/output.log" 2>&1 &
+echo $! >"$directory/pid"
 read -r _
 kill -9 $!
 wait
@@ -48,6 +49,17 @@ impl Watchdog {
         }
         let shell = shell.stdin(Stdio::piped()).spawn().context("cannot start sh")?;
         Ok(Watchdog { shell, directory: directory.keep() })
+    }
+
+    /// Sends the child the signal `name`, such as `STOP`.
+    ///
+    /// # Errors
+    /// If the child has ended.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let pid = std::fs::read_to_string(self.directory.join("pid")).context("the child has no number")?;
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status()?;
+        ensure!(sent.success(), "no process {} takes the signal {name}", pid.trim());
+        Ok(())
     }
 
     /// What the child has printed.

@@ -53,6 +53,11 @@ impl Process {
         Ok(process)
     }
 
+    /// Sends the broker's process a signal.
+    pub(super) fn signal(&self, name: &str) -> Result<()> {
+        self.watchdog.signal(name)
+    }
+
     /// Bootstrap servers, `host:port`.
     pub(super) fn brokers(&self) -> &str {
         &self.brokers

@@ -1,0 +1,118 @@
+//! What a pipeline does while something that it needs is away or slow: it waits within its memory, and goes on.
+//!
+//! `FENLIU_OUTAGE` is the length of each outage in seconds.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use fenliu_tests::kafka::{self, Broker};
+use fenliu_tests::skipped;
+
+use crate::exactly_once::{SINKS, check};
+use crate::fixtures::PATIENCE;
+use crate::job::{Job, number};
+
+/// MiB that the memory of a process may rise by beside its budget: allocators keep some of what was freed.
+const SLACK: u64 = 32;
+
+fn outage(default: u64) -> Duration {
+    Duration::from_secs(number("FENLIU_OUTAGE", default))
+}
+
+#[test]
+fn a_broker_that_answers_nothing_for_a_while_is_waited_for() {
+    if kafka::broker().unwrap().is_none() {
+        return;
+    }
+    let broker = Broker::own().unwrap();
+    let mut job = Job::new(&broker, 10_000, SINKS);
+    let running = job.start(Some("a"), "", &[]);
+    job.wait_until_committed(10_000);
+    job.send(10_000);
+    let before = running.resident_bytes().unwrap() >> 20;
+    broker.signal("STOP").unwrap();
+    std::thread::sleep(outage(15));
+    let during = running.resident_bytes().unwrap() >> 20;
+    broker.signal("CONT").unwrap();
+    job.wait_until_committed(20_000);
+    job.send(1_000);
+    job.wait_until_committed(21_000);
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    println!("resident MiB: {before} before, {during} at the end of the outage");
+    assert!(during <= before + before / 10 + SLACK, "{before} MiB before, {during} during the outage");
+    check(&job, &format!("the broker answered nothing for {:?}", outage(15)));
+}
+
+#[test]
+fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 12_000, SINKS);
+    let small = ["--set", "limits.memory=\"8 MiB\"", "--set", "epoch.max_bytes=\"4 MiB\""];
+    let poll = ["--set", "source.properties.\"max.poll.interval.ms\"=6500"];
+    let running = job.start(Some("a"), "files-staged=sleep(1500)", &[&small[..], &poll[..]].concat());
+    job.wait_until_committed(500);
+    let mut resident = vec![];
+    while job.committed() < 12_000 {
+        resident.push(running.resident_bytes().unwrap() >> 20);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("reading begins again"), "it stays in its group: {}", finished.stderr);
+    let (first, most) = (resident[0], resident.iter().max().unwrap());
+    println!("resident MiB: {first} at first, {most} at most");
+    assert!(*most <= first + 8 + SLACK, "MiB every half second: {resident:?}");
+    check(&job, "a sink that took 1.5 s longer for every epoch");
+}
+
+/// A small file system of its own, unmounted on drop; none, said aloud, where that is not allowed.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(path: &'a Path, size: &str) -> Option<Self> {
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(path).output();
+        match output {
+            Ok(output) if output.status.success() => Some(SmallDisk(path)),
+            Ok(output) => {
+                skipped("no small disk", &String::from_utf8_lossy(&output.stderr));
+                None
+            }
+            Err(error) => {
+                skipped("no small disk", &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn grow(&self, size: &str) {
+        let grown = Command::new("mount").args(["-o", &format!("remount,{size}")]).arg(self.0).status();
+        assert!(grown.unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stalls_the_pipeline_and_loses_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 6_000, SINKS);
+    let path = job.directory.path().join("labelled");
+    std::fs::create_dir(&path).unwrap();
+    let Some(disk) = SmallDisk::mount(&path, "size=128k") else { return };
+    let mut running = job.start(Some("a"), "", &[]);
+    running.wait_for_log("No space left on device", PATIENCE).unwrap();
+    disk.grow("size=64m");
+    job.wait_until_committed(6_000);
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, "the disk was full for a while");
+}
