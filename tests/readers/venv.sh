@@ -1,11 +1,12 @@
 #!/bin/sh
 # Makes the Python environment of requirements.txt in the user's cache, and prints its interpreter.
-# Does nothing when one of the same requirements is already there.
+# Does nothing when it is already there. Other requirements have another one, so that no checkout pulls an
+# environment from under the tests of another.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-venv=${XDG_CACHE_HOME:-$HOME/.cache}/fenliu/venv
-# Copied in last: an environment without it, or with another one, is not finished.
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/fenliu/venv-$(cksum <"$here/requirements.txt" | cut -d ' ' -f 1)
+# Copied in last: an environment without it is not finished.
 stamp=$venv/requirements.txt
 
 if ! cmp -s "$here/requirements.txt" "$stamp"; then
