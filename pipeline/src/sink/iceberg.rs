@@ -12,6 +12,7 @@
 //! Neither compaction nor expiry is done here.
 
 mod catalog;
+mod disk;
 mod fence;
 mod position;
 mod read;

@@ -9,7 +9,9 @@ use indicatif::ProgressBar;
 
 use super::directory::Directory;
 use super::partitions::{Found, Ranges};
-use super::rows::{self, Sole};
+#[cfg(feature = "iceberg")]
+use super::rows;
+use super::rows::Sole;
 use super::topic;
 use crate::clean::compile;
 #[cfg(feature = "iceberg")]

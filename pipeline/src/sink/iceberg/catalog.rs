@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use iceberg::io::{LocalFsStorageFactory, StorageFactory};
+use iceberg::io::StorageFactory;
 use iceberg::{Catalog, CatalogBuilder, Error, ErrorKind, NamespaceIdent, Result, TableIdent};
 use iceberg_catalog_rest::{REST_CATALOG_PROP_URI, REST_CATALOG_PROP_WAREHOUSE, RestCatalogBuilder};
 use iceberg_catalog_sql::{
@@ -12,6 +12,7 @@ use iceberg_catalog_sql::{
 };
 use iceberg_storage_opendal::OpenDalResolvingStorageFactory;
 
+use super::disk::{DiskFactory, plain};
 use crate::config::{IcebergCatalogKind, IcebergSinkConfig};
 
 /// The full name of the configured table.
@@ -69,9 +70,9 @@ fn warehouse(warehouse: &str) -> Result<(String, Arc<dyn StorageFactory>)> {
     if warehouse.contains("://") && !warehouse.starts_with("file://") {
         return Ok((warehouse.to_owned(), Arc::new(OpenDalResolvingStorageFactory::new())));
     }
-    let path = warehouse.trim_start_matches("file://");
+    let path = plain(warehouse);
     let path = std::path::absolute(path).map_err(|error| of_file(path, &error))?;
-    Ok((path.display().to_string(), Arc::new(LocalFsStorageFactory)))
+    Ok((path.display().to_string(), Arc::new(DiskFactory)))
 }
 
 fn create_directory(directory: &Path) -> Result<()> {

@@ -63,7 +63,7 @@ async fn write(table: &Table, batches: Vec<RecordBatch>) -> iceberg::Result<Vec<
 /// Tells the rows of different partitions apart.
 enum Splitter {
     Whole(PartitionKey),
-    Parts(RecordBatchPartitionSplitter),
+    Parts(Box<RecordBatchPartitionSplitter>),
 }
 
 impl Splitter {
@@ -74,7 +74,7 @@ impl Splitter {
             return Ok(Splitter::Whole(PartitionKey::new(spec.as_ref().clone(), schema, nothing)));
         }
         let splitter = RecordBatchPartitionSplitter::try_new_with_computed_values(schema, Arc::clone(spec))?;
-        Ok(Splitter::Parts(splitter))
+        Ok(Splitter::Parts(Box::new(splitter)))
     }
 
     fn split(&self, batch: RecordBatch) -> iceberg::Result<Vec<(PartitionKey, RecordBatch)>> {
