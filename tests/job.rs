@@ -110,6 +110,11 @@ impl<'a> Job<'a> {
         binary::start_with(&args, &[("FAILPOINTS", faults)]).unwrap()
     }
 
+    /// The file of the configuration.
+    pub(crate) fn config(&self) -> &str {
+        &self.config
+    }
+
     /// Runs until everything is read.
     pub(crate) fn finish(&self, instance: Option<&str>) {
         let finished = self.start(instance, "", &["--stop-at-end"]).wait(PATIENCE).unwrap();

@@ -8,6 +8,8 @@ mod command_line;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod delta;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod exactly_once;

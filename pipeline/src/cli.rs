@@ -3,6 +3,8 @@
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
 mod check;
+#[cfg(feature = "delta")]
+mod compact;
 mod demo;
 mod dlq;
 mod doctor;
@@ -80,6 +82,9 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Compare the source with the sinks: what is lost, what is there twice
     Verify(verify::VerifyArgs),
+    /// Rewrite the small files of Delta tables as few large ones
+    #[cfg(feature = "delta")]
+    Compact(compact::CompactArgs),
     /// Check a configuration, its bundle included, without running it
     Check,
     /// Print the configuration as it would run, secrets hidden
@@ -122,6 +127,8 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Model(args) => return model::model(&args, common),
         Command::Dlq(args) => dlq::dlq(&args, common),
         Command::Verify(args) => return verify::verify(&args, common),
+        #[cfg(feature = "delta")]
+        Command::Compact(args) => compact::compact(&args, common),
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),

@@ -26,7 +26,8 @@ pub use iceberg::{IcebergCatalogConfig, IcebergCatalogKind, IcebergSinkConfig};
 pub use kafka::{EMBEDDED, KafkaConfig, Properties};
 pub use problems::{Problem, Problems};
 pub use sinks::{
-    DeadLetterConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig, StdoutSinkConfig,
+    DeadLetterConfig, DeltaSinkConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig,
+    StdoutSinkConfig,
 };
 pub use source::{
     FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, RegistryConfig, SourceConfig, Start,

@@ -99,6 +99,16 @@ pub enum PipelineError {
         /// The encoder's word.
         message: String,
     },
+    /// A table could not be read or written; it may pass.
+    #[error("{table}: cannot {action} the table: {message}")]
+    Table {
+        /// What was tried: `open`, `commit to`, ...
+        action: &'static str,
+        /// The table.
+        table: String,
+        /// The library's word.
+        message: String,
+    },
     /// The model stage failed.
     #[error(transparent)]
     Model(#[from] ModelError),

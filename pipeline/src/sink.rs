@@ -11,6 +11,8 @@
 //!
 //! To add a sink: a variant of [`SinkConfig`], a file here, an arm in `open`.
 
+#[cfg(feature = "delta")]
+mod delta;
 mod encode;
 mod files;
 #[cfg(feature = "iceberg")]
@@ -35,6 +37,10 @@ use crate::error::{PipelineError, Result};
 use crate::kafka::KafkaConsumer;
 use crate::position::Moves;
 
+#[cfg(feature = "delta")]
+pub(crate) use delta::Lake;
+#[cfg(feature = "delta")]
+pub use delta::{Compacted, compact};
 pub use files::FileAppender;
 pub(crate) use files::digest;
 #[cfg(feature = "iceberg")]
@@ -83,9 +89,10 @@ impl From<PipelineError> for SinkError {
         match error {
             PipelineError::Delivery { too_large, .. } if too_large => SinkError::Stop(error),
             PipelineError::Iceberg { may_pass: true, .. } => SinkError::Retry(error),
-            PipelineError::File { .. } | PipelineError::Kafka { .. } | PipelineError::Delivery { .. } => {
-                SinkError::Retry(error)
-            }
+            PipelineError::File { .. }
+            | PipelineError::Kafka { .. }
+            | PipelineError::Delivery { .. }
+            | PipelineError::Table { .. } => SinkError::Retry(error),
             _ => SinkError::Stop(error),
         }
     }
@@ -152,6 +159,14 @@ pub fn open(
             SinkConfig::Kafka(kafka) => {
                 topics.push(kafka::Topic::new(kafka, selection, messages::send_labelled));
             }
+            #[cfg(feature = "delta")]
+            SinkConfig::Delta(table) => {
+                let name = format!("{key} ({})", table.path);
+                let sink = delta::DeltaSink::try_new(table, &config.name, selection)?;
+                sinks.push(SharedSink::new(name, false, Box::new(sink)));
+            }
+            #[cfg(not(feature = "delta"))]
+            SinkConfig::Delta(_) => return Err(without_feature(&key, "delta")),
             SinkConfig::Stdout(_) => {}
         }
     }
@@ -170,6 +185,13 @@ pub fn open(
     }
     sinks.extend(kafka::open(config, topics, consumer)?);
     Ok(sinks)
+}
+
+/// The error of a sink that this binary has not got.
+#[cfg(not(feature = "delta"))]
+pub(crate) fn without_feature(key: &str, feature: &str) -> PipelineError {
+    let message = format!("this binary was built without the feature `{feature}`");
+    PipelineError::Config(crate::config::Problems::one("config", key, message))
 }
 
 /// Whether a sink of `config` moves the group's offsets itself, in its transactions.

@@ -14,6 +14,8 @@ mod partitions;
 mod report;
 mod rows;
 mod source;
+#[cfg(feature = "delta")]
+mod table;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -234,7 +234,8 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
 /// Stands for a secret in everything that is printed.
 pub(super) const REDACTED: &str = "********";
 
-/// Whether the value of `key` must not be printed: librdkafka properties are where most secrets live.
+/// Whether the value of `key` must not be printed: librdkafka properties and options of stores
+/// are where most secrets live.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key == "documents.registry.password"

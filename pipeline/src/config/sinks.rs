@@ -17,6 +17,8 @@ pub enum SinkConfig {
     Iceberg(IcebergSinkConfig),
     /// A Kafka topic, one JSON object a message.
     Kafka(KafkaSinkConfig),
+    /// A Delta Lake table.
+    Delta(DeltaSinkConfig),
     /// JSON Lines on standard output.
     Stdout(StdoutSinkConfig),
 }
@@ -28,6 +30,7 @@ impl SinkConfig {
             SinkConfig::Files(sink) => &sink.columns,
             SinkConfig::Iceberg(sink) => &sink.columns,
             SinkConfig::Kafka(sink) => &sink.columns,
+            SinkConfig::Delta(sink) => &sink.columns,
             SinkConfig::Stdout(sink) => &sink.columns,
         }
     }
@@ -38,6 +41,7 @@ impl SinkConfig {
             SinkConfig::Files(sink) => sink.filter.as_deref(),
             SinkConfig::Iceberg(sink) => sink.filter.as_deref(),
             SinkConfig::Kafka(sink) => sink.filter.as_deref(),
+            SinkConfig::Delta(sink) => sink.filter.as_deref(),
             SinkConfig::Stdout(sink) => sink.filter.as_deref(),
         }
     }
@@ -120,6 +124,25 @@ pub struct KafkaSinkConfig {
     /// librdkafka properties for the producer, over those of `kafka.properties`.
     #[serde(deserialize_with = "super::kafka::properties")]
     pub properties: Properties,
+    /// Columns or SQL expressions; empty: all.
+    pub columns: Vec<String>,
+    /// SQL predicate; rows for which it is not true are not written here.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+}
+
+/// A Delta Lake table: one version an epoch, in which its rows and the position come together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeltaSinkConfig {
+    /// A directory or `s3://bucket/prefix`; the table is made when missing.
+    pub path: String,
+    /// Columns whose values get directories of their own; each gets a file an epoch.
+    pub partition_by: Vec<String>,
+    /// Options of the bucket: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `allow_http` and what
+    /// else object_store's `AmazonS3ConfigKey` lists. They take precedence over variables `AWS_...`.
+    #[serde(deserialize_with = "super::kafka::properties")]
+    pub storage: Properties,
     /// Columns or SQL expressions; empty: all.
     pub columns: Vec<String>,
     /// SQL predicate; rows for which it is not true are not written here.

@@ -16,8 +16,8 @@ use crate::source::Decoder;
 
 use super::kafka::{EMBEDDED, OWNED};
 use super::{
-    BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
-    Properties, RegistryConfig, SinkConfig, SourceConfig,
+    BreakerConfig, Config, DeadLetterConfig, DeltaSinkConfig, DocumentsConfig, FilesSinkConfig,
+    PayloadFormat, Problems, Properties, RegistryConfig, SinkConfig, SourceConfig,
 };
 
 /// A configuration whose every value is within its bounds and whose every SQL text compiles.
@@ -262,6 +262,7 @@ impl Config {
                     self.check_sink_topic(&kafka.topic, &key, problems);
                     check_properties(&kafka.properties, &format!("{key}.properties"), problems);
                 }
+                SinkConfig::Delta(delta) => check_delta(delta, &key, problems),
                 SinkConfig::Stdout(_) => {}
             }
         }
@@ -284,17 +285,18 @@ impl Config {
         problems.require(stdouts <= 1, "sinks", format!("{stdouts} of type stdout"), "at most one");
     }
 
-    /// A directory's manifests hold one position a pipeline, so no two outputs may share it.
+    /// A directory's manifests, or a table's log, hold one position a pipeline, so no two outputs may share it.
     fn check_directories(&self, problems: &mut Problems) {
         let dead_letters = match &self.dead_letters {
-            DeadLetterConfig::Files(files) => Some(("dead_letters.path".to_string(), &files.path)),
+            DeadLetterConfig::Files(files) => Some(("dead_letters.path".to_string(), files.path.as_path())),
             DeadLetterConfig::Kafka(_) => None,
         };
         let labelled = self.sinks.iter().enumerate().filter_map(|(index, sink)| match sink {
-            SinkConfig::Files(files) => Some((format!("sinks[{index}].path"), &files.path)),
+            SinkConfig::Files(files) => Some((format!("sinks[{index}].path"), files.path.as_path())),
+            SinkConfig::Delta(delta) => Some((format!("sinks[{index}].path"), Path::new(&delta.path))),
             _ => None,
         });
-        let mut seen: Vec<(String, &std::path::PathBuf)> = vec![];
+        let mut seen: Vec<(String, &Path)> = vec![];
         for (key, path) in labelled.chain(dead_letters) {
             match seen.iter().find(|(_, other)| *other == path) {
                 Some((other, _)) => problems.add(key, format!("is {}, as is `{other}`", path.display())),
@@ -417,6 +419,22 @@ fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
     }
     let is_never = files.max_age.is_some_and(|age| age.is_zero());
     problems.require(!is_never, &format!("{key}.max_age"), "0s", "longer than 0s");
+}
+
+fn check_delta(delta: &DeltaSinkConfig, key: &str, problems: &mut Problems) {
+    if !cfg!(feature = "delta") {
+        problems
+            .add(format!("{key}.type"), "is `delta`, but this binary was built without the feature `delta`");
+    }
+    let path = &delta.path;
+    problems.require(!path.is_empty(), &format!("{key}.path"), "empty", "a directory or s3://bucket/prefix");
+    let is_bucket = path.starts_with("s3://") || path.starts_with("s3a://");
+    if path.contains("://") && !is_bucket {
+        problems.add(format!("{key}.path"), format!("is {path} but must be a directory or begin with s3://"));
+    }
+    if !is_bucket && !delta.storage.is_empty() {
+        problems.add(format!("{key}.storage"), "is for buckets, but `path` is a directory");
+    }
 }
 
 fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {

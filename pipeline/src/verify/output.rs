@@ -16,6 +16,8 @@ use super::topic;
 use crate::clean::compile;
 #[cfg(feature = "iceberg")]
 use crate::config::IcebergSinkConfig;
+#[cfg(feature = "delta")]
+use crate::config::DeltaSinkConfig;
 use crate::config::{
     DeadLetterConfig, FilesSinkConfig, KafkaConfig, KafkaSinkConfig, SinkConfig, SourceConfig, Start,
     ValidatedConfig,
@@ -56,6 +58,8 @@ enum Place {
     Directory(Directory),
     #[cfg(feature = "iceberg")]
     Iceberg(IcebergReader),
+    #[cfg(feature = "delta")]
+    Delta(super::table::Table),
     Topic(KafkaConfig, KafkaSinkConfig),
     Letters(Letters),
 }
@@ -120,6 +124,8 @@ impl Output {
                 progress.inc(batch.num_rows() as u64);
                 rows::note(batch, sole, found)
             })?,
+            #[cfg(feature = "delta")]
+            (Place::Delta(table), Some(sole)) => table.read(sole, found, progress),
             (Place::Topic(kafka, sink), Some(sole)) => topic::read(kafka, sink, sole, found, progress)?,
             (Place::Letters(letters), Some(_)) => {
                 letters.read(&Filter::default(), false, &mut |letter| {
@@ -141,6 +147,9 @@ pub(super) struct Outputs<'a> {
     sole: Sole,
     /// The group's offsets, which are the position of all Kafka outputs.
     committed: Option<Positions>,
+    /// The partitions of the source.
+    #[cfg(feature = "delta")]
+    places: Vec<(Arc<str>, i32)>,
 }
 
 impl<'a> Outputs<'a> {
@@ -156,7 +165,14 @@ impl<'a> Outputs<'a> {
             SourceConfig::Kafka(source) => Some(committed(&connect(config, source)?, &places)?),
             SourceConfig::Files(_) => None,
         };
-        Ok(Outputs { config, schema, sole: Sole::of(partitions), committed })
+        Ok(Outputs {
+            config,
+            schema,
+            sole: Sole::of(partitions),
+            committed,
+            #[cfg(feature = "delta")]
+            places,
+        })
     }
 
     /// The sink of that number; none where it keeps no rows.
@@ -179,6 +195,10 @@ impl<'a> Outputs<'a> {
                 let place = Place::Topic(self.config.kafka.clone(), kafka.clone());
                 self.topic(&key, kafka, limit, place)
             }
+            #[cfg(feature = "delta")]
+            SinkConfig::Delta(delta) => self.delta(&key, delta, limit)?,
+            #[cfg(not(feature = "delta"))]
+            SinkConfig::Delta(_) => return Err(crate::sink::without_feature(&key, "delta")),
             SinkConfig::Stdout(_) => return Ok(None),
         };
         Ok(Some(Output { filtered: sink.filter().is_some(), ..output }))
@@ -234,6 +254,20 @@ impl<'a> Outputs<'a> {
             SourceConfig::Kafka(_) => Beginning::Recorded(beginnings.clone()),
             SourceConfig::Files(_) => Beginning::Oldest,
         }
+    }
+
+    #[cfg(feature = "delta")]
+    fn delta(&self, key: &str, delta: &DeltaSinkConfig, limit: Option<String>) -> Result<Output> {
+        let table = super::table::Table::open(delta, &self.config.name, &self.places)?;
+        Ok(Output {
+            name: format!("{key} ({})", delta.path),
+            filtered: false,
+            limit,
+            beginning: self.recorded(&table.beginnings),
+            positions: Some(table.positions.clone()),
+            sole: self.sole.clone(),
+            place: Place::Delta(table),
+        })
     }
 
     fn topic(&self, key: &str, kafka: &KafkaSinkConfig, limit: Option<String>, place: Place) -> Output {

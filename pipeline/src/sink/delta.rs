@@ -1,0 +1,174 @@
+//! A Delta Lake table.
+//!
+//! A commit is one version of the table's log: the data files, which nobody sees before, and for each
+//! partition of the source an application transaction `fenliu/PIPELINE/TOPIC/PARTITION` whose version is the
+//! next offset. Only one process can make a given version. The library would accept the same offset a second
+//! time, and would make a commit that lost the race the next version; so each is tried once, and after a lost
+//! race the positions are compared with the new version before the same files are offered again.
+//!
+//! Files of a commit that never was stay where they are, unseen, until `fenliu compact --vacuum` removes them.
+
+mod columns;
+mod compact;
+mod lake;
+mod location;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::DeltaTable;
+use deltalake::kernel::{Action, Add, Transaction, Version, cast_record_batch};
+use deltalake::writer::{DeltaWriter, RecordBatchWriter};
+use fenliu_schemas::Positions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::{Partitions, Rows, Selection, Sink, SinkError};
+use crate::config::DeltaSinkConfig;
+use crate::error::{PipelineError, Result};
+use crate::fault;
+use crate::position::Moves;
+
+pub use compact::{Compacted, compact};
+pub(crate) use lake::Lake;
+
+/// Writes rows to one table.
+pub(super) struct DeltaSink {
+    lake: Lake,
+    pipeline: String,
+    partition_by: Vec<String>,
+    selection: Selection,
+    /// The newest version that was seen; none before the first use.
+    table: Option<DeltaTable>,
+    known: Known,
+}
+
+/// Positions at one version of the table: each is a pass over the log, so they are kept until it changes.
+#[derive(Default)]
+struct Known {
+    version: Option<Version>,
+    next: HashMap<(Arc<str>, i32), Option<i64>>,
+}
+
+impl DeltaSink {
+    /// The table is opened, or made, when it is first used. `pipeline` tells the positions of several
+    /// pipelines apart.
+    ///
+    /// # Errors
+    /// A location that is none.
+    pub(super) fn try_new(config: &DeltaSinkConfig, pipeline: &str, selection: Selection) -> Result<Self> {
+        Ok(DeltaSink {
+            lake: Lake::make(config)?,
+            pipeline: pipeline.to_owned(),
+            partition_by: config.partition_by.clone(),
+            selection,
+            table: None,
+            known: Known::default(),
+        })
+    }
+
+    /// Goes to the newest version of the table; makes the table when there is none.
+    fn refresh(&mut self) -> Result<DeltaTable> {
+        let seen = self.table.as_ref().and_then(DeltaTable::version);
+        let table = match self.table.take() {
+            Some(table) => self.lake.update(table)?,
+            None => match self.lake.open()? {
+                Some(table) => table,
+                None => self.lake.create(self.selection.schema(), &self.partition_by)?,
+            },
+        };
+        if table.version() != seen {
+            columns::check(&table, self.selection.schema(), &self.partition_by)
+                .map_err(|problem| PipelineError::Data(format!("{}: {problem}", self.lake.name())))?;
+        }
+        if table.version() != self.known.version {
+            self.known = Known { version: table.version(), next: HashMap::new() };
+        }
+        self.table = Some(table.clone());
+        Ok(table)
+    }
+
+    fn positions_in(&mut self, table: &DeltaTable, partitions: &Partitions) -> Result<Positions> {
+        let mut positions = Positions::default();
+        for (topic, partition) in partitions {
+            let key = (Arc::clone(topic), *partition);
+            let next = match self.known.next.get(&key) {
+                Some(next) => *next,
+                None => self.lake.position(table, &self.pipeline, topic, *partition)?,
+            };
+            self.known.next.insert(key, next);
+            if let Some(next) = next {
+                positions.set(topic, *partition, next);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Writes the selected rows to data files, one a partition of the table, and brings them to disk.
+    fn stage(&self, table: &DeltaTable, epoch: &[Arc<Rows>], moves: &Moves) -> Result<Vec<Add>> {
+        let failed = || self.lake.failed("write data files of");
+        let mut writer =
+            RecordBatchWriter::for_table(table).map_err(failed())?.with_writer_properties(properties());
+        for rows in epoch {
+            for batch in self.selection.select(rows, moves)? {
+                let batch = cast_record_batch(&batch, writer.arrow_schema(), false, true).map_err(failed())?;
+                self.lake.block_on(writer.write(batch)).map_err(failed())?;
+            }
+        }
+        let files = self.lake.block_on(writer.flush()).map_err(failed())?;
+        files.iter().try_for_each(|file| self.lake.sync(&file.path))?;
+        Ok(files)
+    }
+
+    /// The actions of one commit.
+    fn actions(&self, files: &[Add], moves: &Moves) -> (Vec<Action>, Vec<Transaction>) {
+        let mut transactions = vec![];
+        for m in moves.iter() {
+            if m.from.is_none() {
+                transactions
+                    .push(Transaction::new(lake::beginning_id(&self.pipeline, &m.topic, m.partition), m.to));
+            }
+            let now = chrono::Utc::now().timestamp_millis();
+            let id = lake::position_id(&self.pipeline, &m.topic, m.partition);
+            transactions.push(Transaction::new_with_last_update(id, m.to, Some(now)));
+        }
+        (files.iter().cloned().map(Action::Add).collect(), transactions)
+    }
+}
+
+impl Sink for DeltaSink {
+    fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError> {
+        let table = self.refresh()?;
+        Ok(self.positions_in(&table, partitions)?)
+    }
+
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+        let partitions: Vec<_> = moves.iter().map(|m| (Arc::clone(&m.topic), m.partition)).collect();
+        let mut table = self.refresh()?;
+        let files = self.stage(&table, epoch, moves)?;
+        fault::point("delta-staged")?;
+        let version = loop {
+            if !moves.start_at(&self.positions_in(&table, &partitions)?) {
+                return Err(SinkError::Moved);
+            }
+            let (actions, transactions) = self.actions(&files, moves);
+            fault::point("delta-before-commit")?;
+            if let Some(version) = self.lake.commit(&table, actions, transactions, &self.partition_by)? {
+                break version;
+            }
+            tracing::debug!(table = self.lake.name(), "another writer made the version: trying the next one");
+            table = self.refresh()?;
+        };
+        fault::point("delta-after-commit")?;
+        self.known.version = Some(version);
+        self.known.next.extend(moves.iter().map(|m| ((Arc::clone(&m.topic), m.partition), Some(m.to))));
+        let table = self.refresh()?;
+        self.lake.tidy(&table, version);
+        Ok(())
+    }
+}
+
+/// How data files are written.
+fn properties() -> WriterProperties {
+    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build()
+}

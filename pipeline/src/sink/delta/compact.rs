@@ -1,0 +1,71 @@
+//! Few large files instead of many small ones.
+//!
+//! Compaction is a commit of its own that replaces files by others with the same rows. It touches no position,
+//! and a pipeline may write meanwhile: each commits its own version.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use deltalake::DeltaTable;
+use deltalake::operations::optimize::OptimizeType;
+use deltalake::operations::vacuum::VacuumMode;
+use serde::Serialize;
+
+use super::lake::Lake;
+use super::properties;
+use crate::config::DeltaSinkConfig;
+use crate::error::{PipelineError, Result};
+
+/// Files that never were part of the table are removed from this age on: a younger one may be of a commit that
+/// is still to come.
+const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// What compaction did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Compacted {
+    /// The table.
+    pub table: String,
+    /// Files that were replaced.
+    pub replaced: u64,
+    /// Files that took their place.
+    pub added: u64,
+    /// Files that were removed from the store.
+    pub removed: u64,
+}
+
+/// Compacts the table of `config` to files of about `target` bytes, and with `vacuum` removes files that have
+/// not been part of it for so long: readers of versions older than that fail.
+///
+/// # Errors
+/// A table that is not there, a store that does not answer, rows that another process changed meanwhile.
+pub fn compact(config: &DeltaSinkConfig, target: ByteSize, vacuum: Option<Duration>) -> Result<Compacted> {
+    let absent = || PipelineError::Data(format!("{}: there is no Delta table", config.path));
+    let lake = Lake::existing(config)?.ok_or_else(absent)?;
+    let table = lake.open_with_files()?.ok_or_else(absent)?;
+    let target = NonZeroU64::new(target.as_u64()).unwrap_or(NonZeroU64::MIN);
+    let optimize = table
+        .optimize()
+        .with_type(OptimizeType::Compact)
+        .with_target_size(target)
+        .with_writer_properties(properties());
+    let (table, metrics) = lake.block_on(optimize.into_future()).map_err(lake.failed("compact"))?;
+    let removed = vacuum.map_or(Ok(0), |age| remove(&lake, table, age))?;
+    Ok(Compacted {
+        table: config.path.clone(),
+        replaced: metrics.num_files_removed,
+        added: metrics.num_files_added,
+        removed,
+    })
+}
+
+fn remove(lake: &Lake, table: DeltaTable, age: Duration) -> Result<u64> {
+    let mode = if age < ORPHAN_AGE { VacuumMode::Lite } else { VacuumMode::Full };
+    let vacuum = table
+        .vacuum()
+        .with_retention_period(chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX))
+        .with_enforce_retention_duration(false)
+        .with_mode(mode);
+    let (_, metrics) = lake.block_on(vacuum.into_future()).map_err(lake.failed("vacuum"))?;
+    Ok(metrics.files_deleted.len() as u64)
+}

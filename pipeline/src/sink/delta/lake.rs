@@ -1,0 +1,311 @@
+//! One table and its log: what sink, verification and compaction do with it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake::kernel::{Action, Transaction, Version};
+use deltalake::logstore::{LogStoreRef, commit_uri_from_version};
+use deltalake::operations::create::CreateBuilder;
+use deltalake::protocol::{DeltaOperation, SaveMode, checkpoints};
+use deltalake::table::builder::DeltaTableConfig;
+use deltalake::table::config::TablePropertiesExt;
+use deltalake::{DeltaResult, DeltaTable, DeltaTableError};
+use fenliu_schemas::Positions;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{columns, location};
+use crate::config::DeltaSinkConfig;
+use crate::error::{PipelineError, Result};
+
+/// A table's log, and the threads that the library needs.
+pub(crate) struct Lake {
+    runtime: Runtime,
+    log: LogStoreRef,
+    /// Where it is a directory.
+    directory: Option<PathBuf>,
+    name: String,
+}
+
+impl Lake {
+    /// The table of `config`, whose directory is made if need be.
+    ///
+    /// # Errors
+    /// A location that is none.
+    pub(super) fn make(config: &DeltaSinkConfig) -> Result<Self> {
+        Self::try_new(config, true)
+    }
+
+    /// The table of `config`, where it lies in a bucket or its directory is there.
+    ///
+    /// # Errors
+    /// A location that is none.
+    pub(crate) fn existing(config: &DeltaSinkConfig) -> Result<Option<Self>> {
+        let absent = !config.path.contains("://") && !Path::new(&config.path).is_dir();
+        if absent { Ok(None) } else { Self::try_new(config, false).map(Some) }
+    }
+
+    fn try_new(config: &DeltaSinkConfig, make: bool) -> Result<Self> {
+        let name = config.path.clone();
+        let log = location::log_store(config, make).map_err(failed("use", &name))?;
+        // More than one: the library waits for itself within a call.
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("delta").enable_all().build();
+        let runtime =
+            runtime.map_err(|error| PipelineError::Stage { stage: "delta", message: error.to_string() })?;
+        let directory = log.config().location().to_file_path().ok();
+        Ok(Lake { runtime, log, directory, name })
+    }
+
+    /// The configured location.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs a call of the library to its end.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// A `map_err` adapter for calls of the library on this table.
+    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(DeltaTableError) -> PipelineError {
+        failed(action, &self.name)
+    }
+
+    /// The newest version, without the list of its files, which may be long; none where there is no table.
+    ///
+    /// # Errors
+    /// A store that does not answer, a log that cannot be read.
+    pub(crate) fn open(&self) -> Result<Option<DeltaTable>> {
+        self.open_with(false)
+    }
+
+    /// The newest version with the list of its files; none where there is no table.
+    ///
+    /// # Errors
+    /// A store that does not answer, a log that cannot be read.
+    pub(super) fn open_with_files(&self) -> Result<Option<DeltaTable>> {
+        self.open_with(true)
+    }
+
+    fn open_with(&self, require_files: bool) -> Result<Option<DeltaTable>> {
+        let config = DeltaTableConfig { require_files, ..DeltaTableConfig::default() };
+        let mut table = DeltaTable::new(LogStoreRef::clone(&self.log), config);
+        let opened = self.block_on(async {
+            if !self.log.is_delta_table_location().await? {
+                return Ok(None);
+            }
+            table.load().await?;
+            Ok(Some(table))
+        });
+        opened.map_err(self.failed("open"))
+    }
+
+    /// The newest version.
+    ///
+    /// # Errors
+    /// A store that does not answer, a log that cannot be read.
+    pub(super) fn update(&self, mut table: DeltaTable) -> Result<DeltaTable> {
+        self.block_on(table.update_state()).map_err(self.failed("read the log of"))?;
+        Ok(table)
+    }
+
+    /// Makes the table, unless another process has done so meanwhile.
+    ///
+    /// # Errors
+    /// Columns that Delta does not have, a store that does not answer.
+    pub(super) fn create(&self, schema: &SchemaRef, partition_by: &[String]) -> Result<DeltaTable> {
+        let columns = columns::of(schema)
+            .map_err(|problem| PipelineError::Data(format!("{}: {problem}", self.name)))?;
+        let create = CreateBuilder::new()
+            .with_log_store(LogStoreRef::clone(&self.log))
+            .with_columns(columns)
+            .with_partition_columns(partition_by)
+            .with_commit_properties(CommitProperties::default().with_max_retries(0));
+        let created = self.block_on(create.into_future());
+        match (self.open()?, created) {
+            (Some(table), _) => Ok(table),
+            (None, Err(error)) => Err(self.failed("create")(error)),
+            (None, Ok(_)) => Err(self.failed("create")(DeltaTableError::NotInitialized)),
+        }
+    }
+
+    /// The next offset that `pipeline` wants of a partition.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub(super) fn position(
+        &self,
+        table: &DeltaTable,
+        pipeline: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Option<i64>> {
+        self.transaction(table, position_id(pipeline, topic, partition))
+    }
+
+    fn transaction(&self, table: &DeltaTable, id: String) -> Result<Option<i64>> {
+        let state = table.snapshot().map_err(self.failed("read"))?;
+        let version = self.block_on(state.transaction_version(self.log.as_ref(), id));
+        version.map_err(self.failed("read the positions of"))
+    }
+
+    /// Where `pipeline` began with each of `partitions`, and where it stands.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub(crate) fn positions(
+        &self,
+        table: &DeltaTable,
+        pipeline: &str,
+        partitions: &super::Partitions,
+    ) -> Result<(Positions, Positions)> {
+        let (mut beginnings, mut positions) = (Positions::default(), Positions::default());
+        for (topic, partition) in partitions {
+            if let Some(first) = self.transaction(table, beginning_id(pipeline, topic, *partition))? {
+                beginnings.set(topic, *partition, first);
+            }
+            if let Some(next) = self.position(table, pipeline, topic, *partition)? {
+                positions.set(topic, *partition, next);
+            }
+        }
+        Ok((beginnings, positions))
+    }
+
+    /// Makes the version after that of `table`, and brings it to disk; none when another process has made it.
+    ///
+    /// # Errors
+    /// Anything may have happened, or nothing.
+    pub(super) fn commit(
+        &self,
+        table: &DeltaTable,
+        actions: Vec<Action>,
+        transactions: Vec<Transaction>,
+        partition_by: &[String],
+    ) -> Result<Option<Version>> {
+        // Checkpoints are made in `tidy`: here they would need the list of files.
+        let properties = CommitProperties::default()
+            .with_application_transactions(transactions)
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        let partition_by = (!partition_by.is_empty()).then(|| partition_by.to_vec());
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None };
+        let state = table.snapshot().map_err(self.failed("read"))?;
+        let commit = CommitBuilder::from(properties).with_actions(actions).build(
+            Some(state),
+            LogStoreRef::clone(&self.log),
+            operation,
+        );
+        match self.block_on(commit.into_future()) {
+            Ok(commit) => {
+                self.sync(commit_uri_from_version(Some(commit.version())).as_ref())?;
+                Ok(Some(commit.version()))
+            }
+            Err(error) if is_lost_race(&error) => Ok(None),
+            Err(error) => Err(self.failed("commit to")(error)),
+        }
+    }
+
+    /// Writes a checkpoint, so that opening stays fast, when `version` is due for one, and drops log entries that
+    /// the table no longer keeps. What fails is only logged: the rows are there.
+    pub(super) fn tidy(&self, table: &DeltaTable, version: Version) {
+        let tidied: DeltaResult<()> = self.block_on(async {
+            let properties = table.snapshot()?.table_config();
+            if !(version + 1).is_multiple_of(properties.checkpoint_interval().get()) {
+                return Ok(());
+            }
+            checkpoints::create_checkpoint(table, None).await?;
+            if properties.enable_expired_log_cleanup() {
+                checkpoints::cleanup_metadata(table, None).await?;
+            }
+            Ok(())
+        });
+        if let Err(error) = tidied {
+            tracing::warn!(table = self.name, %error, "no checkpoint: the next one is tried in its turn");
+        }
+    }
+
+    /// Brings a file that the library wrote in the table's directory to disk.
+    ///
+    /// # Errors
+    /// When the system cannot sync it.
+    pub(super) fn sync(&self, path: &str) -> Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let file = directory.join(path);
+        // The file, its name, and the name of a directory that may be new.
+        for path in file.ancestors().take_while(|path| path.starts_with(directory)) {
+            File::open(path).and_then(|file| file.sync_all()).map_err(PipelineError::file("sync", path))?;
+        }
+        Ok(())
+    }
+
+    /// Shows `visit` the rows of `table`, those of `wanted` of its columns that there are.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn read(
+        &self,
+        table: &DeltaTable,
+        wanted: &[&str],
+        visit: &mut dyn FnMut(&RecordBatch) -> Result<(), ArrowError>,
+    ) -> Result<()> {
+        let schema = table.snapshot().map_err(self.failed("read"))?.schema();
+        let columns = wanted.iter().copied().filter(|name| schema.field(name).is_some());
+        let scan = table.scan_table().with_columns(columns);
+        let read = self.block_on(async {
+            let (_, mut rows) = scan.await?;
+            let rows: &mut Pin<_> = &mut rows;
+            while let Some(batch) = std::future::poll_fn(|context| rows.as_mut().poll_next(context)).await {
+                let batch = batch.map_err(DeltaTableError::generic)?;
+                visit(&batch)?;
+            }
+            DeltaResult::Ok(())
+        });
+        read.map_err(self.failed("read"))
+    }
+}
+
+/// The application whose transactions are the position of a partition.
+pub(super) fn position_id(pipeline: &str, topic: &str, partition: i32) -> String {
+    format!("fenliu/{pipeline}/{topic}/{partition}")
+}
+
+/// The application whose one transaction says where a pipeline began with a partition.
+pub(super) fn beginning_id(pipeline: &str, topic: &str, partition: i32) -> String {
+    format!("fenliu-beginning/{pipeline}/{topic}/{partition}")
+}
+
+/// Whether another process made the version, so that nothing was done.
+fn is_lost_race(error: &DeltaTableError) -> bool {
+    matches!(
+        error,
+        DeltaTableError::VersionAlreadyExists(_)
+            | DeltaTableError::Transaction {
+                source: TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_)
+            }
+    )
+}
+
+/// What has to do with rows, columns or the table's protocol stays; all else may pass.
+fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> PipelineError {
+    let table = table.to_owned();
+    move |error| {
+        let message = error.to_string();
+        match error {
+            DeltaTableError::Arrow { .. }
+            | DeltaTableError::Parquet { .. }
+            | DeltaTableError::SchemaMismatch { .. }
+            | DeltaTableError::InvalidData { .. }
+            | DeltaTableError::InvalidTableLocation(_)
+            | DeltaTableError::Transaction {
+                source:
+                    TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_),
+            } => PipelineError::Data(format!("{table}: cannot {action} the table: {message}")),
+            _ => PipelineError::Table { action, table, message },
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Nothing lost and nothing twice in a Delta Lake table, whatever dies and whoever else writes to it. What is in
+//! the table is what the `deltalake` package for Python and DuckDB read.
+
+use std::time::Duration;
+
+use fenliu_tests::kafka;
+
+use crate::fixtures::{PATIENCE, fails, json, run};
+use crate::job::{Counts, Job};
+
+/// Steps at which the process can be made to die.
+const STEPS: [&str; 3] = ["delta-staged", "delta-before-commit", "delta-after-commit"];
+
+const SINKS: &str = r#"
+    [[sinks]]
+    type = "delta"
+    path = "DIR/labelled"
+    partition_by = ["label"]
+"#;
+
+/// Compares the table with what should be in it, as two readers see it and as `fenliu verify` does.
+fn check(job: &Job, name: &str) {
+    job.check(name, &[("table", table(job))]);
+    let report = json(&run(&["verify", "-c", job.config(), "--json"]));
+    assert_eq!(report["ok"], true, "{report}");
+    assert_eq!(report["sinks"][0]["total"]["documents"], job.sent, "{report}");
+}
+
+/// As `deltalake` for Python reads the table: the list of files by its own reading of the log, the rows by pyarrow.
+fn table(job: &Job) -> Counts {
+    job.read_by(
+        "import deltalake, json, sys\n\
+         table = deltalake.DeltaTable(sys.argv[1]).to_pyarrow_table(columns=['partition', 'offset', 'label'])\n\
+         assert table['label'].null_count == 0\n\
+         print(json.dumps(list(zip(table['partition'].to_pylist(), table['offset'].to_pylist()))))",
+    )
+}
+
+#[test]
+fn killed_at_every_step_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 4_000, SINKS);
+    let done = job.die_at(&STEPS, 6);
+    check(&job, &done);
+}
+
+#[test]
+fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 4_000, SINKS);
+    let done = job.kill(6);
+    check(&job, &done);
+}
+
+/// A reply that is lost says nothing of what was done.
+#[test]
+fn steps_that_report_a_failure_before_or_after_their_effect_are_made_good() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 4_000, SINKS);
+    let faults = STEPS.map(|step| format!("{step}=1*off->2*return(error)->1*off->1*return(error)")).join(";");
+    let finished = job.start(Some("a"), &faults, &["--stop-at-end"]).wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(finished.stderr.contains("it is tried again"), "{}", finished.stderr);
+    check(&job, "each step failed three times");
+}
+
+#[test]
+fn a_process_that_slept_through_the_work_of_another_does_not_repeat_it() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 20_000, SINKS);
+    let zombie = job.start(None, "", &[]);
+    job.wait_until_committed(1_000);
+    zombie.signal("STOP").unwrap();
+    let stopped_at = job.committed();
+    assert!(stopped_at < 20_000, "stopped too late to prove anything");
+    job.finish(None);
+    zombie.signal("CONT").unwrap();
+    job.send(2_000);
+    job.wait_until_committed(job.sent);
+    zombie.signal("TERM").unwrap();
+    let finished = zombie.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, &format!("stopped with {stopped_at} committed, went on after another had the rest"));
+}
+
+#[test]
+fn a_table_that_is_compacted_and_cleaned_meanwhile_keeps_its_rows_and_its_positions() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    let running = job.start(Some("a"), "", &[]);
+    job.wait_until_committed(2_000);
+    let (mut replaced, mut removed) = (0, 0);
+    for _ in 0..4 {
+        job.send(2_000);
+        let done = json(&run(&["compact", "-c", job.config(), "--vacuum", "0", "--json"]));
+        replaced += done[0]["replaced"].as_u64().unwrap();
+        removed += done[0]["removed"].as_u64().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    job.wait_until_committed(job.sent);
+    running.signal("KILL").unwrap();
+    running.wait(PATIENCE).unwrap();
+    assert!(replaced > 0 && removed > 0, "{replaced} files replaced, {removed} removed");
+    // What another writer does to the log: all of it goes into a checkpoint, and is forgotten.
+    job.read_by(
+        "import deltalake, json, sys\n\
+         table = deltalake.DeltaTable(sys.argv[1])\n\
+         table.create_checkpoint()\n\
+         table.alter.set_table_properties({'delta.logRetentionDuration': 'interval 0 seconds'})\n\
+         table = deltalake.DeltaTable(sys.argv[1])\n\
+         table.create_checkpoint()\n\
+         table.cleanup_metadata()\n\
+         print(json.dumps([]))",
+    );
+    job.send(1_000);
+    job.finish(Some("a"));
+    check(&job, &format!("{replaced} files replaced and {removed} removed meanwhile"));
+}
+
+#[test]
+fn two_pipelines_that_write_to_one_table_disturb_each_other_in_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 4_000, SINKS);
+    let other = ["--stop-at-end", "--set", "name=\"other\"", "--set", "source.group=\"GROUP\""];
+    let group = format!("source.group=\"{}-other\"", job.topic);
+    let other = other.map(|arg| if arg.contains("GROUP") { group.as_str() } else { arg });
+    let both = [job.start(None, "", &["--stop-at-end"]), job.start(None, "", &other)];
+    for running in both {
+        let finished = running.wait(PATIENCE).unwrap();
+        assert!(finished.status.success(), "{}", finished.stderr);
+    }
+    let expected: Counts = job.expected(false).into_keys().map(|place| (place, 2)).collect();
+    assert!(table(&job) == expected, "each row once of each pipeline");
+}
+
+#[test]
+fn a_table_of_other_columns_is_refused_with_the_column() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 100, SINKS);
+    let columns = "sinks.0.columns=[\"partition\", \"\\\"offset\\\"\", \"label\"]";
+    let finished = job.start(None, "", &["--stop-at-end", "--set", columns]).wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    job.send(100);
+    let stderr = fails(&["run", "-c", job.config(), "--stop-at-end"], 1);
+    assert!(stderr.contains("the table has no column"), "{stderr}");
+}
