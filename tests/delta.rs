@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fenliu_tests::kafka;
+use fenliu_tests::{binary, kafka};
 
 use crate::fixtures::{PATIENCE, fails, json, run};
 use crate::job::{Counts, Job};
@@ -21,7 +21,8 @@ const SINKS: &str = r#"
 /// Compares the table with what should be in it, as two readers see it and as `fenliu verify` does.
 fn check(job: &Job, name: &str) {
     job.check(name, &[("table", table(job))]);
-    let report = json(&run(&["verify", "-c", job.config(), "--json"]));
+    let finished = binary::run(&["verify", "-c", job.config(), "--json"], PATIENCE).unwrap();
+    let report = json(&finished.stdout);
     assert_eq!(report["ok"], true, "{report}");
     assert_eq!(report["sinks"][0]["total"]["documents"], job.sent, "{report}");
 }

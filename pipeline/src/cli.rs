@@ -136,13 +136,16 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Logs go to standard error; `RUST_LOG` overrides the flags. The demo tells its own story.
+/// Logs go to standard error; `RUST_LOG` overrides the flags. The demo tells its own story, and what the
+/// Delta library says at each commit (a race that was lost, which is no fault, is a warning there) is left out.
 fn init_logging(command: &Command, common: &Common) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => "warn",
         (_, 0) if matches!(command, Command::Demo(_)) => "warn",
-        (_, 0) => "info",
-        (_, 1) => "info,fenliu=debug,fenliu_model=debug,fenliu_operators=debug",
+        (_, 0) => "info,buoyant_kernel=warn,deltalake_core=error",
+        (_, 1) => {
+            "info,fenliu=debug,fenliu_model=debug,fenliu_operators=debug,buoyant_kernel=warn,deltalake_core=error"
+        }
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

@@ -4,6 +4,7 @@
 //! and a pipeline may write meanwhile: each commits its own version.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -12,7 +13,7 @@ use deltalake::operations::optimize::OptimizeType;
 use deltalake::operations::vacuum::VacuumMode;
 use serde::Serialize;
 
-use super::lake::Lake;
+use super::lake::{Lake, session};
 use super::properties;
 use crate::config::DeltaSinkConfig;
 use crate::error::{PipelineError, Result};
@@ -47,6 +48,7 @@ pub fn compact(config: &DeltaSinkConfig, target: ByteSize, vacuum: Option<Durati
     let optimize = table
         .optimize()
         .with_type(OptimizeType::Compact)
+        .with_session_state(Arc::new(session().state()))
         .with_target_size(target)
         .with_writer_properties(properties());
     let (table, metrics) = lake.block_on(optimize.into_future()).map_err(lake.failed("compact"))?;

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use datafusion::prelude::SessionContext;
+use deltalake::delta_datafusion::create_session;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Transaction, Version};
 use deltalake::logstore::{LogStoreRef, commit_uri_from_version};
@@ -254,19 +255,31 @@ impl Lake {
         visit: &mut dyn FnMut(&RecordBatch) -> Result<(), ArrowError>,
     ) -> Result<()> {
         let schema = table.snapshot().map_err(self.failed("read"))?.schema();
-        let columns = wanted.iter().copied().filter(|name| schema.field(name).is_some());
-        let scan = table.scan_table().with_columns(columns);
+        let columns: Vec<_> = wanted.iter().copied().filter(|name| schema.field(name).is_some()).collect();
+        let session = session();
         let read = self.block_on(async {
-            let (_, mut rows) = scan.await?;
-            let rows: &mut Pin<_> = &mut rows;
+            table.update_datafusion_session(&session.state())?;
+            let provider = table.table_provider().await?;
+            let failed = DeltaTableError::generic;
+            let frame = session.read_table(provider).and_then(|rows| rows.select_columns(&columns));
+            let mut rows = frame.map_err(failed)?.execute_stream().await.map_err(failed)?;
             while let Some(batch) = std::future::poll_fn(|context| rows.as_mut().poll_next(context)).await {
-                let batch = batch.map_err(DeltaTableError::generic)?;
+                let batch = batch.map_err(failed)?;
                 visit(&batch)?;
             }
             DeltaResult::Ok(())
         });
         read.map_err(self.failed("read"))
     }
+}
+
+/// What queries on tables run in.
+pub(super) fn session() -> SessionContext {
+    let mut state = create_session().state();
+    // With these the library gives a field within a column the type of a partition column of the same name: the
+    // labels within `top_k` that of `label`.
+    state.config_mut().options_mut().execution.parquet.schema_force_view_types = false;
+    SessionContext::new_with_state(state)
 }
 
 /// The application whose transactions are the position of a partition.
