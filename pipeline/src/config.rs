@@ -4,6 +4,7 @@
 //! `--set` overrides, fills in `${VARIABLES}` from the environment and reports *all* problems at once;
 //! only a [`ValidatedConfig`] can run. Secrets among librdkafka's properties are never printed.
 
+mod delta;
 mod finetune;
 mod iceberg;
 mod kafka;
@@ -21,13 +22,13 @@ use fenliu_model::{Device, DriftOptions};
 use fenliu_operators::CleanConfig;
 use serde::{Deserialize, Serialize};
 
+pub use delta::DeltaSinkConfig;
 pub use finetune::{FeedbackConfig, FinetuneConfig, PromotePolicy};
 pub use iceberg::{IcebergCatalogConfig, IcebergCatalogKind, IcebergSinkConfig};
 pub use kafka::{EMBEDDED, KafkaConfig, Properties};
 pub use problems::{Problem, Problems};
 pub use sinks::{
-    DeadLetterConfig, DeltaSinkConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig,
-    StdoutSinkConfig,
+    DeadLetterConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig, StdoutSinkConfig,
 };
 pub use source::{
     FieldNames, FilesSourceConfig, KafkaSourceConfig, PayloadFormat, RegistryConfig, SourceConfig, Start,

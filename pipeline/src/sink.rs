@@ -147,6 +147,15 @@ pub fn open(
                 let sink = files::FilesSink::try_new(files, &key, "labelled", &config.name, selection)?;
                 sinks.push(SharedSink::new(name, files.max_age, Box::new(sink)));
             }
+            #[cfg(feature = "delta")]
+            SinkConfig::Delta(table) => {
+                let name = format!("{key} ({})", table.path);
+                let sink = delta::DeltaSink::try_new(table, &config.name, selection)?;
+                sinks.push(SharedSink::new(name, table.max_age, Box::new(sink)));
+            }
+            // Validation has refused it.
+            #[cfg(not(feature = "delta"))]
+            SinkConfig::Delta(_) => {}
             #[cfg(feature = "iceberg")]
             SinkConfig::Iceberg(table) => {
                 let name = format!("{key} ({}.{})", table.namespace, table.table);
@@ -159,14 +168,6 @@ pub fn open(
             SinkConfig::Kafka(kafka) => {
                 topics.push(kafka::Topic::new(kafka, selection, messages::send_labelled));
             }
-            #[cfg(feature = "delta")]
-            SinkConfig::Delta(table) => {
-                let name = format!("{key} ({})", table.path);
-                let sink = delta::DeltaSink::try_new(table, &config.name, selection)?;
-                sinks.push(SharedSink::new(name, false, Box::new(sink)));
-            }
-            #[cfg(not(feature = "delta"))]
-            SinkConfig::Delta(_) => return Err(without_feature(&key, "delta")),
             SinkConfig::Stdout(_) => {}
         }
     }
@@ -185,13 +186,6 @@ pub fn open(
     }
     sinks.extend(kafka::open(config, topics, consumer)?);
     Ok(sinks)
-}
-
-/// The error of a sink that this binary has not got.
-#[cfg(not(feature = "delta"))]
-pub(crate) fn without_feature(key: &str, feature: &str) -> PipelineError {
-    let message = format!("this binary was built without the feature `{feature}`");
-    PipelineError::Config(crate::config::Problems::one("config", key, message))
 }
 
 /// Whether a sink of `config` moves the group's offsets itself, in its transactions.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IcebergSinkConfig, Properties};
+use super::{DeltaSinkConfig, IcebergSinkConfig, Properties};
 
 /// One destination of labelled rows. To add one: a variant here, a file in `sink/`, an arm in `sink.rs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,12 +13,12 @@ use super::{IcebergSinkConfig, Properties};
 pub enum SinkConfig {
     /// Parquet, Arrow IPC or JSON Lines files in a directory.
     Files(FilesSinkConfig),
+    /// A Delta Lake table.
+    Delta(DeltaSinkConfig),
     /// An Apache Iceberg table.
     Iceberg(IcebergSinkConfig),
     /// A Kafka topic, one JSON object a message.
     Kafka(KafkaSinkConfig),
-    /// A Delta Lake table.
-    Delta(DeltaSinkConfig),
     /// JSON Lines on standard output.
     Stdout(StdoutSinkConfig),
 }
@@ -28,9 +28,9 @@ impl SinkConfig {
     pub fn columns(&self) -> &[String] {
         match self {
             SinkConfig::Files(sink) => &sink.columns,
+            SinkConfig::Delta(sink) => &sink.columns,
             SinkConfig::Iceberg(sink) => &sink.columns,
             SinkConfig::Kafka(sink) => &sink.columns,
-            SinkConfig::Delta(sink) => &sink.columns,
             SinkConfig::Stdout(sink) => &sink.columns,
         }
     }
@@ -39,9 +39,9 @@ impl SinkConfig {
     pub fn filter(&self) -> Option<&str> {
         match self {
             SinkConfig::Files(sink) => sink.filter.as_deref(),
+            SinkConfig::Delta(sink) => sink.filter.as_deref(),
             SinkConfig::Iceberg(sink) => sink.filter.as_deref(),
             SinkConfig::Kafka(sink) => sink.filter.as_deref(),
-            SinkConfig::Delta(sink) => sink.filter.as_deref(),
             SinkConfig::Stdout(sink) => sink.filter.as_deref(),
         }
     }
@@ -50,7 +50,9 @@ impl SinkConfig {
     pub fn partition_by(&self) -> &[String] {
         match self {
             SinkConfig::Files(sink) => &sink.partition_by,
-            SinkConfig::Iceberg(_) | SinkConfig::Kafka(_) | SinkConfig::Stdout(_) => &[],
+            SinkConfig::Delta(_) | SinkConfig::Iceberg(_) | SinkConfig::Kafka(_) | SinkConfig::Stdout(_) => {
+                &[]
+            }
         }
     }
 }
@@ -124,25 +126,6 @@ pub struct KafkaSinkConfig {
     /// librdkafka properties for the producer, over those of `kafka.properties`.
     #[serde(deserialize_with = "super::kafka::properties")]
     pub properties: Properties,
-    /// Columns or SQL expressions; empty: all.
-    pub columns: Vec<String>,
-    /// SQL predicate; rows for which it is not true are not written here.
-    #[serde(rename = "where")]
-    pub filter: Option<String>,
-}
-
-/// A Delta Lake table: one version an epoch, in which its rows and the position come together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeltaSinkConfig {
-    /// A directory or `s3://bucket/prefix`; the table is made when missing.
-    pub path: String,
-    /// Columns whose values get directories of their own; each gets a file an epoch.
-    pub partition_by: Vec<String>,
-    /// Options of the bucket: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `allow_http` and what
-    /// else object_store's `AmazonS3ConfigKey` lists. They take precedence over variables `AWS_...`.
-    #[serde(deserialize_with = "super::kafka::properties")]
-    pub storage: Properties,
     /// Columns or SQL expressions; empty: all.
     pub columns: Vec<String>,
     /// SQL predicate; rows for which it is not true are not written here.

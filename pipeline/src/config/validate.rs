@@ -16,8 +16,8 @@ use crate::source::Decoder;
 
 use super::kafka::{EMBEDDED, OWNED};
 use super::{
-    BreakerConfig, Config, DeadLetterConfig, DeltaSinkConfig, DocumentsConfig, FilesSinkConfig,
-    PayloadFormat, Problems, Properties, RegistryConfig, SinkConfig, SourceConfig,
+    BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
+    Properties, RegistryConfig, SinkConfig, SourceConfig,
 };
 
 /// A configuration whose every value is within its bounds and whose every SQL text compiles.
@@ -262,7 +262,7 @@ impl Config {
                     self.check_sink_topic(&kafka.topic, &key, problems);
                     check_properties(&kafka.properties, &format!("{key}.properties"), problems);
                 }
-                SinkConfig::Delta(delta) => check_delta(delta, &key, problems),
+                SinkConfig::Delta(delta) => delta.check(&key, problems),
                 SinkConfig::Stdout(_) => {}
             }
         }
@@ -371,6 +371,13 @@ impl Config {
         if filter.is_some() {
             problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
         }
+        for (index, sink) in self.sinks.iter().enumerate() {
+            if let SinkConfig::Delta(table) = sink
+                && let Ok(rows) = Projection::try_new(&labelled, &table.columns, None)
+            {
+                table.check_columns(&format!("sinks[{index}]"), rows.schema(), problems);
+            }
+        }
         #[cfg(feature = "iceberg")]
         for (index, sink) in self.sinks.iter().enumerate() {
             if let SinkConfig::Iceberg(table) = sink
@@ -419,22 +426,6 @@ fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
     }
     let is_never = files.max_age.is_some_and(|age| age.is_zero());
     problems.require(!is_never, &format!("{key}.max_age"), "0s", "longer than 0s");
-}
-
-fn check_delta(delta: &DeltaSinkConfig, key: &str, problems: &mut Problems) {
-    if !cfg!(feature = "delta") {
-        problems
-            .add(format!("{key}.type"), "is `delta`, but this binary was built without the feature `delta`");
-    }
-    let path = &delta.path;
-    problems.require(!path.is_empty(), &format!("{key}.path"), "empty", "a directory or s3://bucket/prefix");
-    let is_bucket = path.starts_with("s3://") || path.starts_with("s3a://");
-    if path.contains("://") && !is_bucket {
-        problems.add(format!("{key}.path"), format!("is {path} but must be a directory or begin with s3://"));
-    }
-    if !is_bucket && !delta.storage.is_empty() {
-        problems.add(format!("{key}.storage"), "is for buckets, but `path` is a directory");
-    }
 }
 
 fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {

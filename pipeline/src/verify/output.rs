@@ -14,10 +14,10 @@ use super::rows;
 use super::rows::Sole;
 use super::topic;
 use crate::clean::compile;
-#[cfg(feature = "iceberg")]
-use crate::config::IcebergSinkConfig;
 #[cfg(feature = "delta")]
 use crate::config::DeltaSinkConfig;
+#[cfg(feature = "iceberg")]
+use crate::config::IcebergSinkConfig;
 use crate::config::{
     DeadLetterConfig, FilesSinkConfig, KafkaConfig, KafkaSinkConfig, SinkConfig, SourceConfig, Start,
     ValidatedConfig,
@@ -197,8 +197,9 @@ impl<'a> Outputs<'a> {
             }
             #[cfg(feature = "delta")]
             SinkConfig::Delta(delta) => self.delta(&key, delta, limit)?,
+            // Validation has refused it.
             #[cfg(not(feature = "delta"))]
-            SinkConfig::Delta(_) => return Err(crate::sink::without_feature(&key, "delta")),
+            SinkConfig::Delta(_) => return Ok(None),
             SinkConfig::Stdout(_) => return Ok(None),
         };
         Ok(Some(Output { filtered: sink.filter().is_some(), ..output }))

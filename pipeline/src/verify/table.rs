@@ -39,7 +39,7 @@ impl Table {
     /// Notes the rows of all files in `found`, or that they cannot be read.
     pub(super) fn read(&self, sole: &Sole, found: &mut Found, progress: &ProgressBar) {
         let Some((lake, table)) = &self.open else { return };
-        let read = lake.read(table, &["topic", "partition", "offset"], &mut |batch| {
+        let read = lake.read(table, &rows::PLACES, &mut |batch| {
             progress.inc(batch.num_rows() as u64);
             rows::note(batch, sole, found)
         });
