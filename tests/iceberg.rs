@@ -1,6 +1,8 @@
 //! An Iceberg table under faults, read by pyiceberg, which shares no code with the sink: nothing lost and
 //! nothing twice, whatever dies and when, and whoever else works on the table.
 
+use std::time::{Duration, Instant};
+
 use fenliu_tests::kafka;
 use fenliu_tests::{binary, readers};
 use serde_json::Value;
@@ -49,6 +51,10 @@ fn python(job: &Job, code: &str) -> Value {
 /// Compares the table with what should be in it, by pyiceberg and by `fenliu verify`.
 fn check(job: &Job, name: &str) {
     job.check(name, &[("table", rows(job))]);
+    verify(job);
+}
+
+fn verify(job: &Job) {
     let config = job.directory.path().join("fenliu.toml");
     let finished = binary::run(&["verify", "-c", config.to_str().unwrap(), "--json"], PATIENCE).unwrap();
     assert_eq!(finished.status.code(), Some(0), "{}\n{}", finished.stdout, finished.stderr);
@@ -175,4 +181,35 @@ fn a_table_with_other_columns_is_refused_with_what_to_do() {
         assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
         assert!(finished.stderr.contains(problem), "{}", finished.stderr);
     }
+}
+
+/// The same by a REST server instead of a catalog in SQLite.
+#[test]
+fn killed_at_every_step_before_a_rest_server_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let _server = readers::start(include_str!("iceberg_rest.py"), &[path]).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let port = loop {
+        match std::fs::read_to_string(directory.path().join("port")) {
+            Ok(port) => break port,
+            Err(error) => assert!(Instant::now() < deadline, "the server does not start: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let begin = SINKS.find("uri =").unwrap();
+    let catalog = format!("type = \"rest\"\nuri = \"http://127.0.0.1:{port}\"\nwarehouse = \"news\"\n");
+    let mut job = Job::new(broker, 2_000, &format!("{}{catalog}", &SINKS[..begin]));
+    let done = job.die_at(&STEPS, 3);
+
+    let count = r#"
+rows = table.scan(selected_fields=("partition", "offset")).to_arrow()
+print(json.dumps([rows.num_rows, rows.group_by(["partition", "offset"]).aggregate([]).num_rows]))
+"#;
+    let counts = readers::python(&format!("{OPEN}{count}"), &[path]).unwrap();
+    let expected = job.expected(false).len();
+    println!("{done}: rows and different ones: {counts} of {expected}");
+    assert_eq!(counts, serde_json::json!([expected, expected]));
+    verify(&job);
 }

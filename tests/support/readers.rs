@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::scripts;
+use crate::watchdog::Watchdog;
 
 /// Runs Python `code` with `args` (its `sys.argv[1:]`) where pyarrow and duckdb can be imported,
 /// and parses what it prints as JSON.
@@ -24,6 +25,23 @@ pub fn python(code: &str, args: &[&str]) -> Result<serde_json::Value> {
     ensure!(output.status.success(), "the second reader failed: {stderr}");
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("not JSON: {:?} {stderr}", String::from_utf8_lossy(&output.stdout)))
+}
+
+/// A process that ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    _process: Watchdog,
+}
+
+/// Starts Python `code` with `args` there, a server of a test; it ends when the result is dropped.
+///
+/// # Errors
+/// If the environment cannot be made or the process not be started.
+pub fn start(code: &str, args: &[&str]) -> Result<Server> {
+    let mut command = Command::new(interpreter()?);
+    command.args(["-c", code]).args(args);
+    let directory = tempfile::Builder::new().prefix("fenliu-reader-").tempdir()?;
+    Watchdog::start(directory, &command).map(|process| Server { _process: process })
 }
 
 /// Makes the environment once, however many tests ask at the same time.
