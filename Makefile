@@ -9,8 +9,8 @@ export CARGO_TARGET_DIR
 # One selection for every build of a profile: Cargo chooses the dependencies' features by it, and
 # with another one would compile DataFusion again.
 SELECT = --workspace --locked $(FEATURES)
-# What tests run can be made to fail at any step of a commit.
-TESTED = $(SELECT) --features fenliu/failpoints
+# What tests run has every sink, and can be made to fail at any step of a commit.
+TESTED = $(SELECT) --features fenliu/failpoints,fenliu/delta,fenliu/iceberg
 # Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
 FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
@@ -60,7 +60,7 @@ test: setup
 soak: setup
 	$(CARGO) build $(TESTED) --bins --tests
 	FENLIU_FAULTS=$(FAULTS) FENLIU_REQUIRE_BROKER=1 FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu \
-		$(CARGO) test $(TESTED) --test integration -- exactly_once --nocapture --test-threads=1
+		$(CARGO) test $(TESTED) --test integration -- exactly_once delta iceberg --nocapture --test-threads=1
 
 FAULTS ?= 200
 
