@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use fenliu_tests::bucket::Bucket;
 use fenliu_tests::{binary, kafka};
 
 use crate::fixtures::{PATIENCE, fails, json, run};
@@ -144,4 +145,31 @@ fn a_table_of_other_columns_is_refused_with_the_column() {
     job.send(100);
     let stderr = fails(&["run", "-c", job.config(), "--stop-at-end"], 1);
     assert!(stderr.contains("the table has no column"), "{stderr}");
+}
+
+#[test]
+fn in_a_bucket_too_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let sinks = r#"
+        [[sinks]]
+        type = "delta"
+        path = "s3://lake/news"
+        partition_by = ["label"]
+        [sinks.storage]
+        endpoint = "ENDPOINT"
+        region = "us-east-1"
+        access_key_id = "key"
+        secret_access_key = "secret"
+        allow_http = true
+    "#;
+    let mut job = Job::new(broker, 2_000, &sinks.replace("ENDPOINT", bucket.endpoint()));
+    let done = job.die_at(&STEPS, 3);
+    run(&["compact", "-c", job.config(), "--vacuum", "0"]);
+    let code = "import deltalake, json\n\
+         options = {'endpoint': 'ENDPOINT', 'region': 'us-east-1', 'access_key_id': 'key', 'secret_access_key': 'secret'}\n\
+         table = deltalake.DeltaTable('s3://lake/news', storage_options=options | {'allow_http': 'true'})\n\
+         table = table.to_pyarrow_table(columns=['partition', 'offset'])\n\
+         print(json.dumps(list(zip(table['partition'].to_pylist(), table['offset'].to_pylist()))))";
+    job.check(&done, &[("table", job.read_by(&code.replace("ENDPOINT", bucket.endpoint())))]);
 }

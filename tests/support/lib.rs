@@ -10,6 +10,7 @@
 use std::io::Write as _;
 
 pub mod binary;
+pub mod bucket;
 pub mod data;
 pub mod kafka;
 pub mod readers;

@@ -17,13 +17,18 @@ use crate::config::DeltaSinkConfig;
 /// bucket, which the store must support (S3, MinIO, R2 do).
 ///
 /// # Errors
-/// An address of neither kind, an option that the store does not have.
+/// An address that is none, an option that the store does not have.
 pub(super) fn log_store(config: &DeltaSinkConfig, make: bool) -> DeltaResult<LogStoreRef> {
-    let url = if make { ensure_table_uri(&config.path)? } else { parse_table_uri(&config.path)? };
-    let store: ObjectStoreRef = match url.scheme() {
-        "file" => Arc::new(LocalFileSystem::new()),
-        "s3" | "s3a" => Arc::new(bucket(url.as_str(), config)?.build()?),
-        _ => return Err(DeltaTableError::InvalidTableLocation(url.to_string())),
+    let path = &config.path;
+    let (url, store): (_, ObjectStoreRef) = if path.contains("://") {
+        // The library takes only addresses of stores that it has itself.
+        let url = path.parse().map_err(|error| {
+            DeltaTableError::InvalidTableLocation(format!("{path} is no address: {error}"))
+        })?;
+        (url, Arc::new(bucket(path, config)?.build()?))
+    } else {
+        let url = if make { ensure_table_uri(path)? } else { parse_table_uri(path)? };
+        (url, Arc::new(LocalFileSystem::new()))
     };
     let options = StorageConfig::default();
     let prefixed = options.decorate_store(Arc::clone(&store), &url)?;
