@@ -1,5 +1,6 @@
 //! Nothing lost and nothing twice in a Delta Lake table, whatever dies and whoever else writes to it. What is in
-//! the table is what the `deltalake` package for Python and DuckDB read.
+//! the table is what the `deltalake` package for Python finds, whose log reader is that of the library which writes here,
+//! and pyarrow reads from the files.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const SINKS: &str = r#"
     partition_by = ["label"]
 "#;
 
-/// Compares the table with what should be in it, as two readers see it and as `fenliu verify` does.
+/// Compares the table with what should be in it, as `deltalake` and as `fenliu verify` see it.
 fn check(job: &Job, name: &str) {
     job.check(name, &[("table", table(job))]);
     let finished = binary::run(&["verify", "-c", job.config(), "--json"], PATIENCE).unwrap();

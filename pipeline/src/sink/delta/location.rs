@@ -20,7 +20,7 @@ use crate::config::DeltaSinkConfig;
 /// An address that is none, an option that the store does not have.
 pub(super) fn log_store(config: &DeltaSinkConfig, make: bool) -> DeltaResult<LogStoreRef> {
     let path = &config.path;
-    let (url, store): (_, ObjectStoreRef) = if path.contains("://") {
+    let (url, store): (_, ObjectStoreRef) = if path.contains("://") && !path.starts_with("file://") {
         // The library takes only addresses of stores that it has itself.
         let url = path.parse().map_err(|error| {
             DeltaTableError::InvalidTableLocation(format!("{path} is no address: {error}"))
