@@ -9,6 +9,10 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use crate::scripts;
 use crate::watchdog::Watchdog;
 
+/// What follows the code: Arrow's threads, which call back into Python, abort the interpreter when it ends while
+/// one of them still does.
+const LEAVE: &str = "\nimport os, sys\nsys.stdout.flush()\nos._exit(0)\n";
+
 /// Runs Python `code` with `args` (its `sys.argv[1:]`) where pyarrow and duckdb can be imported,
 /// and parses what it prints as JSON.
 ///
@@ -17,7 +21,7 @@ use crate::watchdog::Watchdog;
 /// prints is not JSON.
 pub fn python(code: &str, args: &[&str]) -> Result<serde_json::Value> {
     let output = Command::new(interpreter()?)
-        .args(["-c", code])
+        .args(["-c", &format!("{code}{LEAVE}")])
         .args(args)
         .output()
         .context("cannot run the second readers' Python")?;
