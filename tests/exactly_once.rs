@@ -81,6 +81,29 @@ fn a_member_that_was_given_up_cannot_write_what_another_has_written() {
 }
 
 #[test]
+fn of_two_processes_with_one_name_one_ends_and_says_why() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    let mut twins = vec![job.start(Some("a"), "", &[])];
+    job.wait_until_committed(500);
+    twins.push(job.start(Some("a"), "", &[]));
+    let ended = loop {
+        job.send(50);
+        std::thread::sleep(Duration::from_millis(200));
+        if let Some(index) = twins.iter_mut().position(|twin| twin.has_ended().unwrap()) {
+            break twins.swap_remove(index).wait(PATIENCE).unwrap();
+        }
+    };
+    assert!(ended.stderr.contains("another process with the same `source.instance`"), "{}", ended.stderr);
+    job.wait_until_committed(job.sent);
+    let last = twins.remove(0);
+    last.signal("TERM").unwrap();
+    let finished = last.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, "two processes with one name");
+}
+
+#[test]
 fn members_that_join_and_leave_lose_nothing_and_repeat_nothing() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 2_000, SINKS);

@@ -91,6 +91,11 @@ pub enum PipelineError {
     /// reading begins again where the sinks stand.
     #[error("{0}")]
     Lost(String),
+    /// Another member of the group goes by the same static name.
+    #[error(
+        "another process with the same `source.instance` has taken over: each process of a group needs a name of its own"
+    )]
+    Fenced,
     /// A sink could not encode rows.
     #[error("cannot encode {format}: {message}")]
     Encode {

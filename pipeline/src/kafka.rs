@@ -13,7 +13,9 @@ use rdkafka::producer::DefaultProducerContext;
 use crate::config::{EMBEDDED, KafkaConfig, KafkaSinkConfig, Properties};
 use crate::error::{PipelineError, Result};
 
-pub use consumer::{Context, KafkaConsumer, Rebalance, apply, committed, connect, offsets_list};
+pub use consumer::{
+    Context, KafkaConsumer, Rebalance, apply, check_usable, committed, connect, offsets_list,
+};
 pub use reader::{Ends, TopicReader};
 pub use writer::MessageWriter;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fenliu_operators::Plan;
 use fenliu_schemas::{LabelledOptions, labelled_schema};
@@ -29,6 +29,10 @@ use crate::write::Dispatcher;
 /// Pause before reading begins again: the group needs a moment to settle.
 const REST: Duration = Duration::from_secs(1);
 
+/// A member that is fenced twice within this time has a twin. Once may be its own doing: after an outage,
+/// brokers can get what it had sent before the outage after what it sent since.
+const TWIN_WINDOW: Duration = Duration::from_secs(600);
+
 /// What a caller may want of a run beside the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -43,7 +47,8 @@ pub struct RunOptions {
 }
 
 /// Runs the pipeline until its input ends or `shutdown` is requested; what is in flight then is
-/// finished and committed. When partitions are lost on the way, it begins again where the sinks stand.
+/// finished and committed. When partitions are lost on the way, it begins again where
+/// the sinks stand.
 ///
 /// # Errors
 /// Whatever keeps the pipeline from starting or going on. The sinks know how far they are: the next run
@@ -57,10 +62,11 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     let watcher = Watcher::start(config, Arc::clone(&live), counters.clone())?;
     let schedule = job.map(|job| Schedule::start(config, job, counters.clone())).transpose()?;
     let progress = Progress::start(counters.clone(), expected);
+    let mut fenced_at = None;
     let outcome = loop {
         match pipeline.run_once(&shutdown.child()) {
-            Err(PipelineError::Lost(why)) if !shutdown.is_requested() => {
-                tracing::warn!(why, "reading begins again where the sinks stand");
+            Err(why) if !shutdown.is_requested() && passes(&why, &mut fenced_at) => {
+                tracing::warn!(%why, "reading begins again where the sinks stand");
                 std::thread::sleep(REST);
             }
             outcome => break outcome,
@@ -68,6 +74,17 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
     };
     drop((progress, schedule, watcher));
     outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, &live.current()))
+}
+
+/// Whether reading can begin again after `error`.
+fn passes(error: &PipelineError, fenced_at: &mut Option<Instant>) -> bool {
+    match error {
+        PipelineError::Lost(_) => true,
+        PipelineError::Fenced => {
+            fenced_at.replace(Instant::now()).is_none_or(|at| at.elapsed() > TWIN_WINDOW)
+        }
+        _ => false,
+    }
 }
 
 /// What stays when reading begins again.
@@ -116,8 +133,10 @@ impl Pipeline<'_> {
         stages.sink("write", labelled, move |input, meter| dispatcher.run(&input, meter))?;
 
         let meters = stages.meters();
-        let outcome = stages.join().and_then(|()| ledger.finish());
+        let mut outcome = stages.join().and_then(|()| ledger.finish());
         if let Some(consumer) = &consumer {
+            // What made the consumer unusable is why the stages failed, whichever noticed it first.
+            outcome = outcome.or_else(|error| kafka::check_usable(consumer).and(Err(error)));
             source::release(consumer);
         }
         outcome.map(|()| meters)

@@ -180,6 +180,11 @@ impl Drop for Running {
         // Both fail only for a process that has ended, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking()
+            && let Ok(log) = self.stderr.reopen().map_err(anyhow::Error::from).and_then(read_lossy)
+        {
+            eprintln!("what the process that was still running had logged:\n{log}");
+        }
     }
 }
 

@@ -139,6 +139,21 @@ pub fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> Result<K
     client.create_with_context(Context::default()).map_err(PipelineError::kafka("make a consumer"))
 }
 
+/// That no error has ended the consumer for good.
+///
+/// # Errors
+/// Another process has taken its name; librdkafka knows a few more.
+pub fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
+    match consumer.client().fatal_error() {
+        None => Ok(()),
+        Some((RDKafkaErrorCode::FencedInstanceId, _)) => Err(PipelineError::Fenced),
+        Some((code, reason)) => Err(PipelineError::Kafka {
+            action: format!("go on consuming ({reason})"),
+            source: KafkaError::MessageConsumptionFatal(code),
+        }),
+    }
+}
+
 /// The offsets that the group has committed; a partition without is missing. Waits for transactions that
 /// are under way.
 ///

@@ -21,7 +21,7 @@ use crate::batch::{Batch, Permit};
 use crate::config::{KafkaSourceConfig, Start};
 use crate::deliver::Retry;
 use crate::error::{PipelineError, Result};
-use crate::kafka::{KafkaConsumer, REQUEST_TIMEOUT, Rebalance, apply, committed, offsets_list};
+use crate::kafka::{KafkaConsumer, REQUEST_TIMEOUT, Rebalance, apply, check_usable, committed, offsets_list};
 use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
 use crate::sink::{Partitions, SinkError};
@@ -165,8 +165,8 @@ impl KafkaSource {
                     | RDKafkaErrorCode::TopicAuthorizationFailed
             )
         );
-        let fatal = code == Some(RDKafkaErrorCode::Fatal);
-        if fatal || denied || (unknown_topic && self.stop_at_end) {
+        check_usable(&self.consumer)?;
+        if denied || (unknown_topic && self.stop_at_end) {
             return Err(PipelineError::Kafka { action: format!("consume {}", self.topics), source: error });
         }
         Ok(())
@@ -264,11 +264,7 @@ impl KafkaSource {
         let partitions = keys(&rebalance.partitions);
         let mut retry = Retry::new("kafka consumer", shutdown);
         let positions = loop {
-            let tried = self
-                .default_starts(&partitions)
-                .map_err(SinkError::from)
-                .and_then(|starts| self.ledger.resume(&starts, true));
-            match tried {
+            match self.find_positions(&partitions) {
                 Ok(positions) => break positions,
                 Err(SinkError::Stop(error)) => return Err(error),
                 Err(SinkError::Moved) => {}
@@ -279,12 +275,19 @@ impl KafkaSource {
                 }
             }
         };
-        self.check_positions(&positions)?;
         rebalance.partitions = offsets_list(&positions)?;
         apply(&self.consumer, &rebalance)?;
         self.assembler.start_at(&positions);
         tracing::info!(partitions = %names(&rebalance.partitions), "partitions assigned");
         Ok(())
+    }
+
+    /// Where the sinks stand, which the topics still have.
+    fn find_positions(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
+        let starts = self.default_starts(partitions)?;
+        let positions = self.ledger.resume(&starts, true)?;
+        self.check_positions(&positions)?;
+        Ok(positions)
     }
 
     /// Where partitions begin that no sink has a position of: where the group is, else as configured.

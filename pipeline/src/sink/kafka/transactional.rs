@@ -5,7 +5,6 @@ use std::sync::Arc;
 use fenliu_schemas::Positions;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::RDKafkaErrorCode;
 use ulid::Ulid;
 
 use super::Topic;
@@ -23,8 +22,6 @@ pub(super) struct TransactionalSink {
     client: ClientConfig,
     topics: Vec<Topic>,
     consumer: Arc<KafkaConsumer>,
-    /// Whether the transactional id is kept over restarts, so that only a twin can fence this one.
-    has_name: bool,
     writer: Option<MessageWriter>,
 }
 
@@ -41,13 +38,12 @@ impl TransactionalSink {
             SourceConfig::Files(_) => (None, None),
         };
         let group = group.unwrap_or_else(|| config.name.clone());
-        let has_name = instance.is_some();
         let instance = instance.unwrap_or_else(|| Ulid::generate().to_string());
         client.set("transactional.id", format!("{group}.{instance}"));
         if client.get("transaction.timeout.ms").is_none() {
             client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
         }
-        TransactionalSink { client, topics, consumer, has_name, writer: None }
+        TransactionalSink { client, topics, consumer, writer: None }
     }
 
     /// A producer that is ready for a transaction.
@@ -92,21 +88,13 @@ impl TransactionalSink {
         }
     }
 
-    /// What a failed transaction means, and what is left of the producer.
-    fn judge(&mut self, writer: MessageWriter, error: PipelineError) -> SinkError {
-        let code = match &error {
-            PipelineError::Kafka { source, .. } => source.rdkafka_error_code(),
-            _ => None,
-        };
-        let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
-        if fenced && self.has_name {
-            return SinkError::Stop(error);
-        }
-        // A producer that cannot even abort is made anew; its successor ends what it left open.
-        if !fenced && writer.abort().is_ok() {
+    /// Ends a failed transaction. A producer that cannot is made anew, and its successor ends what it left
+    /// open: it may have been fenced by a transaction that timed out while the broker was away. Where a twin
+    /// has fenced it, the group fences this process's consumer too.
+    fn abort(&mut self, writer: MessageWriter) {
+        if writer.abort().is_ok() {
             self.writer = Some(writer);
         }
-        SinkError::from(error)
     }
 }
 
@@ -122,7 +110,10 @@ impl Sink for TransactionalSink {
                 self.writer = Some(writer);
                 Ok(())
             }
-            Err(error) => Err(self.judge(writer, error)),
+            Err(error) => {
+                self.abort(writer);
+                Err(SinkError::from(error))
+            }
         }
     }
 }
