@@ -85,6 +85,15 @@ impl<'a> Job<'a> {
         job
     }
 
+    /// The job with a pipeline that has no model.
+    pub(crate) fn without_model(self) -> Self {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let is_model = |line: &str| matches!(line.split_whitespace().next(), Some("[model]" | "bundle"));
+        let lines: Vec<&str> = text.lines().filter(|line| !is_model(line)).collect();
+        std::fs::write(&self.config, lines.join("\n")).unwrap();
+        self
+    }
+
     /// Sends more documents.
     pub(crate) fn send(&mut self, documents: i64) {
         let articles = articles(500);

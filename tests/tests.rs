@@ -36,6 +36,8 @@ mod kafka_job;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pass_through;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod scripts;

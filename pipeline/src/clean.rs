@@ -1,8 +1,9 @@
 //! The clean stage: runs the compiled plan on each batch and sets rejected rows aside.
 
+use arrow::datatypes::SchemaRef;
 use chrono::Utc;
 use fenliu_operators::{CleanConfig, Plan};
-use fenliu_schemas::{dead_letters, raw, split_rejected};
+use fenliu_schemas::{dead_letters, raw, split_rejected, unlabelled_rows};
 
 use crate::batch::Batch;
 use crate::config::Problems;
@@ -32,5 +33,14 @@ pub fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
         batch.dead_letters.push(dead_letters(&rejected, Utc::now().timestamp_millis())?);
     }
     batch.records = kept;
+    Ok(batch)
+}
+
+/// Makes of cleaned rows what is written where there is no model: rows of `schema`.
+///
+/// # Errors
+/// When `schema` is not that of unlabelled rows of this plan.
+pub fn pass(schema: &SchemaRef, mut batch: Batch) -> Result<Batch> {
+    batch.records = unlabelled_rows(&batch.records, schema, Utc::now().timestamp_millis())?;
     Ok(batch)
 }

@@ -1,15 +1,17 @@
 //! The pipeline, wired top to bottom in data-flow order.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use fenliu_operators::Plan;
-use fenliu_schemas::{LabelledOptions, labelled_schema};
+use fenliu_schemas::labelled_schema;
 
+use crate::batch::Batch;
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
-use crate::clean::{clean, compile};
+use crate::clean::{clean, compile, pass};
 use crate::config::{SourceConfig, ValidatedConfig};
 use crate::deliver::Worker;
 use crate::error::{PipelineError, Result};
@@ -56,10 +58,9 @@ pub struct RunOptions {
 pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job } = options;
     let plan = Arc::new(compile(&config.clean)?);
-    let live = Arc::new(Live::open(config, counters.clone())?);
-    let pipeline =
-        Pipeline { config, plan, live: Arc::clone(&live), counters: counters.clone(), stop_at_end };
-    let watcher = Watcher::start(config, Arc::clone(&live), counters.clone())?;
+    let live = open_model(config, &counters)?;
+    let pipeline = Pipeline { config, plan, live: live.clone(), counters: counters.clone(), stop_at_end };
+    let watcher = live.clone().map(|live| Watcher::start(config, live, counters.clone())).transpose()?;
     let schedule = job.map(|job| Schedule::start(config, job, counters.clone())).transpose()?;
     let progress = Progress::start(counters.clone(), expected);
     let mut fenced_at = None;
@@ -73,7 +74,17 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
         }
     };
     drop((progress, schedule, watcher));
-    outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, &live.current()))
+    let model = live.map(|live| live.current());
+    outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, model.as_deref()))
+}
+
+/// The model, where there is one.
+fn open_model(config: &ValidatedConfig, counters: &Counters) -> Result<Option<Arc<Live>>> {
+    if !config.has_model() {
+        tracing::info!("no model: documents are cleaned and written without labels");
+        return Ok(None);
+    }
+    Live::open(config, counters.clone()).map(|live| Some(Arc::new(live)))
 }
 
 /// Whether reading can begin again after `error`.
@@ -91,7 +102,8 @@ fn passes(error: &PipelineError, fenced_at: &mut Option<Instant>) -> bool {
 struct Pipeline<'a> {
     config: &'a ValidatedConfig,
     plan: Arc<Plan>,
-    live: Arc<Live>,
+    /// None: documents are written without labels.
+    live: Option<Arc<Live>>,
     counters: Counters,
     stop_at_end: bool,
 }
@@ -100,8 +112,7 @@ impl Pipeline<'_> {
     /// All stages, from the source to the sinks, until they end.
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
-        let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
-        let schema = labelled_schema(self.plan.schema(), columns);
+        let schema = labelled_schema(self.plan.schema(), config.labelled_options());
         let consumer = match &config.source {
             SourceConfig::Kafka(source) => Some(Arc::new(kafka::connect(config, source)?)),
             SourceConfig::Files(_) => None,
@@ -110,16 +121,12 @@ impl Pipeline<'_> {
         let ledger = Ledger::new(sinks.clone(), self.commit(consumer.as_ref()));
         let source = source::open(config, consumer.clone(), Arc::clone(&ledger), self.stop_at_end)?;
         let stdout = StdoutSink::find(config, &schema)?;
-        let shadow = Shadow::start(config, counters.clone())?;
-        let mut labeller =
-            Labeller::new(Arc::clone(&self.live), shadow, schema, config.model.top_k, counters.clone());
 
         let mut stages = Stages::new(shutdown.clone());
-        let (plan, encoding, stop) = (Arc::clone(&self.plan), Arc::clone(&self.live), shutdown.clone());
+        let (plan, stop) = (Arc::clone(&self.plan), shutdown.clone());
         let raw = stages.source("source", move |out, meter| source.run(out, meter, &stop))?;
         let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
-        let encoded = stages.map("tokenize", cleaned, move |batch| encode(&encoding, batch))?;
-        let labelled = stages.map("model", encoded, move |encoded| labeller.label(encoded))?;
+        let labelled = self.label(&mut stages, cleaned, schema)?;
         let mut workers = vec![];
         for (index, sink) in sinks.into_iter().enumerate() {
             let (sender, deliveries) = channel();
@@ -142,6 +149,25 @@ impl Pipeline<'_> {
         outcome.map(|()| meters)
     }
 
+    /// The stages from cleaned rows to rows of `schema`: two with a model, none to speak of without.
+    fn label(
+        &self,
+        stages: &mut Stages,
+        cleaned: Receiver<Batch>,
+        schema: SchemaRef,
+    ) -> Result<Receiver<Batch>> {
+        let Pipeline { config, counters, .. } = self;
+        let Some(live) = &self.live else {
+            return stages.map("pass", cleaned, move |batch| pass(&schema, batch));
+        };
+        let shadow = Shadow::start(config, counters.clone())?;
+        let mut labeller =
+            Labeller::new(Arc::clone(live), shadow, schema, config.model.top_k, counters.clone());
+        let live = Arc::clone(live);
+        let encoded = stages.map("tokenize", cleaned, move |batch| encode(&live, batch))?;
+        stages.map("model", encoded, move |encoded| labeller.label(encoded))
+    }
+
     /// Who tells the group what the sinks have: a sink in its transactions, or the ledger.
     fn commit(&self, consumer: Option<&Arc<KafkaConsumer>>) -> Box<dyn Commit> {
         match consumer {
@@ -153,11 +179,12 @@ impl Pipeline<'_> {
     }
 }
 
-/// Everything that can be checked without reading a document: steps, bundle, model. The model's name.
+/// Everything that can be checked without reading a document: steps, bundle, model. The model's name, where
+/// there is one.
 ///
 /// # Errors
 /// What would keep [`run`] from starting.
-pub fn preflight(config: &ValidatedConfig) -> Result<String> {
+pub fn preflight(config: &ValidatedConfig) -> Result<Option<String>> {
     compile(&config.clean)?;
-    Generation::open(config).map(|generation| generation.title())
+    config.has_model().then(|| Generation::open(config).map(|generation| generation.title())).transpose()
 }

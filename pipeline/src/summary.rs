@@ -15,7 +15,7 @@ use crate::stage::Meter;
 pub struct Summary {
     /// Documents read.
     pub documents: u64,
-    /// Documents labelled.
+    /// Documents labelled, or without a model written as they were cleaned.
     pub labelled: u64,
     /// Dead letters by reason.
     pub dead_letters: BTreeMap<String, u64>,
@@ -31,10 +31,10 @@ pub struct Summary {
     pub latency_p99_ms: u64,
     /// Epochs committed.
     pub epochs: u64,
-    /// Name and version of the model in use at the end.
-    pub model: String,
+    /// Name and version of the model in use at the end, where there is one.
+    pub model: Option<String>,
     /// Where that model runs: `cpu` or `cuda`.
-    pub device: Device,
+    pub device: Option<Device>,
     /// Documents labelled by each version.
     pub versions: BTreeMap<String, u64>,
     /// Documents whose label should not be trusted.
@@ -66,7 +66,7 @@ impl Summary {
     pub fn new(
         counts: &Counts,
         meters: &[(&'static str, std::sync::Arc<Meter>)],
-        model: &Generation,
+        model: Option<&Generation>,
     ) -> Self {
         let seconds = counts.elapsed().as_secs_f64();
         let per_second = |value: f64| if seconds > 0.0 { value / seconds } else { 0.0 };
@@ -85,8 +85,8 @@ impl Summary {
             latency_p50_ms: counts.latency_ms.value_at_quantile(0.5),
             latency_p99_ms: counts.latency_ms.value_at_quantile(0.99),
             epochs: counts.epochs,
-            model: model.title(),
-            device: model.device(),
+            model: model.map(Generation::title),
+            device: model.map(Generation::device),
             versions: counts.versions.clone(),
             abstained: counts.abstained,
             serving: counts.serving.clone(),
@@ -106,7 +106,8 @@ impl Display for Summary {
             "  documents     {} in {:.1} s = {:.0} a second",
             self.documents, self.seconds, self.docs_per_s
         )?;
-        write!(f, "  labelled      {}", self.labelled)?;
+        let what = if self.model.is_some() { "labelled" } else { "written " };
+        write!(f, "  {what}      {}", self.labelled)?;
         writeln!(f, ", dead letters {rejected}{}", Reasons(&self.dead_letters))?;
         if let Some(accuracy) = self.accuracy {
             writeln!(
@@ -130,9 +131,12 @@ impl Display for Summary {
 impl Summary {
     /// The model and, of all that may have happened to it, what did.
     fn write_model(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "  model         {}", self.model)?;
-        if self.device != Device::Cpu {
-            write!(f, " on {}", self.device)?;
+        let (Some(model), Some(device)) = (&self.model, self.device) else {
+            return write!(f, "  model         none");
+        };
+        write!(f, "  model         {model}")?;
+        if device != Device::Cpu {
+            write!(f, " on {device}")?;
         }
         let serving = &self.serving;
         if serving.swaps > 0 {

@@ -18,7 +18,12 @@ pub struct LabelledOptions {
     pub body: bool,
     /// The words of the `segment` operator, if it ran.
     pub tokens: bool,
+    /// There is no model: without [`MODEL_COLUMNS`].
+    pub unlabelled: bool,
 }
+
+/// Columns of labelled rows that say what a model made of the document.
+pub const MODEL_COLUMNS: &[&str] = &["label", "score", "top_k", "abstained", "model_name", "model_version"];
 
 /// What the model says of one document: labels with their probabilities, best first.
 ///
@@ -48,7 +53,7 @@ pub struct Prediction<'a> {
 /// | `kafka_timestamp` | Timestamp(ms, UTC) | the source has none |
 /// | `processed_at` | Timestamp(ms, UTC) | never |
 ///
-/// Columns that cleaning added beside these follow at the end.
+/// Rows that no model has seen have no [`MODEL_COLUMNS`]. Columns that cleaning added beside these follow at the end.
 pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef {
     let text = |name| Field::new(name, DataType::Utf8, true);
     let named = |name| Field::new(name, DataType::Utf8, false);
@@ -74,6 +79,9 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
         Field::new("kafka_timestamp", timestamp_type(), true),
         Field::new("processed_at", timestamp_type(), false),
     ]);
+    if options.unlabelled {
+        fields.retain(|field| !MODEL_COLUMNS.contains(&field.name().as_str()));
+    }
     fields.extend(added_columns(cleaned).map(|i| cleaned.field(i).clone()));
     Arc::new(Schema::new(fields))
 }
@@ -119,17 +127,41 @@ pub fn label_rows(
             "abstained" => Arc::new(BooleanArray::from_iter(predictions.iter().map(|p| Some(p.abstained)))),
             "model_name" => same(model.0),
             "model_version" => same(model.1),
-            "processed_at" => {
-                Arc::new(TimestampMillisecondArray::from(vec![processed_at_ms; rows]).with_timezone("UTC"))
-            }
-            name => {
-                let source = if name == "source_label" { "label" } else { name };
-                Arc::clone(cleaned.column(cleaned.schema().index_of(source)?))
-            }
+            name => cleaned_column(cleaned, name, processed_at_ms)?,
         })
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// Rows as they are written where there is no model.
+///
+/// `schema` is that of [`labelled_schema`] with [`LabelledOptions::unlabelled`] for these rows;
+/// `processed_at_ms` is the time of writing.
+///
+/// # Errors
+/// [`SchemaError::Arrow`] when the schema is not that of these rows.
+pub fn unlabelled_rows(
+    cleaned: &RecordBatch,
+    schema: &SchemaRef,
+    processed_at_ms: i64,
+) -> Result<RecordBatch, SchemaError> {
+    let columns = schema.fields().iter().map(|field| cleaned_column(cleaned, field.name(), processed_at_ms));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// The column `name` of labelled rows, which is none of [`MODEL_COLUMNS`].
+fn cleaned_column(cleaned: &RecordBatch, name: &str, processed_at_ms: i64) -> Result<ArrayRef, SchemaError> {
+    let source = match name {
+        "processed_at" => {
+            let times = TimestampMillisecondArray::from(vec![processed_at_ms; cleaned.num_rows()]);
+            return Ok(Arc::new(times.with_timezone("UTC")));
+        }
+        "source_label" => "label",
+        name => name,
+    };
+    Ok(Arc::clone(cleaned.column(cleaned.schema().index_of(source)?)))
 }
 
 fn top_k(predictions: &[Prediction<'_>]) -> ArrayRef {
@@ -216,12 +248,32 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_a_model_are_labelled_rows_without_its_columns() {
+        let rows = cleaned();
+        let options = LabelledOptions { body: true, ..LabelledOptions::default() };
+        let labelled = labelled_schema(&rows.schema(), options);
+        let schema = labelled_schema(&rows.schema(), LabelledOptions { unlabelled: true, ..options });
+        let names =
+            |schema: &Schema| schema.fields().iter().map(|f| f.name().to_string()).collect::<Vec<_>>();
+        let expected = names(&labelled).into_iter().filter(|name| !MODEL_COLUMNS.contains(&name.as_str()));
+        assert_eq!(names(&schema), expected.collect::<Vec<_>>());
+        assert_eq!(schema.fields().len() + MODEL_COLUMNS.len(), labelled.fields().len());
+
+        let unlabelled = unlabelled_rows(&rows, &schema, 1).unwrap();
+        assert_eq!(unlabelled.num_rows(), 2);
+        assert_eq!(unlabelled.column_by_name("title").unwrap().as_string::<i32>().value(1), "题");
+        assert_eq!(unlabelled.column_by_name("source_label").unwrap().as_string::<i32>().value(1), "sports");
+        assert!(unlabelled_rows(&rows, &labelled, 1).is_err(), "nobody made `score`");
+    }
+
+    #[test]
     fn columns_added_by_cleaning_are_carried() {
         let rows = cleaned();
         let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new("channel", DataType::Utf8, true)));
         let extended = Schema::new(fields);
-        let schema = labelled_schema(&extended, LabelledOptions { body: true, tokens: true });
+        let schema =
+            labelled_schema(&extended, LabelledOptions { body: true, tokens: true, unlabelled: false });
         assert_eq!(schema.fields().last().unwrap().name(), "channel");
         assert!(schema.field_with_name("body").is_ok());
         assert!(schema.field_with_name("payload").is_err());

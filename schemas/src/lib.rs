@@ -28,7 +28,9 @@ pub use disagreement::{Verdict, disagreement_schema, disagreements};
 pub use document::Document;
 pub use error::SchemaError;
 pub use feedback::Feedback;
-pub use labelled::{LabelledOptions, Prediction, is_settable, label_rows, labelled_schema};
+pub use labelled::{
+    LabelledOptions, MODEL_COLUMNS, Prediction, is_settable, label_rows, labelled_schema, unlabelled_rows,
+};
 pub use offsets::{OffsetRange, Offsets, Positions};
 pub use raw::{Origin, RawBuilder};
 pub use reject::{Reject, Stage, split_rejected};

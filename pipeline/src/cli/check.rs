@@ -23,7 +23,8 @@ pub(super) fn check(common: &Common) -> Result<()> {
     if common.json {
         return output::json(&serde_json::json!({ "ok": true, "model": model }));
     }
-    output::line(format!("{}: ok, model {model}", common.origin()))
+    let model = model.map_or("no model: rows have no labels".to_string(), |model| format!("model {model}"));
+    output::line(format!("{}: ok, {model}", common.origin()))
 }
 
 pub(super) fn config(args: &ConfigArgs, common: &Common) -> Result<()> {

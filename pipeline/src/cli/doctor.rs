@@ -42,7 +42,7 @@ pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
         ),
         Finding::new::<_, String>("librdkafka", Ok(rdkafka::util::get_rdkafka_version().1)),
     ];
-    if !config.model.bundle.as_os_str().is_empty() {
+    if config.has_model() {
         findings.push(Finding::new("bundle", bundle(&config)));
         if config.model.device != Device::Cpu {
             let classifier = classify::open(&config.model);

@@ -4,14 +4,11 @@ use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
-use fenliu_model::Registry;
-use fenliu_operators::{Plan, Projection, Step};
-use fenliu_schemas::{LabelledOptions, labelled_schema, raw};
+use fenliu_operators::Step;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use crate::finetune::parse_schedule;
-use crate::sink::Partitioning;
 use crate::source::Decoder;
 
 use super::kafka::{EMBEDDED, OWNED};
@@ -43,8 +40,6 @@ impl Config {
         self.check_kafka(&mut problems);
         self.check_source(&mut problems);
         self.check_model(&mut problems);
-        self.check_shadow(&mut problems);
-        self.check_drift(&mut problems);
         self.check_finetune(&mut problems);
         self.check_breaker(&mut problems);
         self.check_limits(&mut problems);
@@ -129,60 +124,6 @@ impl Config {
             problems.add("documents.schema", format!("cannot be used: {error}"));
         }
         check_registry(registry, problems);
-    }
-
-    fn check_model(&self, problems: &mut Problems) {
-        let model = &self.model;
-        if model.bundle.as_os_str().is_empty() {
-            problems.add("model.bundle", "is empty but must name a bundle: `fenliu train` makes one");
-        } else if !model.bundle.exists()
-            && let Err(error) = Registry::find(&model.bundle)
-        {
-            problems.add("model.bundle", format!("is {}: {error}", model.bundle.display()));
-        }
-        if let Err(error) = model.device.check() {
-            problems.add("model.device", error.to_string());
-        }
-        problems.require(model.threads <= 1024, "model.threads", model.threads, "at most 1024");
-        problems.require(
-            model.max_batch_tokens >= 1,
-            "model.max_batch_tokens",
-            model.max_batch_tokens,
-            "at least 1",
-        );
-        problems.require(
-            model.max_batch_rows >= 1,
-            "model.max_batch_rows",
-            model.max_batch_rows,
-            "at least 1",
-        );
-        problems.require((1..=1000).contains(&model.top_k), "model.top_k", model.top_k, "1 to 1000");
-        problems.require(!model.bake.max_age.is_zero(), "model.bake.max_age", "0s", "longer than 0s");
-    }
-
-    fn check_shadow(&self, problems: &mut Problems) {
-        let share = self.shadow.share;
-        problems.require((0.0..=1.0).contains(&share), "shadow.share", share, "0 to 1");
-        problems.require(!self.shadow.path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
-    }
-
-    fn check_drift(&self, problems: &mut Problems) {
-        let drift = &self.drift;
-        let rows = drift.window_rows;
-        problems.require((1..=1_000_000).contains(&rows), "drift.window_rows", rows, "1 to 1000000");
-        problems.require(
-            (1..=rows).contains(&drift.min_rows),
-            "drift.min_rows",
-            drift.min_rows,
-            format!("1 to `drift.window_rows` ({rows})"),
-        );
-        problems.require(drift.off > 0.0, "drift.off", drift.off, "above 0");
-        problems.require(
-            drift.on >= drift.off,
-            "drift.on",
-            drift.on,
-            format!("at least `drift.off` ({})", drift.off),
-        );
     }
 
     /// Checks what a fine-tuning job needs, which is less than a pipeline needs.
@@ -332,60 +273,6 @@ impl Config {
                 format!("{key}.topic"),
                 format!("is `{topic}`, which the source reads: an endless loop"),
             );
-        }
-    }
-
-    /// Compiles every SQL text against the schema it will see.
-    fn check_sql(&self, problems: &mut Problems) {
-        let segments = |step: &Step| matches!(step, Step::Operator(name) if name == "segment");
-        if self.output.tokens && !self.clean.steps.iter().any(segments) {
-            problems
-                .add("output.tokens", "is true but `clean.steps` has no `segment`, which makes the tokens");
-        }
-        let plan = match Plan::try_new(&self.clean, &raw::schema()) {
-            Ok(plan) => plan,
-            Err(errors) => return errors.iter().for_each(|error| problems.add("clean", error.to_string())),
-        };
-        let options = LabelledOptions { body: self.output.body, tokens: self.output.tokens };
-        let labelled = labelled_schema(plan.schema(), options);
-        let mut check = |key: String, schema, columns: &[String], filter: Option<&str>, by: &[String]| {
-            match Projection::try_new(schema, columns, filter) {
-                Err(errors) => errors.iter().for_each(|error| problems.add(&key, error.to_string())),
-                Ok(rows) => {
-                    if let Err(problem) = Partitioning::try_new(rows.schema(), by) {
-                        problems.add(format!("{key}.partition_by"), problem);
-                    }
-                }
-            }
-        };
-        for (index, sink) in self.sinks.iter().enumerate() {
-            check(format!("sinks[{index}]"), &labelled, sink.columns(), sink.filter(), sink.partition_by());
-        }
-        let (columns, filter, by) = match &self.dead_letters {
-            DeadLetterConfig::Files(files) => {
-                (&files.columns, files.filter.as_deref(), &files.partition_by[..])
-            }
-            DeadLetterConfig::Kafka(kafka) => (&kafka.columns, kafka.filter.as_deref(), &[][..]),
-        };
-        check("dead_letters".into(), &fenliu_schemas::dead_letter_schema(), columns, filter, by);
-        if filter.is_some() {
-            problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
-        }
-        for (index, sink) in self.sinks.iter().enumerate() {
-            if let SinkConfig::Delta(table) = sink
-                && let Ok(rows) = Projection::try_new(&labelled, &table.columns, None)
-            {
-                table.check_columns(&format!("sinks[{index}]"), rows.schema(), problems);
-            }
-        }
-        #[cfg(feature = "iceberg")]
-        for (index, sink) in self.sinks.iter().enumerate() {
-            if let SinkConfig::Iceberg(table) = sink
-                && let Ok(rows) = Projection::try_new(&labelled, &table.columns, None)
-                && let Err(problem) = crate::sink::check_iceberg_columns(table, rows.schema())
-            {
-                problems.add(format!("sinks[{index}]"), problem);
-            }
         }
     }
 }

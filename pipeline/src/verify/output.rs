@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use fenliu_schemas::{LabelledOptions, Positions, dead_letter_schema, labelled_schema};
+use fenliu_schemas::{Positions, dead_letter_schema, labelled_schema};
 use indicatif::ProgressBar;
 
 use super::directory::Directory;
@@ -158,8 +158,7 @@ impl<'a> Outputs<'a> {
     /// # Errors
     /// Brokers that do not answer, cleaning steps that do not compile.
     pub(super) fn try_new(config: &'a ValidatedConfig, partitions: &Ranges) -> Result<Self> {
-        let columns = LabelledOptions { body: config.output.body, tokens: config.output.tokens };
-        let schema = labelled_schema(compile(&config.clean)?.schema(), columns);
+        let schema = labelled_schema(compile(&config.clean)?.schema(), config.labelled_options());
         let places: Vec<_> = partitions.iter().map(|(topic, id, _)| (Arc::clone(topic), id)).collect();
         let committed = match &config.source {
             SourceConfig::Kafka(source) => Some(committed(&connect(config, source)?, &places)?),

@@ -1,0 +1,177 @@
+//! The section `model`, and what makes sense only where there is one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fenliu_model::{Device, DriftOptions, Registry};
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Problems};
+use crate::serve::{BakeConfig, ShadowConfig};
+
+/// The classifier and how it is run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The bundle: `models/NAME` (its champion, or the newest version where there is none),
+    /// `models/NAME@ALIAS`, `models/NAME@VERSION`, or one version's directory. Empty: no model. Default: empty.
+    pub bundle: PathBuf,
+    /// How often to look whether the alias names another version, which is then swapped in without a
+    /// pause. 0s: never. Default: 2s.
+    #[serde(with = "humantime_serde")]
+    pub watch: Duration,
+    /// Where it runs: `cpu`, `cuda` (an error where there is none) or `auto` (the log says which). `cuda` needs a
+    /// build with that feature and ONNX Runtime's GPU library. Default: cpu.
+    pub device: Device,
+    /// ONNX Runtime's intra-op threads. 0: one per core.
+    pub threads: usize,
+    /// Most padded tokens in one inference call: longest text x texts.
+    ///
+    /// Raise it until throughput stops growing; lower it to cut the latency of a full batch. A longer
+    /// text goes alone. Default: 4096.
+    pub max_batch_tokens: usize,
+    /// Most texts in one inference call. Default: 256.
+    pub max_batch_rows: usize,
+    /// How many labels `top_k` lists. Default: 3.
+    pub top_k: usize,
+    /// ONNX Runtime's shared library. Default: looked for, see `fenliu doctor`.
+    pub onnxruntime: Option<PathBuf>,
+    /// Probation of a version that was swapped in: the one before stays loaded and takes over, and the
+    /// alias is moved back, if the new one fails.
+    pub bake: BakeConfig,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig {
+            bundle: PathBuf::new(),
+            watch: Duration::from_secs(2),
+            device: Device::Cpu,
+            threads: 0,
+            max_batch_tokens: 4096,
+            max_batch_rows: 256,
+            top_k: 3,
+            onnxruntime: None,
+            bake: BakeConfig::default(),
+        }
+    }
+}
+
+impl ModelConfig {
+    fn check(&self, problems: &mut Problems) {
+        if self.bundle.as_os_str().is_empty() {
+            if *self != ModelConfig::default() {
+                let message = "is empty, but `model` has other settings: name a bundle (`fenliu train` makes one), \
+                     or leave out `[model]` to write documents without labels";
+                problems.add("model.bundle", message);
+            }
+        } else if !self.bundle.exists()
+            && let Err(error) = Registry::find(&self.bundle)
+        {
+            problems.add("model.bundle", format!("is {}: {error}", self.bundle.display()));
+        }
+        if let Err(error) = self.device.check() {
+            problems.add("model.device", error.to_string());
+        }
+        let ModelConfig { threads, max_batch_tokens, max_batch_rows, top_k, .. } = *self;
+        problems.require(threads <= 1024, "model.threads", threads, "at most 1024");
+        problems.require(max_batch_tokens >= 1, "model.max_batch_tokens", max_batch_tokens, "at least 1");
+        problems.require(max_batch_rows >= 1, "model.max_batch_rows", max_batch_rows, "at least 1");
+        problems.require((1..=1000).contains(&top_k), "model.top_k", top_k, "1 to 1000");
+        problems.require(!self.bake.max_age.is_zero(), "model.bake.max_age", "0s", "longer than 0s");
+    }
+}
+
+impl Config {
+    /// Whether documents are labelled; without a model they are cleaned and written, and no more.
+    pub fn has_model(&self) -> bool {
+        !self.model.bundle.as_os_str().is_empty()
+    }
+
+    /// Checks the model and what goes with it.
+    pub(super) fn check_model(&self, problems: &mut Problems) {
+        self.model.check(problems);
+        self.check_shadow(problems);
+        self.check_drift(problems);
+        // What is wrong with `[model]` itself was said above.
+        if self.has_model() || self.model != ModelConfig::default() {
+            return;
+        }
+        let needs_model = [
+            ("shadow", self.shadow != ShadowConfig::default()),
+            ("drift", self.drift != DriftOptions::default()),
+            ("finetune", self.finetune.is_scheduled()),
+        ];
+        for (key, _) in needs_model.into_iter().filter(|(_, is_set)| *is_set) {
+            let is_set = if key == "finetune" { "is scheduled" } else { "is set" };
+            problems.add(key, format!("{is_set}, but there is no `[model]`: name one, or leave this out"));
+        }
+    }
+
+    fn check_shadow(&self, problems: &mut Problems) {
+        let share = self.shadow.share;
+        problems.require((0.0..=1.0).contains(&share), "shadow.share", share, "0 to 1");
+        problems.require(!self.shadow.path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
+    }
+
+    fn check_drift(&self, problems: &mut Problems) {
+        let drift = &self.drift;
+        let rows = drift.window_rows;
+        problems.require((1..=1_000_000).contains(&rows), "drift.window_rows", rows, "1 to 1000000");
+        problems.require(
+            (1..=rows).contains(&drift.min_rows),
+            "drift.min_rows",
+            drift.min_rows,
+            format!("1 to `drift.window_rows` ({rows})"),
+        );
+        problems.require(drift.off > 0.0, "drift.off", drift.off, "above 0");
+        problems.require(
+            drift.on >= drift.off,
+            "drift.on",
+            drift.on,
+            format!("at least `drift.off` ({})", drift.off),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        let config = Config::parse(text, "t", &[], &|_| None).unwrap();
+        config.validate("t").err().map_or_else(String::new, |problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_pipeline_needs_no_model() {
+        assert_eq!(problems(""), "");
+        assert_eq!(
+            problems("[[sinks]]\ntype = 'stdout'\ncolumns = ['id', 'source_label']\nwhere = \"lang = 'zh'\""),
+            ""
+        );
+    }
+
+    #[test]
+    fn what_needs_a_model_is_refused_without_one() {
+        let sink = |lines: &str| format!("[[sinks]]\ntype = 'files'\n{lines}");
+        let no_columns = "`model` is not there";
+        let cases = [
+            ("[model]\ntop_k = 5".to_string(), "`model.bundle` is empty"),
+            ("[model]\nonnxruntime = 'lib.so'".to_string(), "`model.bundle` is empty"),
+            ("[shadow]\nshare = 0.1".to_string(), "`shadow` is set, but there is no `[model]`"),
+            ("[drift]\non = 0.5".to_string(), "`drift` is set, but there is no `[model]`"),
+            ("[finetune]\non_drift = true".to_string(), "`finetune` is scheduled, but there is no `[model]`"),
+            (sink("columns = ['id', 'label']"), no_columns),
+            (sink("columns = ['score > 0.5 AS sure']"), no_columns),
+            (sink("where = 'abstained'"), no_columns),
+            (sink("partition_by = ['label']"), no_columns),
+        ];
+        for (text, expected) in cases {
+            let found = problems(&text);
+            assert!(found.contains(expected), "{text}: {found}");
+        }
+        let misspelt = problems(&sink("columns = ['idd']"));
+        assert!(misspelt.contains("idd") && !misspelt.contains("model`"), "{misspelt}");
+    }
+}
