@@ -19,6 +19,7 @@ pub mod finetune;
 pub mod kafka;
 pub mod ledger;
 pub mod metrics;
+mod options;
 pub mod position;
 pub mod progress;
 pub mod run;

@@ -23,9 +23,12 @@ pub(super) struct Fitted {
     pub(super) dev: Option<Evaluation>,
 }
 
-/// Epochs whose macro-F1 is this near to the best count as equal; the latest of them is kept, because
-/// the falling learning rate makes a later epoch the better one where the score cannot tell.
-const EQUAL_MACRO_F1: f64 = 0.005;
+/// How far below the best a macro-F1 may lie and count as equal: one standard error of the accuracy on the
+/// development rows (Breiman et al., 1984). The latest of equal epochs is kept, because the falling learning
+/// rate makes a later epoch the better one where the score cannot tell.
+fn tolerance(dev: &Evaluation) -> f64 {
+    (dev.accuracy * (1.0 - dev.accuracy) / dev.rows.max(1) as f64).sqrt()
+}
 
 /// How far a run is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -133,7 +136,7 @@ impl Run {
         let best = self.progress.best_bits.map_or(f64::NEG_INFINITY, f64::from_bits).max(dev.macro_f1);
         self.progress.best_bits = Some(best.to_bits());
         let kept_epoch = self.progress.kept.as_ref().map_or(0, |(epoch, _)| *epoch);
-        if dev.macro_f1 >= best - EQUAL_MACRO_F1 {
+        if dev.macro_f1 >= best - tolerance(&dev) {
             self.progress.kept = Some((epoch, dev));
             self.kept = Some(trainer.weights());
         } else if options.patience > 0 && epoch - kept_epoch >= options.patience {

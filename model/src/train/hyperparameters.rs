@@ -23,6 +23,7 @@ pub(super) struct Hyperparameters {
     pub(super) token_dropout: f32,
     pub(super) ngram_dropout: f32,
     pub(super) label_smoothing: f32,
+    pub(super) consistency: f32,
     pub(super) weight_decay: f32,
     pub(super) ngram_weight_decay: f32,
     pub(super) warmup_share: f32,
@@ -60,6 +61,7 @@ impl Hyperparameters {
             ("learning_rate", self.learning_rate),
             ("head_learning_rate", self.head_learning_rate),
             ("ngram_learning_rate", self.ngram_learning_rate),
+            ("consistency", self.consistency),
             ("weight_decay", self.weight_decay),
             ("ngram_weight_decay", self.ngram_weight_decay),
         ];

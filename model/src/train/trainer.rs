@@ -86,6 +86,7 @@ impl<'a> Trainer<'a> {
             class_weights: None,
             soft_share: options.soft_share,
             temperature: options.temperature,
+            consistency: options.consistency,
         };
         let dev_bytes = options.cache_bytes / DEV_SHARE;
         Ok(Self {
@@ -181,6 +182,8 @@ impl<'a> Trainer<'a> {
     /// Adds the gradients of one batch to those of the step; returns the batch's loss.
     fn learn(&mut self, data: &Dataset, rows: &[usize], tables: &mut TableGradients) -> Result<f32> {
         let mut generator = generator(self.options.seed, Purpose::Step, self.step);
+        let twice = [rows, rows].concat();
+        let rows = if self.loss.consistency > 0.0 { &twice } else { rows };
         let batch = data.batch(rows);
         let inputs = self.inputs(&batch, &mut generator);
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };

@@ -7,9 +7,8 @@ use clap::Args;
 use fenliu_model::train::Adaptation;
 use fenliu_model::{Comparison, Evaluation, Gate};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::train::Reporter;
+use super::train::{Reporter, key_and_value};
 use super::{Common, output};
 use crate::config::{Config, Problems, PromotePolicy};
 use crate::corpus::Selection;
@@ -112,10 +111,7 @@ impl FinetuneArgs {
         job.promote = self.promote.unwrap_or(job.promote);
         job.keep_refused |= self.keep_refused;
         for text in &self.options {
-            let (key, value) = text
-                .split_once('=')
-                .ok_or_else(|| Problems::one("--option", text, "must have the form KEY=VALUE"))?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+            let (key, value) = key_and_value(text)?;
             job.options.insert(key.into(), value);
         }
         Ok(())

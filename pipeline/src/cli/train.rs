@@ -14,9 +14,10 @@ use serde_json::Value;
 
 use super::{Common, output};
 use crate::clean::compile;
-use crate::config::Config;
+use crate::config::{Config, Problems};
 use crate::corpus::{self, Corpus, Selection};
 use crate::error::{PipelineError, Result};
+use crate::options::{overlay, value};
 use crate::progress::bar;
 use crate::texts::Preprocessing;
 
@@ -136,20 +137,16 @@ fn train_options(args: &TrainArgs) -> Result<TrainOptions> {
     options.tokenizer.clone_from(&args.tokenizer);
     options.epochs = args.epochs.unwrap_or(options.epochs);
     options.seed = args.seed.unwrap_or(options.seed);
-    let mut tree = serde_json::to_value(&options).map_err(|error| bad_option("", &error))?;
-    for text in &args.options {
-        let (key, value) =
-            text.split_once('=').ok_or_else(|| bad_option(text, &"must have the form KEY=VALUE"))?;
-        let pointer = format!("/{}", key.replace('.', "/"));
-        let target =
-            tree.pointer_mut(&pointer).ok_or_else(|| bad_option(key, &"is not a training option"))?;
-        *target = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-    }
-    serde_json::from_value(tree).map_err(|error| bad_option(&args.options.join(" "), &error))
+    let given = args.options.iter().map(|text| key_and_value(text)).collect::<Result<Vec<_>>>()?;
+    overlay(&options, given).map_err(|bad| Problems::one("--option", &bad.key, bad.message).into())
 }
 
-fn bad_option(key: &str, error: &dyn std::fmt::Display) -> PipelineError {
-    crate::config::Problems::one("--option", key, error.to_string()).into()
+/// An option as it is given on the command line.
+pub(super) fn key_and_value(text: &str) -> Result<(&str, Value)> {
+    let (key, given) = text
+        .split_once('=')
+        .ok_or_else(|| Problems::one("--option", text, "must have the form KEY=VALUE"))?;
+    Ok((key, value(given)))
 }
 
 /// What training gave.

@@ -22,6 +22,7 @@ use super::state::{self, JobDirectory, JobState, Stage, Verdict};
 use crate::clean::compile;
 use crate::config::{Config, FinetuneConfig, Problems, PromotePolicy};
 use crate::error::{PipelineError, Result};
+use crate::options::overlay;
 use crate::texts::Preprocessing;
 
 /// Who moved an alias, as history tells it.
@@ -303,19 +304,12 @@ impl<'a> Job<'a> {
     /// The defaults for base and mode, with the configured options over them.
     fn options(&self) -> Result<FineTuneOptions> {
         let config = &self.config.finetune;
-        let problem = |key: &str, message: String| {
-            PipelineError::from(Problems::one("config", &format!("finetune.options.{key}"), message))
-        };
         let defaults = FineTuneOptions::new(&self.base, config.mode);
         let defaults = FineTuneOptions { epochs: config.epochs.unwrap_or(defaults.epochs), ..defaults };
-        let mut tree = serde_json::to_value(FineTuneOptions { threads: config.threads, ..defaults })
-            .map_err(|error| problem("", error.to_string()))?;
-        for (key, value) in &config.options {
-            let target = tree.get_mut(key).ok_or_else(|| problem(key, "is not a training option".into()))?;
-            *target = value.clone();
-        }
-        let options: FineTuneOptions =
-            serde_json::from_value(tree).map_err(|error| problem("", error.to_string()))?;
+        let defaults = FineTuneOptions { threads: config.threads, ..defaults };
+        let given = config.options.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let options = overlay(&defaults, given)
+            .map_err(|bad| Problems::one("config", &format!("finetune.options.{}", bad.key), bad.message))?;
         options.validate()?;
         Ok(options)
     }

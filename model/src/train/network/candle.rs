@@ -391,7 +391,8 @@ mod tests {
     use crate::train::ops::Target;
 
     const DOCUMENTS: [&[u32]; 4] = [&[1, 2, 3, 7], &[4], &[2, 2], &[9, 8, 5, 6, 3, 1]];
-    const LOSS: Loss = Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0 };
+    const LOSS: Loss =
+        Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0, consistency: 0.0 };
 
     /// Every combination of what an architecture can be.
     fn architectures() -> Vec<Architecture> {

@@ -322,7 +322,8 @@ mod tests {
     use crate::train::ops::check_gradient;
 
     const DOCUMENTS: [&[u32]; 3] = [&[1, 2, 3], &[4], &[2, 2]];
-    const LOSS: Loss = Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0 };
+    const LOSS: Loss =
+        Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0, consistency: 0.0 };
 
     fn config(architecture: Architecture) -> NetworkConfig {
         let layout = FeatureLayout { tokens: 5, bigrams: 0, trigrams: 0, positions: 3 };

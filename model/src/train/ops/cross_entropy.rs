@@ -1,5 +1,6 @@
 //! The training loss: cross-entropy against smoothed targets (Szegedy et al., 2016), and against the
-//! probabilities of a teacher (Hinton, Vinyals and Dean, 2015).
+//! probabilities of a teacher (Hinton, Vinyals and Dean, 2015); and the disagreement of two answers to one
+//! document (R-Drop, Liang et al., 2021).
 
 /// What the logits of a document should be like; at least one of the two is known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,12 +11,13 @@ pub(in crate::train) struct Target<'a> {
     pub(in crate::train) soft: Option<&'a [f32]>,
 }
 
-/// How documents are weighed up; the loss of a batch is the mean over its documents.
+/// How documents are weighed up; the loss of a batch is the mean over its rows.
 ///
 /// ```text
 /// gold   = -sum(target * log softmax(z))       target: 1 - smoothing at the gold label, and smoothing / labels
 /// soft   = T^2 KL(teacher_T || softmax(z / T))             teacher_T: probabilities^(1/T), summing to one
 /// loss   = class weight * ((1 - share) * gold + share * soft)        one alone where the other is unknown
+/// pair   = consistency * (KL(p || q) + KL(q || p)) / 2          p, q: softmax of two answers to one document
 /// ```
 #[derive(Clone, Debug)]
 pub(in crate::train) struct Loss {
@@ -27,6 +29,8 @@ pub(in crate::train) struct Loss {
     pub(in crate::train) soft_share: f32,
     /// The temperature `T` of the teacher's probabilities, above 0.
     pub(in crate::train) temperature: f32,
+    /// How much disagreement counts: where above 0, the second half of a batch has the documents of the first.
+    pub(in crate::train) consistency: f32,
 }
 
 impl Loss {
@@ -58,7 +62,33 @@ impl Loss {
                 total += self.add_soft(logits, teacher, weight * soft_share, slope);
             }
         }
+        if self.consistency > 0.0 {
+            total += self.add_disagreement(logits, labels, &mut slope);
+        }
         (total as f32, slope)
+    }
+
+    /// The mean of both divergences over the pairs: a row of the first half with its like in the second.
+    fn add_disagreement(&self, logits: &[f32], labels: usize, slope: &mut [f32]) -> f64 {
+        let half = logits.len() / 2;
+        let ((first, second), (first_slope, second_slope)) =
+            (logits.split_at(half), slope.split_at_mut(half));
+        let weight = self.consistency / (2 * half / labels) as f32;
+        let answers = first.chunks_exact(labels).zip(second.chunks_exact(labels));
+        let slopes = first_slope.chunks_exact_mut(labels).zip(second_slope.chunks_exact_mut(labels));
+        let mut loss = 0.0;
+        for ((p, q), (p_slope, q_slope)) in answers.zip(slopes) {
+            let (log_p, log_q) = (log_softmax(p), log_softmax(q));
+            let (to_q, to_p) = (divergence(&log_p, &log_q), divergence(&log_q, &log_p));
+            loss += f64::from(weight * (to_q + to_p));
+            for label in 0..labels {
+                let (p, q) = (log_p[label].exp(), log_q[label].exp());
+                let ratio = log_p[label] - log_q[label];
+                p_slope[label] += weight * (p * (ratio - to_q) + p - q);
+                q_slope[label] += weight * (q * (-ratio - to_p) + q - p);
+            }
+        }
+        loss
     }
 
     fn add_gold(&self, logits: &[f32], gold: usize, weight: f32, slope: &mut [f32]) -> f64 {
@@ -91,6 +121,16 @@ impl Loss {
     }
 }
 
+/// The Kullback-Leibler divergence `KL(p || q)`, of logarithms of probabilities.
+fn divergence(log_p: &[f32], log_q: &[f32]) -> f32 {
+    log_p.iter().zip(log_q).map(|(p, q)| p.exp() * (p - q)).sum()
+}
+
+fn log_softmax(row: &[f32]) -> Vec<f32> {
+    let normaliser = log_sum_exp(row);
+    row.iter().map(|value| value - normaliser).collect()
+}
+
 /// The logarithm of the sum of exponentials, computed around the largest value.
 fn log_sum_exp(row: &[f32]) -> f32 {
     let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -102,7 +142,8 @@ mod tests {
     use super::super::{assert_close, check_gradient, random};
     use super::*;
 
-    const PLAIN: Loss = Loss { smoothing: 0.2, class_weights: None, soft_share: 0.7, temperature: 2.0 };
+    const PLAIN: Loss =
+        Loss { smoothing: 0.2, class_weights: None, soft_share: 0.7, temperature: 2.0, consistency: 0.0 };
 
     fn gold(label: usize) -> Target<'static> {
         Target { gold: Some(label), soft: None }
@@ -127,6 +168,21 @@ mod tests {
             let (_, slope) = loss.of(&logits, 4, &targets);
             check_gradient(&logits, &slope, |logits| f64::from(loss.of(logits, 4, &targets).0));
         }
+    }
+
+    #[test]
+    fn two_answers_that_differ_pull_each_other() {
+        let loss = Loss { smoothing: 0.0, consistency: 1.5, ..PLAIN };
+        let logits = random(16, 2);
+        let targets = [gold(1), gold(3), gold(1), gold(3)];
+        let (value, slope) = loss.of(&logits, 4, &targets);
+        check_gradient(&logits, &slope, |logits| f64::from(loss.of(logits, 4, &targets).0));
+        let alone = Loss { consistency: 0.0, ..loss.clone() };
+        assert!(value > alone.of(&logits, 4, &targets).0 + 0.01);
+        let same = logits[..8].repeat(2);
+        let (agreeing, plain) = (loss.of(&same, 4, &targets), alone.of(&same, 4, &targets));
+        assert!((agreeing.0 - plain.0).abs() < 1e-6);
+        assert_close(&agreeing.1, &plain.1, 1e-6);
     }
 
     #[test]
