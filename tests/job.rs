@@ -237,7 +237,7 @@ pub(crate) fn number(variable: &str, default: u64) -> u64 {
 }
 
 /// How many faults, and the randomness of them; both are printed.
-fn randomness(default: u64) -> (u64, SmallRng) {
+pub(crate) fn randomness(default: u64) -> (u64, SmallRng) {
     let (faults, seed) = (number("FENLIU_FAULTS", default), number("FENLIU_SEED", 1));
     println!("seed {seed}, {faults} faults");
     (faults, SmallRng::seed_from_u64(seed))

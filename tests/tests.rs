@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod compact;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod delta;

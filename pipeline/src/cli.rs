@@ -3,7 +3,6 @@
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
 
 mod check;
-#[cfg(feature = "delta")]
 mod compact;
 mod demo;
 mod dlq;
@@ -82,8 +81,7 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Compare the source with the sinks: what is lost, what is there twice
     Verify(verify::VerifyArgs),
-    /// Rewrite the small files of Delta tables as few large ones
-    #[cfg(feature = "delta")]
+    /// Rewrite small files of sinks as few large ones: directories of files, Delta tables
     Compact(compact::CompactArgs),
     /// Check a configuration, its bundle included, without running it
     Check,
@@ -127,7 +125,6 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Model(args) => return model::model(&args, common),
         Command::Dlq(args) => dlq::dlq(&args, common),
         Command::Verify(args) => return verify::verify(&args, common),
-        #[cfg(feature = "delta")]
         Command::Compact(args) => compact::compact(&args, common),
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),

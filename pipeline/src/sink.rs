@@ -11,6 +11,8 @@
 //!
 //! To add a sink: a variant of [`SinkConfig`], a file here, an arm in `open`.
 
+mod compact;
+mod contents;
 #[cfg(feature = "delta")]
 mod delta;
 mod encode;
@@ -20,9 +22,11 @@ mod iceberg;
 mod json;
 mod kafka;
 mod manifest;
+mod merge;
 mod messages;
 mod partition;
 mod selection;
+mod settle;
 mod staged;
 mod stdout;
 
@@ -37,16 +41,18 @@ use crate::error::{PipelineError, Result};
 use crate::kafka::KafkaConsumer;
 use crate::position::Moves;
 
+pub use compact::{Compacted, compact_dead_letters, compact_files};
+pub(crate) use contents::Contents;
 #[cfg(feature = "delta")]
 pub(crate) use delta::Lake;
 #[cfg(feature = "delta")]
-pub use delta::{Compacted, compact};
+pub use delta::compact as compact_table;
 pub use files::FileAppender;
 pub(crate) use files::digest;
 #[cfg(feature = "iceberg")]
 pub(crate) use iceberg::{IcebergReader, check_columns as check_iceberg_columns};
 pub use json::json_lines;
-pub(crate) use manifest::{DataFile, ManifestLog};
+pub(crate) use manifest::DataFile;
 pub(crate) use partition::Partitioning;
 pub use selection::{Rows, Selection};
 pub(crate) use staged::hidden;
@@ -144,7 +150,7 @@ pub fn open(
         match sink {
             SinkConfig::Files(files) => {
                 let name = format!("{key} ({})", files.path.display());
-                let sink = files::FilesSink::try_new(files, &key, "labelled", &config.name, selection)?;
+                let sink = files::FilesSink::try_new(files, &key, files::LABELLED, &config.name, selection)?;
                 sinks.push(SharedSink::new(name, files.max_age, Box::new(sink)));
             }
             #[cfg(feature = "delta")]
@@ -176,7 +182,7 @@ pub fn open(
             let selection = Selection::dead_letters(&dead_letter_schema(), &files.columns)?;
             let name = format!("dead_letters ({})", files.path.display());
             let key = "dead_letters";
-            let sink = files::FilesSink::try_new(files, key, "dead-letters", &config.name, selection)?;
+            let sink = files::FilesSink::try_new(files, key, files::DEAD_LETTERS, &config.name, selection)?;
             sinks.push(SharedSink::new(name, files.max_age, Box::new(sink)));
         }
         DeadLetterConfig::Kafka(kafka) => {

@@ -1,8 +1,10 @@
 //! Dead letters in Parquet, Arrow IPC and JSON Lines files.
 //!
 //! Files whose name, or that of a directory above them, begins with `.` or `_` are not finished or no data,
-//! and are left alone.
+//! and are left alone. Where a directory has manifests they say which files there are: a compaction may be moving
+//! letters from some to another.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::ops::ControlFlow;
@@ -23,6 +25,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{DeadLetter, Visit};
 use crate::error::{PipelineError, Result};
+use crate::sink::{Contents, hidden};
 
 /// Letters that are decoded at once: each may be tens of megabytes.
 const BATCH_ROWS: usize = 16;
@@ -32,13 +35,42 @@ const BATCH_ROWS: usize = 16;
 /// # Errors
 /// A path that cannot be read, a file that holds no dead letters, the error of `visit`.
 pub(super) fn read(path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<()> {
-    let files = if path.is_dir() { data_files(path)? } else { vec![path.to_path_buf()] };
-    for file in files {
-        if read_file(&file, payload, visit)?.is_break() {
+    if !path.is_dir() {
+        return read_file(path, ending(path), payload, visit).map(|_| ());
+    }
+    // In this order: a file that is named after the listing is in the manifests, one that goes after it is not missed.
+    let mut present = data_files(path)?;
+    let contents = Contents::read(path)?;
+    present.retain(|file| !contents.has_removed(&file.to_string_lossy()));
+    let committed = contents.files().keys().map(|name| path.join(name));
+    for file in present.into_iter().chain(committed).collect::<BTreeSet<_>>() {
+        let Some(place) = place(path, &contents, &file)? else { continue };
+        if read_file(&place, ending(&file), payload, visit)?.is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// Where the data file `file` of `directory` lies: a commit may not have named it yet. None where it was removed
+/// by somebody.
+///
+/// # Errors
+/// When a compaction has removed it: its letters are in another file by now, among such that were read.
+fn place(directory: &Path, contents: &Contents, file: &Path) -> Result<Option<PathBuf>> {
+    let name = file.strip_prefix(directory).unwrap_or(file).to_string_lossy().into_owned();
+    if let Some(place) = [file.to_path_buf(), hidden(directory, &name)].into_iter().find(|path| path.exists())
+    {
+        return Ok(Some(place));
+    }
+    if contents.is_removed_since(&name)? {
+        let shown = directory.display();
+        return Err(PipelineError::Data(format!(
+            "{shown}: compacted while it was read: run the command again"
+        )));
+    }
+    tracing::warn!(file = %file.display(), "a file of dead letters is missing");
+    Ok(None)
 }
 
 /// The finished files below a directory, in order of name.
@@ -74,9 +106,9 @@ pub(crate) fn ending(path: &Path) -> &str {
     path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
-fn read_file(path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
+fn read_file(path: &Path, ending: &str, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
     let unreadable = |error: ArrowError| PipelineError::Data(format!("{}: {error}", path.display()));
-    for rows in open(path, payload)? {
+    for rows in open(path, ending, payload)? {
         let columns = Columns::of(&rows.map_err(unreadable)?).map_err(unreadable)?;
         for row in 0..columns.rows {
             let letter = columns.letter(row, payload).ok_or_else(|| incomplete(path))?;
@@ -96,9 +128,9 @@ fn incomplete(path: &Path) -> PipelineError {
 }
 
 /// The rows of a file; columns may lack or be of a type that can be cast.
-fn open(path: &Path, payload: bool) -> Result<Box<dyn RecordBatchReader>> {
+fn open(path: &Path, ending: &str, payload: bool) -> Result<Box<dyn RecordBatchReader>> {
     let file = File::open(path).map_err(PipelineError::file("open", path))?;
-    let reader: std::result::Result<Box<dyn RecordBatchReader>, ArrowError> = match ending(path) {
+    let reader: std::result::Result<Box<dyn RecordBatchReader>, ArrowError> = match ending {
         "parquet" => open_parquet(file, payload),
         "arrow" => FileReader::try_new_buffered(file, None).map(|reader| Box::new(reader) as _),
         "jsonl" => ReaderBuilder::new(json_schema())

@@ -29,7 +29,7 @@ use crate::error::{PipelineError, Result};
 use crate::fault;
 use crate::position::Moves;
 
-pub use compact::{Compacted, compact};
+pub use compact::compact;
 pub(crate) use lake::Lake;
 
 /// Writes rows to one table.

@@ -61,6 +61,27 @@ impl Encoder {
         }
     }
 
+    /// Adds lines as they are.
+    pub(super) fn write_lines(&mut self, lines: &[u8]) -> Result<()> {
+        match self {
+            Encoder::Jsonl(file) => file.write_all(lines).map_err(|error| encode_error("JSON Lines", &error)),
+            _ => Err(PipelineError::Encode {
+                format: "JSON Lines",
+                message: "the file is not of lines".into(),
+            }),
+        }
+    }
+
+    /// About how many bytes the file has by now.
+    pub(super) fn size(&self) -> Result<u64> {
+        let length = |file: &File| Ok(file.metadata().map_err(|error| encode_error("data", &error))?.len());
+        match self {
+            Encoder::Parquet(writer) => Ok((writer.bytes_written() + writer.in_progress_size()) as u64),
+            Encoder::Arrow(writer) => length(writer.get_ref().get_ref()),
+            Encoder::Jsonl(file) => length(file.get_ref()),
+        }
+    }
+
     /// Completes the file and hands it back for syncing.
     pub(super) fn finish(self) -> Result<File> {
         match self {

@@ -3,8 +3,9 @@
 //!
 //! A commit is: the files, whole and on disk, under hidden names; then the manifest that names them and
 //! moves the positions; then the files' final names. A crash before the manifest leaves a hidden file
-//! that nobody counts; a crash after it leaves the rename to whoever opens the directory next. So every
-//! `*.parquet` that a reader of the directory sees is part of the data, once.
+//! that nobody counts; a crash after it leaves the rename to whoever opens the directory next, or commits there
+//! next ([`settle`]). So every `*.parquet` that a reader of the directory sees is part of the data, once.
+//! Compaction ([`compact`](super::compact)) keeps to that.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,12 +19,17 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{DataFile, Manifest, ManifestLog};
 use super::partition::Partitioning;
-use super::staged::{Staged, StagedFile, file_name, hidden_names, sync_directory};
+use super::settle::{complete, settle};
+use super::staged::{Staged, StagedFile, sync_directory};
 use super::{Partitions, Rows, Selection, Sink, SinkError};
 use crate::config::{FileFormat, FilesSinkConfig, Problems};
 use crate::error::{PipelineError, Result};
 use crate::fault;
 use crate::position::Moves;
+
+/// What the names of files begin with.
+pub(super) const LABELLED: &str = "labelled";
+pub(super) const DEAD_LETTERS: &str = "dead-letters";
 
 /// Writes rows to files in one directory.
 pub(super) struct FilesSink {
@@ -36,8 +42,8 @@ pub(super) struct FilesSink {
     log: ManifestLog,
     /// Files of commits that took effect, still without their final name.
     unnamed: Vec<Staged>,
-    /// Whether an earlier process's files have got theirs.
-    recovered: bool,
+    /// Number of the manifest up to which all commits have been completed; none before that was looked at.
+    settled: Option<u64>,
 }
 
 impl FilesSink {
@@ -66,16 +72,12 @@ impl FilesSink {
             partitioning,
             log: ManifestLog::of(&config.path),
             unnamed: vec![],
-            recovered: false,
+            settled: None,
         })
     }
 
-    /// Gives final names to the files of commits that took effect.
+    /// Gives final names to the files of own commits that took effect.
     fn name_files(&mut self) -> Result<()> {
-        if !self.recovered {
-            self.recover()?;
-            self.recovered = true;
-        }
         while let Some(file) = self.unnamed.last() {
             file.publish()?;
             self.unnamed.pop();
@@ -83,26 +85,26 @@ impl FilesSink {
         Ok(())
     }
 
-    /// Finds hidden files that a manifest names. Those that none names may be another process's work, so
-    /// they stay.
-    fn recover(&mut self) -> Result<()> {
-        let mut hidden = hidden_names(&self.directory, self.prefix)?;
-        // A file's ULID is older than its manifest: no manifest before the oldest file can name one.
-        let Some(oldest) = hidden.iter().min().cloned() else { return Ok(()) };
-        for manifest in self.log.newest_first()? {
+    /// Completes what has been committed by now, by whomever; returns the newest manifest.
+    ///
+    /// # Errors
+    /// [`SinkError::Moved`] where a manifest that has come since the last call removes a file of `staged`.
+    fn catch_up(&mut self, staged: &[DataFile]) -> Result<Option<Manifest>, SinkError> {
+        self.name_files()?;
+        let latest = self.log.latest()?;
+        let newest = latest.as_ref().map_or(0, |latest| latest.number);
+        if self.settled.is_none() {
+            settle(&self.directory, self.prefix, &self.log)?;
+        }
+        for manifest in self.log.between(self.settled.unwrap_or(newest), newest) {
             let manifest = manifest?;
-            for file in &manifest.files {
-                if let Some(index) = hidden.iter().position(|name| name == file_name(&file.name)) {
-                    hidden.swap_remove(index);
-                    self.unnamed.push(Staged::left(&self.directory, &file.name));
-                }
-            }
-            if hidden.is_empty() || manifest.files.iter().any(|file| file_name(&file.name) < oldest.as_str())
-            {
-                break;
+            complete(&self.directory, &manifest)?;
+            if staged.iter().any(|file| manifest.removes(&file.name)) {
+                return Err(SinkError::Moved);
             }
         }
-        Ok(())
+        self.settled = Some(newest);
+        Ok(latest)
     }
 
     /// Writes the selected rows to hidden files; none when there are none.
@@ -131,6 +133,7 @@ impl FilesSink {
             bytes,
             sha256,
             model_versions: versions.to_vec(),
+            since: None,
         };
         Ok((staged, entry))
     }
@@ -138,36 +141,41 @@ impl FilesSink {
 
 impl Sink for FilesSink {
     fn positions(&mut self, _: &Partitions) -> Result<Positions, SinkError> {
-        self.name_files()?;
-        let latest = self.log.latest()?;
+        let latest = self.catch_up(&[])?;
         Ok(latest.map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline)))
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
-        let staged = self.stage(epoch, moves)?;
+        if self.settled.is_none() {
+            self.catch_up(&[])?;
+        }
+        let (files, entries): (Vec<_>, Vec<_>) = self.stage(epoch, moves)?.into_iter().unzip();
         fault::point("files-staged")?;
-        let latest = self.log.latest()?;
-        let stored =
-            latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
-        if !moves.start_at(&stored) {
-            return Err(SinkError::Moved);
-        }
-        let (files, entries): (Vec<_>, Vec<_>) = staged.into_iter().unzip();
-        let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entries);
-        fault::point("files-before-manifest")?;
-        let added =
-            self.log.append(&manifest).and_then(|added| fault::point("files-after-manifest").map(|()| added));
-        match added {
-            Ok(true) => self.unnamed.extend(files.into_iter().map(Staged::kept)),
-            Ok(false) => return Err(SinkError::Moved),
-            Err(error) => {
-                // Nobody knows whether the manifest is there. If it is, its files must be, too.
-                files.into_iter().for_each(|file| drop(file.kept()));
-                self.recovered = false;
-                return Err(error.into());
+        let number = loop {
+            let latest = self.catch_up(&entries)?;
+            let stored =
+                latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
+            if !moves.start_at(&stored) {
+                return Err(SinkError::Moved);
             }
-        }
+            let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entries.clone());
+            fault::point("files-before-manifest")?;
+            let added = self.log.append(&manifest);
+            match added.and_then(|added| fault::point("files-after-manifest").map(|()| added)) {
+                Ok(true) => break manifest.number,
+                // Another pipeline or a compaction was faster; the positions may stand where they stood.
+                Ok(false) => {}
+                Err(error) => {
+                    // Nobody knows whether the manifest is there. If it is, its files must be, too.
+                    files.into_iter().for_each(|file| drop(file.kept()));
+                    self.settled = None;
+                    return Err(error.into());
+                }
+            }
+        };
+        self.unnamed.extend(files.into_iter().map(Staged::kept));
         self.name_files()?;
+        self.settled = Some(number);
         fault::point("files-named")?;
         Ok(())
     }

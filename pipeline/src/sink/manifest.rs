@@ -2,8 +2,13 @@
 //! stands.
 //!
 //! Manifest *n* is a small JSON file, `_manifests/0000000/000000000n.json`, linked into place: the file
-//! system lets only one process make a given number. It names the files of one commit, the offsets they
-//! cover, and the positions of all partitions after it, so the newest manifest alone says where to begin.
+//! system lets only one process make a given number. It names the files that one commit adds and removes,
+//! the offsets they cover, and the positions of all partitions after it, so the newest manifest alone says
+//! where to begin. The data are the files that were added and not removed; [`Contents`] adds it up.
+//!
+//! Manifests are never changed nor removed: a process that has slept can so never take a number again.
+//!
+//! [`Contents`]: super::contents::Contents
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -14,11 +19,15 @@ use fenliu_schemas::Positions;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::staged::sync_directory;
+use super::contents::Listing;
+use super::staged::{file_name, sync_directory};
 use crate::error::{PipelineError, Result};
 use crate::position::Moves;
 
 const DIRECTORY: &str = "_manifests";
+
+/// The newest version of the format: the first with `removed`.
+const FORMAT: u32 = 2;
 
 /// Manifests of one sub-directory: keeps listings short.
 const PER_DIRECTORY: u64 = 1000;
@@ -36,10 +45,20 @@ pub(crate) struct Manifest {
     pub(crate) pipeline: String,
     /// The files that the commit adds.
     pub(crate) files: Vec<DataFile>,
+    /// The files that are no part of the data from this commit on, or that never will be: those whose rows are in
+    /// `files` now, and hidden ones that no commit named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) removed: Vec<String>,
     /// The source positions that it covers, dropped and filtered rows included.
     pub(crate) covers: Vec<Covered>,
     /// Where every pipeline that writes here stands after it.
     pub(crate) positions: Vec<Position>,
+    /// Number of the newest manifest, this one or one before it, that has a `listing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listed_in: Option<u64>,
+    /// What this manifest and all before it add up to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<Listing>,
 }
 
 /// A data file.
@@ -55,6 +74,9 @@ pub(crate) struct DataFile {
     pub(crate) sha256: String,
     /// The versions of the model that labelled the rows of its commit.
     pub(crate) model_versions: Vec<String>,
+    /// Number of the first commit that rows in it are of; absent: of the commit that adds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<u64>,
 }
 
 /// Offsets `first..next` of a partition; `first` is absent in a pipeline's first commit of it.
@@ -76,30 +98,39 @@ pub(crate) struct Position {
     next: i64,
 }
 
+impl Position {
+    /// Whether both are of one pipeline and one partition.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.pipeline == other.pipeline && self.topic == other.topic && self.partition == other.partition
+    }
+}
+
 impl Manifest {
     /// Where `pipeline` stands after this commit.
     pub(crate) fn positions_of(&self, pipeline: &str) -> Positions {
-        let own = self.positions.iter().filter(|position| position.pipeline == pipeline);
-        own.map(|p| ((Arc::from(p.topic.as_str()), p.partition), p.next)).collect()
+        positions_of(&self.positions, pipeline)
     }
 
-    /// Where `pipeline` began with the Kafka partitions that it first had with this commit, which gives them
+    /// Where pipelines began with the Kafka partitions that they first had with this commit, which gives them
     /// their positions before there are rows.
-    pub(crate) fn beginnings_of(&self, pipeline: &str) -> Positions {
-        let is_first = |covered: &&Covered| covered.first.is_none() && self.pipeline == pipeline;
-        let first = self.covers.iter().filter(is_first);
-        first.map(|c| ((Arc::from(c.topic.as_str()), c.partition), c.next)).collect()
+    pub(crate) fn beginnings(&self) -> impl Iterator<Item = Position> {
+        self.covers.iter().filter(|covered| covered.first.is_none()).map(|covered| Position {
+            pipeline: self.pipeline.clone(),
+            topic: covered.topic.clone(),
+            partition: covered.partition,
+            next: covered.next,
+        })
     }
 
     /// The commit after `latest` with which `pipeline` makes `moves`.
     pub(crate) fn after(latest: Option<&Self>, pipeline: &str, moves: &Moves, files: Vec<DataFile>) -> Self {
-        let mut positions = latest.map_or_else(Vec::new, |latest| latest.positions.clone());
+        let mut manifest = Self::replacing(latest, pipeline, vec![], files);
         for m in moves.iter() {
-            positions.retain(|p| {
+            manifest.positions.retain(|p| {
                 p.pipeline != pipeline || p.topic != m.topic.as_ref() || p.partition != m.partition
             });
             let (pipeline, topic) = (pipeline.to_owned(), m.topic.to_string());
-            positions.push(Position { pipeline, topic, partition: m.partition, next: m.to });
+            manifest.positions.push(Position { pipeline, topic, partition: m.partition, next: m.to });
         }
         let covers = moves.iter().map(|m| Covered {
             topic: m.topic.to_string(),
@@ -107,16 +138,52 @@ impl Manifest {
             first: m.from,
             next: m.to,
         });
+        manifest.covers.extend(covers);
+        manifest
+    }
+
+    /// The commit after `latest` with which `files` take the place of those that are `removed`; positions stay.
+    pub(crate) fn replacing(
+        latest: Option<&Self>,
+        pipeline: &str,
+        removed: Vec<String>,
+        files: Vec<DataFile>,
+    ) -> Self {
         Manifest {
-            format: 1,
+            format: if removed.is_empty() { 1 } else { FORMAT },
             number: latest.map_or(0, |latest| latest.number) + 1,
             committed_at: chrono::Utc::now().to_rfc3339(),
             pipeline: pipeline.to_owned(),
             files,
-            covers: covers.collect(),
-            positions,
+            removed,
+            covers: vec![],
+            positions: latest.map_or_else(Vec::new, |latest| latest.positions.clone()),
+            listed_in: latest.and_then(|latest| latest.listed_in),
+            listing: None,
         }
     }
+
+    /// Whether it says that the file `name` is no part of the data. Hidden files have no directory yet, so it is left
+    /// aside; names are unique without it.
+    pub(crate) fn removes(&self, name: &str) -> bool {
+        self.removed.iter().any(|removed| file_name(removed) == file_name(name))
+    }
+
+    /// Lets this manifest say what it and all before it add up to.
+    pub(crate) fn with_listing(mut self, listing: Listing) -> Self {
+        self.listed_in = Some(self.number);
+        self.listing = Some(listing);
+        self
+    }
+}
+
+/// The positions that `pipeline` has among `positions`.
+pub(crate) fn positions_of<'a>(
+    positions: impl IntoIterator<Item = &'a Position>,
+    pipeline: &str,
+) -> Positions {
+    let own = positions.into_iter().filter(|position| position.pipeline == pipeline);
+    own.map(|p| ((Arc::from(p.topic.as_str()), p.partition), p.next)).collect()
 }
 
 /// The manifests of one directory.
@@ -147,6 +214,11 @@ impl ManifestLog {
         Ok(None)
     }
 
+    /// The manifests after number `seen` up to `newest`, from the oldest to the newest.
+    pub(crate) fn between(&self, seen: u64, newest: u64) -> impl Iterator<Item = Result<Manifest>> + use<'_> {
+        (seen + 1..=newest).map(|number| self.read(number))
+    }
+
     /// All manifests from the newest to the oldest.
     pub(crate) fn newest_first(&self) -> Result<impl Iterator<Item = Result<Manifest>> + use<>> {
         let newest = self.latest()?.map_or(0, |manifest| manifest.number);
@@ -175,12 +247,21 @@ impl ManifestLog {
         linked
     }
 
-    fn read(&self, number: u64) -> Result<Manifest> {
+    /// Manifest `number`.
+    ///
+    /// # Errors
+    /// When it is not there, or not of a format that is known.
+    pub(crate) fn read(&self, number: u64) -> Result<Manifest> {
         let path = self.path(number);
         let text = std::fs::read(&path).map_err(PipelineError::file("read", &path))?;
-        serde_json::from_slice(&text).map_err(|error| {
-            PipelineError::Data(format!("{}: not a manifest of fenliu: {error}", path.display()))
-        })
+        let refused = |why: String| PipelineError::Data(format!("{}: {why}", path.display()));
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| refused(format!("not a manifest of fenliu: {error}")))?;
+        if manifest.format > FORMAT {
+            let format = manifest.format;
+            return Err(refused(format!("of format {format}, newer than this program knows ({FORMAT})")));
+        }
+        Ok(manifest)
     }
 
     fn group(&self, group: u64) -> PathBuf {

@@ -43,6 +43,22 @@ impl StagedFile {
         Ok(StagedFile { place, encoder: Encoder::try_new(format, file, schema)? })
     }
 
+    /// About how many bytes the file has by now.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub(super) fn size(&self) -> Result<u64> {
+        self.encoder.size()
+    }
+
+    /// Adds lines as they are; other formats than JSON Lines have none.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn write_lines(&mut self, lines: &[u8]) -> Result<()> {
+        self.encoder.write_lines(lines)
+    }
+
     /// Adds rows.
     ///
     /// # Errors
@@ -92,7 +108,7 @@ impl Staged {
         self
     }
 
-    /// Gives the file its final name; does nothing where that has happened.
+    /// Gives the file its final name; does nothing where another process has: it may have gone since, compacted.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -101,7 +117,7 @@ impl Staged {
         let place = path.parent().unwrap_or(&self.directory);
         std::fs::create_dir_all(place).map_err(PipelineError::file("create directory", place))?;
         match std::fs::rename(&hidden, &path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && path.exists() => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             outcome => outcome.map_err(PipelineError::file("rename", hidden)),
         }?;
         let made = place.ancestors().take_while(|place| *place != self.directory);
@@ -140,6 +156,17 @@ pub(super) fn hidden_names(directory: &Path, prefix: &str) -> Result<Vec<String>
         .filter(|name| name.starts_with(&hidden))
         .filter_map(|name| Some(name.strip_suffix(ENDING)?.trim_start_matches('.').to_owned()))
         .collect())
+}
+
+/// Removes a file; does nothing where another process has.
+///
+/// # Errors
+/// When it cannot be removed.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        outcome => outcome.map_err(PipelineError::file("remove", path)),
+    }
 }
 
 /// A new or renamed file is durable once its directory is.

@@ -1,9 +1,10 @@
 //! A directory of data files beside its manifests.
 //!
 //! The files are listed before the manifests are read: a file gets its name after it stands in a
-//! manifest, so one that is in none of them was not put there by a commit.
+//! manifest, so one that is in none of them was not put there by a commit. A compaction may replace files that were
+//! to be read; then all is read anew.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,19 +14,19 @@ use indicatif::ProgressBar;
 use super::partitions::Found;
 use super::rows::{self, Sole};
 use crate::dlq::data_files;
-use crate::error::Result;
-use crate::sink::{DataFile, ManifestLog, digest, hidden};
+use crate::error::{PipelineError, Result};
+use crate::sink::{Contents, DataFile, digest, hidden};
 
 /// A commit gives its file the final name at once. If it runs meanwhile, it is waited for so long.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How often a directory is read that is compacted meanwhile.
+const READINGS: usize = 5;
+
 /// What lies in the directory, and what the manifests say of it.
 pub(super) struct Directory {
     path: PathBuf,
-    /// Names of the files that readers see.
-    present: Vec<String>,
-    /// The files that the manifests name.
-    committed: BTreeMap<String, DataFile>,
+    state: State,
     /// Where the pipeline began with each partition.
     pub(super) beginnings: Positions,
     /// Where it stands.
@@ -33,91 +34,151 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Lists the directory and reads all its manifests; it need not exist.
+    /// Lists the directory and reads its manifests; it need not exist.
     ///
     /// # Errors
     /// What cannot be read.
     pub(super) fn open(path: &Path, pipeline: &str) -> Result<Self> {
-        let files = if path.is_dir() { data_files(path)? } else { vec![] };
-        let name = |file: &PathBuf| file.strip_prefix(path).map_or_else(|_| file.clone(), Path::to_path_buf);
-        let mut directory = Directory {
+        let state = State::read(path)?;
+        Ok(Directory {
             path: path.to_path_buf(),
-            present: files.iter().map(|file| name(file).to_string_lossy().into_owned()).collect(),
-            committed: BTreeMap::new(),
-            beginnings: Positions::default(),
-            positions: Positions::default(),
-        };
-        for (age, manifest) in ManifestLog::of(path).newest_first()?.enumerate() {
-            let manifest = manifest?;
-            if age == 0 {
-                directory.positions = manifest.positions_of(pipeline);
-            }
-            directory.beginnings.update(&manifest.beginnings_of(pipeline));
-            let files = manifest.files.into_iter();
-            directory.committed.extend(files.map(|file| (file.name.clone(), file)));
-        }
-        Ok(directory)
+            beginnings: state.contents.beginnings_of(pipeline),
+            positions: state.contents.positions_of(pipeline),
+            state,
+        })
     }
 
     /// Notes the rows of all files in `found`, and what is wrong with the files. Without `sole` rows cannot
     /// be told apart and are only counted.
-    pub(super) fn read(&self, sole: Option<&Sole>, found: &mut Found, progress: &ProgressBar) {
-        let mut names = self.present.clone();
-        for file in self.committed.values().filter(|file| !self.present.contains(&file.name)) {
-            match self.absent(file) {
-                None => names.push(file.name.clone()),
-                Some(problem) => found.problems.push(problem),
+    ///
+    /// # Errors
+    /// Manifests that cannot be read, a directory that is compacted again and again.
+    pub(super) fn read(&self, sole: Option<&Sole>, found: &mut Found, progress: &ProgressBar) -> Result<()> {
+        let mut later;
+        let mut state = &self.state;
+        for _ in 0..READINGS {
+            let mut reading = Reading { path: &self.path, state, sole, found: found.clone(), progress };
+            if reading.read()? {
+                *found = reading.found;
+                return Ok(());
+            }
+            tracing::info!(directory = %self.path.display(), "compacted meanwhile: it is read again");
+            later = State::read(&self.path)?;
+            state = &later;
+        }
+        let shown = self.path.display();
+        Err(PipelineError::Data(format!(
+            "{shown}: compacted {READINGS} times while it was read: try it later"
+        )))
+    }
+}
+
+/// A directory at one moment.
+struct State {
+    /// Names of the files that readers see.
+    present: BTreeSet<String>,
+    contents: Contents,
+}
+
+impl State {
+    fn read(path: &Path) -> Result<Self> {
+        let files = if path.is_dir() { data_files(path)? } else { vec![] };
+        let name = |file: PathBuf| file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
+        let present = files.into_iter().map(name).collect();
+        Ok(State { present, contents: Contents::read(path)? })
+    }
+}
+
+/// One reading of all files.
+struct Reading<'a> {
+    path: &'a Path,
+    state: &'a State,
+    sole: Option<&'a Sole>,
+    found: Found,
+    progress: &'a ProgressBar,
+}
+
+impl Reading<'_> {
+    /// False when a compaction has replaced a file meanwhile.
+    fn read(&mut self) -> Result<bool> {
+        let (state, committed) = (self.state, self.state.contents.files());
+        let mut names = vec![];
+        let mut has_unnamed = false;
+        for file in committed.values() {
+            let unnamed = self.is_hidden(file);
+            has_unnamed |= unnamed;
+            if !unnamed && (state.present.contains(&file.name) || self.path.join(&file.name).exists()) {
+                names.push(&file.name);
+            } else if self.state.contents.is_removed_since(&file.name)? {
+                return Ok(false);
+            } else {
+                self.found.problems.push(self.absent(file, unnamed));
             }
         }
+        // The rows of a merged file that has no name yet are still in these, or in some of them.
+        let is_replaced = |name: &&String| has_unnamed && state.contents.has_removed(name);
+        let foreign = state.present.iter().filter(|name| !committed.contains_key(*name));
+        let foreign = foreign.filter(|name| self.path.join(name).exists() && !is_replaced(name));
+        names.extend(foreign);
         for name in names {
-            let path = self.path.join(&name);
-            let counted = rows::read(&path, &mut |batch| {
-                progress.inc(batch.num_rows() as u64);
-                sole.map_or(Ok(()), |sole| rows::note(batch, sole, found))
-            });
-            let problems = match counted {
-                Ok(count) => self.compare(&name, count),
-                Err(error) => vec![error.to_string()],
-            };
-            found.problems.extend(problems);
+            if let Err(error) = self.note(name) {
+                if self.state.contents.is_removed_since(name)? {
+                    return Ok(false);
+                }
+                self.found.problems.push(error.to_string());
+            }
         }
+        Ok(true)
     }
 
-    /// What is wrong with a committed file that was not there when the directory was listed; none when it has
-    /// come since.
-    fn absent(&self, file: &DataFile) -> Option<String> {
-        let (path, hidden) = (self.path.join(&file.name), hidden(&self.path, &file.name));
+    /// Whether a committed file has not got its name, although it was waited for.
+    fn is_hidden(&self, file: &DataFile) -> bool {
+        if self.state.present.contains(&file.name) {
+            return false;
+        }
+        let hidden = hidden(self.path, &file.name);
         if hidden.exists() {
             std::thread::sleep(PATIENCE);
         }
-        let (shown, rows) = (path.display(), file.rows);
-        if path.exists() {
-            None
-        } else if hidden.exists() {
-            Some(format!(
-                "{shown}: committed with {rows} rows, but readers do not see it yet: it gets its name when the pipeline starts again"
-            ))
+        hidden.exists()
+    }
+
+    /// What is wrong with a committed file that readers do not see.
+    fn absent(&self, file: &DataFile, unnamed: bool) -> String {
+        let (path, rows) = (self.path.join(&file.name), file.rows);
+        let shown = path.display();
+        if unnamed {
+            format!(
+                "{shown}: committed with {rows} rows, but readers do not see it yet: it gets its name when the pipeline starts again, or from `fenliu compact`"
+            )
         } else {
-            Some(format!("{shown}: missing, with {rows} rows"))
+            format!("{shown}: missing, with {rows} rows")
         }
     }
 
-    /// How the file `name`, in which `count` rows were found, differs from what its manifest says.
-    fn compare(&self, name: &str, count: u64) -> Vec<String> {
+    /// Notes the rows of the file `name`, and how it differs from what its manifest says.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn note(&mut self, name: &str) -> Result<()> {
         let path = self.path.join(name);
+        let (sole, found, progress) = (self.sole, &mut self.found, self.progress);
+        let count = rows::read(&path, &mut |batch| {
+            progress.inc(batch.num_rows() as u64);
+            sole.map_or(Ok(()), |sole| rows::note(batch, sole, found))
+        })?;
         let shown = path.display();
-        let Some(file) = self.committed.get(name) else {
-            return vec![format!("{shown}: in no manifest, with {count} rows")];
+        let problems = &mut self.found.problems;
+        let Some(file) = self.state.contents.files().get(name) else {
+            problems.push(format!("{shown}: in no manifest, with {count} rows"));
+            return Ok(());
         };
-        let mut problems = vec![];
         if file.rows != count {
             problems.push(format!("{shown}: has {count} rows, but its manifest says {}", file.rows));
         }
-        match digest(&path) {
-            Ok((bytes, sha256)) if bytes == file.bytes && sha256 == file.sha256 => {}
-            Ok(_) => problems.push(format!("{shown}: changed since it was committed (SHA-256)")),
-            Err(error) => problems.push(error.to_string()),
+        if digest(&path)? != (file.bytes, file.sha256.clone()) {
+            problems.push(format!("{shown}: changed since it was committed (SHA-256)"));
         }
-        problems
+        Ok(())
     }
 }

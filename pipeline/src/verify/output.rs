@@ -118,7 +118,7 @@ impl Output {
     pub(super) fn read(&self, found: &mut Found, progress: &ProgressBar) -> Result<()> {
         let sole = self.limit.is_none().then_some(&self.sole);
         match (&self.place, sole) {
-            (Place::Directory(directory), _) => directory.read(sole, found, progress),
+            (Place::Directory(directory), _) => directory.read(sole, found, progress)?,
             #[cfg(feature = "iceberg")]
             (Place::Iceberg(table), Some(sole)) => table.read(&rows::PLACES, &mut |batch| {
                 progress.inc(batch.num_rows() as u64);

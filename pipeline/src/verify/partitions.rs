@@ -63,7 +63,7 @@ impl Held {
 }
 
 /// What was found in one output.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     /// The rows of the source's partitions.
     pub(super) rows: ByPartition<Held>,

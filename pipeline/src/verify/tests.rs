@@ -1,8 +1,10 @@
 //! Real sinks write real files, which are then tampered with.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytesize::ByteSize;
 use fenliu_schemas::{
     Document, LabelledOptions, Offsets, Origin, Prediction, RawBuilder, Reject, Stage, label_rows,
     labelled_schema, model_dead_letters, raw,
@@ -10,9 +12,10 @@ use fenliu_schemas::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, DeadLetterConfig, SinkConfig};
+use crate::dlq::{Filter, Letters};
 use crate::position::Moves;
-use crate::sink::{ManifestLog, Rows, open};
+use crate::sink::{Contents, Rows, compact_dead_letters, compact_files, open};
 
 const DOCUMENTS: i64 = 40;
 
@@ -105,11 +108,8 @@ impl Job {
     /// The data files of a sink, in the order of their commits.
     fn files(&self, sink: &str) -> Vec<PathBuf> {
         let directory = self.directory.path().join(sink);
-        let manifests = ManifestLog::of(&directory).newest_first().unwrap();
-        let files = manifests.flat_map(|manifest| manifest.unwrap().files);
-        let mut files: Vec<_> = files.map(|file| directory.join(file.name)).collect();
-        files.reverse();
-        files
+        let contents = Contents::read(&directory).unwrap();
+        contents.files().keys().map(|name| directory.join(name)).collect()
     }
 
     fn verify(&self) -> Report {
@@ -177,6 +177,32 @@ fn a_file_that_readers_do_not_see_is_lost_until_it_has_its_name() {
     let report = job.verify();
     assert_eq!(report.sinks[0].total.lost, Some(1));
     assert!(report.dead_letters.problems[0].contains("readers do not see it"), "{report:#?}");
+}
+
+#[test]
+fn directories_that_were_compacted_are_whole() {
+    let job = Job::new();
+    let target = ByteSize::mib(1);
+    for sink in &job.config.sinks {
+        let SinkConfig::Files(files) = sink else { continue };
+        assert_eq!(compact_files(files, &job.config.name, target, None).unwrap().replaced, 4);
+    }
+    let DeadLetterConfig::Files(files) = &job.config.dead_letters else { panic!() };
+    assert_eq!(compact_dead_letters(files, &job.config.name, target, None).unwrap().replaced, 4);
+    assert!(["parquet", "arrow", "jsonl", "blind", "dead"].iter().all(|sink| job.files(sink).len() == 1));
+
+    let report = job.verify();
+    assert!(report.ok, "{report:#?}");
+    assert_eq!(report.sinks[0].total, counts(Some(0), 35, 0));
+    assert_eq!(report.sinks[2].total, counts(Some(0), 35, 0));
+    let mut letters = vec![];
+    let of = Letters::of(&job.config.dead_letters, &job.config.kafka);
+    of.read(&Filter::default(), true, &mut |letter| {
+        letters.push(letter.offset);
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    assert_eq!(letters, [7, 17, 27, 37]);
 }
 
 #[test]

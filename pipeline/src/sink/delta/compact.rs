@@ -9,31 +9,18 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use deltalake::DeltaTable;
-use deltalake::operations::optimize::OptimizeType;
+use deltalake::operations::optimize::{MetricDetails, OptimizeType};
 use deltalake::operations::vacuum::VacuumMode;
-use serde::Serialize;
 
 use super::lake::{Lake, session};
 use super::properties;
 use crate::config::DeltaSinkConfig;
 use crate::error::{PipelineError, Result};
+use crate::sink::Compacted;
 
 /// Files that never were part of the table are removed from this age on: a younger one may be of a commit that
 /// is still to come.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
-
-/// What compaction did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Compacted {
-    /// The table.
-    pub table: String,
-    /// Files that were replaced.
-    pub replaced: u64,
-    /// Files that took their place.
-    pub added: u64,
-    /// Files that were removed from the store.
-    pub removed: u64,
-}
 
 /// Compacts the table of `config` to files of about `target` bytes, and with `vacuum` removes files that have
 /// not been part of it for so long: readers of versions older than that fail.
@@ -54,11 +41,17 @@ pub fn compact(config: &DeltaSinkConfig, target: ByteSize, vacuum: Option<Durati
     let (table, metrics) = lake.block_on(optimize.into_future()).map_err(lake.failed("compact"))?;
     let removed = vacuum.map_or(Ok(0), |age| remove(&lake, table, age))?;
     Ok(Compacted {
-        table: config.path.clone(),
+        place: config.path.clone(),
         replaced: metrics.num_files_removed,
+        bytes_replaced: size(&metrics.files_removed),
         added: metrics.num_files_added,
+        bytes_added: size(&metrics.files_added),
         removed,
     })
+}
+
+fn size(files: &MetricDetails) -> u64 {
+    u64::try_from(files.total_size).unwrap_or(0)
 }
 
 fn remove(lake: &Lake, table: DeltaTable, age: Duration) -> Result<u64> {

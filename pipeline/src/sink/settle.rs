@@ -1,0 +1,84 @@
+//! Completing commits that took effect.
+//!
+//! A commit is a manifest; what it says is then done to the names: files that it removes go, files that it adds
+//! get theirs, in this order. So no row is seen twice by readers who go by names; rows that are moved from some
+//! files to another are seen by none of them in between. A file that is still hidden says that its commit is not
+//! completed, and whoever finds it does so. All steps may be taken twice, and by several processes at once.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
+use ulid::Ulid;
+
+use super::manifest::{Manifest, ManifestLog};
+use super::staged::{Staged, file_name, hidden_names, remove_file, sync_directory};
+use crate::error::{PipelineError, Result};
+use crate::fault;
+
+/// A file is begun before it is committed; clocks of machines, and of one machine at two times, differ by less.
+const CLOCKS: Duration = Duration::from_secs(3600);
+
+/// Does what is left to do of `manifest`, which was committed.
+///
+/// # Errors
+/// When a file cannot be removed or renamed.
+pub(super) fn complete(directory: &Path, manifest: &Manifest) -> Result<()> {
+    let files = manifest.files.iter().map(|file| Staged::left(directory, &file.name));
+    let mut waiting = vec![];
+    for file in files {
+        let hidden = file.hidden();
+        if hidden.try_exists().map_err(PipelineError::file("look for", hidden))? {
+            waiting.push(file);
+        }
+    }
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    if !manifest.removed.is_empty() {
+        remove(directory, &manifest.removed)?;
+    }
+    waiting.iter().try_for_each(Staged::publish)
+}
+
+/// Removes files, durably. Those that are gone are.
+fn remove(directory: &Path, names: &[String]) -> Result<()> {
+    let mut places = BTreeSet::new();
+    for name in names {
+        let path = directory.join(name);
+        remove_file(&path)?;
+        fault::point("compact-removing")?;
+        places.insert(path.parent().unwrap_or(directory).to_path_buf());
+    }
+    places.iter().filter(|place| place.exists()).try_for_each(|place| sync_directory(place))?;
+    fault::point("compact-removed")
+}
+
+/// Completes the commits of processes that have died: those of which a file that begins with `prefix` is hidden
+/// still. Files that no manifest names may be another process's work, so they stay.
+///
+/// # Errors
+/// What cannot be read, removed or renamed.
+pub(super) fn settle(directory: &Path, prefix: &str, log: &ManifestLog) -> Result<()> {
+    let mut hidden: BTreeSet<_> = hidden_names(directory, prefix)?.into_iter().collect();
+    let Some(oldest) = hidden.iter().filter_map(|name| begun_at(name)).min() else { return Ok(()) };
+    for manifest in log.newest_first()? {
+        let manifest = manifest?;
+        let found = manifest.files.iter().filter(|file| hidden.remove(file_name(&file.name))).count();
+        if found > 0 {
+            complete(directory, &manifest)?;
+        }
+        let committed_at = DateTime::parse_from_rfc3339(&manifest.committed_at).ok().map(SystemTime::from);
+        if hidden.is_empty() || committed_at.is_some_and(|time| time + CLOCKS < oldest) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// When the file with that final name was begun.
+fn begun_at(name: &str) -> Option<SystemTime> {
+    let (stem, _) = name.rsplit_once('.')?;
+    Some(Ulid::from_string(stem.rsplit('-').next()?).ok()?.datetime())
+}
