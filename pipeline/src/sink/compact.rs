@@ -97,6 +97,7 @@ fn compact(
         begins_at: contents.number(),
         contents,
         log,
+        made: BTreeSet::new(),
         done: Compacted { place: config.path.display().to_string(), ..Compacted::default() },
     };
     while compaction.pass()? {}
@@ -112,6 +113,8 @@ struct Compaction {
     begins_at: u64,
     contents: Contents,
     log: ManifestLog,
+    /// Merged files of this run.
+    made: BTreeSet<String>,
     done: Compacted,
 }
 
@@ -198,12 +201,21 @@ impl Compaction {
         Ok(true)
     }
 
+    /// Counts what was there before and what is there now; a file that came and went in this run is neither.
     fn count(&mut self, added: &DataFile, removed: &[String]) {
-        let bytes = |name: &String| self.contents.files().get(name).map_or(0, |file| file.bytes);
-        self.done.bytes_replaced += removed.iter().map(bytes).sum::<u64>();
-        self.done.replaced += removed.len() as u64;
-        self.done.bytes_added += added.bytes;
-        self.done.added += 1;
+        let done = &mut self.done;
+        for file in removed.iter().filter_map(|name| self.contents.files().get(name)) {
+            if self.made.remove(&file.name) {
+                done.added -= 1;
+                done.bytes_added -= file.bytes;
+            } else {
+                done.replaced += 1;
+                done.bytes_replaced += file.bytes;
+            }
+        }
+        self.made.insert(added.name.clone());
+        done.added += 1;
+        done.bytes_added += added.bytes;
     }
 
     /// Removes leftovers of failed commits, and writes down what is there.
