@@ -23,7 +23,7 @@ help:
 	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n)'
 	@echo 'make lint        formatting and clippy'
 	@echo 'make doc         the API documentation'
-	@echo 'make bench       the benchmarks'
+	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
 	@echo 'make setup       ONNX Runtime and the Reuters corpus, into the cache directory'
 	@echo 'make kafka       the jars of Apache Kafka for the tests, into the cache directory'
 	@echo 'make clean-demo  removes demo-out'
@@ -64,8 +64,9 @@ soak: setup
 
 FAULTS ?= 200
 
-bench: setup
-	$(CARGO) bench $(SELECT) --benches
+bench: setup build
+	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
+	FENLIU_BINARY=$(CARGO_TARGET_DIR)/release/fenliu $(CARGO) bench $(SELECT) --benches
 
 lint: prerequisites
 	$(CARGO) fmt --all --check

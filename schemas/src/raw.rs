@@ -98,16 +98,23 @@ pub struct RawBuilder {
 
 impl Default for RawBuilder {
     fn default() -> Self {
+        RawBuilder::with_capacity(0, 0, 0)
+    }
+}
+
+impl RawBuilder {
+    /// Has room for `rows` with so many bytes of payloads and bodies: buffers that grow are copied each time.
+    fn with_capacity(rows: usize, payload_bytes: usize, body_bytes: usize) -> Self {
         let timestamps = || TimestampMillisecondBuilder::new().with_data_type(timestamp_type());
         RawBuilder {
             topic: StringBuilder::new(),
             partition: Int32Builder::new(),
             offset: Int64Builder::new(),
             kafka_timestamp: timestamps(),
-            payload: BinaryBuilder::new(),
+            payload: BinaryBuilder::with_capacity(rows, payload_bytes),
             id: StringBuilder::new(),
             title: StringBuilder::new(),
-            body: StringBuilder::new(),
+            body: StringBuilder::with_capacity(rows, body_bytes),
             url: StringBuilder::new(),
             source: StringBuilder::new(),
             lang: StringBuilder::new(),
@@ -118,9 +125,7 @@ impl Default for RawBuilder {
             reject_detail: StringBuilder::new(),
         }
     }
-}
 
-impl RawBuilder {
     /// Appends one message: its decoded document, or why it could not be decoded.
     pub fn append(&mut self, origin: Origin<'_>, payload: &[u8], document: &Result<Document<'_>, Reject>) {
         self.topic.append_value(origin.topic);
@@ -153,11 +158,18 @@ impl RawBuilder {
         self.len() == 0
     }
 
-    /// Hands out the rows in the order they came, and starts anew.
+    /// Hands out the rows in the order they came, and starts anew, with room for as many.
     ///
     /// # Errors
     /// [`SchemaError::Arrow`] when a text column passes 2 GiB, Arrow's bound for `Utf8`.
     pub fn finish(&mut self) -> Result<RecordBatch, SchemaError> {
+        let (payload, body) = (self.payload.values_slice().len(), self.body.values_slice().len());
+        let next = RawBuilder::with_capacity(self.len(), payload, body);
+        let mut rows = std::mem::replace(self, next);
+        rows.build()
+    }
+
+    fn build(&mut self) -> Result<RecordBatch, SchemaError> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.topic.finish()),
             Arc::new(self.partition.finish()),

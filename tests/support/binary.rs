@@ -143,11 +143,35 @@ impl Running {
     /// # Errors
     /// If the process has ended, or the system is not Linux.
     pub fn resident_bytes(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory of the process that was in RAM at any time.
+    ///
+    /// # Errors
+    /// As [`Running::resident_bytes`].
+    pub fn peak_resident_bytes(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// Time that the process has had on processors.
+    ///
+    /// # Errors
+    /// As [`Running::resident_bytes`].
+    pub fn processor_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // The second field is the name, in parentheses; the 14th and 15th count hundredths of a second.
+        let (_, fields) = stat.rsplit_once(')').with_context(|| format!("no name in {path}"))?;
+        let hundredths = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        Ok(Duration::from_millis(10 * hundredths.sum::<Result<u64, _>>()?))
+    }
+
+    fn memory(&self, name: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let kibibytes =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-        let kibibytes: u64 = kibibytes.context("no VmRSS")?.parse()?;
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+        let kibibytes: u64 = kibibytes.with_context(|| format!("no {name} in {path}"))?.parse()?;
         Ok(kibibytes << 10)
     }
 

@@ -11,6 +11,7 @@ use arrow::ipc::writer::FileWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use super::json_lines;
 use crate::config::FileFormat;
@@ -18,6 +19,9 @@ use crate::error::{PipelineError, Result};
 
 /// Bytes of encoded rows after which a Parquet row group is written out: bounds the writer's memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// Columns that hardly ever repeat a value: a dictionary of them would be built only to be given up.
+const WITHOUT_DICTIONARY: &[&str] = &["id", "title", "url", "body"];
 
 /// A file that rows are being written to.
 pub(super) enum Encoder {
@@ -31,9 +35,7 @@ impl Encoder {
     pub(super) fn try_new(format: FileFormat, file: File, schema: &SchemaRef) -> Result<Self> {
         Ok(match format {
             FileFormat::Parquet => {
-                let zstd = Compression::ZSTD(ZstdLevel::default());
-                let properties = WriterProperties::builder().set_compression(zstd).build();
-                let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));
+                let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(parquet_properties()));
                 Encoder::Parquet(Box::new(writer.map_err(|error| encode_error("Parquet", &error))?))
             }
             FileFormat::Arrow => Encoder::Arrow(Box::new(
@@ -97,6 +99,12 @@ impl Encoder {
             Encoder::Jsonl(file) => file.into_inner().map_err(|error| encode_error("JSON Lines", &error)),
         }
     }
+}
+
+fn parquet_properties() -> WriterProperties {
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
+    let columns = WITHOUT_DICTIONARY.iter().map(|name| ColumnPath::from(*name));
+    columns.fold(properties, |p, column| p.set_column_dictionary_enabled(column, false)).build()
 }
 
 /// What the system would not write may be written later; what cannot be encoded never will.

@@ -1,0 +1,193 @@
+//! Throughput and memory of the real binary, from a real Kafka to its end; part of `make bench`.
+//!
+//! A topic of JSON documents of 2 KB, real news text, is read from its beginning to its end by a new pipeline in
+//! each run. Rates are those of the summary, from the first message received to the last commit; broker and
+//! pipeline share the machine, perhaps with others, whose part is told.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `FENLIU_DOCUMENTS` | how many documents |
+//! | `FENLIU_RUNS` | how often each pipeline runs |
+//! | `FENLIU_CASE` | part of the names of the pipelines that run |
+//! | `FENLIU_MODEL` | a model: one more pipeline labels a share of the documents by it |
+
+#![expect(clippy::print_stdout, reason = "results go to standard output")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fenliu_tests::kafka::{Broker, NewRecord, unique_name};
+use fenliu_tests::{binary, data, kafka};
+use serde_json::{Value, json};
+
+/// Longest that one run may take.
+const PATIENCE: Duration = Duration::from_secs(1800);
+const PARTITIONS: i32 = 4;
+/// Bytes of a document's text; its other fields make 2 KB of it.
+const TEXT_BYTES: usize = 1_780;
+/// Messages in memory while the topic is filled.
+const CHUNK: usize = 20_000;
+/// A model labels one document in so many of those that pass through.
+const LABELLED_SHARE: usize = 20;
+
+const CONFIG: &str = r#"
+    name = "NAME"
+    [kafka]
+    brokers = "BROKERS"
+    [source]
+    type = "kafka"
+    topics = ["TOPIC"]
+    [output]
+    body = true
+    [dead_letters]
+    type = "files"
+    path = "DIR/dead"
+"#;
+
+/// A topic instead of files, in epochs of a second.
+const TOPIC: &str = "[[sinks]]\ntype = \"kafka\"\ntopic = \"OUT\"\n[epoch]\nkafka_max_age = \"1s\"\n";
+
+const PARQUET: &str = "[[sinks]]\ntype = \"files\"\npath = \"DIR/rows\"\n";
+
+/// A pipeline, by what it adds to the configuration above.
+struct Case {
+    name: &'static str,
+    config: String,
+    topic: String,
+}
+
+fn main() -> Result<()> {
+    let Some(broker) = kafka::broker()? else { return Ok(()) };
+    let documents = number("FENLIU_DOCUMENTS", 400_000)?;
+    let topic = fill(broker, documents)?;
+    let no_steps = "[clean]\nsteps = []\n";
+    let pass = |name, config| Case { name, config, topic: topic.clone() };
+    let mut cases = vec![
+        pass("to Parquet as they are", format!("{no_steps}{PARQUET}")),
+        pass("to Parquet, cleaned by the default steps", PARQUET.to_string()),
+        pass("to a topic, exactly once", format!("{no_steps}{TOPIC}delivery = \"exactly-once\"\n")),
+        pass("to a topic, at least once", format!("{no_steps}{TOPIC}delivery = \"at-least-once\"\n")),
+    ];
+    if let Ok(model) = std::env::var("FENLIU_MODEL") {
+        let topic = fill(broker, documents / LABELLED_SHARE)?;
+        let config = format!("[model]\nbundle = \"{model}\"\n{PARQUET}");
+        cases.push(Case { name: "to Parquet, cleaned and labelled", config, topic });
+    }
+    let only = std::env::var("FENLIU_CASE").unwrap_or_default();
+    cases.retain(|case| case.name.contains(&only));
+    for run in 1..=number("FENLIU_RUNS", 3)? {
+        for case in &cases {
+            println!("{}, run {run}: {}", case.name, measure(broker, case)?);
+        }
+    }
+    Ok(())
+}
+
+/// Runs the pipeline of `case` once; what it did, in a line.
+fn measure(broker: &Broker, case: &Case) -> Result<String> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("fenliu.toml");
+    let out = unique_name("throughput-out");
+    broker.create_topic(&out, PARTITIONS)?;
+    let config = format!("{CONFIG}{}", case.config)
+        .replace("NAME", &unique_name("throughput"))
+        .replace("BROKERS", broker.brokers())
+        .replace("TOPIC", &case.topic)
+        .replace("OUT", &out)
+        .replace("DIR", &directory.path().display().to_string());
+    std::fs::write(&path, config)?;
+    let args = ["run", "--json", "--stop-at-end", "-c"].map(Path::new);
+    let mut running = binary::start(&[&args[..], &[&path]].concat())?;
+    let (began, mut used) = (processor_time_of_all()?, (0, Duration::ZERO));
+    while !running.has_ended()? {
+        // The last reading counts: it may end meanwhile.
+        used = (running.peak_resident_bytes().unwrap_or(used.0), running.processor_time().unwrap_or(used.1));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let others = (processor_time_of_all()? - began).saturating_sub(used.1);
+    let finished = running.wait(PATIENCE)?;
+    ensure!(finished.status.success(), "{}", finished.stderr);
+    let summary: Value = serde_json::from_str(&finished.stdout)?;
+    ensure!(summary["dead_letters"] == json!({}), "{summary}");
+    let line = line(&summary, used).with_context(|| format!("no summary: {summary}"))?;
+    let share = others.as_secs_f64() / (others + used.1).as_secs_f64();
+    Ok(format!("{line}; {:.0} % of what the processors did was for others", 100.0 * share))
+}
+
+/// Time that all processes together have had on processors since the start of the machine.
+fn processor_time_of_all() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    // Of the whole machine, in hundredths of a second: user, nice, system, idle, waiting, and interrupts.
+    let mut fields = stat.split_whitespace().skip(1).map_while(|field| field.parse::<u64>().ok());
+    let busy = fields.by_ref().take(3).sum::<u64>() + fields.skip(2).take(2).sum::<u64>();
+    Ok(Duration::from_millis(10 * busy))
+}
+
+fn line(summary: &Value, (peak_bytes, processor): (u64, Duration)) -> Option<String> {
+    let (documents, rate) = (summary["documents"].as_u64()?, summary["docs_per_s"].as_f64()?);
+    let busy = summary["busy"].as_array()?.iter().filter_map(|busy| {
+        Some(format!("{} {:.0} %", busy["stage"].as_str()?, 100.0 * busy["share"].as_f64()?))
+    });
+    Some(format!(
+        "{documents} documents, {rate:.0} a second, {:.0} MB/s, {:.1} us of processor each, at most {} MiB; busy: {}",
+        rate * 2048.0 / 1e6,
+        processor.as_secs_f64() * 1e6 / documents as f64,
+        peak_bytes >> 20,
+        busy.collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// A new topic of `count` documents.
+fn fill(broker: &Broker, count: usize) -> Result<String> {
+    let topic = unique_name("throughput");
+    broker.create_topic(&topic, PARTITIONS)?;
+    let text = text()?;
+    let record = |n: usize| NewRecord {
+        partition: Some((n % PARTITIONS as usize) as i32),
+        value: Some(document(n, &text)),
+        ..NewRecord::default()
+    };
+    for first in (0..count).step_by(CHUNK) {
+        let records: Vec<NewRecord> = (first..count.min(first + CHUNK)).map(record).collect();
+        broker.produce(&topic, &records)?;
+    }
+    Ok(topic)
+}
+
+/// Document number `n`: as much of `text` as neither the documents before nor those after it have.
+fn document(n: usize, text: &str) -> Vec<u8> {
+    let start = n * TEXT_BYTES % (text.len() - TEXT_BYTES);
+    let body = text.get(start..start + TEXT_BYTES).unwrap_or_default();
+    let story = json!({
+        "id": format!("story-{n:08}"),
+        "url": format!("https://news.example/2026/11/25/story-{n:08}"),
+        "title": body.get(..60),
+        "source": "reuters",
+        "published_at": "2026-11-25T09:30:00Z",
+        "body": body,
+    });
+    story.to_string().into_bytes()
+}
+
+/// All Reuters articles, a paragraph each; ASCII, so that it can be cut anywhere.
+fn text() -> Result<String> {
+    let directory = data::reuters()?;
+    let mut text = String::new();
+    for file in ["train.jsonl", "test.jsonl"] {
+        for line in std::fs::read_to_string(directory.join(file))?.lines() {
+            let article: Value = serde_json::from_str(line)?;
+            let words = article["body"].as_str().or(article["text"].as_str()).context("no text")?;
+            text.extend(words.chars().filter(char::is_ascii));
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+fn number(variable: &str, default: usize) -> Result<usize> {
+    match std::env::var(variable) {
+        Ok(value) => value.parse().with_context(|| format!("{variable} is `{value}`, which is no number")),
+        Err(_) => Ok(default),
+    }
+}
