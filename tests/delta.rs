@@ -71,19 +71,8 @@ fn steps_that_report_a_failure_before_or_after_their_effect_are_made_good() {
 fn a_process_that_slept_through_the_work_of_another_does_not_repeat_it() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 20_000, SINKS);
-    let zombie = job.start(None, "", &[]);
-    job.wait_until_committed(1_000);
-    zombie.signal("STOP").unwrap();
-    let stopped_at = job.committed();
-    assert!(stopped_at < 20_000, "stopped too late to prove anything");
-    job.finish(None);
-    zombie.signal("CONT").unwrap();
-    job.send(2_000);
-    job.wait_until_committed(job.sent);
-    zombie.signal("TERM").unwrap();
-    let finished = zombie.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
-    check(&job, &format!("stopped with {stopped_at} committed, went on after another had the rest"));
+    let done = job.sleep_through_the_work_of_another();
+    check(&job, &done);
 }
 
 #[test]

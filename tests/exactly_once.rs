@@ -6,7 +6,7 @@ use std::time::Duration;
 use fenliu_tests::kafka;
 
 use crate::fixtures::PATIENCE;
-use crate::job::{Counts, Job, number};
+use crate::job::{Counts, Job, number, stop};
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 7] = [
@@ -65,19 +65,8 @@ fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
 fn a_member_that_was_given_up_cannot_write_what_another_has_written() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 20_000, SINKS);
-    let zombie = job.start(None, "", &[]);
-    job.wait_until_committed(1_000);
-    zombie.signal("STOP").unwrap();
-    let stopped_at = job.committed();
-    assert!(stopped_at < 20_000, "stopped too late to prove anything");
-    job.finish(None);
-    zombie.signal("CONT").unwrap();
-    job.send(2_000);
-    job.wait_until_committed(job.sent);
-    zombie.signal("TERM").unwrap();
-    let finished = zombie.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
-    check(&job, &format!("stopped with {stopped_at} committed, went on after another had the rest"));
+    let done = job.sleep_through_the_work_of_another();
+    check(&job, &done);
 }
 
 #[test]
@@ -96,10 +85,7 @@ fn of_two_processes_with_one_name_one_ends_and_says_why() {
     };
     assert!(ended.stderr.contains("another process with the same `source.instance`"), "{}", ended.stderr);
     job.wait_until_committed(job.sent);
-    let last = twins.remove(0);
-    last.signal("TERM").unwrap();
-    let finished = last.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(twins.remove(0));
     check(&job, "two processes with one name");
 }
 
@@ -115,14 +101,10 @@ fn members_that_join_and_leave_lose_nothing_and_repeat_nothing() {
             job.send(400);
             std::thread::sleep(Duration::from_millis(500));
         }
-        second.signal("TERM").unwrap();
-        let finished = second.wait(PATIENCE).unwrap();
-        assert!(finished.status.success(), "{}", finished.stderr);
+        stop(second);
     }
     job.wait_until_committed(job.sent);
-    first.signal("TERM").unwrap();
-    let finished = first.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(first);
     check(&job, &format!("{rounds} times another member joined and left"));
 }
 
@@ -144,10 +126,8 @@ fn a_sink_that_fails_holds_back_only_itself_and_gets_all_its_rows_later() {
 
     std::fs::remove_file(&path).unwrap();
     std::fs::rename(&away, &path).unwrap();
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
-    assert!(finished.stderr.contains("it is tried again"), "{}", finished.stderr);
+    let log = stop(running);
+    assert!(log.contains("it is tried again"), "{log}");
     check(&job, "one of two sinks failed for a while");
 }
 

@@ -8,7 +8,7 @@ use fenliu_tests::{binary, readers};
 use serde_json::Value;
 
 use crate::fixtures::{PATIENCE, json};
-use crate::job::{Counts, Job};
+use crate::job::{Counts, Job, stop};
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 3] = ["iceberg-staged", "iceberg-before-commit", "iceberg-after-commit"];
@@ -94,19 +94,8 @@ fn commits_that_report_a_failure_are_neither_lost_nor_repeated() {
 fn a_member_that_was_given_up_cannot_write_what_another_has_written() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 12_000, SINKS);
-    let zombie = job.start(None, "", &[]);
-    job.wait_until_committed(1_000);
-    zombie.signal("STOP").unwrap();
-    let stopped_at = job.committed();
-    assert!(stopped_at < 12_000, "stopped too late to prove anything");
-    job.finish(None);
-    zombie.signal("CONT").unwrap();
-    job.send(2_000);
-    job.wait_until_committed(job.sent);
-    zombie.signal("TERM").unwrap();
-    let finished = zombie.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
-    check(&job, &format!("stopped with {stopped_at} committed, went on after another had the rest"));
+    let done = job.sleep_through_the_work_of_another();
+    check(&job, &done);
 }
 
 /// Snapshots go, and with them what they said of positions; all files are exchanged for others.
@@ -161,9 +150,7 @@ print(json.dumps([done, refused]))
     }
     assert!(rewritten > 0, "the pipeline alone has written");
     job.wait_until_committed(job.sent);
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(running);
     check(&job, "another engine rewrote the table meanwhile");
 }
 

@@ -195,6 +195,22 @@ impl<'a> Job<'a> {
         format!("{faults} kills")
     }
 
+    /// Stops a member for so long that its group gives it up and another does its work, then lets it go on;
+    /// says what was done.
+    pub(crate) fn sleep_through_the_work_of_another(&mut self) -> String {
+        let sleeper = self.start(None, "", &[]);
+        self.wait_until_committed(1_000);
+        sleeper.signal("STOP").unwrap();
+        let stopped_at = self.committed();
+        assert!(stopped_at < self.sent, "stopped too late to prove anything");
+        self.finish(None);
+        sleeper.signal("CONT").unwrap();
+        self.send(2_000);
+        self.wait_until_committed(self.sent);
+        stop(sleeper);
+        format!("stopped with {stopped_at} committed, went on after another had the rest")
+    }
+
     /// What is in the topic of labelled rows.
     pub(crate) fn labelled(&self) -> Counts {
         let records = self.broker.consume_all(&format!("{}-labelled", self.topic)).unwrap();
@@ -223,6 +239,14 @@ impl<'a> Job<'a> {
         let place = |row: &Value| (row[0].as_i64().unwrap(), row[1].as_i64().unwrap());
         count(rows.as_array().unwrap().iter().map(place))
     }
+}
+
+/// Asks a process to end, and checks that it ends well; what it has logged.
+pub(crate) fn stop(running: Running) -> String {
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    finished.stderr
 }
 
 fn count(places: impl Iterator<Item = (i64, i64)>) -> Counts {

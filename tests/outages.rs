@@ -11,7 +11,7 @@ use fenliu_tests::skipped;
 
 use crate::exactly_once::{SINKS, check};
 use crate::fixtures::PATIENCE;
-use crate::job::{Job, number};
+use crate::job::{Job, number, stop};
 
 /// MiB that the memory of a process may rise by beside its budget: allocators keep some of what was freed.
 const SLACK: u64 = 32;
@@ -38,9 +38,7 @@ fn a_broker_that_answers_nothing_for_a_while_is_waited_for() {
     job.wait_until_committed(20_000);
     job.send(1_000);
     job.wait_until_committed(21_000);
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(running);
     println!("resident MiB: {before} before, {during} at the end of the outage");
     assert!(during <= before + before / 10 + SLACK, "{before} MiB before, {during} during the outage");
     check(&job, &format!("the broker answered nothing for {:?}", outage(15)));
@@ -59,10 +57,8 @@ fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
         resident.push(running.resident_bytes().unwrap() >> 20);
         std::thread::sleep(Duration::from_millis(500));
     }
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
-    assert!(!finished.stderr.contains("reading begins again"), "it stays in its group: {}", finished.stderr);
+    let log = stop(running);
+    assert!(!log.contains("reading begins again"), "it stays in its group: {log}");
     let (first, most) = (resident[0], resident.iter().max().unwrap());
     println!("resident MiB: {first} at first, {most} at most");
     assert!(*most <= first + 8 + SLACK, "MiB every half second: {resident:?}");
@@ -111,8 +107,6 @@ fn a_full_disk_stalls_the_pipeline_and_loses_nothing() {
     running.wait_for_log("No space left on device", PATIENCE).unwrap();
     disk.grow("size=64m");
     job.wait_until_committed(6_000);
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(running);
     check(&job, "the disk was full for a while");
 }
