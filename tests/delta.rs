@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use fenliu_tests::bucket::Bucket;
+use fenliu_tests::proxy::Fate;
 use fenliu_tests::{binary, kafka};
 
 use crate::fixtures::{PATIENCE, fails, json, run};
-use crate::job::{Counts, Job};
+use crate::job::{Counts, Job, randomness, stop};
+use crate::network::lose_requests;
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 3] = ["delta-staged", "delta-before-commit", "delta-after-commit"];
@@ -137,10 +139,8 @@ fn a_table_of_other_columns_is_refused_with_the_column() {
     assert!(stderr.contains("the table has no column"), "{stderr}");
 }
 
-#[test]
-fn in_a_bucket_too_it_loses_nothing_and_repeats_nothing() {
-    let Some(broker) = kafka::broker().unwrap() else { return };
-    let bucket = Bucket::start().unwrap();
+/// A table in the bucket at `endpoint`.
+fn in_bucket(endpoint: &str) -> String {
     let sinks = r#"
         [[sinks]]
         type = "delta"
@@ -153,13 +153,62 @@ fn in_a_bucket_too_it_loses_nothing_and_repeats_nothing() {
         secret_access_key = "secret"
         allow_http = true
     "#;
-    let mut job = Job::new(broker, 2_000, &sinks.replace("ENDPOINT", bucket.endpoint()));
-    let done = job.die_at(&STEPS, 3);
-    run(&["compact", "-c", job.config(), "--vacuum", "0"]);
+    sinks.replace("ENDPOINT", endpoint)
+}
+
+/// That table, as `deltalake` for Python reads it.
+fn table_in_bucket(job: &Job, bucket: &Bucket) -> Counts {
     let code = "import deltalake, json\n\
          options = {'endpoint': 'ENDPOINT', 'region': 'us-east-1', 'access_key_id': 'key', 'secret_access_key': 'secret'}\n\
          table = deltalake.DeltaTable('s3://lake/news', storage_options=options | {'allow_http': 'true'})\n\
          table = table.to_pyarrow_table(columns=['partition', 'offset'])\n\
          print(json.dumps(list(zip(table['partition'].to_pylist(), table['offset'].to_pylist()))))";
-    job.check(&done, &[("table", job.read_by(&code.replace("ENDPOINT", bucket.endpoint())))]);
+    job.read_by(&code.replace("ENDPOINT", bucket.endpoint()))
+}
+
+#[test]
+fn in_a_bucket_too_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let mut job = Job::new(broker, 2_000, &in_bucket(bucket.endpoint()));
+    let done = job.die_at(&STEPS, 3);
+    run(&["compact", "-c", job.config(), "--vacuum", "0"]);
+    job.check(&done, &[("table", table_in_bucket(&job, &bucket))]);
+}
+
+/// The store may have done what it does not confirm; the library asks again in some cases, the pipeline in others.
+#[test]
+fn a_bucket_that_loses_requests_and_answers_loses_no_row_and_repeats_none() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let mut job = Job::new(broker, 1_000, &in_bucket(&format!("http://{}", bucket.proxy().address())));
+    let (rounds, random) = randomness(20);
+    // Of those that make a version, which are few, nearly half.
+    let lost = lose_requests(bucket.proxy(), random, kind, |kind, chance| {
+        match if kind == ("PUT", true) { chance / 3.0 } else { chance } {
+            ..0.05 => Fate::NoEffect,
+            ..0.15 => Fate::NoAnswer,
+            _ => Fate::Passes,
+        }
+    });
+    let running = job.start(Some("a"), "", &[]);
+    for _ in 0..rounds {
+        job.send(200);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    job.wait_until_committed(job.sent);
+    let log = stop(running);
+    println!(
+        "requests lost: {:?}; {} tries failed",
+        lost.lock().unwrap(),
+        log.matches("tried again").count()
+    );
+    job.check("requests and answers lost", &[("table", table_in_bucket(&job, &bucket))]);
+}
+
+/// The method of a request to the store, and whether it is about the table's log.
+fn kind(request: &[u8]) -> (&'static str, bool) {
+    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\n').next().unwrap()).into_owned();
+    let method = ["GET", "PUT", "HEAD", "POST", "DELETE"].into_iter().find(|method| line.starts_with(method));
+    (method.unwrap(), line.contains("_delta_log"))
 }

@@ -14,9 +14,9 @@ use crate::fixtures::PATIENCE;
 use crate::job::{Job, number, stop};
 
 /// MiB that the memory of a process may rise by beside its budget: allocators keep some of what was freed.
-const SLACK: u64 = 32;
+pub(crate) const SLACK: u64 = 32;
 
-fn outage(default: u64) -> Duration {
+pub(crate) fn outage(default: u64) -> Duration {
     Duration::from_secs(number("FENLIU_OUTAGE", default))
 }
 

@@ -36,6 +36,8 @@ mod kafka_harness;
 #[cfg(test)]
 mod kafka_job;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod pass_through;

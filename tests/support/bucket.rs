@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::proxy::{Proxy, http_request};
 use crate::readers::{self, Server};
 
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -15,6 +16,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Bucket {
     endpoint: String,
+    proxy: Proxy,
     _process: Server,
 }
 
@@ -41,12 +43,19 @@ impl Bucket {
             boto3.client('s3', endpoint_url=sys.argv[1], **keys).create_bucket(Bucket=sys.argv[2])\n\
             print('null')";
         readers::python(make, &[&endpoint, Self::NAME])?;
-        Ok(Bucket { endpoint, _process: process })
+        let proxy = Proxy::start(port, http_request)?;
+        Ok(Bucket { endpoint, proxy, _process: process })
     }
 
     /// Its address, `http://host:port`.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The proxy before it, for clients that are to be disturbed.
+    #[must_use]
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
     }
 }

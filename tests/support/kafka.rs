@@ -20,6 +20,8 @@ use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers as _, Ow
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
+use crate::proxy::Proxy;
+
 mod process;
 
 /// Longest wait for one answer of the broker.
@@ -111,6 +113,14 @@ impl Broker {
     /// If the broker was not started here, or has ended.
     pub fn signal(&self, name: &str) -> Result<()> {
         self.process.as_ref().context("not a broker of our own")?.signal(name)
+    }
+
+    /// The proxy before the broker. Clients that begin at its port stay with it; all others go around it.
+    ///
+    /// # Errors
+    /// If the broker was not started here.
+    pub fn proxy(&self) -> Result<&Proxy> {
+        Ok(self.process.as_ref().context("not a broker of our own")?.proxy())
     }
 
     /// Bootstrap servers, `host:port`.

@@ -13,6 +13,7 @@ pub mod binary;
 pub mod bucket;
 pub mod data;
 pub mod kafka;
+pub mod proxy;
 pub mod readers;
 pub mod schema_registry;
 pub mod scripts;

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use crate::proxy::{Proxy, kafka_request};
 use crate::scripts;
 use crate::watchdog::Watchdog;
 
@@ -32,6 +33,7 @@ const JVM_OPTIONS: [&str; 5] = [
 #[derive(Debug)]
 pub(super) struct Process {
     brokers: String,
+    proxy: Proxy,
     watchdog: Watchdog,
 }
 
@@ -39,15 +41,17 @@ impl Process {
     /// Formats a log directory, starts the broker on it and waits until it answers.
     pub(super) fn start(jars: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("fenliu-kafka-").tempdir()?;
-        let [broker_port, controller_port] = free_ports()?;
+        let [broker_port, controller_port, proxied_port] = free_ports()?;
+        let proxy = Proxy::start(proxied_port, kafka_request)?;
+        let ports = Ports { broker_port, controller_port, proxied_port };
         let properties = directory.path().join("server.properties");
-        fs::write(&properties, server_properties(directory.path(), broker_port, controller_port))?;
+        fs::write(&properties, server_properties(directory.path(), &ports, &proxy.address()))?;
         format_log_directory(jars, &properties)?;
 
         let mut command = Command::new("java");
         command.args(JVM_OPTIONS).arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
         let watchdog = Watchdog::start(directory, &command)?;
-        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), watchdog };
+        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), proxy, watchdog };
         wait_until_it_answers(&process.brokers)
             .with_context(|| format!("Apache Kafka does not start; its log:\n{}", process.watchdog.log()))?;
         Ok(process)
@@ -58,10 +62,23 @@ impl Process {
         self.watchdog.signal(name)
     }
 
+    /// The proxy before it, for clients that are to be disturbed.
+    pub(super) fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
     /// Bootstrap servers, `host:port`.
     pub(super) fn brokers(&self) -> &str {
         &self.brokers
     }
+}
+
+/// The ports of a broker.
+struct Ports {
+    broker_port: u16,
+    controller_port: u16,
+    /// Where the broker listens for the proxy.
+    proxied_port: u16,
 }
 
 /// The directory of Kafka's jars, fetched with Maven on first use; the error says what is missing.
@@ -87,22 +104,29 @@ pub(super) fn wait_until_it_answers(brokers: &str) -> Result<()> {
     }
 }
 
-/// Two ports that were free a moment ago: Kafka must know its own before it binds them.
-fn free_ports() -> Result<[u16; 2]> {
-    let first = TcpListener::bind("127.0.0.1:0")?;
-    let second = TcpListener::bind("127.0.0.1:0")?;
-    Ok([first.local_addr()?.port(), second.local_addr()?.port()])
+/// Ports that were free a moment ago: Kafka must know its own before it binds them.
+fn free_ports() -> Result<[u16; 3]> {
+    let listen = || TcpListener::bind("127.0.0.1:0");
+    let listeners = [listen()?, listen()?, listen()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
 }
 
-fn server_properties(directory: &Path, broker_port: u16, controller_port: u16) -> String {
+/// Clients that came through the proxy are told its address, so that they stay there.
+fn server_properties(directory: &Path, ports: &Ports, proxy: &str) -> String {
+    let Ports { broker_port, controller_port, proxied_port } = ports;
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://127.0.0.1:{proxied_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={directory}/log
 auto.create.topics.enable=false
 # One broker holds every replica, and a group need not wait for members that will not come.
