@@ -1,15 +1,15 @@
 //! Nothing lost and nothing twice in a Delta Lake table, whatever dies and whoever else writes to it. What is in
 //! the table is what the `deltalake` package for Python finds, whose log reader is that of the library which writes here,
-//! and pyarrow reads from the files.
+//! and pyarrow reads from the files; after the worst of it, also what Delta Kernel for Java reads.
 
 use std::time::Duration;
 
 use fenliu_tests::bucket::Bucket;
 use fenliu_tests::proxy::Fate;
-use fenliu_tests::{binary, kafka};
+use fenliu_tests::{binary, kafka, readers};
 
 use crate::fixtures::{PATIENCE, fails, json, run};
-use crate::job::{Counts, Job, randomness, stop};
+use crate::job::{Counts, Job, count_pairs, randomness, stop};
 use crate::network::lose_requests;
 
 /// Steps at which the process can be made to die.
@@ -24,7 +24,20 @@ const SINKS: &str = r#"
 
 /// Compares the table with what should be in it, as `deltalake` and as `fenliu verify` see it.
 fn check(job: &Job, name: &str) {
-    job.check(name, &[("table", table(job))]);
+    check_outputs(job, name, &[("table", table(job))]);
+}
+
+/// As [`check`], and by Delta Kernel.
+fn check_by_kernel(job: &Job, name: &str) {
+    let mut outputs = vec![("table", table(job))];
+    if let Some(rows) = readers::delta_kernel(&job.labelled_path()).unwrap() {
+        outputs.push(("table by Delta Kernel", count_pairs(&rows)));
+    }
+    check_outputs(job, name, &outputs);
+}
+
+fn check_outputs(job: &Job, name: &str, outputs: &[(&str, Counts)]) {
+    job.check(name, outputs);
     let finished = binary::run(&["verify", "-c", job.config(), "--json"], PATIENCE).unwrap();
     let report = json(&finished.stdout);
     assert_eq!(report["ok"], true, "{report}");
@@ -46,7 +59,7 @@ fn killed_at_every_step_it_loses_nothing_and_repeats_nothing() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 4_000, SINKS);
     let done = job.die_at(&STEPS, 6);
-    check(&job, &done);
+    check_by_kernel(&job, &done);
 }
 
 #[test]
@@ -54,7 +67,7 @@ fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 4_000, SINKS);
     let done = job.kill(6);
-    check(&job, &done);
+    check_by_kernel(&job, &done);
 }
 
 /// A reply that is lost says nothing of what was done.
@@ -108,7 +121,7 @@ fn a_table_that_is_compacted_and_cleaned_meanwhile_keeps_its_rows_and_its_positi
     );
     job.send(1_000);
     job.finish(Some("a"));
-    check(&job, &format!("{replaced} files replaced and {removed} removed meanwhile"));
+    check_by_kernel(&job, &format!("{replaced} files replaced and {removed} removed meanwhile"));
 }
 
 #[test]

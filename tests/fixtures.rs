@@ -11,6 +11,9 @@ use tempfile::TempDir;
 /// Enough for anything that the binary does here, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
+/// Different articles; documents repeat them.
+pub(crate) const ARTICLES: usize = 400;
+
 /// The first `count` Reuters R8 test articles, as JSON objects.
 pub(crate) fn articles(count: usize) -> Vec<Value> {
     let text = std::fs::read_to_string(data::reuters().unwrap().join("test.jsonl")).unwrap();

@@ -14,10 +14,8 @@ use fenliu_tests::readers::python;
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
-use crate::fixtures::{PATIENCE, articles, copy_directory, fails, json, rows, run};
+use crate::fixtures::{ARTICLES, PATIENCE, articles, copy_directory, fails, json, rows, run};
 
-/// Different articles; documents repeat them.
-const ARTICLES: usize = 400;
 const PARTITIONS: usize = 4;
 
 const CONFIG: &str = r#"
@@ -44,13 +42,13 @@ const CONFIG: &str = r#"
 "#;
 
 /// A model `news` with two versions that often disagree, copied from one that is trained once.
-struct Model {
+pub(crate) struct Model {
     directory: TempDir,
-    versions: Vec<String>,
+    pub(crate) versions: Vec<String>,
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static TRAINED: OnceLock<TempDir> = OnceLock::new();
         let trained = TRAINED.get_or_init(|| {
             let directory = tempfile::tempdir().unwrap();
@@ -66,7 +64,7 @@ impl Model {
         model
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("news")
     }
 
@@ -78,7 +76,7 @@ impl Model {
         run(&[&["model", "--models", self.directory.path().to_str().unwrap()], args].concat())
     }
 
-    fn promote(&self, version: &str) {
+    pub(crate) fn promote(&self, version: &str) {
         self.model(&["promote", &format!("news@{version}")]);
     }
 
@@ -200,7 +198,7 @@ impl Service {
 
 /// Rows whose label is another than the version that they name gives, and how often the version changes
 /// along the partitions.
-fn mixed(rows: &[Value], model: &Model) -> (usize, usize) {
+pub(crate) fn mixed(rows: &[Value], model: &Model) -> (usize, usize) {
     let expected: BTreeMap<&String, _> =
         model.versions.iter().map(|version| (version, model.labels(version))).collect();
     let wrong = rows.iter().filter(|row| {

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use fenliu_tests::binary::{self, Running};
-use fenliu_tests::kafka::{Broker, NewRecord, unique_name};
+use fenliu_tests::kafka::{Broker, NewRecord, Record, unique_name};
 use fenliu_tests::readers;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::fixtures::{PATIENCE, articles, config};
+use crate::fixtures::{ARTICLES, PATIENCE, articles, config};
 
 /// One message in so many is broken.
 const BROKEN_EVERY: i64 = 50;
@@ -96,7 +96,7 @@ impl<'a> Job<'a> {
 
     /// Sends more documents.
     pub(crate) fn send(&mut self, documents: i64) {
-        let articles = articles(500);
+        let articles = articles(ARTICLES);
         let value = |n: i64| match n % BROKEN_EVERY {
             7 => format!("{{\"broken\": {n}"),
             _ => articles[n as usize % articles.len()].to_string(),
@@ -211,13 +211,17 @@ impl<'a> Job<'a> {
         format!("stopped with {stopped_at} committed, went on after another had the rest")
     }
 
+    /// The rows in the topic of labelled ones.
+    pub(crate) fn rows(&self) -> Vec<Value> {
+        let records = self.broker.consume_all(&format!("{}-labelled", self.topic)).unwrap();
+        let row = |record: &Record| serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
+        records.iter().map(row).collect()
+    }
+
     /// What is in the topic of labelled rows.
     pub(crate) fn labelled(&self) -> Counts {
-        let records = self.broker.consume_all(&format!("{}-labelled", self.topic)).unwrap();
-        count(records.iter().map(|record| {
-            let row: Value = serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
-            (row["partition"].as_i64().unwrap(), row["offset"].as_i64().unwrap())
-        }))
+        let place = |row: Value| (row["partition"].as_i64().unwrap(), row["offset"].as_i64().unwrap());
+        count(self.rows().into_iter().map(place))
     }
 
     /// What is in the topic of dead letters.
@@ -234,10 +238,12 @@ impl<'a> Job<'a> {
 
     /// The places that Python `code` prints, as pairs, of what is in `DIR/labelled` (its argument).
     pub(crate) fn read_by(&self, code: &str) -> Counts {
-        let path = self.directory.path().join("labelled");
-        let rows = readers::python(code, &[path.to_str().unwrap()]).unwrap();
-        let place = |row: &Value| (row[0].as_i64().unwrap(), row[1].as_i64().unwrap());
-        count(rows.as_array().unwrap().iter().map(place))
+        count_pairs(&readers::python(code, &[&self.labelled_path()]).unwrap())
+    }
+
+    /// Where `DIR/labelled` is.
+    pub(crate) fn labelled_path(&self) -> String {
+        self.directory.path().join("labelled").display().to_string()
     }
 }
 
@@ -247,6 +253,11 @@ pub(crate) fn stop(running: Running) -> String {
     let finished = running.wait(PATIENCE).unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
     finished.stderr
+}
+
+/// Counts pairs of a partition and an offset.
+pub(crate) fn count_pairs(pairs: &Value) -> Counts {
+    count(pairs.as_array().unwrap().iter().map(|pair| (pair[0].as_i64().unwrap(), pair[1].as_i64().unwrap())))
 }
 
 fn count(places: impl Iterator<Item = (i64, i64)>) -> Counts {

@@ -1,4 +1,4 @@
-//! Second readers: what fenliu writes is read back by pyarrow and DuckDB, which share no code with it.
+//! Second readers: what fenliu writes is read back by pyarrow, DuckDB and Delta Kernel, which share no code with it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -46,6 +46,30 @@ pub fn start(code: &str, args: &[&str]) -> Result<Server> {
     command.args(["-c", code]).args(args);
     let directory = tempfile::Builder::new().prefix("fenliu-reader-").tempdir()?;
     Watchdog::start(directory, &command).map(|process| Server { _process: process })
+}
+
+/// The partitions and offsets in the Delta table at `path`, as pairs, as Delta Kernel for Java reads them, which shares
+/// no code with the library that writes; none, said aloud, where Java or Maven is missing.
+///
+/// # Errors
+/// If the table cannot be read, or Delta Kernel cannot be had and `FENLIU_REQUIRE_BROKER=1`.
+pub fn delta_kernel(path: &str) -> Result<Option<serde_json::Value>> {
+    let jars = match scripts::run("tests/peers/delta_kernel/fetch.sh", &[]) {
+        Ok(jars) => jars,
+        Err(why) if std::env::var_os("FENLIU_REQUIRE_BROKER").is_some_and(|v| v == "1") => return Err(why),
+        Err(why) => {
+            crate::skipped("no Delta Kernel", &format!("{why:#}"));
+            return Ok(None);
+        }
+    };
+    let source = scripts::repository().join("tests/peers/delta_kernel/Rows.java");
+    let mut java = Command::new("java");
+    // The quick compiler only: it runs for seconds.
+    java.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]).arg(jars.join("*")).arg(source);
+    let output = java.arg(path).output().context("cannot run java")?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "Delta Kernel failed: {stderr}");
+    serde_json::from_slice(&output.stdout).context("not JSON").map(Some)
 }
 
 /// Makes the environment once, however many tests ask at the same time.
