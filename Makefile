@@ -20,7 +20,7 @@ help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
 	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu'
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
-	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n)'
+	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n), outages of 60 s (OUTAGE=n)'
 	@echo 'make lint        formatting and clippy'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
@@ -51,18 +51,21 @@ demo: setup build
 # The integration tests come last: Cargo runs packages in alphabetical order.
 test: setup
 	@sh tests/readers/venv.sh
-	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; sh tests/schema_registry/fetch.sh; fi
+	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then \
+		sh tests/kafka/fetch.sh && sh tests/schema_registry/fetch.sh && sh tests/peers/delta_kernel/fetch.sh; fi
 	$(CARGO) build $(TESTED) --bins --tests
 	$(CARGO) test $(TESTED) --doc
 	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --tests
 
-# The fault tests with many more deaths; FENLIU_SEED=n begins elsewhere.
+# The fault tests with many more deaths and longer outages; FENLIU_SEED=n begins elsewhere.
 soak: setup
 	$(CARGO) build $(TESTED) --bins --tests
-	FENLIU_FAULTS=$(FAULTS) FENLIU_REQUIRE_BROKER=1 FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu \
-		$(CARGO) test $(TESTED) --test integration -- exactly_once delta iceberg --nocapture --test-threads=1
+	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_REQUIRE_BROKER=1 \
+		FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --test integration -- \
+		exactly_once delta iceberg network outages rebalance --nocapture --test-threads=1
 
 FAULTS ?= 200
+OUTAGE ?= 60
 
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi

@@ -1,12 +1,15 @@
 //! Nothing lost and nothing twice, whatever dies and when: the real binary is killed at every step of its
-//! commits, stopped for so long that the group gives its partitions away, and joined and left by others.
+//! commits and while models change, and stopped for so long that the group gives its partitions away.
 
 use std::time::Duration;
 
-use fenliu_tests::kafka;
+use fenliu_tests::{kafka, readers};
+use rand::Rng;
+use serde_json::Value;
 
 use crate::fixtures::PATIENCE;
-use crate::job::{Counts, Job, number, stop};
+use crate::hot_swap::{Model, mixed};
+use crate::job::{Counts, Job, randomness, stop};
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 7] = [
@@ -61,6 +64,56 @@ fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
     check(&job, &done);
 }
 
+/// The champion changes again and again, and the process is killed again and again.
+#[test]
+fn killed_while_models_change_it_labels_each_document_once_and_says_by_which() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let model = Model::new();
+    let columns = |more: &str| format!(r#"["partition", "\"offset\"", {more}"label"]"#);
+    let sinks = SINKS.replace(r#"["partition", "\"offset\""]"#, &columns(""));
+    let sinks = sinks.replace(&columns(""), &columns(r#""id", "model_version", "#));
+    let mut job = Job::new(broker, 1_000, &sinks);
+    let bundle = format!("model.bundle={:?}", model.path());
+    let settings = ["--set", &bundle, "--set", "model.watch=\"50ms\""];
+    let (faults, mut random) = randomness(5);
+    for _ in 0..faults {
+        job.send(1_000);
+        let mut running = job.start(Some("a"), "", &settings);
+        running.wait_for_log("partitions assigned", PATIENCE).unwrap();
+        model.promote(&model.versions[1]);
+        running.wait_for_log("model swapped", PATIENCE).unwrap();
+        job.send(400);
+        job.wait_until_committed(job.sent);
+        model.promote(&model.versions[0]);
+        job.send(600);
+        // Before, within or after the second swap.
+        std::thread::sleep(Duration::from_millis(random.random_range(0..1_500)));
+        running.signal("KILL").unwrap();
+        running.signal("KILL").unwrap();
+        running.wait(PATIENCE).unwrap();
+    }
+    let last = job.start(Some("a"), "", &[&settings[..], &["--stop-at-end"]].concat());
+    let finished = last.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, &format!("{faults} kills while models changed"));
+    for (output, rows) in [("topic", job.rows()), ("files", rows_of_files(&job))] {
+        let by = |version: &String| rows.iter().filter(|row| row["model_version"] == **version).count();
+        let by: Vec<usize> = model.versions.iter().map(by).collect();
+        println!("{output}: rows by each version: {by:?}");
+        assert_eq!(by.iter().sum::<usize>(), rows.len(), "{output}: only versions that there are");
+        assert!(by.iter().all(|count| *count > 0), "{output}: one version alone proves nothing");
+        assert_eq!(mixed(&rows, &model).0, 0, "{output}: rows that another version labelled than they say");
+    }
+}
+
+/// What the files say of each document.
+fn rows_of_files(job: &Job) -> Vec<Value> {
+    let code = "import duckdb, json, sys\n\
+        rows = duckdb.sql(f\"SELECT partition, id, model_version, label FROM '{sys.argv[1]}/*/*.parquet'\").fetchall()\n\
+        print(json.dumps([dict(zip(['partition', 'id', 'model_version', 'label'], row)) for row in rows]))";
+    readers::python(code, &[&job.labelled_path()]).unwrap().as_array().unwrap().clone()
+}
+
 #[test]
 fn a_member_that_was_given_up_cannot_write_what_another_has_written() {
     let Some(broker) = kafka::broker().unwrap() else { return };
@@ -87,25 +140,6 @@ fn of_two_processes_with_one_name_one_ends_and_says_why() {
     job.wait_until_committed(job.sent);
     stop(twins.remove(0));
     check(&job, "two processes with one name");
-}
-
-#[test]
-fn members_that_join_and_leave_lose_nothing_and_repeat_nothing() {
-    let Some(broker) = kafka::broker().unwrap() else { return };
-    let mut job = Job::new(broker, 2_000, SINKS);
-    let first = job.start(None, "", &[]);
-    let rounds = number("FENLIU_FAULTS", 4);
-    for _ in 0..rounds {
-        let second = job.start(None, "", &[]);
-        for _ in 0..6 {
-            job.send(400);
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        stop(second);
-    }
-    job.wait_until_committed(job.sent);
-    stop(first);
-    check(&job, &format!("{rounds} times another member joined and left"));
 }
 
 #[test]

@@ -42,6 +42,8 @@ mod outages;
 #[cfg(test)]
 mod pass_through;
 #[cfg(test)]
+mod rebalance;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod scripts;

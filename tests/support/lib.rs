@@ -1,4 +1,5 @@
-//! What the integration tests stand on: a real broker, the real binary, second readers, real data.
+//! What the integration tests stand on: a real broker and a bucket with a proxy before each, the real binary,
+//! second readers, real data.
 //!
 //! Contract: whatever a test needs is set up on first use and shared by the tests of the process.
 //! A part that this machine cannot offer gives `None` after saying so on standard error with

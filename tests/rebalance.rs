@@ -1,0 +1,66 @@
+//! Members of the group come and go, by every protocol, and nothing is lost and nothing is there twice.
+
+use std::time::Duration;
+
+use fenliu_tests::kafka;
+
+use crate::exactly_once::{SINKS, check};
+use crate::fixtures::PATIENCE;
+use crate::job::{Job, number, stop};
+
+/// Lets another member join and leave several times while documents come, with an assignment `strategy`.
+fn join_and_leave(strategy: &str) {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    let strategy = format!("source.properties.\"partition.assignment.strategy\"=\"{strategy}\"");
+    let first = job.start(None, "", &["--set", &strategy]);
+    let rounds = number("FENLIU_FAULTS", 4);
+    for _ in 0..rounds {
+        let second = job.start(None, "", &["--set", &strategy]);
+        for _ in 0..6 {
+            job.send(400);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        stop(second);
+    }
+    job.wait_until_committed(job.sent);
+    stop(first);
+    check(&job, &format!("{rounds} times another member joined and left"));
+}
+
+#[test]
+fn members_that_join_and_leave_lose_nothing_and_repeat_nothing() {
+    join_and_leave("cooperative-sticky");
+}
+
+/// Each rebalance takes all partitions from all members.
+#[test]
+fn members_that_join_and_leave_by_an_eager_protocol_lose_nothing_and_repeat_nothing() {
+    join_and_leave("range");
+}
+
+#[test]
+fn a_member_with_a_name_restarts_without_a_rebalance() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    let patient = ["--set", "source.properties.\"session.timeout.ms\"=45000"];
+    let mut stays = job.start(Some("b"), "", &patient);
+    stays.wait_for_log("partitions assigned", PATIENCE).unwrap();
+    let mut restarts = job.start(Some("a"), "", &patient);
+    // The first takes part in the joining of the second, and in nothing after it.
+    stays.wait_for_log("partitions revoked", PATIENCE).unwrap();
+    for signal in ["TERM", "KILL", "TERM"] {
+        restarts.wait_for_log("partitions assigned", PATIENCE).unwrap();
+        job.send(2_000);
+        job.wait_until_committed(job.sent - 1_500);
+        restarts.signal(signal).unwrap();
+        restarts.wait(PATIENCE).unwrap();
+        job.send(1_000);
+        restarts = job.start(Some("a"), "", &patient);
+    }
+    job.wait_until_committed(job.sent);
+    stop(restarts);
+    let log = stop(stays);
+    assert_eq!(log.matches("partitions revoked").count(), 1, "no rebalance after the first: {log}");
+    check(&job, "one of two members with names restarted three times");
+}
