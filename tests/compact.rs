@@ -9,7 +9,7 @@ use rand::Rng;
 use serde_json::Value;
 
 use crate::fixtures::{PATIENCE, json, run};
-use crate::job::{Counts, Job, randomness};
+use crate::job::{Counts, Job, number, randomness};
 
 /// Steps at which compaction can be made to die, with how often each is passed before.
 const STEPS: [(&str, u32); 9] = [
@@ -33,31 +33,46 @@ const SINKS: &str = r#"
     max_age = "100ms"
 "#;
 
-/// By a pattern of names. A file may go between the listing and the reading: the query is repeated, as a user would.
+/// The places that the Python function `read(root)` returns. A file may go, or get its name, between the listing and the
+/// reading: the query is repeated, as a user would.
+fn read(job: &Job, function: &str) -> Counts {
+    let repeat = r"
+import duckdb, json, os, sys
+for attempt in range(20):
+    try:
+        rows = read(sys.argv[1])
+        break
+    except duckdb.IOException as error:
+        assert 'No such file' in str(error) or 'No files' in str(error), error
+print(json.dumps(rows))
+";
+    job.read_by(&format!("{function}{repeat}"))
+}
+
+/// By a pattern of names; the labels are in these alone.
 fn by_names(job: &Job) -> Counts {
-    job.read_by(
-        "import duckdb, json, sys\n\
-         for attempt in range(20):\n\
-         \x20   try:\n\
-         \x20       rows = duckdb.sql(f\"SELECT partition, \\\"offset\\\" FROM '{sys.argv[1]}/*/*.parquet' WHERE label IS NOT NULL\").fetchall()\n\
-         \x20       break\n\
-         \x20   except duckdb.IOException as error:\n\
-         \x20       assert 'No such file' in str(error) or 'No files' in str(error), error\n\
-         print(json.dumps(rows))",
+    read(
+        job,
+        r#"
+def read(root):
+    return duckdb.sql(f"SELECT partition, \"offset\" FROM '{root}/*/*.parquet' WHERE label IS NOT NULL").fetchall()
+"#,
     )
 }
 
 /// By the manifests: the files that were added and not removed. One without its name yet is there, hidden.
 fn by_manifests(job: &Job) -> Counts {
-    job.read_by(
-        "import duckdb, json, os, sys\n\
-         root = sys.argv[1]\n\
-         log = duckdb.read_json(f'{root}/_manifests/*/*.json', columns={'files': 'STRUCT(name VARCHAR)[]', 'removed': 'VARCHAR[]'})\n\
-         names = duckdb.sql('SELECT unnest(files).name FROM log EXCEPT SELECT unnest(removed) FROM log').fetchall()\n\
-         paths = [(f'{root}/{name}', f'{root}/.{os.path.basename(name)}.inprogress') for (name,) in names]\n\
-         paths = [path if os.path.exists(path) else hidden for path, hidden in paths]\n\
-         rows = duckdb.read_parquet(paths, hive_partitioning=False).select('partition', '\"offset\"').fetchall()\n\
-         print(json.dumps(rows))",
+    read(
+        job,
+        r#"
+def read(root):
+    columns = {'files': 'STRUCT(name VARCHAR)[]', 'removed': 'VARCHAR[]'}
+    log = duckdb.read_json(f'{root}/_manifests/*/*.json', columns=columns)
+    names = duckdb.sql('SELECT unnest(files).name FROM log EXCEPT SELECT unnest(removed) FROM log').fetchall()
+    paths = [(f'{root}/{name}', f'{root}/.{os.path.basename(name)}.inprogress') for (name,) in names]
+    paths = [path if os.path.exists(path) else hidden for path, hidden in paths]
+    return duckdb.read_parquet(paths, hive_partitioning=False).select('partition', '"offset"').fetchall()
+"#,
     )
 }
 
@@ -99,7 +114,8 @@ fn files(job: &Job) -> usize {
 fn killed_at_every_step_it_is_completed_by_the_next_one_or_by_the_pipeline() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 0, SINKS);
-    for (number, (step, passed)) in STEPS.into_iter().enumerate() {
+    let faults = number("FENLIU_FAULTS", STEPS.len() as u64) as usize;
+    for (number, (step, passed)) in STEPS.into_iter().cycle().take(faults).enumerate() {
         job.send(600);
         job.finish(Some("a"));
         let before = files(&job);
@@ -119,7 +135,7 @@ fn killed_at_every_step_it_is_completed_by_the_next_one_or_by_the_pipeline() {
         check(&job, &format!("{fault}, of {before} files; {missing} rows unseen by names until completed"));
     }
     let done = compact(&job);
-    check(&job, &format!("at the end {} files: {done}", files(&job)));
+    check(&job, &format!("{faults} deaths, at the end {} files: {done}", files(&job)));
     verify(&job);
 }
 
@@ -156,15 +172,56 @@ fn killed_at_any_moment_while_a_pipeline_writes_that_is_killed_too() {
     verify(&job);
 }
 
+/// Each of them sleeps in the middle of its work, for so long that another does all of it.
+#[test]
+fn two_that_run_at_once_do_not_undo_or_repeat_what_the_other_did() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 200, SINKS);
+    job.finish(Some("a"));
+    let steps = ["staged", "before-manifest", "after-manifest", "removing", "removed", "named"];
+    for step in steps {
+        job.send(400);
+        job.finish(Some("a"));
+        let sleeper = start(&job, &format!("compact-{step}=1*sleep(6000)"));
+        std::thread::sleep(Duration::from_millis(1500));
+        let done = compact(&job);
+        assert_ne!(done["replaced"], 0, "{step}");
+        job.send(200);
+        job.finish(Some("a"));
+        check(&job, &format!("while one slept at {step} another did {done}"));
+        let finished = sleeper.wait(PATIENCE).unwrap();
+        assert!(finished.status.success(), "{}", finished.stderr);
+        check(&job, &format!("the sleeper woke and did {}", finished.stdout.trim()));
+    }
+    verify(&job);
+}
+
+#[test]
+fn what_is_verified_meanwhile_is_whole_at_every_moment() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 400, SINKS);
+    let running = job.start(Some("a"), "", &[]);
+    job.wait_until_committed(400);
+    for _ in 0..5 {
+        job.send(400);
+        let compaction = start(&job, "");
+        let report = json(&binary::run(&["verify", "-c", job.config(), "--json"], PATIENCE).unwrap().stdout);
+        assert_eq!(report["ok"], true, "{report}");
+        let finished = compaction.wait(PATIENCE).unwrap();
+        assert!(finished.status.success(), "{}", finished.stderr);
+    }
+    running.signal("TERM").unwrap();
+    running.wait(PATIENCE).unwrap();
+}
+
 /// It stands between having written its files and committing them, and takes them for lost.
 #[test]
 fn a_pipeline_whose_unfinished_files_are_removed_as_leftovers_writes_them_anew() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let job = Job::new(broker, 2_000, SINKS);
-    let running = job.start(Some("a"), "files-staged=2*off->2*sleep(5000)", &["--stop-at-end"]);
+    let mut running = job.start(Some("a"), "files-staged=2*off->2*sleep(5000)", &["--stop-at-end"]);
     let directory = job.directory.path().join("labelled");
     let mut removed = 0;
-    let mut running = running;
     while !running.has_ended().unwrap() {
         if directory.join("_manifests").exists() {
             removed += compact(&job)["removed"].as_u64().unwrap();

@@ -1,8 +1,8 @@
 //! Dead letters, read back: from the files or the topic that the pipeline wrote them to.
 //!
-//! Contract: what is read is what is committed (hidden files and open transactions are not), up to where it ends
-//! at the start. Letters are shown one by one, so that memory holds one small batch of them however many there
-//! are. Reading changes nothing; [`replay`](mod@replay) only adds messages to the topics that letters came from.
+//! Contract: what is read is what is committed (hidden files that no manifest names and open transactions are not),
+//! up to where it ends at the start. Letters are shown one by one, so that memory holds one small batch of them
+//! however many there are. Reading changes nothing; [`replay`](mod@replay) only adds messages to the topics that letters came from.
 
 mod files;
 mod filter;

@@ -21,7 +21,7 @@ use super::files::{DEAD_LETTERS, LABELLED};
 use super::manifest::{DataFile, Manifest, ManifestLog};
 use super::merge::{Merged, merge};
 use super::settle::{complete, settle};
-use super::staged::{file_name, hidden, hidden_names, remove_file};
+use super::staged::{file_name, hidden, hidden_names, remove_file, sync_directory};
 use crate::config::FilesSinkConfig;
 use crate::error::Result;
 use crate::fault;
@@ -123,27 +123,34 @@ impl Compaction {
     fn pass(&mut self) -> Result<bool> {
         let mut has_merged = false;
         for (stem, run) in self.runs() {
-            let mut rest = run.as_slice();
-            while rest.len() > 1 {
-                let files = rest.get(..MOST_FILES).unwrap_or(rest);
-                let taken = match merge(&self.directory, &stem, files, self.target) {
-                    Ok(Some(merged)) => {
-                        let taken = merged.inputs.len();
-                        has_merged |= self.commit(merged)?;
-                        taken
+            has_merged |= self.merge_run(&stem, &run)?;
+        }
+        Ok(has_merged)
+    }
+
+    /// Merges files that follow one another, into as many as it takes; false when none was.
+    fn merge_run(&mut self, stem: &str, run: &[DataFile]) -> Result<bool> {
+        let (mut has_merged, mut rest) = (false, run);
+        while rest.len() > 1 {
+            let files = rest.get(..MOST_FILES).unwrap_or(rest);
+            let taken = match merge(&self.directory, stem, files, self.target) {
+                Ok(Some(merged)) => {
+                    let taken = merged.inputs.len();
+                    has_merged |= self.commit(merged)?;
+                    taken
+                }
+                // The first has to stay alone.
+                Ok(None) => 1,
+                Err(error) => {
+                    self.contents.advance()?;
+                    if files.iter().all(|file| self.contents.files().contains_key(&file.name)) {
+                        return Err(error);
                     }
-                    Ok(None) => 1,
-                    Err(error) => {
-                        self.contents.advance()?;
-                        // Another compaction may have removed what was being read.
-                        if files.iter().all(|file| self.contents.files().contains_key(&file.name)) {
-                            return Err(error);
-                        }
-                        rest.len()
-                    }
-                };
-                rest = rest.get(taken..).unwrap_or_default();
-            }
+                    // Another compaction has removed what was being read: the next pass sees what there is now.
+                    break;
+                }
+            };
+            rest = rest.get(taken..).unwrap_or_default();
         }
         Ok(has_merged)
     }
@@ -172,6 +179,7 @@ impl Compaction {
     /// them.
     fn commit(&mut self, merged: Merged) -> Result<bool> {
         let Merged { file, entry, inputs } = merged;
+        sync_directory(&self.directory)?;
         fault::point("compact-staged")?;
         let manifest = loop {
             self.contents.advance()?;

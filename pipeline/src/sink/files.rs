@@ -115,7 +115,13 @@ impl FilesSink {
             add_versions(&rows.labelled, &mut versions);
         }
         let directories = self.partitioning.split(selected)?;
-        directories.iter().map(|(place, rows)| self.write(place, rows, &versions)).collect()
+        let write = |(place, rows): (&String, &Vec<_>)| self.write(place, rows, &versions);
+        let staged = directories.iter().map(write).collect::<Result<Vec<_>>>()?;
+        if !staged.is_empty() {
+            // The hidden names are to outlive a crash of the machine before the manifest names the files.
+            sync_directory(&self.directory)?;
+        }
+        Ok(staged)
     }
 
     /// Writes `rows` to one hidden file, which is to lie in `place`.

@@ -124,6 +124,22 @@ fn files_that_are_large_or_have_other_columns_stay_alone() {
 }
 
 #[test]
+fn readers_learn_what_went_while_they_read_and_what_began_where_is_remembered() {
+    let job = Job::new(FileFormat::Parquet);
+    let began = [((Arc::from("t"), 3), 7)].into_iter().collect();
+    let first = Manifest::after(None, "p", &Moves::first(&began), vec![]);
+    assert!(ManifestLog::of(job.path()).append(&first).unwrap());
+    job.fill(&[""]);
+    let before = job.contents();
+    job.compact();
+    assert!(before.files().keys().all(|name| before.is_removed_since(name).unwrap()));
+    let after = job.contents();
+    assert!(after.files().keys().all(|name| !before.is_removed_since(name).unwrap()));
+    assert_eq!((after.beginnings_of("p"), after.positions_of("p")), (began.clone(), began));
+    assert!(after.beginnings_of("other").is_empty());
+}
+
+#[test]
 fn a_damaged_file_is_named_and_not_merged() {
     let job = Job::new(FileFormat::Arrow);
     job.fill(&[""]);
