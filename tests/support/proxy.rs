@@ -96,7 +96,7 @@ impl Proxy {
                 }
                 let shared = Arc::clone(&accepting);
                 // A connection that breaks is what a proxy is for.
-                thread::spawn(move || shared.serve(client).ok());
+                thread::spawn(move || shared.serve(&client).ok());
             }
         });
         Ok(Proxy { port, shared })
@@ -143,7 +143,7 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    fn serve(&self, client: TcpStream) -> io::Result<()> {
+    fn serve(&self, client: &TcpStream) -> io::Result<()> {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
         if lock(&self.weather).refuses {
             return Ok(());
@@ -156,12 +156,12 @@ impl Shared {
         thread::scope(|scope| {
             scope.spawn(|| {
                 // However it ends, the client must hear of it.
-                let _ = self.pass_answers(&server, &client, &loses_answer);
-                close(&client);
+                let _ = self.pass_answers(&server, client, &loses_answer);
+                close(client);
                 close(&server);
             });
-            let _ = self.pass_requests(&client, &server, &loses_answer);
-            close(&client);
+            let _ = self.pass_requests(client, &server, &loses_answer);
+            close(client);
             if !loses_answer.load(Ordering::SeqCst) {
                 close(&server);
             }
