@@ -261,6 +261,7 @@ impl TrainOptions {
             ngram_dropout: self.ngram_dropout,
             label_smoothing: self.label_smoothing,
             consistency: self.consistency,
+            ngrams_apart: false,
             weight_decay: self.weight_decay,
             ngram_weight_decay: self.ngram_weight_decay,
             warmup_share: self.warmup_share,

@@ -57,6 +57,10 @@ pub struct FineTuneOptions {
     /// How much the two answers to one document under different dropout must agree (R-Drop, Liang et al., 2021),
     /// in units of the cross-entropy; 0 = each document is learnt once a step, else twice, at twice the time.
     pub consistency: f32,
+    /// Whether encoder and n-gram side path learn from a loss each, and only what they answer is added up (a
+    /// product of experts, Hinton, 2002), instead of one loss of the sum: two opinions beside a pretrained encoder,
+    /// which would leave the side path little to learn or the other way round.
+    pub ngrams_apart: bool,
     /// Decoupled weight decay of the encoder's matrices and embeddings.
     pub weight_decay: f32,
     /// Decoupled weight decay of the n-gram side path.
@@ -101,6 +105,7 @@ impl FineTuneOptions {
             ngram_dropout: 0.5,
             label_smoothing: 0.1,
             consistency: 0.0,
+            ngrams_apart: true,
             weight_decay: 0.01,
             ngram_weight_decay: 0.01,
             warmup_share: 0.1,
@@ -122,6 +127,7 @@ impl FineTuneOptions {
             // A share of the rate that the preset is trained with: the weights are good already.
             Ok(preset) => Self {
                 ngrams: NgramShape::NONE,
+                ngrams_apart: false,
                 ngram_learning_rate: 0.1,
                 learning_rate: 0.25 * preset.learning_rate(),
                 head_learning_rate: preset.learning_rate(),
@@ -161,6 +167,7 @@ impl FineTuneOptions {
             ngram_dropout: self.ngram_dropout,
             label_smoothing: self.label_smoothing,
             consistency: self.consistency,
+            ngrams_apart: self.ngrams_apart,
             weight_decay: self.weight_decay,
             ngram_weight_decay: self.ngram_weight_decay,
             warmup_share: self.warmup_share,

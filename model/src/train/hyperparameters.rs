@@ -24,6 +24,7 @@ pub(super) struct Hyperparameters {
     pub(super) ngram_dropout: f32,
     pub(super) label_smoothing: f32,
     pub(super) consistency: f32,
+    pub(super) ngrams_apart: bool,
     pub(super) weight_decay: f32,
     pub(super) ngram_weight_decay: f32,
     pub(super) warmup_share: f32,

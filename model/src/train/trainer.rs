@@ -87,6 +87,7 @@ impl<'a> Trainer<'a> {
             soft_share: options.soft_share,
             temperature: options.temperature,
             consistency: options.consistency,
+            apart: options.ngrams_apart,
         };
         let dev_bytes = options.cache_bytes / DEV_SHARE;
         Ok(Self {
@@ -375,6 +376,7 @@ mod tests {
         let mut options = options(0.3);
         options.encoder = EncoderShape { layers: 1, ..options.encoder };
         options.dropout = 0.2;
+        options.consistency = 0.5;
         let hyperparameters = options.hyperparameters();
         let run = |accelerator: Option<Accelerator>| {
             let mut trainer = Trainer::try_new(&hyperparameters, network(&options)).unwrap();

@@ -18,6 +18,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Tensor, Var};
 
 use super::layer::Layer;
+use super::step::Judged;
 use super::{Buffers, DropoutSource, Frozen, Lesson, Linear, Network, Norm, Step, TableGradient};
 use crate::device::Device;
 use crate::error::Result;
@@ -73,10 +74,8 @@ impl Accelerator {
         let pass = Pass::new(self, network, &batch.starts)?;
         let sums = pass.embedding_sums(&inputs.embedding)?;
         let on_device = pass.logits(&sums, dropout)?;
-        let mut logits = on_device.flatten_all()?.to_vec1()?;
-        network.add_side_path(&batch.starts, inputs.ngrams.as_ref(), &mut logits, buffers);
-        let (loss, slope) = loss.of(&logits, network.config.labels, &targets);
-        let ngrams = network.side_path_gradient(&batch.starts, inputs.ngrams.as_ref(), &slope);
+        let logits: Vec<f32> = on_device.flatten_all()?.to_vec1()?;
+        let Judged { loss, slope, ngrams } = network.judge(logits, &batch, &inputs, loss, &targets, buffers);
         // An objective whose slope by the logits is the loss's.
         let slope = Tensor::from_vec(slope, on_device.shape(), &self.device)?;
         let gradients = (on_device * slope)?.sum_all()?.backward()?;
@@ -107,7 +106,7 @@ impl Accelerator {
         let pass = Pass::new(self, network, &batch.starts)?;
         let sums = pass.embedding_sums(&inputs.embedding)?;
         let mut logits = pass.logits(&sums, DropoutSource::none())?.flatten_all()?.to_vec1()?;
-        network.add_side_path(&batch.starts, inputs.ngrams.as_ref(), &mut logits, buffers);
+        network.add_side_path(batch, inputs.ngrams.as_ref(), &mut logits, buffers);
         Ok(logits)
     }
 }
@@ -391,8 +390,14 @@ mod tests {
     use crate::train::ops::Target;
 
     const DOCUMENTS: [&[u32]; 4] = [&[1, 2, 3, 7], &[4], &[2, 2], &[9, 8, 5, 6, 3, 1]];
-    const LOSS: Loss =
-        Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0, consistency: 0.0 };
+    const LOSS: Loss = Loss {
+        smoothing: 0.1,
+        class_weights: None,
+        soft_share: 0.0,
+        temperature: 1.0,
+        consistency: 0.0,
+        apart: false,
+    };
 
     /// Every combination of what an architecture can be.
     fn architectures() -> Vec<Architecture> {

@@ -59,6 +59,14 @@ pub(in crate::train) struct TableGradient {
     pub(in crate::train) values: Vec<f32>,
 }
 
+/// What a loss pulls at.
+pub(super) struct Judged {
+    pub(super) loss: f32,
+    /// By the encoder's logits.
+    pub(super) slope: Vec<f32>,
+    pub(super) ngrams: Option<TableGradient>,
+}
+
 /// What the layers and the head leave for the backward pass.
 struct Trace {
     starts: Vec<usize>,
@@ -153,7 +161,7 @@ impl Network {
         buffers: &mut Buffers,
     ) -> Vec<f32> {
         let (mut logits, trace) = self.upper(states, &mut DropoutSource::none(), false, buffers);
-        self.add_side_path(&batch.starts, ngrams, &mut logits, buffers);
+        self.add_side_path(batch, ngrams, &mut logits, buffers);
         trace.release(buffers);
         logits
     }
@@ -174,10 +182,8 @@ impl Network {
                 (states, Some(embedded))
             }
         };
-        let (mut logits, trace) = self.upper(states, &mut dropout, true, buffers);
-        self.add_side_path(&batch.starts, inputs.ngrams.as_ref(), &mut logits, buffers);
-        let (loss, slope) = loss.of(&logits, self.config.labels, &targets);
-        let ngrams = self.side_path_gradient(&batch.starts, inputs.ngrams.as_ref(), &slope);
+        let (logits, trace) = self.upper(states, &mut dropout, true, buffers);
+        let Judged { loss, slope, ngrams } = self.judge(logits, &batch, &inputs, loss, &targets, buffers);
         let (hidden, means) = self.upper_backward(trace, &slope, embedded.is_some(), buffers);
         let embedding = embedded.map(|embedded| {
             let slope = self.embed_backward(embedded, hidden, &means, &batch.starts, buffers);
@@ -248,34 +254,59 @@ impl Network {
     /// Adds the logits of the linear classifier over n-grams, if there is one.
     pub(super) fn add_side_path(
         &self,
-        starts: &[usize],
+        batch: &Batch<'_>,
         features: Option<&Features>,
         logits: &mut [f32],
         buffers: &mut Buffers,
     ) {
-        let (Some(table), Some(features)) = (&self.ngrams, features) else { return };
-        let labels = table.width();
-        let mut sums = buffers.take((features.starts.len() - 1) * labels);
-        sum_rows(table.values(), labels, &features.starts, &features.rows, &mut sums);
-        let mut means = buffers.take(logits.len());
-        mean_rows(&sums, starts, labels, &mut means);
-        add(logits, &means);
-        buffers.give(sums);
-        buffers.give(means);
+        if let Some((table, features)) = self.ngrams.as_ref().zip(features) {
+            let side = side_path(table, batch, features, buffers);
+            add(logits, &side);
+            buffers.give(side);
+        }
     }
 
-    /// The gradient of that classifier from the slope by the logits.
-    pub(super) fn side_path_gradient(
+    /// The loss of a batch, and what it pulls at; `logits` are the encoder's.
+    pub(super) fn judge(
         &self,
-        starts: &[usize],
-        features: Option<&Features>,
-        slope: &[f32],
-    ) -> Option<TableGradient> {
-        let (table, features) = self.ngrams.as_ref().zip(features)?;
-        let mut by_position = vec![0.0; (features.starts.len() - 1) * table.width()];
-        mean_rows_backward(slope, starts, table.width(), &mut by_position);
-        Some(TableGradient::new(table, features, &by_position))
+        mut logits: Vec<f32>,
+        batch: &Batch<'_>,
+        inputs: &Inputs,
+        loss: &Loss,
+        targets: &[Target<'_>],
+        buffers: &mut Buffers,
+    ) -> Judged {
+        let labels = self.config.labels;
+        let Some((table, features)) = self.ngrams.as_ref().zip(inputs.ngrams.as_ref()) else {
+            let (loss, slope) = loss.of(&logits, labels, targets);
+            return Judged { loss, slope, ngrams: None };
+        };
+        let side = side_path(table, batch, features, buffers);
+        let (value, slope, side_slope) = if loss.apart {
+            let (own, slope) = loss.of(&logits, labels, targets);
+            let (of_side, side_slope) = loss.of(&side, labels, targets);
+            (own + of_side, slope, side_slope)
+        } else {
+            add(&mut logits, &side);
+            let (value, slope) = loss.of(&logits, labels, targets);
+            (value, slope.clone(), slope)
+        };
+        buffers.give(side);
+        let mut by_position = vec![0.0; (features.starts.len() - 1) * labels];
+        mean_rows_backward(&side_slope, &batch.starts, labels, &mut by_position);
+        Judged { loss: value, slope, ngrams: Some(TableGradient::new(table, features, &by_position)) }
     }
+}
+
+/// The logits of the linear classifier over n-grams, `[documents, labels]`.
+fn side_path(table: &SparseTable, batch: &Batch<'_>, features: &Features, buffers: &mut Buffers) -> Vec<f32> {
+    let labels = table.width();
+    let mut sums = buffers.take((features.starts.len() - 1) * labels);
+    sum_rows(table.values(), labels, &features.starts, &features.rows, &mut sums);
+    let mut means = buffers.take((batch.starts.len() - 1) * labels);
+    mean_rows(&sums, &batch.starts, labels, &mut means);
+    buffers.give(sums);
+    means
 }
 
 impl TableGradient {
@@ -322,8 +353,14 @@ mod tests {
     use crate::train::ops::check_gradient;
 
     const DOCUMENTS: [&[u32]; 3] = [&[1, 2, 3], &[4], &[2, 2]];
-    const LOSS: Loss =
-        Loss { smoothing: 0.1, class_weights: None, soft_share: 0.0, temperature: 1.0, consistency: 0.0 };
+    const LOSS: Loss = Loss {
+        smoothing: 0.1,
+        class_weights: None,
+        soft_share: 0.0,
+        temperature: 1.0,
+        consistency: 0.0,
+        apart: false,
+    };
 
     fn config(architecture: Architecture) -> NetworkConfig {
         let layout = FeatureLayout { tokens: 5, bigrams: 0, trigrams: 0, positions: 3 };
@@ -352,46 +389,72 @@ mod tests {
         Network::new(config(architecture), &mut SmallRng::seed_from_u64(3)).unwrap()
     }
 
-    fn step(network: &mut Network) -> Step {
+    fn step(network: &mut Network, apart: bool) -> Step {
         let batch = Batch::new(DOCUMENTS.to_vec());
         let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
         let states = None;
         let gold = |label| Target { gold: Some(label), soft: None };
         let dropout = DropoutSource { rate: 0.3, seed: 5 };
         let targets = vec![gold(0), gold(1), gold(1)];
-        network.step(Lesson { batch, inputs, states, targets }, dropout, &LOSS, &mut buffers)
-    }
-
-    /// The loss after `change`.
-    fn changed(architecture: Architecture, change: impl Fn(&mut Network)) -> f64 {
-        let mut network = network(architecture);
-        change(&mut network);
-        f64::from(step(&mut network).loss)
+        let loss = Loss { apart, ..LOSS };
+        network.step(Lesson { batch, inputs, states, targets }, dropout, &loss, &mut buffers)
     }
 
     #[test]
     fn gradients_of_all_parameters_agree_with_finite_differences() {
         for architecture in architectures() {
-            let mut network = network(architecture);
-            let step = step(&mut network);
-            for (number, parameter) in network.dense().into_iter().enumerate() {
-                check_gradient(&parameter.values, &parameter.gradient, |values| {
-                    changed(architecture, |network| network.dense_mut()[number].values = values.to_vec())
-                });
-            }
-            let gradient = step.embedding.unwrap();
-            let width = network.embedding.width();
-            for (row, gradient) in gradient.rows.iter().zip(gradient.values.chunks(width)) {
-                let start = *row as usize * width;
-                check_gradient(&network.embedding.values()[start..start + width], gradient, |values| {
-                    changed(architecture, |network| {
-                        let mut all = network.embedding.values().to_vec();
-                        all[start..start + width].copy_from_slice(values);
-                        network.embedding.set_values(all);
-                    })
-                });
+            for apart in [false, true] {
+                check_gradients(architecture, apart);
             }
         }
+    }
+
+    fn check_gradients(architecture: Architecture, apart: bool) {
+        let changed = |change: &dyn Fn(&mut Network)| {
+            let mut network = network(architecture);
+            change(&mut network);
+            f64::from(step(&mut network, apart).loss)
+        };
+        let mut network = network(architecture);
+        let step = step(&mut network, apart);
+        for (number, parameter) in network.dense().into_iter().enumerate() {
+            check_gradient(&parameter.values, &parameter.gradient, |values| {
+                changed(&|network| network.dense_mut()[number].values = values.to_vec())
+            });
+        }
+        let check_table = |gradient: TableGradient, table: fn(&mut Network) -> Option<&mut SparseTable>| {
+            let mut network = self::network(architecture);
+            let Some(values) = table(&mut network).map(|table| table.values().to_vec()) else { return };
+            let width = gradient.values.len() / gradient.rows.len();
+            for (row, gradient) in gradient.rows.iter().zip(gradient.values.chunks(width)) {
+                let start = *row as usize * width;
+                check_gradient(&values[start..start + width], gradient, |row| {
+                    let mut all = values.clone();
+                    all[start..start + width].copy_from_slice(row);
+                    changed(&|network| table(network).unwrap().set_values(all.clone()))
+                });
+            }
+        };
+        check_table(step.embedding.unwrap(), |network| Some(&mut network.embedding));
+        if let Some(gradient) = step.ngrams {
+            check_table(gradient, |network| network.ngrams.as_mut());
+        }
+    }
+
+    #[test]
+    fn apart_each_learns_as_if_it_were_alone() {
+        let mut both = network(Architecture::default());
+        let joint = step(&mut both, false);
+        let mut both = network(Architecture::default());
+        let apart = step(&mut both, true);
+        let mut alone = network(Architecture::default());
+        alone.ngrams = None;
+        let encoder = step(&mut alone, true);
+        for (with, without) in both.dense().into_iter().zip(alone.dense()) {
+            assert_eq!(with.gradient, without.gradient, "{}", with.name);
+        }
+        assert!(encoder.ngrams.is_none() && apart.ngrams.is_some());
+        assert!(apart.loss > encoder.loss && joint.loss < apart.loss);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(in crate::train) struct Loss {
     pub(in crate::train) temperature: f32,
     /// How much disagreement counts: where above 0, the second half of a batch has the documents of the first.
     pub(in crate::train) consistency: f32,
+    /// Whether encoder and side path have a loss each, instead of one of the sum of their logits.
+    pub(in crate::train) apart: bool,
 }
 
 impl Loss {
@@ -142,8 +144,14 @@ mod tests {
     use super::super::{assert_close, check_gradient, random};
     use super::*;
 
-    const PLAIN: Loss =
-        Loss { smoothing: 0.2, class_weights: None, soft_share: 0.7, temperature: 2.0, consistency: 0.0 };
+    const PLAIN: Loss = Loss {
+        smoothing: 0.2,
+        class_weights: None,
+        soft_share: 0.7,
+        temperature: 2.0,
+        consistency: 0.0,
+        apart: false,
+    };
 
     fn gold(label: usize) -> Target<'static> {
         Target { gold: Some(label), soft: None }
