@@ -87,7 +87,11 @@ impl Encoder {
     /// Completes the file and hands it back for syncing.
     pub(super) fn finish(self) -> Result<File> {
         match self {
-            Encoder::Parquet(writer) => writer.into_inner().map_err(|error| encode_error("Parquet", &error)),
+            // `into_inner` alone would hide what the system says.
+            Encoder::Parquet(mut writer) => {
+                writer.finish().map_err(|error| encode_error("Parquet", &error))?;
+                writer.inner().try_clone().map_err(|error| encode_error("Parquet", &error))
+            }
             Encoder::Arrow(mut writer) => writer
                 .finish()
                 .and_then(|()| writer.into_inner())
