@@ -141,10 +141,12 @@ impl Pipeline<'_> {
 
         let meters = stages.meters();
         let mut outcome = stages.join().and_then(|()| ledger.finish());
-        if let Some(consumer) = &consumer {
+        // It holds the consumer, too.
+        drop(ledger);
+        if let Some(consumer) = consumer {
             // What made the consumer unusable is why the stages failed, whichever noticed it first.
-            outcome = outcome.or_else(|error| kafka::check_usable(consumer).and(Err(error)));
-            source::release(consumer);
+            outcome = outcome.or_else(|error| kafka::check_usable(&consumer).and(Err(error)));
+            source::leave(consumer);
         }
         outcome.map(|()| meters)
     }

@@ -29,7 +29,7 @@ use crate::stage::Meter;
 pub use assemble::Assembler;
 pub use decode::{Decoder, Undecoded, registry_types};
 pub use files::{Documents, FilesSource, data_files, files_in};
-pub use kafka::{KafkaCommit, release};
+pub use kafka::{KafkaCommit, leave};
 
 /// Makes batches until its input ends or shutdown is asked for.
 pub trait Source: Send {

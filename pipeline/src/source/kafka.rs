@@ -7,7 +7,8 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fenliu_schemas::{Origin, Positions};
@@ -40,6 +41,9 @@ const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
 /// How often a waiting source looks again.
 const RETRY: Duration = Duration::from_millis(5);
+
+/// How long a consumer may take to leave its group.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often the last commit of a run is tried, and how long to wait in between: a rebalance takes a
 /// few seconds.
@@ -193,7 +197,7 @@ impl KafkaSource {
                 Err(TrySendError::Disconnected(_)) => return Ok(false),
                 Err(TrySendError::Full(returned)) => batch = returned,
             }
-            std::thread::sleep(RETRY);
+            thread::sleep(RETRY);
             self.keep_membership(since, meter)?;
         }
         self.resume()?;
@@ -395,9 +399,28 @@ impl Source for KafkaSource {
     }
 }
 
-/// Lets go of the partitions, so that the consumer can leave its group. To be called when all sinks have
-/// ended: until then the partitions are theirs.
-pub fn release(consumer: &KafkaConsumer) {
+/// Lets the consumer leave its group. To be called with its last handle, when all sinks have ended: until then the
+/// partitions are theirs.
+///
+/// librdkafka closes a consumer when brokers have answered, without a bound; what it had sent into a network that
+/// went away may never be. It is left to itself after [`LEAVE_LIMIT`].
+pub fn leave(consumer: Arc<KafkaConsumer>) {
+    release(&consumer);
+    let (ended, waiting) = channel::<()>();
+    let close = move || {
+        drop(consumer);
+        drop(ended);
+    };
+    if let Err(error) = thread::Builder::new().name("leave".into()).spawn(close) {
+        tracing::debug!(%error, "the consumer was closed here, for want of a thread");
+    }
+    if waiting.recv_timeout(LEAVE_LIMIT) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!(after = ?LEAVE_LIMIT, "the consumer has not left its group: it goes on closing by itself");
+    }
+}
+
+/// Lets go of the partitions.
+fn release(consumer: &KafkaConsumer) {
     consumer.context().close();
     while let Some(rebalance) = consumer.context().next_rebalance() {
         let nothing = Rebalance { partitions: TopicPartitionList::new(), ..rebalance.clone() };
@@ -452,7 +475,7 @@ impl Commit for KafkaCommit {
             if self.try_commit().is_ok() {
                 return Ok(());
             }
-            std::thread::sleep(LAST_COMMIT_PAUSE);
+            thread::sleep(LAST_COMMIT_PAUSE);
         }
         self.try_commit()
     }
