@@ -403,7 +403,7 @@ impl Source for KafkaSource {
 /// partitions are theirs.
 ///
 /// librdkafka closes a consumer when brokers have answered, without a bound; what it had sent into a network that
-/// went away may never be. It is left to itself after [`LEAVE_LIMIT`].
+/// went away may never be. It is left to itself after ten seconds.
 pub fn leave(consumer: Arc<KafkaConsumer>) {
     release(&consumer);
     let (ended, waiting) = channel::<()>();
