@@ -75,6 +75,7 @@ mod tests {
             epochs: vec![epoch(1), epoch(2)],
             best_epoch: 2,
             dev: None,
+            ngram_weight: None,
             parity_max_abs_diff: 1e-6,
             seconds: 3.0,
         }

@@ -33,6 +33,7 @@ mod publish;
 mod report;
 mod schedule;
 mod split;
+mod stack;
 mod staged;
 mod states;
 mod table;

@@ -58,8 +58,9 @@ pub struct FineTuneOptions {
     /// in units of the cross-entropy; 0 = each document is learnt once a step, else twice, at twice the time.
     pub consistency: f32,
     /// Whether encoder and n-gram side path learn from a loss each, and only what they answer is added up (a
-    /// product of experts, Hinton, 2002), instead of one loss of the sum: two opinions beside a pretrained encoder,
-    /// which would leave the side path little to learn or the other way round.
+    /// product of experts, Hinton, 2002), with the weight that development rows give the side path, instead of one
+    /// loss of the sum: two opinions beside a pretrained encoder, which would leave the side path little to learn or
+    /// the other way round.
     pub ngrams_apart: bool,
     /// Decoupled weight decay of the encoder's matrices and embeddings.
     pub weight_decay: f32,

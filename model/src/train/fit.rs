@@ -9,6 +9,7 @@ use super::corpus::Corpus;
 use super::hyperparameters::Hyperparameters;
 use super::network::Network;
 use super::report::{EpochReport, Observer};
+use super::stack::side_weight;
 use super::tensors::Tensors;
 use super::trainer::{Position, Trainer};
 use crate::classifier::Probabilities;
@@ -21,6 +22,8 @@ pub(super) struct Fitted {
     pub(super) epochs: Vec<EpochReport>,
     pub(super) best_epoch: usize,
     pub(super) dev: Option<Evaluation>,
+    /// What the side path's weights were multiplied by, if it learnt apart.
+    pub(super) ngram_weight: Option<f32>,
 }
 
 /// How far below the best a macro-F1 may lie and count as equal: one standard error of the accuracy on the
@@ -69,7 +72,7 @@ pub(super) fn fit(
             run.save(&trainer, checkpoints)?;
         }
     }
-    run.finish(trainer)
+    run.finish(trainer, corpus)
 }
 
 /// A run under way.
@@ -152,18 +155,23 @@ impl Run {
         checkpoints.save(&self.progress, &tensors)
     }
 
-    fn finish(self, trainer: Trainer<'_>) -> Result<Fitted> {
-        let mut network = trainer.into_network();
+    fn finish(self, mut trainer: Trainer<'_>, corpus: &Corpus) -> Result<Fitted> {
         let Progress { epochs, kept, .. } = self.progress;
         let (best_epoch, dev) = match (kept, self.kept) {
             (Some((epoch, dev)), Some(mut weights)) => {
-                network.restore(&mut weights)?;
+                trainer.restore_weights(&mut weights)?;
                 (epoch, Some(dev))
             }
             _ => (epochs.len(), None),
         };
+        let ngram_weight = answers(&mut trainer, corpus)?.ngram_weight;
+        let mut network = trainer.into_network();
+        if let (Some(weight), Some(table)) = (ngram_weight, &mut network.ngrams) {
+            tracing::info!(weight, "the n-gram path counts beside the encoder");
+            table.scale(weight);
+        }
         network.merge();
-        Ok(Fitted { network, epochs, best_epoch, dev })
+        Ok(Fitted { network, epochs, best_epoch, dev, ngram_weight })
     }
 }
 
@@ -175,8 +183,33 @@ fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evalu
     if corpus.dev.len() == 0 {
         return Ok(None);
     }
-    let logits = trainer.logits(&corpus.dev)?;
+    let Answers { logits, .. } = answers(trainer, corpus)?;
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)
+}
+
+/// What a network that was kept would answer to the development rows.
+struct Answers {
+    logits: Vec<Vec<f32>>,
+    /// The side path's weight in them, if it learns apart.
+    ngram_weight: Option<f32>,
+}
+
+fn answers(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Answers> {
+    let dev = &corpus.dev;
+    let Some(side) = trainer.apart_logits(dev) else {
+        return Ok(Answers { logits: trainer.logits(dev)?, ngram_weight: None });
+    };
+    let sums = trainer.logits(dev)?;
+    let encoder: Vec<Vec<f32>> = added(&sums, &side, -1.0);
+    let weight = side_weight(&encoder, &side, &dev.labels);
+    Ok(Answers { logits: added(&encoder, &side, weight), ngram_weight: Some(weight) })
+}
+
+/// `rows + weight * others`.
+fn added(rows: &[Vec<f32>], others: &[Vec<f32>], weight: f32) -> Vec<Vec<f32>> {
+    let row =
+        |(row, other): (&Vec<f32>, &Vec<f32>)| row.iter().zip(other).map(|(a, b)| a + weight * b).collect();
+    rows.iter().zip(others).map(row).collect()
 }

@@ -66,6 +66,10 @@ pub struct TrainReport {
     pub best_epoch: usize,
     /// Scores of the kept weights on the development rows; none without such rows.
     pub dev: Option<Evaluation>,
+    /// What the n-gram side path counts beside an encoder that it learnt apart from, chosen on the development rows;
+    /// none where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ngram_weight: Option<f32>,
     /// Largest difference between a logit of the trained network and of the ONNX graph.
     pub parity_max_abs_diff: f64,
     /// Wall time from texts to graph.

@@ -66,6 +66,7 @@ impl Staged {
             epochs: fitted.epochs,
             best_epoch: fitted.best_epoch,
             dev: fitted.dev,
+            ngram_weight: fitted.ngram_weight,
             parity_max_abs_diff: parity,
             seconds: start.elapsed().as_secs_f64(),
         };
@@ -144,6 +145,7 @@ fn with_outcome(mut training: Value, report: &TrainReport) -> Value {
         "dev_rows": report.size.dev_rows,
         "best_epoch": report.best_epoch,
         "dev_accuracy": report.dev.as_ref().map(|dev| dev.accuracy),
+        "ngram_weight": report.ngram_weight,
         "dev_macro_f1": report.dev.as_ref().map(|dev| dev.macro_f1),
         "seconds": report.seconds,
     });

@@ -50,6 +50,11 @@ impl SparseTable {
         self.values = values;
     }
 
+    /// Multiplies all values.
+    pub(super) fn scale(&mut self, factor: f32) {
+        self.values.iter_mut().for_each(|value| *value *= factor);
+    }
+
     /// Values per row.
     pub(super) fn width(&self) -> usize {
         self.width

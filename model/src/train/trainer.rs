@@ -112,6 +112,15 @@ impl<'a> Trainer<'a> {
         self.network
     }
 
+    /// Puts back what [`Trainer::weights`] gave, taking it out of `tensors`.
+    ///
+    /// # Errors
+    ///
+    /// A part is missing or of another size; the trainer is not to be used then.
+    pub(super) fn restore_weights(&mut self, tensors: &mut Tensors) -> Result<()> {
+        self.network.restore(tensors)
+    }
+
     /// A copy of all weights that are trained.
     pub(super) fn weights(&self) -> Tensors {
         self.network.trained()
@@ -247,6 +256,21 @@ impl<'a> Trainer<'a> {
             }
         }
         Ok(all)
+    }
+
+    /// What the side path answers to every document, in its order; none where it does not learn apart.
+    pub(super) fn apart_logits(&mut self, data: &Dataset) -> Option<Vec<Vec<f32>>> {
+        if !self.loss.apart {
+            return None;
+        }
+        let mut all = vec![Vec::new(); data.len()];
+        for rows in data.plan(self.options.batch_tokens, self.options.batch_rows, None) {
+            let logits = self.network.side_logits(&data.batch(&rows), &mut self.buffers)?;
+            for (row, values) in rows.iter().zip(logits.chunks_exact(self.network.config.labels)) {
+                all[*row] = values.to_vec();
+            }
+        }
+        self.network.ngrams.is_some().then_some(all)
     }
 
     fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Inputs {

@@ -251,6 +251,12 @@ impl Network {
         (slope, means)
     }
 
+    /// What the linear classifier over n-grams answers to a batch, `[documents, labels]`; none without one.
+    pub(in crate::train) fn side_logits(&self, batch: &Batch<'_>, buffers: &mut Buffers) -> Option<Vec<f32>> {
+        let table = self.ngrams.as_ref()?;
+        Some(side_path(table, batch, &self.inputs(batch).ngrams?, buffers))
+    }
+
     /// Adds the logits of the linear classifier over n-grams, if there is one.
     pub(super) fn add_side_path(
         &self,
