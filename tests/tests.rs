@@ -4,6 +4,8 @@
 //! `cfg(test)` tells clippy that a module's helpers, too, may unwrap.
 
 #[cfg(test)]
+mod bucket_files;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod compact;

@@ -30,6 +30,7 @@ pub use iceberg::{IcebergCatalogConfig, IcebergCatalogKind, IcebergSinkConfig};
 pub use kafka::{EMBEDDED, KafkaConfig, Properties};
 pub use model::ModelConfig;
 pub use problems::{Problem, Problems};
+pub(crate) use sinks::is_bucket;
 pub use sinks::{
     DeadLetterConfig, FileFormat, FilesSinkConfig, KafkaSinkConfig, SinkConfig, StdoutSinkConfig,
 };

@@ -13,10 +13,9 @@ mod summary;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use crate::config::{DeadLetterConfig, KafkaConfig, KafkaSinkConfig};
+use crate::config::{DeadLetterConfig, KafkaConfig, KafkaSinkConfig, Properties};
 use crate::error::Result;
 
-pub(crate) use files::{data_files, ending};
 pub use filter::Filter;
 pub use summary::{Group, Summary};
 
@@ -58,7 +57,12 @@ impl DeadLetter {
 #[derive(Clone, Debug)]
 pub enum Letters {
     /// A file, or a directory with all below it.
-    Files(PathBuf),
+    Files {
+        /// Where it is.
+        path: PathBuf,
+        /// Options of the bucket, if it is in one.
+        storage: Properties,
+    },
     /// A topic.
     Kafka {
         /// The cluster.
@@ -75,7 +79,9 @@ impl Letters {
     /// The letters that a pipeline with these settings writes.
     pub fn of(dead_letters: &DeadLetterConfig, kafka: &KafkaConfig) -> Self {
         match dead_letters {
-            DeadLetterConfig::Files(files) => Letters::Files(files.path.clone()),
+            DeadLetterConfig::Files(files) => {
+                Letters::Files { path: files.path.clone(), storage: files.storage.clone() }
+            }
             DeadLetterConfig::Kafka(sink) => Letters::Kafka { kafka: kafka.clone(), sink: sink.clone() },
         }
     }
@@ -89,7 +95,7 @@ impl Letters {
             if filter.matches(&letter) { visit(letter) } else { Ok(ControlFlow::Continue(())) }
         };
         match self {
-            Letters::Files(path) => files::read(path, payload, &mut filtered),
+            Letters::Files { path, storage } => files::read(path, storage, payload, &mut filtered),
             Letters::Kafka { kafka, sink } => kafka::read(kafka, sink, payload, &mut filtered),
         }
     }

@@ -15,6 +15,7 @@ mod compact;
 mod contents;
 #[cfg(feature = "delta")]
 mod delta;
+mod directory;
 mod encode;
 mod files;
 #[cfg(feature = "iceberg")]
@@ -47,8 +48,8 @@ pub(crate) use contents::Contents;
 pub(crate) use delta::Lake;
 #[cfg(feature = "delta")]
 pub use delta::compact as compact_table;
+pub(crate) use directory::{Directory, DirectoryRef, data_files, digest, ending, open as open_directory};
 pub use files::FileAppender;
-pub(crate) use files::digest;
 #[cfg(feature = "iceberg")]
 pub(crate) use iceberg::{IcebergReader, check_columns as check_iceberg_columns};
 pub use json::json_lines;

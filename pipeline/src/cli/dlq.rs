@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 use clap::{Args, Subcommand};
 
 use super::{Common, output};
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problems, Properties};
 use crate::dlq::{Filter, Letters};
 use crate::error::Result;
 
@@ -72,7 +72,7 @@ pub(super) fn dlq(args: &DlqArgs, common: &Common) -> Result<()> {
 
 fn letters(args: &DlqArgs, config: &Config, common: &Common) -> Result<Letters> {
     match &args.from {
-        Some(path) => Ok(Letters::Files(path.clone())),
+        Some(path) => Ok(Letters::Files { path: path.clone(), storage: Properties::new() }),
         None if common.config.is_none() && common.overrides.is_empty() => {
             let message = "no dead letters named: a configuration with -c, or files with --from";
             Err(Problems::one("command line", "", message).into())

@@ -6,6 +6,7 @@ use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 
 use super::kafka::properties;
+use super::sinks::check_place;
 use super::{Problems, Properties};
 
 /// A Delta Lake table, made when missing: one version an epoch, in which its rows and the position come together.
@@ -49,15 +50,7 @@ impl DeltaSinkConfig {
         if !cfg!(feature = "delta") {
             problems.add(key, "is of type delta, but this binary was built without the feature `delta`");
         }
-        let (path, path_key) = (&self.path, format!("{key}.path"));
-        problems.require(!path.is_empty(), &path_key, "empty", "a directory or s3://BUCKET/PREFIX");
-        let is_bucket = path.starts_with("s3://") || path.starts_with("s3a://");
-        if path.contains("://") && !is_bucket {
-            problems.add(path_key, format!("is {path} but must be a directory or begin with s3://"));
-        }
-        if !is_bucket && !self.storage.is_empty() {
-            problems.add(format!("{key}.storage"), "is for buckets, but `path` is a directory");
-        }
+        check_place(&self.path, &self.storage, key, problems);
         let is_never = self.max_age.is_some_and(|age| age.is_zero());
         problems.require(!is_never, &format!("{key}.max_age"), "0s", "longer than 0s");
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeltaSinkConfig, IcebergSinkConfig, Properties};
+use super::{DeltaSinkConfig, IcebergSinkConfig, Problems, Properties};
 
 /// One destination of labelled rows. To add one: a variant here, a file in `sink/`, an arm in `sink.rs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum SinkConfig {
-    /// Parquet, Arrow IPC or JSON Lines files in a directory.
+    /// Parquet, Arrow IPC or JSON Lines files in a directory or a bucket.
     Files(FilesSinkConfig),
     /// A Delta Lake table.
     Delta(DeltaSinkConfig),
@@ -57,12 +57,12 @@ impl SinkConfig {
     }
 }
 
-/// Files in a directory, under their final names only when they are complete: one an epoch, or one for each
+/// Files in a directory or a bucket, under their final names only when they are complete: one an epoch, or one for each
 /// combination of the values of `partition_by`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesSinkConfig {
-    /// The directory; made when missing.
+    /// A directory, made when missing, or `s3://BUCKET/PREFIX`.
     pub path: PathBuf,
     /// `parquet`, `arrow` (IPC file) or `jsonl`.
     pub format: FileFormat,
@@ -77,6 +77,10 @@ pub struct FilesSinkConfig {
     /// Freshness of this sink, in place of `epoch.max_age`: the longer, the larger its files.
     #[serde(with = "humantime_serde")]
     pub max_age: Option<Duration>,
+    /// Options of the bucket: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `allow_http` and what
+    /// else object_store's `AmazonS3ConfigKey` lists; they take precedence over environment variables `AWS_...`.
+    #[serde(deserialize_with = "super::kafka::properties")]
+    pub storage: Properties,
 }
 
 impl Default for FilesSinkConfig {
@@ -88,7 +92,36 @@ impl Default for FilesSinkConfig {
             filter: None,
             partition_by: vec![],
             max_age: None,
+            storage: Properties::new(),
         }
+    }
+}
+
+/// Whether a path is the address of a bucket.
+pub(crate) fn is_bucket(path: &str) -> bool {
+    path.starts_with("s3://") || path.starts_with("s3a://")
+}
+
+/// Checks that `path`, of the sink `key`, is a directory or the address of a bucket, and that only the latter has
+/// options.
+pub(super) fn check_place(path: &str, storage: &Properties, key: &str, problems: &mut Problems) {
+    let path_key = format!("{key}.path");
+    problems.require(!path.is_empty(), &path_key, "empty", "a directory or s3://BUCKET/PREFIX");
+    if is_bucket(path) {
+        let bucket = path.split_once("://").map_or("", |(_, place)| place);
+        problems.require(
+            !bucket.starts_with('/') && !bucket.is_empty(),
+            &path_key,
+            path,
+            "s3://BUCKET/PREFIX",
+        );
+        if !cfg!(feature = "s3") {
+            problems.add(path_key, format!("is {path}, but this binary was built without the feature `s3`"));
+        }
+    } else if path.contains("://") {
+        problems.add(path_key, format!("is {path} but must be a directory or begin with s3://"));
+    } else if !storage.is_empty() {
+        problems.add(format!("{key}.storage"), "is for buckets, but `path` is a directory");
     }
 }
 

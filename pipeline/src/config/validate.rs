@@ -12,6 +12,7 @@ use crate::finetune::parse_schedule;
 use crate::source::Decoder;
 
 use super::kafka::{EMBEDDED, OWNED};
+use super::sinks::check_place;
 use super::{
     BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
     Properties, RegistryConfig, SinkConfig, SourceConfig,
@@ -304,7 +305,7 @@ fn check_registry(registry: &RegistryConfig, problems: &mut Problems) {
 }
 
 fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
-    problems.require(!files.path.as_os_str().is_empty(), &format!("{key}.path"), "empty", "a directory");
+    check_place(&files.path.to_string_lossy(), &files.storage, key, problems);
     if Path::new(&files.path).is_file() {
         problems.add(
             format!("{key}.path"),

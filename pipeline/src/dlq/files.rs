@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader};
@@ -24,8 +24,9 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{DeadLetter, Visit};
+use crate::config::{Properties, is_bucket};
 use crate::error::{PipelineError, Result};
-use crate::sink::{Contents, hidden};
+use crate::sink::{Contents, Directory, data_files, ending, hidden, open_directory};
 
 /// Letters that are decoded at once: each may be tens of megabytes.
 const BATCH_ROWS: usize = 16;
@@ -34,81 +35,50 @@ const BATCH_ROWS: usize = 16;
 ///
 /// # Errors
 /// A path that cannot be read, a file that holds no dead letters, the error of `visit`.
-pub(super) fn read(path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<()> {
-    if !path.is_dir() {
-        return read_file(path, ending(path), payload, visit).map(|_| ());
+pub(super) fn read(path: &Path, storage: &Properties, payload: bool, visit: &mut Visit<'_>) -> Result<()> {
+    if !path.is_dir() && !path.to_str().is_some_and(is_bucket) {
+        let file = File::open(path).map_err(PipelineError::file("open", path))?;
+        return read_file(file, path, payload, visit).map(|_| ());
     }
+    let directory = open_directory(path, storage)?;
     // In this order: a file that is named after the listing is in the manifests, one that goes after it is not missed.
-    let mut present = data_files(path)?;
-    let contents = Contents::read(path)?;
-    present.retain(|file| !contents.has_removed(&file.to_string_lossy()));
-    let committed = contents.files().keys().map(|name| path.join(name));
-    for file in present.into_iter().chain(committed).collect::<BTreeSet<_>>() {
-        let Some(place) = place(path, &contents, &file)? else { continue };
-        if read_file(&place, ending(&file), payload, visit)?.is_break() {
+    let mut present = data_files(&*directory)?;
+    let contents = Contents::read(&directory)?;
+    present.retain(|name| !contents.has_removed(name));
+    for name in present.into_iter().chain(contents.files().keys().cloned()).collect::<BTreeSet<_>>() {
+        let Some(file) = content(&*directory, &contents, &name)? else { continue };
+        if read_file(file, &directory.path(&name), payload, visit)?.is_break() {
             break;
         }
     }
     Ok(())
 }
 
-/// Where the data file `file` of `directory` lies: a commit may not have named it yet. None where it was removed
-/// by somebody.
+/// The content of a data file: a commit may not have named it yet. None where it was removed by somebody.
 ///
 /// # Errors
 /// When a compaction has removed it: its letters are in another file by now, among such that were read.
-fn place(directory: &Path, contents: &Contents, file: &Path) -> Result<Option<PathBuf>> {
-    let name = file.strip_prefix(directory).unwrap_or(file).to_string_lossy().into_owned();
-    if let Some(place) = [file.to_path_buf(), hidden(directory, &name)].into_iter().find(|path| path.exists())
-    {
-        return Ok(Some(place));
+fn content(directory: &dyn Directory, contents: &Contents, name: &str) -> Result<Option<File>> {
+    for name in [name, &hidden(name)] {
+        if let Some(file) = directory.read(name)? {
+            return Ok(Some(file));
+        }
     }
-    if contents.is_removed_since(&name)? {
-        let shown = directory.display();
+    let path = directory.path(name);
+    if contents.is_removed_since(name)? {
+        let shown = directory.path("");
         return Err(PipelineError::Data(format!(
-            "{shown}: compacted while it was read: run the command again"
+            "{}: compacted while it was read: run the command again",
+            shown.display()
         )));
     }
-    tracing::warn!(file = %file.display(), "a file of dead letters is missing");
+    tracing::warn!(file = %path.display(), "a file of dead letters is missing");
     Ok(None)
 }
 
-/// The finished files below a directory, in order of name.
-///
-/// # Errors
-/// A directory that cannot be read.
-pub(crate) fn data_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = vec![];
-    collect(directory, &mut files)?;
-    Ok(files)
-}
-
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let list = || PipelineError::file("list", directory);
-    let entries = std::fs::read_dir(directory).map_err(list())?;
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<Vec<_>>>()
-        .map_err(list())?;
-    paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['.', '_'])));
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if matches!(ending(&path), "parquet" | "arrow" | "jsonl") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn ending(path: &Path) -> &str {
-    path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
-}
-
-fn read_file(path: &Path, ending: &str, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
+fn read_file(file: File, path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
     let unreadable = |error: ArrowError| PipelineError::Data(format!("{}: {error}", path.display()));
-    for rows in open(path, ending, payload)? {
+    for rows in open(file, path, payload)? {
         let columns = Columns::of(&rows.map_err(unreadable)?).map_err(unreadable)?;
         for row in 0..columns.rows {
             let letter = columns.letter(row, payload).ok_or_else(|| incomplete(path))?;
@@ -128,17 +98,17 @@ fn incomplete(path: &Path) -> PipelineError {
 }
 
 /// The rows of a file; columns may lack or be of a type that can be cast.
-fn open(path: &Path, ending: &str, payload: bool) -> Result<Box<dyn RecordBatchReader>> {
-    let file = File::open(path).map_err(PipelineError::file("open", path))?;
-    let reader: std::result::Result<Box<dyn RecordBatchReader>, ArrowError> = match ending {
-        "parquet" => open_parquet(file, payload),
-        "arrow" => FileReader::try_new_buffered(file, None).map(|reader| Box::new(reader) as _),
-        "jsonl" => ReaderBuilder::new(json_schema())
-            .with_batch_size(BATCH_ROWS)
-            .build(BufReader::new(file))
-            .map(|reader| Box::new(reader) as _),
-        _ => Err(ArrowError::NotYetImplemented("the name must end in .parquet, .arrow or .jsonl".into())),
-    };
+fn open(file: File, path: &Path, payload: bool) -> Result<Box<dyn RecordBatchReader>> {
+    let reader: std::result::Result<Box<dyn RecordBatchReader>, ArrowError> =
+        match ending(&path.to_string_lossy()) {
+            "parquet" => open_parquet(file, payload),
+            "arrow" => FileReader::try_new_buffered(file, None).map(|reader| Box::new(reader) as _),
+            "jsonl" => ReaderBuilder::new(json_schema())
+                .with_batch_size(BATCH_ROWS)
+                .build(BufReader::new(file))
+                .map(|reader| Box::new(reader) as _),
+            _ => Err(ArrowError::NotYetImplemented("the name must end in .parquet, .arrow or .jsonl".into())),
+        };
     reader.map_err(|error| PipelineError::Data(format!("{}: {error}", path.display())))
 }
 
@@ -269,7 +239,7 @@ mod tests {
 
     fn read_all(path: &Path, payload: bool) -> Result<Vec<DeadLetter>> {
         let mut letters = vec![];
-        read(path, payload, &mut |letter| {
+        read(path, &Properties::new(), payload, &mut |letter| {
             letters.push(letter);
             Ok(ControlFlow::Continue(()))
         })?;

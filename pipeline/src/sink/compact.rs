@@ -10,18 +10,18 @@
 //! that it has not seen, and writes the rows anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Serialize;
 
 use super::contents::Contents;
+use super::directory::{self, DirectoryRef};
 use super::files::{DEAD_LETTERS, LABELLED};
 use super::manifest::{DataFile, Manifest, ManifestLog};
 use super::merge::{Merged, merge};
 use super::settle::{complete, settle};
-use super::staged::{file_name, hidden, hidden_names, remove_file, sync_directory};
+use super::staged::{file_name, hidden, hidden_names};
 use crate::config::FilesSinkConfig;
 use crate::error::Result;
 use crate::fault;
@@ -87,11 +87,12 @@ fn compact(
     target: ByteSize,
     leftover: Option<Duration>,
 ) -> Result<Compacted> {
-    let log = ManifestLog::of(&config.path);
-    settle(&config.path, prefix, &log)?;
-    let contents = Contents::read(&config.path)?;
+    let directory = directory::open(&config.path, &config.storage)?;
+    let log = ManifestLog::of(&directory);
+    settle(&directory, prefix, &log)?;
+    let contents = Contents::read(&directory)?;
     let mut compaction = Compaction {
-        directory: config.path.clone(),
+        directory,
         pipeline: pipeline.to_owned(),
         target: target.as_u64(),
         begins_at: contents.number(),
@@ -106,7 +107,7 @@ fn compact(
 }
 
 struct Compaction {
-    directory: PathBuf,
+    directory: DirectoryRef,
     pipeline: String,
     target: u64,
     /// Number of the newest manifest at the start: what comes later is left to the next run, else it might never end.
@@ -179,7 +180,7 @@ impl Compaction {
     /// them.
     fn commit(&mut self, merged: Merged) -> Result<bool> {
         let Merged { file, entry, inputs } = merged;
-        sync_directory(&self.directory)?;
+        self.directory.sync("")?;
         fault::point("compact-staged")?;
         let manifest = loop {
             self.contents.advance()?;
@@ -246,7 +247,7 @@ impl Compaction {
         };
         fault::point("compact-listed")?;
         for name in &removed {
-            remove_file(&hidden(&self.directory, name))?;
+            self.directory.remove(&hidden(name))?;
         }
         self.done.removed += removed.len() as u64;
         Ok(())
@@ -254,11 +255,12 @@ impl Compaction {
 
     /// The final names of files that have been hidden and unchanged for so long.
     fn leftovers(&self, prefix: &str, age: Duration) -> Result<Vec<String>> {
-        let is_old = |name: &String| {
-            let modified = std::fs::metadata(hidden(&self.directory, name)).and_then(|file| file.modified());
-            modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age))
-        };
-        Ok(hidden_names(&self.directory, prefix)?.into_iter().filter(is_old).collect())
+        let mut leftovers = hidden_names(&*self.directory, prefix)?;
+        leftovers.retain(|name| {
+            let modified = self.directory.modified(&hidden(name)).ok().flatten();
+            modified.is_some_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age))
+        });
+        Ok(leftovers)
     }
 }
 

@@ -4,11 +4,11 @@
 //! the directory is compacted now and then. Without such a manifest all are read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use fenliu_schemas::Positions;
 use serde::{Deserialize, Serialize};
 
+use super::directory::DirectoryRef;
 use super::manifest::{DataFile, Manifest, ManifestLog, Position, positions_of};
 use super::staged::file_name;
 use crate::error::Result;
@@ -38,7 +38,7 @@ impl Contents {
     ///
     /// # Errors
     /// A manifest that cannot be read.
-    pub(crate) fn read(directory: &Path) -> Result<Self> {
+    pub(crate) fn read(directory: &DirectoryRef) -> Result<Self> {
         let log = ManifestLog::of(directory);
         let mut contents = Contents {
             log: log.clone(),

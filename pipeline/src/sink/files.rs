@@ -1,4 +1,4 @@
-//! Parquet, Arrow IPC or JSON Lines files in a directory: one file an epoch, or one for each combination of
+//! Parquet, Arrow IPC or JSON Lines files in a directory or a bucket: one file an epoch, or one for each combination of
 //! the values of `partition_by`.
 //!
 //! A commit is: the files, whole and on disk, under hidden names; then the manifest that names them and
@@ -7,23 +7,20 @@
 //! next ([`settle`]). So every `*.parquet` that a reader of the directory sees is part of the data, once.
 //! Compaction ([`compact`](super::compact)) keeps to that.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use fenliu_schemas::Positions;
-use sha2::{Digest, Sha256};
 
+use super::directory::{self, DirectoryRef};
 use super::manifest::{DataFile, Manifest, ManifestLog};
 use super::partition::Partitioning;
 use super::settle::{complete, settle};
-use super::staged::{Staged, StagedFile, sync_directory};
+use super::staged::{Staged, StagedFile};
 use super::{Partitions, Rows, Selection, Sink, SinkError};
 use crate::config::{FileFormat, FilesSinkConfig, Problems};
-use crate::error::{PipelineError, Result};
+use crate::error::Result;
 use crate::fault;
 use crate::position::Moves;
 
@@ -33,7 +30,7 @@ pub(super) const DEAD_LETTERS: &str = "dead-letters";
 
 /// Writes rows to files in one directory.
 pub(super) struct FilesSink {
-    directory: PathBuf,
+    directory: DirectoryRef,
     prefix: &'static str,
     format: FileFormat,
     pipeline: String,
@@ -51,7 +48,7 @@ impl FilesSink {
     /// `prefix`; `pipeline` tells the positions of several pipelines apart.
     ///
     /// # Errors
-    /// When the directory cannot be made, or a column to partition by is not there.
+    /// When the directory cannot be made, an option of the bucket or a column to partition by is not there.
     pub(super) fn try_new(
         config: &FilesSinkConfig,
         key: &str,
@@ -59,18 +56,18 @@ impl FilesSink {
         pipeline: &str,
         selection: Selection,
     ) -> Result<Self> {
-        std::fs::create_dir_all(&config.path)
-            .map_err(PipelineError::file("create directory", &config.path))?;
+        let directory = directory::open(&config.path, &config.storage)?;
+        directory.make()?;
         let partitioning = Partitioning::try_new(selection.schema(), &config.partition_by)
             .map_err(|problem| Problems::one("config", &format!("{key}.partition_by"), problem))?;
         Ok(FilesSink {
-            directory: config.path.clone(),
+            log: ManifestLog::of(&directory),
+            directory,
             prefix,
             format: config.format,
             pipeline: pipeline.to_owned(),
             selection,
             partitioning,
-            log: ManifestLog::of(&config.path),
             unnamed: vec![],
             settled: None,
         })
@@ -119,7 +116,7 @@ impl FilesSink {
         let staged = directories.iter().map(write).collect::<Result<Vec<_>>>()?;
         if !staged.is_empty() {
             // The hidden names are to outlive a crash of the machine before the manifest names the files.
-            sync_directory(&self.directory)?;
+            self.directory.sync("")?;
         }
         Ok(staged)
     }
@@ -131,8 +128,7 @@ impl FilesSink {
         for batch in rows {
             file.write(batch)?;
         }
-        let staged = file.finish()?;
-        let (bytes, sha256) = digest(&staged.hidden())?;
+        let (staged, (bytes, sha256)) = file.finish()?;
         let entry = DataFile {
             name: staged.name().to_owned(),
             rows: rows.iter().map(|batch| batch.num_rows() as u64).sum(),
@@ -200,30 +196,10 @@ fn add_versions(rows: &RecordBatch, versions: &mut Vec<String>) {
     }
 }
 
-/// Length and SHA-256 of a file.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) fn digest(path: &Path) -> Result<(u64, String)> {
-    let read = || {
-        let mut file = File::open(path)?;
-        let (mut hasher, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
-        loop {
-            let count = file.read(&mut buffer)?;
-            if count == 0 {
-                return Ok((length, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
-            }
-            hasher.update(&buffer[..count]);
-            length += count as u64;
-        }
-    };
-    read().map_err(PipelineError::file("read", path))
-}
-
 /// Files of rows that stand for no source position, such as what a challenger labels otherwise: each is
 /// whole when it appears, and that is all.
 pub struct FileAppender {
-    directory: PathBuf,
+    directory: DirectoryRef,
     prefix: &'static str,
     format: FileFormat,
     schema: SchemaRef,
@@ -236,9 +212,8 @@ impl FileAppender {
     /// # Errors
     /// When the directory cannot be made.
     pub fn try_new(config: &FilesSinkConfig, prefix: &'static str, schema: &SchemaRef) -> Result<Self> {
-        std::fs::create_dir_all(&config.path)
-            .map_err(PipelineError::file("create directory", &config.path))?;
-        let (directory, schema) = (config.path.clone(), SchemaRef::clone(schema));
+        let (directory, schema) = (directory::on_disk(&config.path), SchemaRef::clone(schema));
+        directory.make()?;
         Ok(FileAppender { directory, prefix, format: config.format, schema, open: None })
     }
 
@@ -262,7 +237,7 @@ impl FileAppender {
     /// When it cannot be written.
     pub fn flush(&mut self) -> Result<()> {
         let Some(file) = self.open.take() else { return Ok(()) };
-        file.finish()?.kept().publish()?;
-        sync_directory(&self.directory)
+        let (staged, _) = file.finish()?;
+        staged.kept().publish()
     }
 }

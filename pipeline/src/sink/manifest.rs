@@ -1,8 +1,8 @@
 //! The manifests of a directory of data files: which files are part of the data, and where the sink
 //! stands.
 //!
-//! Manifest *n* is a small JSON file, `_manifests/0000000/000000000n.json`, linked into place: the file
-//! system lets only one process make a given number. It names the files that one commit adds and removes,
+//! Manifest *n* is a small JSON file, `_manifests/0000000/000000000n.json`: the disk or the bucket lets only one
+//! process make a given number. It names the files that one commit adds and removes,
 //! the offsets they cover, and the positions of all partitions after it, so the newest manifest alone says
 //! where to begin. The data are the files that were added and not removed; [`Contents`] adds it up.
 //!
@@ -10,21 +10,19 @@
 //!
 //! [`Contents`]: super::contents::Contents
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
 use std::sync::Arc;
 
 use fenliu_schemas::Positions;
 use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
 use super::contents::Listing;
-use super::staged::{file_name, sync_directory};
+use super::directory::DirectoryRef;
+use super::staged::file_name;
 use crate::error::{PipelineError, Result};
 use crate::position::Moves;
 
-const DIRECTORY: &str = "_manifests";
+const DIRECTORY: &str = "_manifests/";
 
 /// The newest version of the format: the first with `removed`.
 const FORMAT: u32 = 2;
@@ -189,13 +187,13 @@ pub(crate) fn positions_of<'a>(
 /// The manifests of one directory.
 #[derive(Clone, Debug)]
 pub(crate) struct ManifestLog {
-    directory: PathBuf,
+    directory: DirectoryRef,
 }
 
 impl ManifestLog {
-    /// The manifests of the data files in `data`.
-    pub(crate) fn of(data: &Path) -> Self {
-        ManifestLog { directory: data.join(DIRECTORY) }
+    /// The manifests of the data files in `directory`.
+    pub(crate) fn of(directory: &DirectoryRef) -> Self {
+        ManifestLog { directory: DirectoryRef::clone(directory) }
     }
 
     /// The newest manifest.
@@ -203,11 +201,11 @@ impl ManifestLog {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn latest(&self) -> Result<Option<Manifest>> {
-        let Some(newest) = numbers(&self.directory)?.into_iter().max() else { return Ok(None) };
+        let Some(newest) = self.numbers(DIRECTORY)?.into_iter().max() else { return Ok(None) };
         // A process that was killed may have made the directory and nothing in it.
         let candidates = [Some(newest), newest.checked_sub(1)];
         for group in candidates.into_iter().flatten() {
-            if let Some(number) = numbers(&self.group(group))?.into_iter().max() {
+            if let Some(number) = self.numbers(&self::group(group))?.into_iter().max() {
                 return self.read(number).map(Some);
             }
         }
@@ -231,20 +229,13 @@ impl ManifestLog {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn append(&self, manifest: &Manifest) -> Result<bool> {
-        let group = self.group(manifest.number / PER_DIRECTORY);
-        std::fs::create_dir_all(&group).map_err(PipelineError::file("create directory", &group))?;
-        let path = self.path(manifest.number);
-        let hidden = group.join(format!(".{}", Ulid::generate()));
-        let linked =
-            write_synced(&hidden, manifest).and_then(|()| match std::fs::hard_link(&hidden, &path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-                outcome => outcome.map(|()| true).map_err(PipelineError::file("create", &path)),
-            });
-        // Removing it frees nothing but a name.
-        let _ = std::fs::remove_file(&hidden);
-        sync_directory(&group)?;
-        sync_directory(&self.directory)?;
-        linked
+        let text =
+            serde_json::to_vec_pretty(manifest).map_err(|error| PipelineError::Data(error.to_string()))?;
+        if self.directory.create(&name(manifest.number), &text)? {
+            return Ok(true);
+        }
+        // A request that is repeated because the answer was lost finds what it made itself.
+        Ok(self.text(manifest.number)?.is_some_and(|there| there == text))
     }
 
     /// Manifest `number`.
@@ -252,9 +243,9 @@ impl ManifestLog {
     /// # Errors
     /// When it is not there, or not of a format that is known.
     pub(crate) fn read(&self, number: u64) -> Result<Manifest> {
-        let path = self.path(number);
-        let text = std::fs::read(&path).map_err(PipelineError::file("read", &path))?;
+        let path = self.directory.path(&name(number));
         let refused = |why: String| PipelineError::Data(format!("{}: {why}", path.display()));
+        let text = self.text(number)?.ok_or_else(|| refused("missing".into()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| refused(format!("not a manifest of fenliu: {error}")))?;
         if manifest.format > FORMAT {
@@ -264,28 +255,25 @@ impl ManifestLog {
         Ok(manifest)
     }
 
-    fn group(&self, group: u64) -> PathBuf {
-        self.directory.join(format!("{group:07}"))
+    fn text(&self, number: u64) -> Result<Option<Vec<u8>>> {
+        let name = name(number);
+        let Some(mut file) = self.directory.read(&name)? else { return Ok(None) };
+        let mut text = vec![];
+        file.read_to_end(&mut text).map_err(PipelineError::file("read", self.directory.path(&name)))?;
+        Ok(Some(text))
     }
 
-    fn path(&self, number: u64) -> PathBuf {
-        self.group(number / PER_DIRECTORY).join(format!("{number:010}.json"))
+    /// The numbers that names in `place` begin with.
+    fn numbers(&self, place: &str) -> Result<Vec<u64>> {
+        let number = |name: &String| name.split(['.', '/']).next()?.parse().ok();
+        Ok(self.directory.names(place)?.iter().filter_map(number).collect())
     }
 }
 
-fn write_synced(path: &Path, manifest: &Manifest) -> Result<()> {
-    let text = serde_json::to_vec_pretty(manifest).map_err(|error| PipelineError::Data(error.to_string()))?;
-    let mut file = File::create_new(path).map_err(PipelineError::file("create", path))?;
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(PipelineError::file("write", path))
+fn group(group: u64) -> String {
+    format!("{DIRECTORY}{group:07}/")
 }
 
-/// The numbers that names in `directory` begin with; none where there is no directory.
-fn numbers(directory: &Path) -> Result<Vec<u64>> {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(PipelineError::file("read", directory)(error)),
-    };
-    let number = |name: &str| name.split('.').next()?.parse().ok();
-    Ok(entries.filter_map(|entry| number(entry.ok()?.file_name().to_str()?)).collect())
+fn name(number: u64) -> String {
+    format!("{}{number:010}.json", group(number / PER_DIRECTORY))
 }

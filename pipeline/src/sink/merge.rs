@@ -4,8 +4,8 @@
 //! hidden in a new file with a checksum of its own. Memory holds one batch and what the encoder buffers.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Seek};
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow::compute::concat_batches;
@@ -16,7 +16,7 @@ use fenliu_schemas::SchemaError;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use super::files::digest;
+use super::directory::{DirectoryRef, digest};
 use super::manifest::DataFile;
 use super::staged::{Staged, StagedFile};
 use crate::config::FileFormat;
@@ -39,7 +39,12 @@ pub(super) struct Merged {
 ///
 /// # Errors
 /// A file that cannot be read or is not what its manifest says.
-pub(super) fn merge(directory: &Path, stem: &str, files: &[DataFile], target: u64) -> Result<Option<Merged>> {
+pub(super) fn merge(
+    directory: &DirectoryRef,
+    stem: &str,
+    files: &[DataFile],
+    target: u64,
+) -> Result<Option<Merged>> {
     let Some(mut merge) = Merge::begin(directory, stem, files)? else { return Ok(None) };
     for file in files {
         let is_first = merge.inputs.is_empty();
@@ -50,6 +55,11 @@ pub(super) fn merge(directory: &Path, stem: &str, files: &[DataFile], target: u6
     if merge.inputs.len() < 2 { Ok(None) } else { merge.finish().map(Some) }
 }
 
+/// The content of a data file, with its path for messages; none where it is not there.
+fn read(directory: &DirectoryRef, file: &DataFile) -> Result<Option<(File, PathBuf)>> {
+    Ok(directory.read(&file.name)?.map(|content| (content, directory.path(&file.name))))
+}
+
 /// What a data file holds.
 enum Rows {
     Batches(SchemaRef, Box<dyn RecordBatchReader>),
@@ -57,22 +67,19 @@ enum Rows {
 }
 
 impl Rows {
-    /// None where the file is not there.
-    fn open(path: &Path) -> Result<Option<Self>> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            outcome => outcome.map_err(PipelineError::file("open", path))?,
-        };
+    /// The rows of `file`, from its beginning.
+    fn open(mut file: File, path: &Path) -> Result<Self> {
+        file.rewind().map_err(PipelineError::file("read", path))?;
         let batches = |reader: Result<Box<dyn RecordBatchReader>, ArrowError>| {
             let reader = reader.map_err(|error| unreadable(path, &error))?;
-            Ok(Some(Rows::Batches(reader.schema(), reader)))
+            Ok(Rows::Batches(reader.schema(), reader))
         };
         match format(path) {
             FileFormat::Parquet => batches(open_parquet(file)),
             FileFormat::Arrow => {
                 batches(FileReader::try_new_buffered(file, None).map(|reader| Box::new(reader) as _))
             }
-            FileFormat::Jsonl => Ok(Some(Rows::Lines(BufReader::new(file)))),
+            FileFormat::Jsonl => Ok(Rows::Lines(BufReader::new(file))),
         }
     }
 
@@ -119,19 +126,19 @@ struct Merge {
 }
 
 impl Merge {
-    fn begin(directory: &Path, stem: &str, files: &[DataFile]) -> Result<Option<Self>> {
+    fn begin(directory: &DirectoryRef, stem: &str, files: &[DataFile]) -> Result<Option<Self>> {
         let Some(first) = files.first() else { return Ok(None) };
-        let path = directory.join(&first.name);
-        let Some(rows) = Rows::open(&path)? else { return Ok(None) };
-        let schema = rows.schema();
+        let Some((file, path)) = read(directory, first)? else { return Ok(None) };
+        let schema = Rows::open(file, &path)?.schema();
         let file = StagedFile::create(directory, stem, format(&path), &schema)?;
         Ok(Some(Merge { file, schema, inputs: vec![], pending: Pending::default() }))
     }
 
     /// Adds the rows of a file; false when it must stay alone.
-    fn add(&mut self, directory: &Path, file: &DataFile) -> Result<bool> {
-        let path = directory.join(&file.name);
-        let Some(rows) = Rows::open(&path)? else { return Ok(false) };
+    fn add(&mut self, directory: &DirectoryRef, file: &DataFile) -> Result<bool> {
+        let Some((content, path)) = read(directory, file)? else { return Ok(false) };
+        let digest = digest(&content, &path)?;
+        let rows = Rows::open(content, &path)?;
         if rows.schema() != self.schema {
             return Ok(false);
         }
@@ -139,7 +146,7 @@ impl Merge {
             let shown = path.display();
             PipelineError::Data(format!("{shown}: {how}; `fenliu verify` says what is missing"))
         };
-        if digest(&path)? != (file.bytes, file.sha256.clone()) {
+        if digest != (file.bytes, file.sha256.clone()) {
             return Err(changed("changed since it was committed (SHA-256)"));
         }
         let count = match rows {
@@ -183,8 +190,7 @@ impl Merge {
         if let Some(rows) = self.pending.take(&self.schema)? {
             self.file.write(&rows)?;
         }
-        let file = self.file.finish()?;
-        let (bytes, sha256) = digest(&file.hidden())?;
+        let (file, (bytes, sha256)) = self.file.finish()?;
         let mut model_versions = vec![];
         for version in self.inputs.iter().flat_map(|input| &input.model_versions) {
             if !model_versions.contains(version) {

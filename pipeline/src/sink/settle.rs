@@ -6,15 +6,15 @@
 //! completed, and whoever finds it does so. All steps may be taken twice, and by several processes at once.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
 use ulid::Ulid;
 
+use super::directory::{Directory, DirectoryRef, place_of};
 use super::manifest::{Manifest, ManifestLog};
-use super::staged::{Staged, file_name, hidden_names, remove_file, sync_directory};
-use crate::error::{PipelineError, Result};
+use super::staged::{Staged, file_name, hidden, hidden_names};
+use crate::error::Result;
 use crate::fault;
 
 /// A file is begun before it is committed; clocks of machines, and of one machine at two times, differ by less.
@@ -24,12 +24,11 @@ const CLOCKS: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// When a file cannot be removed or renamed.
-pub(super) fn complete(directory: &Path, manifest: &Manifest) -> Result<()> {
+pub(super) fn complete(directory: &DirectoryRef, manifest: &Manifest) -> Result<()> {
     let files = manifest.files.iter().map(|file| Staged::left(directory, &file.name));
     let mut waiting = vec![];
     for file in files {
-        let hidden = file.hidden();
-        if hidden.try_exists().map_err(PipelineError::file("look for", hidden))? {
+        if directory.exists(&file.hidden())? {
             waiting.push(file);
         }
     }
@@ -37,21 +36,22 @@ pub(super) fn complete(directory: &Path, manifest: &Manifest) -> Result<()> {
         return Ok(());
     }
     if !manifest.removed.is_empty() {
-        remove(directory, &manifest.removed)?;
+        remove(&**directory, &manifest.removed)?;
     }
     waiting.iter().try_for_each(Staged::publish)
 }
 
-/// Removes files, durably. Those that are gone are.
-fn remove(directory: &Path, names: &[String]) -> Result<()> {
+/// Removes files, durably, under both names: where renaming takes two steps, the first name may be left. Those that
+/// are gone are.
+fn remove(directory: &dyn Directory, names: &[String]) -> Result<()> {
     let mut places = BTreeSet::new();
     for name in names {
-        let path = directory.join(name);
-        remove_file(&path)?;
+        directory.remove(&hidden(name))?;
+        directory.remove(name)?;
         fault::point("compact-removing")?;
-        places.insert(path.parent().unwrap_or(directory).to_path_buf());
+        places.insert(place_of(name));
     }
-    places.iter().filter(|place| place.exists()).try_for_each(|place| sync_directory(place))?;
+    places.iter().try_for_each(|place| directory.sync(place))?;
     fault::point("compact-removed")
 }
 
@@ -60,8 +60,8 @@ fn remove(directory: &Path, names: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// What cannot be read, removed or renamed.
-pub(super) fn settle(directory: &Path, prefix: &str, log: &ManifestLog) -> Result<()> {
-    let mut hidden: BTreeSet<_> = hidden_names(directory, prefix)?.into_iter().collect();
+pub(super) fn settle(directory: &DirectoryRef, prefix: &str, log: &ManifestLog) -> Result<()> {
+    let mut hidden: BTreeSet<_> = hidden_names(&**directory, prefix)?.into_iter().collect();
     let Some(oldest) = hidden.iter().filter_map(|name| begun_at(name)).min() else { return Ok(()) };
     for manifest in log.newest_first()? {
         let manifest = manifest?;

@@ -5,7 +5,6 @@
 //! to be read; then all is read anew.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fenliu_schemas::Positions;
@@ -13,9 +12,9 @@ use indicatif::ProgressBar;
 
 use super::partitions::Found;
 use super::rows::{self, Sole};
-use crate::dlq::data_files;
+use crate::config::FilesSinkConfig;
 use crate::error::{PipelineError, Result};
-use crate::sink::{Contents, DataFile, digest, hidden};
+use crate::sink::{Contents, DataFile, DirectoryRef, data_files, digest, hidden, open_directory};
 
 /// A commit gives its file the final name at once. If it runs meanwhile, it is waited for so long.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -25,7 +24,7 @@ const READINGS: usize = 5;
 
 /// What lies in the directory, and what the manifests say of it.
 pub(super) struct Directory {
-    path: PathBuf,
+    files: DirectoryRef,
     state: State,
     /// Where the pipeline began with each partition.
     pub(super) beginnings: Positions,
@@ -38,10 +37,11 @@ impl Directory {
     ///
     /// # Errors
     /// What cannot be read.
-    pub(super) fn open(path: &Path, pipeline: &str) -> Result<Self> {
-        let state = State::read(path)?;
+    pub(super) fn open(config: &FilesSinkConfig, pipeline: &str) -> Result<Self> {
+        let files = open_directory(&config.path, &config.storage)?;
+        let state = State::read(&files)?;
         Ok(Directory {
-            path: path.to_path_buf(),
+            files,
             beginnings: state.contents.beginnings_of(pipeline),
             positions: state.contents.positions_of(pipeline),
             state,
@@ -57,16 +57,17 @@ impl Directory {
         let mut later;
         let mut state = &self.state;
         for _ in 0..READINGS {
-            let mut reading = Reading { path: &self.path, state, sole, found: found.clone(), progress };
+            let mut reading = Reading { files: &self.files, state, sole, found: found.clone(), progress };
             if reading.read()? {
                 *found = reading.found;
                 return Ok(());
             }
-            tracing::info!(directory = %self.path.display(), "compacted meanwhile: it is read again");
-            later = State::read(&self.path)?;
+            tracing::info!(directory = %self.files.path("").display(), "compacted meanwhile: it is read again");
+            later = State::read(&self.files)?;
             state = &later;
         }
-        let shown = self.path.display();
+        let shown = self.files.path("");
+        let shown = shown.display();
         Err(PipelineError::Data(format!(
             "{shown}: compacted {READINGS} times while it was read: try it later"
         )))
@@ -81,17 +82,15 @@ struct State {
 }
 
 impl State {
-    fn read(path: &Path) -> Result<Self> {
-        let files = if path.is_dir() { data_files(path)? } else { vec![] };
-        let name = |file: PathBuf| file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
-        let present = files.into_iter().map(name).collect();
-        Ok(State { present, contents: Contents::read(path)? })
+    fn read(files: &DirectoryRef) -> Result<Self> {
+        let present = data_files(&**files)?.into_iter().collect();
+        Ok(State { present, contents: Contents::read(files)? })
     }
 }
 
 /// One reading of all files.
 struct Reading<'a> {
-    path: &'a Path,
+    files: &'a DirectoryRef,
     state: &'a State,
     sole: Option<&'a Sole>,
     found: Found,
@@ -105,9 +104,9 @@ impl Reading<'_> {
         let mut names = vec![];
         let mut has_unnamed = false;
         for file in committed.values() {
-            let unnamed = self.is_hidden(file);
+            let unnamed = self.is_hidden(file)?;
             has_unnamed |= unnamed;
-            if !unnamed && (state.present.contains(&file.name) || self.path.join(&file.name).exists()) {
+            if !unnamed && (state.present.contains(&file.name) || self.files.exists(&file.name)?) {
                 names.push(&file.name);
             } else if self.state.contents.is_removed_since(&file.name)? {
                 return Ok(false);
@@ -118,8 +117,11 @@ impl Reading<'_> {
         // The rows of a merged file that has no name yet are still in these, or in some of them.
         let is_replaced = |name: &&String| has_unnamed && state.contents.has_removed(name);
         let foreign = state.present.iter().filter(|name| !committed.contains_key(*name));
-        let foreign = foreign.filter(|name| self.path.join(name).exists() && !is_replaced(name));
-        names.extend(foreign);
+        for name in foreign.filter(|name| !is_replaced(name)) {
+            if self.files.exists(name)? {
+                names.push(name);
+            }
+        }
         for name in names {
             if let Err(error) = self.note(name) {
                 if self.state.contents.is_removed_since(name)? {
@@ -132,20 +134,18 @@ impl Reading<'_> {
     }
 
     /// Whether a committed file has not got its name, although it was waited for.
-    fn is_hidden(&self, file: &DataFile) -> bool {
-        if self.state.present.contains(&file.name) {
-            return false;
+    fn is_hidden(&self, file: &DataFile) -> Result<bool> {
+        let hidden = hidden(&file.name);
+        if self.state.present.contains(&file.name) || !self.files.exists(&hidden)? {
+            return Ok(false);
         }
-        let hidden = hidden(self.path, &file.name);
-        if hidden.exists() {
-            std::thread::sleep(PATIENCE);
-        }
-        hidden.exists()
+        std::thread::sleep(PATIENCE);
+        self.files.exists(&hidden)
     }
 
     /// What is wrong with a committed file that readers do not see.
     fn absent(&self, file: &DataFile, unnamed: bool) -> String {
-        let (path, rows) = (self.path.join(&file.name), file.rows);
+        let (path, rows) = (self.files.path(&file.name), file.rows);
         let shown = path.display();
         if unnamed {
             format!(
@@ -161,9 +161,11 @@ impl Reading<'_> {
     /// # Errors
     /// When it cannot be read.
     fn note(&mut self, name: &str) -> Result<()> {
-        let path = self.path.join(name);
+        let path = self.files.path(name);
+        let missing = || PipelineError::Data(format!("{}: missing", path.display()));
+        let content = self.files.read(name)?.ok_or_else(missing)?;
         let (sole, found, progress) = (self.sole, &mut self.found, self.progress);
-        let count = rows::read(&path, &mut |batch| {
+        let count = rows::read(&content, &path, &mut |batch| {
             progress.inc(batch.num_rows() as u64);
             sole.map_or(Ok(()), |sole| rows::note(batch, sole, found))
         })?;
@@ -176,7 +178,7 @@ impl Reading<'_> {
         if file.rows != count {
             problems.push(format!("{shown}: has {count} rows, but its manifest says {}", file.rows));
         }
-        if digest(&path)? != (file.bytes, file.sha256.clone()) {
+        if digest(&content, &path)? != (file.bytes, file.sha256.clone()) {
             problems.push(format!("{shown}: changed since it was committed (SHA-256)"));
         }
         Ok(())

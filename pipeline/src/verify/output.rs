@@ -222,7 +222,7 @@ impl<'a> Outputs<'a> {
     }
 
     fn files(&self, key: &str, files: &FilesSinkConfig, limit: Option<String>) -> Result<Output> {
-        let directory = Directory::open(&files.path, &self.config.name)?;
+        let directory = Directory::open(files, &self.config.name)?;
         Ok(Output {
             name: format!("{key} ({})", files.path.display()),
             filtered: false,

@@ -1,7 +1,7 @@
 //! Where the rows of a data file come from: topic, partition and offset, and nothing else of them.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::partitions::{Found, Ranges};
-use crate::dlq::ending;
 use crate::error::{PipelineError, Result};
+use crate::sink::ending;
 
 const BATCH_ROWS: usize = 8192;
 
@@ -73,15 +73,16 @@ impl Sole {
     }
 }
 
-/// Shows `visit` the rows of a file, in batches, and counts them.
+/// Shows `visit` the rows of `file`, from its beginning, in batches, and counts them.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub(super) fn read(
+    mut file: &File,
     path: &Path,
     visit: &mut dyn FnMut(&RecordBatch) -> Result<(), ArrowError>,
 ) -> Result<u64> {
-    let file = File::open(path).map_err(PipelineError::file("open", path))?;
+    file.rewind().map_err(PipelineError::file("read", path))?;
     let mut read = || {
         let mut rows = 0;
         for batch in open(path, file.try_clone()?)? {
@@ -95,7 +96,7 @@ pub(super) fn read(
 }
 
 fn open(path: &Path, file: File) -> Result<Box<dyn RecordBatchReader>, ArrowError> {
-    Ok(match ending(path) {
+    Ok(match ending(&path.to_string_lossy()) {
         "parquet" => {
             let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH_ROWS);
             let mask = ProjectionMask::columns(builder.parquet_schema(), PLACES);

@@ -12,10 +12,10 @@ use fenliu_schemas::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Config, DeadLetterConfig, SinkConfig};
+use crate::config::{Config, DeadLetterConfig, Properties, SinkConfig};
 use crate::dlq::{Filter, Letters};
 use crate::position::Moves;
-use crate::sink::{Contents, Rows, compact_dead_letters, compact_files, open};
+use crate::sink::{Contents, Rows, compact_dead_letters, compact_files, open, open_directory};
 
 const DOCUMENTS: i64 = 40;
 
@@ -108,7 +108,7 @@ impl Job {
     /// The data files of a sink, in the order of their commits.
     fn files(&self, sink: &str) -> Vec<PathBuf> {
         let directory = self.directory.path().join(sink);
-        let contents = Contents::read(&directory).unwrap();
+        let contents = Contents::read(&open_directory(&directory, &Properties::new()).unwrap()).unwrap();
         contents.files().keys().map(|name| directory.join(name)).collect()
     }
 
@@ -173,7 +173,7 @@ fn a_file_that_readers_do_not_see_is_lost_until_it_has_its_name() {
     let job = Job::new();
     let file = &job.files("dead")[0];
     let name = file.file_name().unwrap().to_str().unwrap();
-    std::fs::rename(file, crate::sink::hidden(file.parent().unwrap(), name)).unwrap();
+    std::fs::rename(file, file.with_file_name(crate::sink::hidden(name))).unwrap();
     let report = job.verify();
     assert_eq!(report.sinks[0].total.lost, Some(1));
     assert!(report.dead_letters.problems[0].contains("readers do not see it"), "{report:#?}");

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::FileFormat;
 use crate::position::Moves;
-use crate::sink::files::digest;
+use crate::sink::directory::{digest, on_disk};
 use crate::sink::staged::StagedFile;
 
 const TARGET: ByteSize = ByteSize::mib(1);
@@ -34,23 +34,27 @@ impl Job {
         self.directory.path()
     }
 
+    fn files(&self) -> DirectoryRef {
+        on_disk(self.path())
+    }
+
     /// A file that is hidden still.
     fn stage(&self, place: &str, batch: &RecordBatch) -> DataFile {
         let stem = format!("{place}{LABELLED}");
-        let mut file = StagedFile::create(self.path(), &stem, self.config.format, &batch.schema()).unwrap();
+        let mut file = StagedFile::create(&self.files(), &stem, self.config.format, &batch.schema()).unwrap();
         file.write(batch).unwrap();
-        let file = file.finish().unwrap().kept();
-        let (bytes, sha256) = digest(&file.hidden()).unwrap();
+        let (file, (bytes, sha256)) = file.finish().unwrap();
+        let file = file.kept();
         let rows = batch.num_rows() as u64;
         let name = file.name().to_owned();
         DataFile { name, rows, bytes, sha256, model_versions: vec!["1".into()], since: None }
     }
 
     fn commit(&self, files: Vec<DataFile>) {
-        let log = ManifestLog::of(self.path());
+        let log = ManifestLog::of(&self.files());
         let manifest = Manifest::after(log.latest().unwrap().as_ref(), "p", &Moves::default(), files);
         assert!(log.append(&manifest).unwrap());
-        complete(self.path(), &manifest).unwrap();
+        complete(&self.files(), &manifest).unwrap();
     }
 
     /// Ten commits of two rows in each of `places`.
@@ -66,7 +70,7 @@ impl Job {
     }
 
     fn contents(&self) -> Contents {
-        Contents::read(self.path()).unwrap()
+        Contents::read(&self.files()).unwrap()
     }
 }
 
@@ -81,7 +85,8 @@ fn each_directory_gets_one_file_with_its_rows_in_order() {
         assert_eq!(contents.number(), 10 + 2 + 1, "two merged files and the list");
         for (name, file) in contents.files() {
             assert_eq!((file.rows, file.since), (20, Some(1)), "{name}");
-            assert_eq!(digest(&job.path().join(name)).unwrap(), (file.bytes, file.sha256.clone()));
+            let content = job.files().read(name).unwrap().unwrap();
+            assert_eq!(digest(&content, name).unwrap(), (file.bytes, file.sha256.clone()));
             if format == FileFormat::Jsonl {
                 let text = std::fs::read_to_string(job.path().join(name)).unwrap();
                 let expected: String = (0..20).map(|n| format!("{{\"offset\":{n}}}\n")).collect();
@@ -128,7 +133,7 @@ fn readers_learn_what_went_while_they_read_and_what_began_where_is_remembered() 
     let job = Job::new(FileFormat::Parquet);
     let began = [((Arc::from("t"), 3), 7)].into_iter().collect();
     let first = Manifest::after(None, "p", &Moves::first(&began), vec![]);
-    assert!(ManifestLog::of(job.path()).append(&first).unwrap());
+    assert!(ManifestLog::of(&job.files()).append(&first).unwrap());
     job.fill(&[""]);
     let before = job.contents();
     job.compact();
@@ -151,7 +156,7 @@ fn a_damaged_file_is_named_and_not_merged() {
     let error = compact_files(&job.config, "p", TARGET, None).unwrap_err().to_string();
     assert!(error.contains(&name) && error.contains("SHA-256"), "{error}");
     assert_eq!(job.contents().files().len(), 10);
-    assert!(hidden_names(job.path(), LABELLED).unwrap().is_empty());
+    assert!(hidden_names(&*job.files(), LABELLED).unwrap().is_empty());
 }
 
 #[test]
@@ -162,8 +167,8 @@ fn leftovers_go_once_they_are_old_and_their_commits_never_come() {
     assert_eq!(job.compact().removed, 0, "it may still be committed");
     let done = compact_files(&job.config, "p", TARGET, Some(Duration::ZERO)).unwrap();
     assert_eq!(done.removed, 1);
-    assert!(hidden_names(job.path(), LABELLED).unwrap().is_empty());
-    let latest = ManifestLog::of(job.path()).latest().unwrap().unwrap();
+    assert!(hidden_names(&*job.files(), LABELLED).unwrap().is_empty());
+    let latest = ManifestLog::of(&job.files()).latest().unwrap().unwrap();
     assert!(latest.removes(&orphan.name), "its writer is told");
 }
 
@@ -171,7 +176,7 @@ fn leftovers_go_once_they_are_old_and_their_commits_never_come() {
 fn what_was_committed_and_not_completed_is_completed_first() {
     let job = Job::new(FileFormat::Parquet);
     job.fill(&[""]);
-    let log = ManifestLog::of(job.path());
+    let log = ManifestLog::of(&job.files());
     let (contents, merged) = (job.contents(), job.stage("", &rows("offset", 0..20)));
     let old: Vec<_> = contents.files().keys().cloned().collect();
     let manifest = Manifest::replacing(contents.latest(), "p", old.clone(), vec![merged.clone()]);

@@ -1,0 +1,151 @@
+//! Nothing lost and nothing twice in files in a bucket, whatever dies and whichever request is lost. boto3 and pyarrow
+//! read them in two ways, by a pattern of names and by the manifests.
+
+use std::time::Duration;
+
+use fenliu_tests::bucket::Bucket;
+use fenliu_tests::proxy::Fate;
+use fenliu_tests::{binary, kafka};
+
+use crate::fixtures::{PATIENCE, json, run};
+use crate::job::{Counts, Job, randomness, stop};
+use crate::network::lose_requests;
+
+/// Steps at which the process can be made to die.
+const STEPS: [&str; 4] = ["files-staged", "files-before-manifest", "files-after-manifest", "files-named"];
+
+/// Steps at which compaction can be made to die.
+const COMPACTING: [&str; 5] = ["staged", "before-manifest", "after-manifest", "removing", "named"];
+
+/// Labelled rows and dead letters in the bucket at `endpoint`.
+fn sinks(endpoint: &str) -> String {
+    let sink = r#"
+        [[sinks]]
+        type = "files"
+        path = "s3://lake/news/labelled"
+        columns = ["partition", "\"offset\"", "label"]
+        partition_by = ["label"]
+        max_age = "300ms"
+        [sinks.storage]
+        endpoint = "ENDPOINT"
+        region = "us-east-1"
+        access_key_id = "key"
+        secret_access_key = "secret"
+        allow_http = true
+    "#;
+    sink.replace("ENDPOINT", endpoint)
+}
+
+/// The places in the files that the Python function `names(keys, text)` selects of all keys; `text(key)` is a small
+/// object's content.
+fn read(job: &Job, bucket: &Bucket, function: &str) -> Counts {
+    let reader = r"
+import boto3, io, json, pyarrow.parquet
+keys = dict(region_name='us-east-1', aws_access_key_id='key', aws_secret_access_key='secret')
+store = boto3.resource('s3', endpoint_url='ENDPOINT', **keys).Bucket('lake')
+content = lambda key: store.Object(key).get()['Body'].read()
+rows = []
+for name in names({object.key for object in store.objects.all()}, content):
+    table = pyarrow.parquet.ParquetFile(io.BytesIO(content(name))).read(['partition', 'offset'])
+    rows += zip(table['partition'].to_pylist(), table['offset'].to_pylist())
+print(json.dumps(rows))
+";
+    job.read_by(&format!("{function}{}", reader.replace("ENDPOINT", bucket.endpoint())))
+}
+
+fn by_names(job: &Job, bucket: &Bucket) -> Counts {
+    read(
+        job,
+        bucket,
+        r"
+import fnmatch
+def names(keys, text):
+    return fnmatch.filter(keys, 'news/labelled/label=*/*.parquet')
+",
+    )
+}
+
+fn by_manifests(job: &Job, bucket: &Bucket) -> Counts {
+    read(
+        job,
+        bucket,
+        r"
+import json
+def names(keys, text):
+    root = 'news/labelled/'
+    log = [json.loads(text(key)) for key in keys if key.startswith(root + '_manifests/')]
+    removed = {name for entry in log for name in entry.get('removed', [])}
+    files = {file['name'] for entry in log for file in entry['files']} - removed
+    hidden = lambda name: f'{root}.{name.rsplit(chr(47))[-1]}.inprogress'
+    return [root + name if root + name in keys else hidden(name) for name in files]
+",
+    )
+}
+
+fn check(job: &Job, bucket: &Bucket, name: &str) {
+    job.check(name, &[("names", by_names(job, bucket)), ("manifests", by_manifests(job, bucket))]);
+    let finished = binary::run(&["verify", "-c", job.config(), "--json"], PATIENCE).unwrap();
+    let report = json(&finished.stdout);
+    assert_eq!(report["ok"], true, "{report}");
+    assert_eq!(report["sinks"][0]["total"]["documents"], job.sent, "{report}");
+}
+
+#[test]
+fn killed_at_every_step_and_compacted_they_lose_nothing_and_repeat_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let mut job = Job::new(broker, 500, &sinks(bucket.endpoint()));
+    let done = job.die_at(&STEPS, STEPS.len() as u64);
+    check(&job, &bucket, &done);
+    for step in COMPACTING {
+        job.send(300);
+        job.finish(Some("a"));
+        let fault = format!("compact-{step}=1*return");
+        let args = ["compact", "-c", job.config(), "--vacuum", "0"];
+        let died = binary::start_with(&args, &[("FAILPOINTS", fault.as_str())]).unwrap();
+        let died = died.wait(PATIENCE).unwrap();
+        assert_eq!(died.status.code(), None, "{fault}: it should have died:\n{}", died.stderr);
+        assert!(by_manifests(&job, &bucket) == job.expected(false), "{fault}: by manifests");
+        assert!(by_names(&job, &bucket).values().all(|count| *count == 1), "{fault}: by names");
+    }
+    run(&["compact", "-c", job.config(), "--vacuum", "0"]);
+    check(&job, &bucket, "compacted");
+}
+
+/// The store may have done what it does not confirm. It is asked again, and then says that what is to be made is there
+/// and what is to be renamed is not.
+#[test]
+fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let mut job = Job::new(broker, 1_000, &sinks(&format!("http://{}", bucket.proxy().address())));
+    let (rounds, random) = randomness(15);
+    // Of those that make a manifest, which are few, nearly half.
+    let lost = lose_requests(bucket.proxy(), random, kind, |kind, chance| {
+        match if kind == ("PUT", true) { chance / 3.0 } else { chance } {
+            ..0.05 => Fate::NoEffect,
+            ..0.15 => Fate::NoAnswer,
+            _ => Fate::Passes,
+        }
+    });
+    let running = job.start(Some("a"), "", &[]);
+    for _ in 0..rounds {
+        job.send(200);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    job.wait_until_committed(job.sent);
+    let log = stop(running);
+    println!(
+        "requests lost: {:?}; {} tries failed",
+        lost.lock().unwrap(),
+        log.matches("tried again").count()
+    );
+    check(&job, &bucket, "requests and answers lost");
+}
+
+/// The method of a request to the store, and whether it is about a manifest.
+fn kind(request: &[u8]) -> (&'static str, bool) {
+    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\n').next().unwrap()).into_owned();
+    let method = ["GET", "PUT", "HEAD", "POST", "DELETE"].into_iter().find(|method| line.starts_with(method));
+    (method.unwrap(), line.contains("_manifests"))
+}
