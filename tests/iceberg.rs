@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use fenliu_tests::kafka;
-use fenliu_tests::{binary, readers};
+use fenliu_tests::bucket::Bucket;
+use fenliu_tests::{binary, kafka, readers};
 use serde_json::Value;
 
 use crate::fixtures::{PATIENCE, json};
@@ -33,13 +33,15 @@ catalog = load_catalog("fenliu", type="sql", uri=f"sqlite:///{directory}/catalog
 table = catalog.load_table("desk.news.labelled")
 "#;
 
-/// As pyiceberg reads the table.
-fn rows(job: &Job) -> Counts {
-    let code = r#"
+/// Prints the places in the table.
+const ROWS: &str = r#"
 rows = table.scan(selected_fields=("partition", "offset")).to_arrow()
 print(json.dumps(list(zip(rows["partition"].to_pylist(), rows["offset"].to_pylist()))))
 "#;
-    job.read_by(&format!("{OPEN}{code}"))
+
+/// As pyiceberg reads the table.
+fn rows(job: &Job) -> Counts {
+    job.read_by(&format!("{OPEN}{ROWS}"))
 }
 
 /// Runs `code` on the table, as another engine would.
@@ -170,12 +172,43 @@ fn a_table_with_other_columns_is_refused_with_what_to_do() {
     }
 }
 
-/// The same by a REST server instead of a catalog in SQLite.
+/// The same with the files in a bucket.
+#[test]
+fn in_a_bucket_too_it_loses_nothing_and_repeats_nothing() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let sinks = r#"
+        [sinks.storage]
+        "s3.endpoint" = "ENDPOINT"
+        "s3.region" = "us-east-1"
+        "s3.access-key-id" = "key"
+        "s3.secret-access-key" = "secret"
+        "s3.path-style-access" = true
+    "#;
+    let sinks = SINKS.replace("warehouse = \"DIR/labelled\"", "warehouse = \"s3://lake/news\"") + sinks;
+    let mut job = Job::new(broker, 2_000, &sinks.replace("ENDPOINT", bucket.endpoint()));
+    let done = job.die_at(&STEPS, 3);
+
+    let open = r#"
+import json, sys
+from pyiceberg.catalog import load_catalog
+store = {"s3.endpoint": "ENDPOINT", "s3.region": "us-east-1", "s3.access-key-id": "key", "s3.secret-access-key": "secret"}
+catalog = load_catalog("fenliu", type="sql", uri=f"sqlite:///{sys.argv[1]}/catalog.db", warehouse="s3://lake/news", **store)
+table = catalog.load_table("desk.news.labelled")
+"#;
+    let table = job.read_by(&format!("{}{ROWS}", open.replace("ENDPOINT", bucket.endpoint())));
+    job.check(&done, &[("table", table)]);
+    verify(&job);
+}
+
+/// The same by a REST server that wants a token, instead of a catalog in SQLite.
 #[test]
 fn killed_at_every_step_before_a_rest_server_it_loses_nothing_and_repeats_nothing() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap();
+    let token = |token: &str| std::fs::write(directory.path().join("token"), token).unwrap();
+    token("first");
     let _server = readers::start(include_str!("iceberg_rest.py"), &[path]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     let port = loop {
@@ -186,9 +219,26 @@ fn killed_at_every_step_before_a_rest_server_it_loses_nothing_and_repeats_nothin
         std::thread::sleep(Duration::from_millis(50));
     };
     let begin = SINKS.find("uri =").unwrap();
-    let catalog = format!("type = \"rest\"\nuri = \"http://127.0.0.1:{port}\"\nwarehouse = \"news\"\n");
-    let mut job = Job::new(broker, 2_000, &format!("{}{catalog}", &SINKS[..begin]));
+    let catalog = r#"
+        type = "rest"
+        uri = "http://127.0.0.1:PORT"
+        warehouse = "news"
+        properties = { token = "first" }
+    "#;
+    let sinks = format!("{}{}", &SINKS[..begin], catalog.replace("PORT", &port));
+    let mut job = Job::new(broker, 2_000, &sinks);
     let done = job.die_at(&STEPS, 3);
+
+    // A right that was withdrawn is waited for.
+    let running = job.start(Some("a"), "", &[]);
+    token("second");
+    job.send(500);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(job.committed() < job.sent);
+    token("first");
+    job.wait_until_committed(job.sent);
+    let log = stop(running);
+    assert!(log.contains("tried again") && log.contains("iceberg: cannot"), "{log}");
 
     let count = r#"
 rows = table.scan(selected_fields=("partition", "offset")).to_arrow()

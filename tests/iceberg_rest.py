@@ -1,6 +1,7 @@
 """Iceberg's REST protocol before pyiceberg's SQL catalog, as far as a writer of tables needs it.
 
-Argument: a directory, in which the catalog and the tables lie and the file `port` says where to connect.
+Argument: a directory, in which the catalog and the tables lie, the file `token` has what clients must show, and the file
+`port` says where to connect.
 """
 
 import json
@@ -40,6 +41,10 @@ class Handler(BaseHTTPRequestHandler):
         path = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")][1:]
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = json.loads(body) if body else None
+        with open(f"{DIRECTORY}/token") as file:
+            token = file.read()
+        if self.headers.get("Authorization") != f"Bearer {token}":
+            return self.reply(401, {"error": {"message": "no token", "type": "NotAuthorizedException", "code": 401}})
         with LOCK:
             try:
                 self.reply(*self.route(path, body, request))
