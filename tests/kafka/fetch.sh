@@ -4,27 +4,9 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-version=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' "$here/pom.xml")
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/fenliu/kafka
-goal=$cache/$version
+. "$here/../fetch.sh"
 
-if [ -d "$goal" ]; then
-    echo "$goal"
-    exit 0
-fi
-command -v mvn >/dev/null || {
-    echo "kafka: needs Maven (Debian: apt install maven; Fedora: dnf install maven; macOS: brew install maven)" >&2
-    exit 1
+fill() {
+    copy_jars "$here/pom.xml" "$1"
 }
-
-mkdir -p "$cache"
-staging=$(mktemp -d "$cache/staging.XXXXXX")
-trap 'rm -rf "$staging"' EXIT
-trap 'exit 1' HUP INT TERM
-
-echo "kafka: fetching Apache Kafka $version" >&2
-mvn --quiet --batch-mode --file "$here/pom.xml" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$staging/$version" >&2
-# Only one of several racing runs can create the goal; the others find it complete.
-mv "$staging/$version" "$cache/" 2>/dev/null || [ -d "$goal" ]
-echo "$goal"
+fetch kafka kafka "$(version_in "$here/pom.xml" kafka.version)"
