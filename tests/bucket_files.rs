@@ -10,6 +10,7 @@ use fenliu_tests::{binary, kafka};
 use crate::fixtures::{PATIENCE, json, run};
 use crate::job::{Counts, Job, randomness, stop};
 use crate::network::lose_requests;
+use crate::outages::outage;
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 4] = ["files-staged", "files-before-manifest", "files-after-manifest", "files-named"];
@@ -112,7 +113,7 @@ fn killed_at_every_step_and_compacted_they_lose_nothing_and_repeat_nothing() {
     check(&job, &bucket, "compacted");
 }
 
-/// The store may have done what it does not confirm. It is asked again, and then says that what is to be made is there
+/// `FENLIU_OUTAGE` is how long nothing arrives at last, in seconds. The store may have done what it does not confirm. It is asked again, and then says that what is to be made is there
 /// and what is to be renamed is not.
 #[test]
 fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
@@ -133,13 +134,16 @@ fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
         job.send(200);
         std::thread::sleep(Duration::from_millis(500));
     }
+    // Nothing arrives, for longer than a request is repeated.
+    bucket.proxy().judge(|_| Fate::NoEffect);
+    job.send(500);
+    std::thread::sleep(outage(20));
+    bucket.proxy().judge(|_| Fate::Passes);
     job.wait_until_committed(job.sent);
     let log = stop(running);
-    println!(
-        "requests lost: {:?}; {} tries failed",
-        lost.lock().unwrap(),
-        log.matches("tried again").count()
-    );
+    let tries = log.matches("tried again").count();
+    println!("requests lost: {:?}; {tries} tries failed", lost.lock().unwrap());
+    assert!(tries > 0, "{log}");
     check(&job, &bucket, "requests and answers lost");
 }
 
