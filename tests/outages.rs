@@ -1,6 +1,6 @@
 //! What a pipeline does while something that it needs is away or slow: it waits within its memory, and goes on.
 //!
-//! `FENLIU_OUTAGE` is the length of each outage in seconds.
+//! `FENLIU_OUTAGE` is the length of each outage in seconds; that of the slow sink is about 40 s at least.
 
 use std::path::Path;
 use std::process::Command;
@@ -47,13 +47,15 @@ fn a_broker_that_answers_nothing_for_a_while_is_waited_for() {
 #[test]
 fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
     let Some(broker) = kafka::broker().unwrap() else { return };
-    let job = Job::new(broker, 12_000, SINKS);
+    // Of epochs of 500 rows, each of which takes 1.5 s longer.
+    let documents = 12_000.max(333 * outage(0).as_secs() as i64);
+    let job = Job::new(broker, documents, SINKS);
     let small = ["--set", "limits.memory=\"8 MiB\"", "--set", "epoch.max_bytes=\"4 MiB\""];
     let poll = ["--set", "source.properties.\"max.poll.interval.ms\"=6500"];
     let running = job.start(Some("a"), "files-staged=sleep(1500)", &[&small[..], &poll[..]].concat());
     job.wait_until_committed(500);
     let mut resident = vec![];
-    while job.committed() < 12_000 {
+    while job.committed() < documents {
         resident.push(running.resident_bytes().unwrap() >> 20);
         std::thread::sleep(Duration::from_millis(500));
     }
