@@ -7,7 +7,7 @@ use fenliu_tests::bucket::Bucket;
 use fenliu_tests::proxy::Fate;
 use fenliu_tests::{binary, kafka};
 
-use crate::fixtures::{PATIENCE, json, run};
+use crate::fixtures::{PATIENCE, articles, config, json, run};
 use crate::job::{Counts, Job, randomness, stop};
 use crate::network::lose_requests;
 use crate::outages::outage;
@@ -18,7 +18,7 @@ const STEPS: [&str; 4] = ["files-staged", "files-before-manifest", "files-after-
 /// Steps at which compaction can be made to die.
 const COMPACTING: [&str; 5] = ["staged", "before-manifest", "after-manifest", "removing", "named"];
 
-/// Labelled rows and dead letters in the bucket at `endpoint`.
+/// Labelled rows in the bucket at `endpoint`.
 fn sinks(endpoint: &str) -> String {
     let sink = r#"
         [[sinks]]
@@ -28,13 +28,20 @@ fn sinks(endpoint: &str) -> String {
         partition_by = ["label"]
         max_age = "300ms"
         [sinks.storage]
+    "#;
+    format!("{sink}{}", storage(endpoint))
+}
+
+/// How to reach the bucket.
+fn storage(endpoint: &str) -> String {
+    let options = r#"
         endpoint = "ENDPOINT"
         region = "us-east-1"
         access_key_id = "key"
         secret_access_key = "secret"
         allow_http = true
     "#;
-    sink.replace("ENDPOINT", endpoint)
+    options.replace("ENDPOINT", endpoint)
 }
 
 /// The places in the files that the Python function `names(keys, text)` selects of all keys; `text(key)` is a small
@@ -145,6 +152,36 @@ fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
     println!("requests lost: {:?}; {tries} tries failed", lost.lock().unwrap());
     assert!(tries > 0, "{log}");
     check(&job, &bucket, "requests and answers lost");
+}
+
+#[test]
+fn dead_letters_lie_there_and_are_read_back() {
+    let bucket = Bucket::start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let rows: Vec<_> = articles(200).iter().map(ToString::to_string).collect();
+    let text = format!("{}\n{{\"broken\n{{\"body\": 7}}\n", rows.join("\n"));
+    std::fs::write(directory.path().join("rows.jsonl"), text).unwrap();
+    let text = r#"
+        [source]
+        type = "files"
+        paths = ["DIR/rows.jsonl"]
+        [[sinks]]
+        type = "files"
+        path = "s3://lake/desk/labelled"
+        format = "jsonl"
+        [sinks.storage]
+        STORAGE
+        [dead_letters]
+        type = "files"
+        path = "s3://lake/desk/dead"
+        [dead_letters.storage]
+        STORAGE
+    "#;
+    let config = config(directory.path(), &text.replace("STORAGE", &storage(bucket.endpoint())));
+    run(&["run", "-c", &config]);
+    let letters = json(&run(&["dlq", "-c", &config, "--json", "list"]));
+    assert_eq!(letters["total"], 2, "{letters}");
+    run(&["verify", "-c", &config]);
 }
 
 /// The method of a request to the store, and whether it is about a manifest.
