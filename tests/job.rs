@@ -19,6 +19,8 @@ use crate::fixtures::{ARTICLES, PATIENCE, articles, config};
 /// One message in so many is broken.
 const BROKEN_EVERY: i64 = 50;
 const PARTITIONS: i64 = 4;
+/// Deaths come with so many documents waiting at most, or little more.
+const MOST_WAITING: i64 = 10_000;
 
 const CONFIG: &str = r#"
     [kafka]
@@ -173,7 +175,7 @@ impl<'a> Job<'a> {
         for death in 0..faults {
             let step = steps[death as usize % steps.len()];
             let fault = format!("{step}={}*off->1*return", random.random_range(0..3));
-            self.send(1_500);
+            self.send_more();
             let finished = self.start(Some("a"), &fault, &[]).wait(PATIENCE).unwrap();
             assert_eq!(finished.status.code(), None, "{fault}: it should have died:\n{}", finished.stderr);
         }
@@ -185,7 +187,7 @@ impl<'a> Job<'a> {
     pub(crate) fn kill(&mut self, default: u64) -> String {
         let (faults, mut random) = randomness(default);
         for _ in 0..faults {
-            self.send(1_500);
+            self.send_more();
             let running = self.start(Some("a"), "", &[]);
             std::thread::sleep(Duration::from_millis(random.random_range(300..2500)));
             running.signal("KILL").unwrap();
@@ -239,6 +241,13 @@ impl<'a> Job<'a> {
     /// The places that Python `code` prints, as pairs, of what is in `DIR/labelled` (its argument).
     pub(crate) fn read_by(&self, code: &str) -> Counts {
         count_pairs(&readers::python(code, &[&self.labelled_path()]).unwrap())
+    }
+
+    /// Sends documents for one death more, unless many are waiting: the end is to come soon after the last death.
+    fn send_more(&mut self) {
+        if self.sent - self.committed() < MOST_WAITING {
+            self.send(1_500);
+        }
     }
 
     /// Where `DIR/labelled` is.
