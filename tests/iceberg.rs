@@ -1,7 +1,7 @@
 //! An Iceberg table under faults, read by pyiceberg, which shares no code with the sink: nothing lost and
 //! nothing twice, whatever dies and when, and whoever else works on the table.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fenliu_tests::bucket::Bucket;
 use fenliu_tests::{binary, kafka, readers};
@@ -209,15 +209,7 @@ fn killed_at_every_step_before_a_rest_server_it_loses_nothing_and_repeats_nothin
     let path = directory.path().to_str().unwrap();
     let token = |token: &str| std::fs::write(directory.path().join("token"), token).unwrap();
     token("first");
-    let _server = readers::start(include_str!("iceberg_rest.py"), &[path]).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let port = loop {
-        match std::fs::read_to_string(directory.path().join("port")) {
-            Ok(port) => break port,
-            Err(error) => assert!(Instant::now() < deadline, "the server does not start: {error}"),
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let (_server, port) = readers::serve(include_str!("iceberg_rest.py"), directory.path()).unwrap();
     let begin = SINKS.find("uri =").unwrap();
     let catalog = r#"
         type = "rest"
@@ -225,7 +217,7 @@ fn killed_at_every_step_before_a_rest_server_it_loses_nothing_and_repeats_nothin
         warehouse = "news"
         properties = { token = "first" }
     "#;
-    let sinks = format!("{}{}", &SINKS[..begin], catalog.replace("PORT", &port));
+    let sinks = format!("{}{}", &SINKS[..begin], catalog.replace("PORT", &port.to_string()));
     let mut job = Job::new(broker, 2_000, &sinks);
     let done = job.die_at(&STEPS, 3);
 

@@ -1,13 +1,16 @@
 //! Second readers: what fenliu writes is read back by pyarrow, DuckDB and Delta Kernel, which share no code with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::scripts;
 use crate::watchdog::Watchdog;
+
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What follows the code: Arrow's threads, which call back into Python, abort the interpreter when it ends while
 /// one of them still does.
@@ -37,15 +40,24 @@ pub struct Server {
     _process: Watchdog,
 }
 
-/// Starts Python `code` with `args` there, a server of a test; it ends when the result is dropped.
+/// Starts Python `code` there, a server of a test, which writes the port it listens on into the file `port` of
+/// `directory`, its argument; it ends when the result is dropped. Gives the port, too.
 ///
 /// # Errors
-/// If the environment cannot be made or the process not be started.
-pub fn start(code: &str, args: &[&str]) -> Result<Server> {
+/// If the environment cannot be made or the server does not start.
+pub fn serve(code: &str, directory: &Path) -> Result<(Server, u16)> {
     let mut command = Command::new(interpreter()?);
-    command.args(["-c", code]).args(args);
-    let directory = tempfile::Builder::new().prefix("fenliu-reader-").tempdir()?;
-    Watchdog::start(directory, &command).map(|process| Server { _process: process })
+    command.args(["-c", code]).arg(directory);
+    let own = tempfile::Builder::new().prefix("fenliu-reader-").tempdir()?;
+    let process = Watchdog::start(own, &command)?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    loop {
+        if let Ok(port) = std::fs::read_to_string(directory.join("port")) {
+            return Ok((Server { _process: process }, port.parse()?));
+        }
+        ensure!(Instant::now() < deadline, "the server does not start; its log:\n{}", process.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The partitions and offsets in the Delta table at `path`, as pairs, as Delta Kernel for Java reads them, which shares

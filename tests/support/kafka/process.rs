@@ -20,6 +20,9 @@ use crate::watchdog::Watchdog;
 
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// What Kafka logs when it cannot listen.
+const PORT_TAKEN: &str = "Address already in use";
+
 /// A small heap, and the quick compiler only: tests need a broker soon, not a fast one.
 const JVM_OPTIONS: [&str; 5] = [
     "-Xmx512m",
@@ -38,8 +41,20 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Formats a log directory, starts the broker on it and waits until it answers.
+    /// Starts a broker and waits until it answers. Its ports were free before it started; where another process has
+    /// taken one since, it is tried with others.
     pub(super) fn start(jars: &Path) -> Result<Self> {
+        let mut tries = 1;
+        loop {
+            match Self::try_start(jars) {
+                Err(error) if tries < 4 && error.to_string().contains(PORT_TAKEN) => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Formats a log directory, starts the broker on it and waits until it answers.
+    fn try_start(jars: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("fenliu-kafka-").tempdir()?;
         let [broker_port, controller_port, proxied_port] = free_ports()?;
         let proxy = Proxy::start(proxied_port, kafka_request)?;
@@ -52,7 +67,7 @@ impl Process {
         command.args(JVM_OPTIONS).arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
         let watchdog = Watchdog::start(directory, &command)?;
         let process = Self { brokers: format!("127.0.0.1:{broker_port}"), proxy, watchdog };
-        wait_until_it_answers(&process.brokers)
+        wait_until_it_answers(&process.brokers, || process.watchdog.log().contains(PORT_TAKEN))
             .with_context(|| format!("Apache Kafka does not start; its log:\n{}", process.watchdog.log()))?;
         Ok(process)
     }
@@ -89,15 +104,15 @@ pub(super) fn find_jars() -> Result<PathBuf> {
     scripts::run("tests/kafka/fetch.sh", &[])
 }
 
-/// Waits until `brokers` answers a metadata request.
-pub(super) fn wait_until_it_answers(brokers: &str) -> Result<()> {
+/// Waits until `brokers` answers a metadata request, or it `is_in_vain`.
+pub(super) fn wait_until_it_answers(brokers: &str, is_in_vain: impl Fn() -> bool) -> Result<()> {
     let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         match client.fetch_metadata(None, Duration::from_secs(1)) {
             Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
-            Err(error) if Instant::now() >= deadline => {
-                bail!("no answer from {brokers} within {START_TIMEOUT:?}: {error}")
+            Err(error) if Instant::now() >= deadline || is_in_vain() => {
+                bail!("no answer from {brokers}: {error}")
             }
             _ => {}
         }

@@ -290,6 +290,8 @@ impl Network {
         let side = side_path(table, batch, features, buffers);
         let (value, slope, side_slope) = if loss.apart {
             let (own, slope) = loss.of(&logits, labels, targets);
+            // Dropout of n-grams is no noise that answers should be deaf to: half of what the path knows is gone.
+            let loss = Loss { consistency: 0.0, ..loss.clone() };
             let (of_side, side_slope) = loss.of(&side, labels, targets);
             (own + of_side, slope, side_slope)
         } else {
