@@ -164,7 +164,7 @@ impl Run {
             }
             _ => (epochs.len(), None),
         };
-        let ngram_weight = answers(&mut trainer, corpus)?.ngram_weight;
+        let ngram_weight = mixed(&mut trainer, corpus)?.map(|mixed| mixed.ngram_weight);
         let mut network = trainer.into_network();
         if let (Some(weight), Some(table)) = (ngram_weight, &mut network.ngrams) {
             tracing::info!(weight, "the n-gram path counts beside the encoder");
@@ -183,28 +183,29 @@ fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evalu
     if corpus.dev.len() == 0 {
         return Ok(None);
     }
-    let Answers { logits, .. } = answers(trainer, corpus)?;
+    let logits = match mixed(trainer, corpus)? {
+        Some(Mixed { logits, .. }) => logits,
+        None => trainer.logits(&corpus.dev)?,
+    };
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)
 }
 
-/// What a network that was kept would answer to the development rows.
-struct Answers {
+/// What encoder and side path, which learnt apart, answer together to the development rows.
+struct Mixed {
     logits: Vec<Vec<f32>>,
-    /// The side path's weight in them, if it learns apart.
-    ngram_weight: Option<f32>,
+    /// The side path's weight in them.
+    ngram_weight: f32,
 }
 
-fn answers(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Answers> {
+/// None where nothing learns apart.
+fn mixed(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Mixed>> {
     let dev = &corpus.dev;
-    let Some(side) = trainer.apart_logits(dev) else {
-        return Ok(Answers { logits: trainer.logits(dev)?, ngram_weight: None });
-    };
-    let sums = trainer.logits(dev)?;
-    let encoder: Vec<Vec<f32>> = added(&sums, &side, -1.0);
-    let weight = side_weight(&encoder, &side, &dev.labels);
-    Ok(Answers { logits: added(&encoder, &side, weight), ngram_weight: Some(weight) })
+    let Some(side) = trainer.apart_logits(dev) else { return Ok(None) };
+    let encoder = added(&trainer.logits(dev)?, &side, -1.0);
+    let ngram_weight = side_weight(&encoder, &side, &dev.labels);
+    Ok(Some(Mixed { logits: added(&encoder, &side, ngram_weight), ngram_weight }))
 }
 
 /// `rows + weight * others`.

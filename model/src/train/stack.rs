@@ -40,8 +40,13 @@ pub(super) fn side_weight(encoder: &[Vec<f32>], side: &[Vec<f32>], gold: &[usize
             break;
         }
     }
-    let [encoder, side] = at.map(|weight| weight.max(0.0));
-    (side / encoder).clamp(0.0, LARGEST) as f32
+    let weight = match at {
+        [encoder, side] if encoder > 0.0 => (side / encoder).clamp(0.0, LARGEST),
+        [_, side] if side > 0.0 => LARGEST,
+        // Neither says anything: it does not matter.
+        _ => 1.0,
+    };
+    weight as f32
 }
 
 /// What is minimised, at one point.
@@ -139,6 +144,7 @@ mod tests {
             wrong.iter().map(|row| row.iter().map(|logit| logit * logit).collect()).collect();
         assert!(side_weight(&encoder, &unlike, &gold) < 0.1);
         assert_eq!(side_weight(&unlike, &encoder, &gold), LARGEST as f32);
+        assert_eq!(side_weight(&wrong, &wrong, &gold), 1.0);
     }
 
     #[test]

@@ -134,11 +134,9 @@ impl Directory for Bucket {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
-        let bytes = bytes.to_vec();
-        let created =
-            async { self.store.put_opts(&self.key(name)?, bytes.into(), PutMode::Create.into()).await };
         self.run("create", name, async {
-            match created.await {
+            let bytes = bytes.to_vec().into();
+            match self.store.put_opts(&self.key(name)?, bytes, PutMode::Create.into()).await {
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
                 outcome => outcome.map(|_| true),
             }
