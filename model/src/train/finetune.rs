@@ -373,45 +373,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_encoder_learns_the_same_with_and_without_a_side_path_apart() {
-        if !has_runtime() {
-            return;
-        }
-        let root = tempfile::tempdir().unwrap();
-        let mut without = options(Tokenization::Words);
-        without.ngrams.enabled = false;
-        let base =
-            train("plain", root.path(), examples(120), None, json!(null), &without, &mut ()).unwrap().bundle;
-        let encoders = [true, false].map(|enabled| {
-            let options = FineTuneOptions {
-                ngrams: NgramShape { enabled, bigram_buckets: 31, trigram_buckets: 0 },
-                ngrams_apart: true,
-                consistency: 1.0,
-                epochs: 2,
-                ..FineTuneOptions::new(&base, Adaptation::Full)
-            };
-            let staged = stage_finetuned(
-                &base,
-                "animals",
-                root.path(),
-                relabelled(60),
-                vec![],
-                json!(null),
-                &options,
-                None,
-                &mut (),
-            );
-            let network = Network::load(&staged.unwrap().publish().unwrap()).unwrap();
-            assert_eq!(network.ngrams.is_some(), enabled);
-            (
-                network.embedding.values().to_vec(),
-                network.dense_values("layer.0.expand.weight").unwrap().1.to_vec(),
-            )
-        });
-        assert!(encoders[0] == encoders[1]);
-    }
-
     /// Panics at a step, as a process that is killed there.
     struct KilledAt(usize);
 

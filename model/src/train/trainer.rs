@@ -27,8 +27,6 @@ const CLIP_NORM: f32 = 1.0;
 enum Purpose {
     Plan,
     Step,
-    /// The side path's part of a step: what the encoder learns does not depend on whether there is one.
-    SidePath,
 }
 
 /// The generator of the `number`-th plan or step of a run.
@@ -193,7 +191,7 @@ impl<'a> Trainer<'a> {
 
     /// Adds the gradients of one batch to those of the step; returns the batch's loss.
     fn learn(&mut self, data: &Dataset, rows: &[usize], tables: &mut TableGradients) -> Result<f32> {
-        let mut generator = self.generator(Purpose::Step);
+        let mut generator = generator(self.options.seed, Purpose::Step, self.step);
         let twice = [rows, rows].concat();
         let rows = if self.loss.consistency > 0.0 { &twice } else { rows };
         let batch = data.batch(rows);
@@ -275,14 +273,8 @@ impl<'a> Trainer<'a> {
         self.network.ngrams.is_some().then_some(all)
     }
 
-    /// The generator of the current step.
-    fn generator(&self, purpose: Purpose) -> SmallRng {
-        generator(self.options.seed, purpose, self.step)
-    }
-
     fn inputs(&self, batch: &Batch<'_>, generator: &mut SmallRng) -> Inputs {
         let (options, config) = (self.options, &self.network.config);
-        let mut side_path = self.generator(Purpose::SidePath);
         let token_dropout = match self.network.frozen() {
             Frozen::Nothing => options.token_dropout,
             // States below what is trained are the same in every epoch.
@@ -293,7 +285,7 @@ impl<'a> Trainer<'a> {
             ngrams: config
                 .ngrams
                 .as_ref()
-                .map(|layout| batch.features(layout, Some((options.ngram_dropout, &mut side_path)))),
+                .map(|layout| batch.features(layout, Some((options.ngram_dropout, generator)))),
         }
     }
 
