@@ -9,7 +9,7 @@ use fenliu_tests::{binary, kafka};
 
 use crate::fixtures::{PATIENCE, articles, config, json, run};
 use crate::job::{Counts, Job, randomness, stop};
-use crate::network::lose_requests;
+use crate::network::lose_requests_to;
 use crate::outages::outage;
 
 /// Steps at which the process can be made to die.
@@ -120,22 +120,15 @@ fn killed_at_every_step_and_compacted_they_lose_nothing_and_repeat_nothing() {
     check(&job, &bucket, "compacted");
 }
 
-/// `FENLIU_OUTAGE` is how long nothing arrives at last, in seconds. The store may have done what it does not confirm. It is asked again, and then says that what is to be made is there
-/// and what is to be renamed is not.
+/// The store may have done what it does not confirm. It is asked again, and then says that what is to be made is
+/// there and what is to be renamed is not. `FENLIU_OUTAGE` is how long nothing arrives at last, in seconds.
 #[test]
 fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let bucket = Bucket::start().unwrap();
     let mut job = Job::new(broker, 1_000, &sinks(&format!("http://{}", bucket.proxy().address())));
     let (rounds, random) = randomness(15);
-    // Of those that make a manifest, which are few, nearly half.
-    let lost = lose_requests(bucket.proxy(), random, kind, |kind, chance| {
-        match if kind == ("PUT", true) { chance / 3.0 } else { chance } {
-            ..0.05 => Fate::NoEffect,
-            ..0.15 => Fate::NoAnswer,
-            _ => Fate::Passes,
-        }
-    });
+    let lost = lose_requests_to(&bucket, random, "_manifests");
     let running = job.start(Some("a"), "", &[]);
     for _ in 0..rounds {
         job.send(200);
@@ -182,11 +175,4 @@ fn dead_letters_lie_there_and_are_read_back() {
     let letters = json(&run(&["dlq", "-c", &config, "--json", "list"]));
     assert_eq!(letters["total"], 2, "{letters}");
     run(&["verify", "-c", &config]);
-}
-
-/// The method of a request to the store, and whether it is about a manifest.
-fn kind(request: &[u8]) -> (&'static str, bool) {
-    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\n').next().unwrap()).into_owned();
-    let method = ["GET", "PUT", "HEAD", "POST", "DELETE"].into_iter().find(|method| line.starts_with(method));
-    (method.unwrap(), line.contains("_manifests"))
 }

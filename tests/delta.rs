@@ -5,12 +5,11 @@
 use std::time::Duration;
 
 use fenliu_tests::bucket::Bucket;
-use fenliu_tests::proxy::Fate;
 use fenliu_tests::{binary, kafka, readers};
 
 use crate::fixtures::{PATIENCE, fails, json, run};
 use crate::job::{Counts, Job, count_pairs, randomness, stop};
-use crate::network::lose_requests;
+use crate::network::lose_requests_to;
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 3] = ["delta-staged", "delta-before-commit", "delta-after-commit"];
@@ -196,14 +195,7 @@ fn a_bucket_that_loses_requests_and_answers_loses_no_row_and_repeats_none() {
     let bucket = Bucket::start().unwrap();
     let mut job = Job::new(broker, 1_000, &in_bucket(&format!("http://{}", bucket.proxy().address())));
     let (rounds, random) = randomness(20);
-    // Of those that make a version, which are few, nearly half.
-    let lost = lose_requests(bucket.proxy(), random, kind, |kind, chance| {
-        match if kind == ("PUT", true) { chance / 3.0 } else { chance } {
-            ..0.05 => Fate::NoEffect,
-            ..0.15 => Fate::NoAnswer,
-            _ => Fate::Passes,
-        }
-    });
+    let lost = lose_requests_to(&bucket, random, "_delta_log");
     let running = job.start(Some("a"), "", &[]);
     for _ in 0..rounds {
         job.send(200);
@@ -217,11 +209,4 @@ fn a_bucket_that_loses_requests_and_answers_loses_no_row_and_repeats_none() {
         log.matches("tried again").count()
     );
     job.check("requests and answers lost", &[("table", table_in_bucket(&job, &bucket))]);
-}
-
-/// The method of a request to the store, and whether it is about the table's log.
-fn kind(request: &[u8]) -> (&'static str, bool) {
-    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\n').next().unwrap()).into_owned();
-    let method = ["GET", "PUT", "HEAD", "POST", "DELETE"].into_iter().find(|method| line.starts_with(method));
-    (method.unwrap(), line.contains("_delta_log"))
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fenliu_tests::binary::Running;
+use fenliu_tests::bucket::Bucket;
 use fenliu_tests::kafka::{self, Broker};
 use fenliu_tests::proxy::{Fate, Proxy, Weather, kafka_api};
 use rand::Rng;
@@ -121,7 +122,7 @@ fn requests_of_any_kind_may_be_lost_before_or_after_their_effect() {
 pub(crate) type Lost<K> = Arc<Mutex<BTreeMap<(K, Fate), u32>>>;
 
 /// Lets `fate` decide on each request by its kind and by chance, a number from 0 to 1.
-pub(crate) fn lose_requests<K: Copy + Ord + Send + 'static>(
+fn lose_requests<K: Copy + Ord + Send + 'static>(
     proxy: &Proxy,
     mut random: SmallRng,
     kind: impl Fn(&[u8]) -> K + Send + 'static,
@@ -138,6 +139,29 @@ pub(crate) fn lose_requests<K: Copy + Ord + Send + 'static>(
         fate
     });
     lost
+}
+
+/// Loses requests to a bucket: 5 % before their effect and the answers of 10 %; three times as many of the `PUT`s whose
+/// address has `commits` in it, which are few. Counts them by method and by that.
+pub(crate) fn lose_requests_to(
+    bucket: &Bucket,
+    random: SmallRng,
+    commits: &'static str,
+) -> Lost<(&'static str, bool)> {
+    let kind = move |request: &[u8]| {
+        let line = request.split(|byte| *byte == b'\n').next().unwrap();
+        let line = String::from_utf8_lossy(line);
+        let methods = ["GET", "PUT", "HEAD", "POST", "DELETE"];
+        let method = methods.into_iter().find(|method| line.starts_with(method));
+        (method.unwrap(), line.contains(commits))
+    };
+    lose_requests(bucket.proxy(), random, kind, |kind, chance| {
+        match if kind == ("PUT", true) { chance / 3.0 } else { chance } {
+            ..0.05 => Fate::NoEffect,
+            ..0.15 => Fate::NoAnswer,
+            _ => Fate::Passes,
+        }
+    })
 }
 
 /// What a request of Kafka's protocol asks for.
