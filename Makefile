@@ -20,7 +20,7 @@ help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
 	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu'
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
-	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n), outages of 60 s (OUTAGE=n)'
+	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n), outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
 	@echo 'make lint        formatting and clippy'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
@@ -60,12 +60,13 @@ test: setup
 # The fault tests with many more deaths and longer outages; FENLIU_SEED=n begins elsewhere.
 soak: setup
 	$(CARGO) build $(TESTED) --bins --tests
-	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_REQUIRE_BROKER=1 \
+	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_SOAK=$(SOAK) FENLIU_REQUIRE_BROKER=1 \
 		FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --test integration -- \
-		exactly_once bucket_files compact delta iceberg network outages rebalance --nocapture --test-threads=1
+		exactly_once bucket_files compact delta iceberg network outages rebalance soak --nocapture --test-threads=1
 
 FAULTS ?= 200
 OUTAGE ?= 60
+SOAK ?= 120
 
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi

@@ -10,7 +10,7 @@ use fenliu_tests::{binary, kafka};
 use crate::fixtures::{PATIENCE, articles, config, json, run};
 use crate::job::{Counts, Job, randomness, stop};
 use crate::network::lose_requests_to;
-use crate::outages::outage;
+use crate::outages::{expire_keys, outage};
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 4] = ["files-staged", "files-before-manifest", "files-after-manifest", "files-named"];
@@ -145,6 +145,15 @@ fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
     println!("requests lost: {:?}; {tries} tries failed", lost.lock().unwrap());
     assert!(tries > 0, "{log}");
     check(&job, &bucket, "requests and answers lost");
+}
+
+#[test]
+fn keys_that_expired_are_waited_for() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let mut job = Job::new(broker, 1_000, &sinks(&format!("http://{}", bucket.proxy().address())));
+    expire_keys(&bucket, &mut job);
+    check(&job, &bucket, "keys expired");
 }
 
 #[test]

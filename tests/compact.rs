@@ -87,7 +87,7 @@ fn start(job: &Job, faults: &str) -> Running {
 }
 
 /// Compacts to the end; says what was done.
-fn compact(job: &Job) -> Value {
+pub(crate) fn compact(job: &Job) -> Value {
     json(&run(&["compact", "-c", job.config(), "--vacuum", "0", "--json"]))[0].clone()
 }
 

@@ -10,6 +10,7 @@ use fenliu_tests::{binary, kafka, readers};
 use crate::fixtures::{PATIENCE, fails, json, run};
 use crate::job::{Counts, Job, count_pairs, randomness, stop};
 use crate::network::lose_requests_to;
+use crate::outages::expire_keys;
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 3] = ["delta-staged", "delta-before-commit", "delta-after-commit"];
@@ -209,4 +210,13 @@ fn a_bucket_that_loses_requests_and_answers_loses_no_row_and_repeats_none() {
         log.matches("tried again").count()
     );
     job.check("requests and answers lost", &[("table", table_in_bucket(&job, &bucket))]);
+}
+
+#[test]
+fn keys_that_expired_are_waited_for() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let bucket = Bucket::start().unwrap();
+    let mut job = Job::new(broker, 1_000, &in_bucket(&format!("http://{}", bucket.proxy().address())));
+    expire_keys(&bucket, &mut job);
+    job.check("keys expired", &[("table", table_in_bucket(&job, &bucket))]);
 }

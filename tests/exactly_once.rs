@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::fixtures::PATIENCE;
 use crate::hot_swap::{Model, mixed};
 use crate::job::{Counts, Job, randomness, stop};
+use crate::outages::{SLACK, outage};
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 7] = [
@@ -154,15 +155,20 @@ fn a_sink_that_fails_holds_back_only_itself_and_gets_all_its_rows_later() {
     }
     std::fs::rename(&path, &away).unwrap();
     std::fs::write(&path, "a file where a directory was").unwrap();
+    let before = running.resident_bytes().unwrap() >> 20;
     job.send(4_000);
     job.wait_until_committed(5_000);
     assert_eq!(job.labelled().len() + job.dead().len(), 5_000, "the topics go on");
+    std::thread::sleep(outage(0));
+    let during = running.resident_bytes().unwrap() >> 20;
+    println!("resident MiB: {before} before, {during} at the end of the failure");
+    assert!(during <= before + before / 10 + SLACK, "{before} MiB before, {during} at the end");
 
     std::fs::remove_file(&path).unwrap();
     std::fs::rename(&away, &path).unwrap();
     let log = stop(running);
     assert!(log.contains("it is tried again"), "{log}");
-    check(&job, "one of two sinks failed for a while");
+    check(&job, &format!("one of two sinks failed for {:?} and more", outage(0)));
 }
 
 /// A reply that is lost says nothing of what was done: every first try of every commit fails so.

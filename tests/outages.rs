@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use fenliu_tests::bucket::Bucket;
 use fenliu_tests::kafka::{self, Broker};
+use fenliu_tests::proxy::Fate;
 use fenliu_tests::skipped;
 
 use crate::exactly_once::{SINKS, check};
@@ -111,4 +113,22 @@ fn a_full_disk_stalls_the_pipeline_and_loses_nothing() {
     job.wait_until_committed(6_000);
     stop(running);
     check(&job, "the disk was full for a while");
+}
+
+/// What S3 says where temporary keys have run out.
+const EXPIRED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\ncontent-length: 90\r\n\r\n\
+    <Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+
+/// Lets the keys to the bucket expire for a while, with documents under way.
+pub(crate) fn expire_keys(bucket: &Bucket, job: &mut Job<'_>) {
+    let mut running = job.start(Some("a"), "", &[]);
+    job.wait_until_committed(job.sent);
+    bucket.proxy().judge(|_| Fate::Answered(EXPIRED));
+    job.send(2_000);
+    running.wait_for_log("ExpiredToken", PATIENCE).unwrap();
+    std::thread::sleep(outage(5));
+    bucket.proxy().judge(|_| Fate::Passes);
+    job.wait_until_committed(job.sent);
+    let log = stop(running);
+    println!("{} tries failed", log.matches("tried again").count());
 }

@@ -2,29 +2,46 @@
 
 use std::time::Duration;
 
+use fenliu_tests::binary::Running;
 use fenliu_tests::kafka;
 
 use crate::exactly_once::{SINKS, check};
-use crate::fixtures::PATIENCE;
+use crate::fixtures::{PATIENCE, json};
 use crate::job::{Job, number, stop};
 
-/// Lets another member join and leave several times while documents come, with an assignment `strategy`.
+/// Rows of an epoch at most, as the configuration of a job has it.
+const EPOCH: i64 = 500;
+
+/// Stops a member; how many documents it has read.
+fn stop_and_count(member: Running) -> i64 {
+    member.signal("TERM").unwrap();
+    let finished = member.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    json(&finished.stdout)["documents"].as_i64().unwrap()
+}
+
+/// Lets another member join and leave several times while documents come, with an assignment `strategy`. A move of
+/// partitions may make members read an epoch again.
 fn join_and_leave(strategy: &str) {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let mut job = Job::new(broker, 2_000, SINKS);
     let strategy = format!("source.properties.\"partition.assignment.strategy\"=\"{strategy}\"");
     let first = job.start(None, "", &["--set", &strategy]);
     let rounds = number("FENLIU_FAULTS", 4);
+    let mut read = 0;
     for _ in 0..rounds {
         let second = job.start(None, "", &["--set", &strategy]);
         for _ in 0..6 {
             job.send(400);
             std::thread::sleep(Duration::from_millis(500));
         }
-        stop(second);
+        read += stop_and_count(second);
     }
     job.wait_until_committed(job.sent);
-    stop(first);
+    read += stop_and_count(first);
+    let (again, moves) = (read - job.sent, 2 * rounds as i64);
+    println!("{again} documents read again in {moves} moves");
+    assert!(again <= moves * EPOCH, "{again} documents read again in {moves} moves");
     check(&job, &format!("{rounds} times another member joined and left"));
 }
 

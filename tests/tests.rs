@@ -50,6 +50,8 @@ mod registry;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod verify;
 #[cfg(test)]
 mod workspace;

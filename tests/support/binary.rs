@@ -167,6 +167,15 @@ impl Running {
         Ok(Duration::from_millis(10 * hundredths.sum::<Result<u64, _>>()?))
     }
 
+    /// How many files, sockets and the like the process has open.
+    ///
+    /// # Errors
+    /// As [`Running::resident_bytes`].
+    pub fn open_files(&self) -> Result<usize> {
+        let path = format!("/proc/{}/fd", self.child.id());
+        Ok(std::fs::read_dir(&path).with_context(|| format!("cannot list {path}"))?.count())
+    }
+
     fn memory(&self, name: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;

@@ -37,6 +37,8 @@ pub enum Fate {
     NoEffect,
     /// It arrives, and its connection is cut when the answer comes.
     NoAnswer,
+    /// It never arrives, and this is the answer.
+    Answered(&'static str),
 }
 
 /// What is done to all connections; the default is nothing.
@@ -172,7 +174,7 @@ impl Shared {
 
     fn pass_requests(
         &self,
-        client: &TcpStream,
+        mut client: &TcpStream,
         mut server: &TcpStream,
         loses_answer: &AtomicBool,
     ) -> io::Result<()> {
@@ -184,6 +186,10 @@ impl Shared {
                 Fate::Passes => {}
                 Fate::NoEffect => return Ok(()),
                 Fate::NoAnswer => loses_answer.store(true, Ordering::SeqCst),
+                Fate::Answered(answer) => {
+                    client.write_all(answer.as_bytes())?;
+                    continue;
+                }
             }
             server.write_all(&request)?;
         }

@@ -111,7 +111,11 @@ impl Config {
     fn check_shadow(&self, problems: &mut Problems) {
         let share = self.shadow.share;
         problems.require((0.0..=1.0).contains(&share), "shadow.share", share, "0 to 1");
-        problems.require(!self.shadow.path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
+        let path = &self.shadow.path;
+        problems.require(!path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
+        // It would become a directory of that name.
+        let is_address = path.to_string_lossy().contains("://");
+        problems.require(!is_address, "shadow.path", path.display(), "a directory on a disk");
     }
 
     fn check_drift(&self, problems: &mut Problems) {
@@ -150,6 +154,12 @@ mod tests {
             problems("[[sinks]]\ntype = 'stdout'\ncolumns = ['id', 'source_label']\nwhere = \"lang = 'zh'\""),
             ""
         );
+    }
+
+    #[test]
+    fn disagreements_are_written_to_a_disk() {
+        let found = problems("[model]\nbundle = 'models/news'\n[shadow]\npath = 's3://news/shadow'");
+        assert!(found.contains("is s3://news/shadow but must be a directory on a disk"), "{found}");
     }
 
     #[test]
