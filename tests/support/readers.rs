@@ -17,11 +17,11 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 const LEAVE: &str = "\nimport os, sys\nsys.stdout.flush()\nos._exit(0)\n";
 
 /// Runs Python `code` with `args` (its `sys.argv[1:]`) where pyarrow and duckdb can be imported,
-/// and parses what it prints as JSON.
+/// and parses the last line that it prints as JSON: before it DuckDB draws a bar if it takes more than two seconds.
 ///
 /// # Errors
-/// If the environment cannot be made, the code fails (the error carries its traceback), or what it
-/// prints is not JSON.
+/// If the environment cannot be made, the code fails (the error carries its traceback), or its last line is
+/// not JSON.
 pub fn python(code: &str, args: &[&str]) -> Result<serde_json::Value> {
     let output = Command::new(interpreter()?)
         .args(["-c", &format!("{code}{LEAVE}")])
@@ -30,8 +30,9 @@ pub fn python(code: &str, args: &[&str]) -> Result<serde_json::Value> {
         .context("cannot run the second readers' Python")?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the second reader failed: {stderr}");
-    serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("not JSON: {:?} {stderr}", String::from_utf8_lossy(&output.stdout)))
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(last).with_context(|| format!("not JSON: {last:.1000} {stderr}"))
 }
 
 /// A process that ends when this is dropped.
