@@ -26,10 +26,19 @@ struct Sample {
     open_files: usize,
 }
 
+fn mean(samples: &[Sample], of: fn(&Sample) -> f64) -> f64 {
+    samples.iter().map(of).sum::<f64>() / samples.len() as f64
+}
+
+/// Memory in the eighths of a run: whether it levels out.
+fn course(samples: &[Sample]) -> Vec<i64> {
+    let eighths = samples.chunks(samples.len().div_ceil(8));
+    eighths.map(|part| mean(part, |sample| sample.resident_mib).round() as i64).collect()
+}
+
 /// The slope of the least squares line through memory over time, in MiB an hour.
 fn slope(samples: &[Sample]) -> f64 {
-    let mean = |of: fn(&Sample) -> f64| samples.iter().map(of).sum::<f64>() / samples.len() as f64;
-    let (hours, memory) = (mean(|sample| sample.hours), mean(|sample| sample.resident_mib));
+    let (hours, memory) = (mean(samples, |s| s.hours), mean(samples, |s| s.resident_mib));
     let covariance = samples.iter().map(|s| (s.hours - hours) * (s.resident_mib - memory)).sum::<f64>();
     covariance / samples.iter().map(|s| (s.hours - hours).powi(2)).sum::<f64>()
 }
@@ -61,8 +70,9 @@ fn a_long_run_takes_no_more_memory_and_no_more_files_at_its_end() {
     let (first, last) = (late[0].resident_mib, late[late.len() - 1].resident_mib);
     let slope = slope(late);
     println!(
-        "{minutes} minutes, {compactions} compactions; resident MiB: {first:.0} after warm-up, {last:.0} at last, {slope:+.1} an hour; \
-         open files: {} at most while it warms up, {} later",
+        "{minutes} minutes, {compactions} compactions; resident MiB: {:?}, {first:.0} after warm-up, {last:.0} at last, \
+         {slope:+.1} an hour; open files: {} at most while it warms up, {} later",
+        course(&samples),
         most(early),
         most(late)
     );
