@@ -14,8 +14,8 @@ use crate::outages::SLACK;
 
 /// The share of a run in which it warms up: caches fill, and arenas reach their size.
 const WARM_UP: f64 = 0.25;
-/// How often the files are compacted meanwhile.
-const COMPACTIONS: u32 = 8;
+/// The files are compacted at first and after each of so many parts of the run.
+const PARTS: u32 = 8;
 /// The most that memory may rise by in an hour, as a share of what it is.
 const MOST_SLOPE: f64 = 0.01;
 
@@ -55,7 +55,7 @@ fn a_long_run_takes_no_more_memory_and_no_more_files_at_its_end() {
     while began.elapsed() < length {
         job.send(50);
         std::thread::sleep(Duration::from_secs(1));
-        if began.elapsed() > compactions * length / COMPACTIONS {
+        if began.elapsed() > compactions * length / PARTS {
             compact(&job);
             compactions += 1;
         }
