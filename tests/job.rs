@@ -138,13 +138,20 @@ impl<'a> Job<'a> {
         self.broker.committed(&group, &self.topic).unwrap().values().flatten().sum()
     }
 
-    /// Waits until the group has committed `count` documents.
-    pub(crate) fn wait_until_committed(&self, count: i64) {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until the group has committed `count` documents; how long that took.
+    pub(crate) fn wait_until_committed(&self, count: i64) -> Duration {
+        let start = Instant::now();
+        let deadline = start + PATIENCE;
         while self.committed() < count {
             assert!(Instant::now() < deadline, "only {} of {count} committed", self.committed());
             std::thread::sleep(Duration::from_millis(50));
         }
+        start.elapsed()
+    }
+
+    /// Waits until the group commits more documents, if there are more; how long that took.
+    pub(crate) fn wait_until_next_commit(&self) -> Duration {
+        self.wait_until_committed(self.sent.min(self.committed() + 1))
     }
 
     /// The documents that should be in a sink, or with `broken` among the dead letters.

@@ -207,6 +207,8 @@ fn a_network_that_is_gone_for_a_while_is_waited_for() {
         let during = resident(&running);
         println!("resident MiB: {before} before, {during} at the end of the outage");
         assert!(during <= before + before / 10 + SLACK, "{before} MiB before, {during} during the outage");
+        let waited = job.wait_until_next_commit();
+        println!("documents are committed again {:.1} s after the outage", waited.as_secs_f64());
         job.wait_until_committed(job.sent);
     }
     job.send(500);

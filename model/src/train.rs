@@ -32,6 +32,7 @@ mod out_of_fold;
 mod publish;
 mod report;
 mod schedule;
+mod soup;
 mod split;
 mod stack;
 mod staged;

@@ -9,20 +9,24 @@
 //! | `FENLIU_DOCUMENTS` | how many documents |
 //! | `FENLIU_RUNS` | how often each pipeline runs |
 //! | `FENLIU_CASE` | part of the names of the pipelines that run |
-//! | `FENLIU_MODEL` | a model: one more pipeline labels a share of the documents by it |
+//! | `FENLIU_MODEL` | a model: two more pipelines label a share of the documents by it |
 
 #![expect(clippy::print_stdout, reason = "results go to standard output")]
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use fenliu_tests::binary::Running;
 use fenliu_tests::kafka::{Broker, NewRecord, unique_name};
 use fenliu_tests::{binary, data, kafka};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// Longest that one run may take.
 const PATIENCE: Duration = Duration::from_secs(1800);
+/// How long a member that comes and goes stays, and stays away.
+const TURN: Duration = Duration::from_secs(5);
 const PARTITIONS: i32 = 4;
 /// Bytes of a message, give or take a few.
 const DOCUMENT_BYTES: f64 = 2048.0;
@@ -53,10 +57,13 @@ const TOPIC: &str = "[[sinks]]\ntype = \"kafka\"\ntopic = \"OUT\"\n[epoch]\nkafk
 const PARQUET: &str = "[[sinks]]\ntype = \"files\"\npath = \"DIR/rows\"\n";
 
 /// A pipeline, by what it adds to the configuration above.
+#[derive(Clone)]
 struct Case {
     name: &'static str,
     config: String,
     topic: String,
+    documents: usize,
+    run: fn(&Broker, &Case) -> Result<String>,
 }
 
 fn main() -> Result<()> {
@@ -64,7 +71,7 @@ fn main() -> Result<()> {
     let documents = number("FENLIU_DOCUMENTS", 400_000)?;
     let topic = fill(broker, documents)?;
     let no_steps = "[clean]\nsteps = []\n";
-    let pass = |name, config| Case { name, config, topic: topic.clone() };
+    let pass = |name, config| Case { name, config, topic: topic.clone(), documents, run: measure };
     let mut cases = vec![
         pass("to Parquet as they are", format!("{no_steps}{PARQUET}")),
         pass("to Parquet, cleaned by the default steps", PARQUET.to_string()),
@@ -72,35 +79,58 @@ fn main() -> Result<()> {
         pass("to a topic, at least once", format!("{no_steps}{TOPIC}delivery = \"at-least-once\"\n")),
     ];
     if let Ok(model) = std::env::var("FENLIU_MODEL") {
-        let topic = fill(broker, documents / LABELLED_SHARE)?;
-        let config = format!("[model]\nbundle = \"{model}\"\n{PARQUET}");
-        cases.push(Case { name: "to Parquet, cleaned and labelled", config, topic });
+        let documents = documents / LABELLED_SHARE;
+        let (topic, config) = (fill(broker, documents)?, format!("[model]\nbundle = \"{model}\"\n{PARQUET}"));
+        let name = "to Parquet, cleaned and labelled";
+        let labelled = Case { name, config, topic, documents, run: measure };
+        let name = "the same by a group, another member of which comes and goes";
+        cases.extend([labelled.clone(), Case { name, run: measure_moves, ..labelled }]);
     }
     let only = std::env::var("FENLIU_CASE").unwrap_or_default();
     cases.retain(|case| case.name.contains(&only));
     for run in 1..=number("FENLIU_RUNS", 3)? {
         for case in &cases {
-            println!("{}, run {run}: {}", case.name, measure(broker, case)?);
+            println!("{}, run {run}: {}", case.name, (case.run)(broker, case)?);
         }
     }
     Ok(())
 }
 
+/// A pipeline that is ready to run.
+struct Ready {
+    /// Removed at the end.
+    _directory: TempDir,
+    config: PathBuf,
+    /// Its name, and its consumer group.
+    name: String,
+}
+
+impl Ready {
+    fn new(broker: &Broker, case: &Case) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let (config, name) = (directory.path().join("fenliu.toml"), unique_name("throughput"));
+        let out = unique_name("throughput-out");
+        broker.create_topic(&out, PARTITIONS)?;
+        let text = format!("{CONFIG}{}", case.config)
+            .replace("NAME", &name)
+            .replace("BROKERS", broker.brokers())
+            .replace("TOPIC", &case.topic)
+            .replace("OUT", &out)
+            .replace("DIR", &directory.path().display().to_string());
+        std::fs::write(&config, text)?;
+        Ok(Self { _directory: directory, config, name })
+    }
+
+    fn start(&self, more: &[&str]) -> Result<Running> {
+        let more: Vec<&Path> = more.iter().map(Path::new).collect();
+        binary::start(&[&["run", "--json", "-c"].map(Path::new)[..], &[&self.config], &more].concat())
+    }
+}
+
 /// Runs the pipeline of `case` once; what it did, in a line.
 fn measure(broker: &Broker, case: &Case) -> Result<String> {
-    let directory = tempfile::tempdir()?;
-    let path = directory.path().join("fenliu.toml");
-    let out = unique_name("throughput-out");
-    broker.create_topic(&out, PARTITIONS)?;
-    let config = format!("{CONFIG}{}", case.config)
-        .replace("NAME", &unique_name("throughput"))
-        .replace("BROKERS", broker.brokers())
-        .replace("TOPIC", &case.topic)
-        .replace("OUT", &out)
-        .replace("DIR", &directory.path().display().to_string());
-    std::fs::write(&path, config)?;
-    let args = ["run", "--json", "--stop-at-end", "-c"].map(Path::new);
-    let mut running = binary::start(&[&args[..], &[&path]].concat())?;
+    let ready = Ready::new(broker, case)?;
+    let mut running = ready.start(&["--stop-at-end"])?;
     let (began, mut used) = (processor_time_of_all()?, (0, Duration::ZERO));
     while !running.has_ended()? {
         // The last reading counts: it may end meanwhile.
@@ -115,6 +145,47 @@ fn measure(broker: &Broker, case: &Case) -> Result<String> {
     let line = line(&summary, used).with_context(|| format!("no summary: {summary}"))?;
     let share = others.as_secs_f64() / (others + used.1).as_secs_f64();
     Ok(format!("{line}; {:.0} % of what the processors did was for others", 100.0 * share))
+}
+
+/// How fast a group is of which a second member comes and goes, beside that of one member.
+fn measure_moves(broker: &Broker, case: &Case) -> Result<String> {
+    let (alone, _) = group_rate(broker, case, false)?;
+    let (restless, moves) = group_rate(broker, case, true)?;
+    let share = 100.0 * restless / alone;
+    Ok(format!("{alone:.0} documents a second alone, {restless:.0} in {moves} moves: {share:.0} %"))
+}
+
+/// Documents a second from the start of the first member to the last commit, and how often another joined or left.
+fn group_rate(broker: &Broker, case: &Case, is_restless: bool) -> Result<(f64, usize)> {
+    let ready = Ready::new(broker, case)?;
+    let (start, mut moved, mut moves) = (Instant::now(), Instant::now(), 0);
+    let (stays, mut comes_and_goes) = (ready.start(&[])?, None);
+    while committed(broker, &ready.name, &case.topic)? < case.documents {
+        ensure!(start.elapsed() < PATIENCE, "not all documents were committed in {PATIENCE:?}");
+        if is_restless && moved.elapsed() >= TURN {
+            comes_and_goes = match comes_and_goes.take() {
+                Some(member) => stop(member).map(|()| None)?,
+                None => Some(ready.start(&[])?),
+            };
+            (moved, moves) = (Instant::now(), moves + 1);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let rate = case.documents as f64 / start.elapsed().as_secs_f64();
+    comes_and_goes.into_iter().chain([stays]).try_for_each(stop)?;
+    Ok((rate, moves))
+}
+
+fn committed(broker: &Broker, group: &str, topic: &str) -> Result<usize> {
+    let offsets = broker.committed(group, topic)?;
+    Ok(offsets.values().flatten().map(|offset| *offset as usize).sum())
+}
+
+fn stop(member: Running) -> Result<()> {
+    member.signal("TERM")?;
+    let finished = member.wait(PATIENCE)?;
+    ensure!(finished.status.success(), "{}", finished.stderr);
+    Ok(())
 }
 
 /// Time that all processes together have had on processors since the start of the machine.

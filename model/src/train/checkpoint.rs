@@ -36,6 +36,15 @@ impl Checkpoints {
         Self { path: work.join("checkpoint.safetensors"), key }
     }
 
+    /// Those of the `run`-th of several runs, from 0; the first run's are these.
+    pub(super) fn of_run(&self, run: usize) -> Self {
+        let path = match run {
+            0 => self.path.clone(),
+            run => self.path.with_file_name(format!("checkpoint-{}.safetensors", run + 1)),
+        };
+        Self { path, key: self.key.clone() }
+    }
+
     /// The last checkpoint; none when there is none of this run.
     pub(super) fn load(&self) -> Result<Option<(Progress, Tensors)>> {
         if !self.path.exists() {

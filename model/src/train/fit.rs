@@ -59,7 +59,6 @@ pub(super) fn fit(
     observer: &mut dyn Observer,
 ) -> Result<Fitted> {
     let mut trainer = Trainer::try_new(options, network)?;
-    observer.start(&corpus.size(trainer.network(), options.epochs));
     let mut run = Run { progress: Progress::default(), kept: None };
     if let Some((progress, mut tensors)) = checkpoints.map_or(Ok(None), Checkpoints::load)? {
         tracing::info!(epoch = progress.epoch + 1, batch = progress.batch, "training goes on");
@@ -179,7 +178,7 @@ impl Run {
 const KEPT: &str = "kept/";
 
 /// Scores on the development rows; none when there are no such rows.
-fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {
+pub(super) fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {
     if corpus.dev.len() == 0 {
         return Ok(None);
     }

@@ -53,16 +53,24 @@ pub struct EpochReport {
     pub seconds: f64,
 }
 
-/// A finished run; `eval/report.json` in the bundle.
+/// Reports from before there were several have no such field.
+fn one() -> usize {
+    1
+}
+
+/// A finished training; `eval/report.json` in the bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainReport {
     /// Sizes.
     pub size: RunSize,
     /// SHA-256 over labels and texts of the training and development rows, in their order.
     pub dataset_sha256: String,
-    /// All passes made.
+    /// Runs of which the model is the mean.
+    #[serde(default = "one")]
+    pub runs: usize,
+    /// All passes made, run after run.
     pub epochs: Vec<EpochReport>,
-    /// The pass whose weights were kept.
+    /// The pass whose weights were kept; of several runs, that of the last one.
     pub best_epoch: usize,
     /// Scores of the kept weights on the development rows; none without such rows.
     pub dev: Option<Evaluation>,

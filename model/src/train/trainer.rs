@@ -104,10 +104,6 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    pub(super) fn network(&self) -> &Network {
-        &self.network
-    }
-
     pub(super) fn into_network(self) -> Network {
         self.network
     }
