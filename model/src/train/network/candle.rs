@@ -390,15 +390,6 @@ mod tests {
     use crate::train::ops::Target;
 
     const DOCUMENTS: [&[u32]; 4] = [&[1, 2, 3, 7], &[4], &[2, 2], &[9, 8, 5, 6, 3, 1]];
-    const LOSS: Loss = Loss {
-        smoothing: 0.1,
-        class_weights: None,
-        soft_share: 0.0,
-        temperature: 1.0,
-        consistency: 0.0,
-        apart: false,
-    };
-
     /// Every combination of what an architecture can be.
     fn architectures() -> Vec<Architecture> {
         let mut all = vec![Architecture::default()];
@@ -457,8 +448,10 @@ mod tests {
         let lesson = Lesson { batch, inputs, states, targets };
         let dropout = DropoutSource { rate: 0.2, seed: 5 };
         let step = match accelerator {
-            Some(accelerator) => accelerator.step(network, lesson, dropout, &LOSS, &mut buffers).unwrap(),
-            None => network.step(lesson, dropout, &LOSS, &mut buffers),
+            Some(accelerator) => {
+                accelerator.step(network, lesson, dropout, &Loss::SMOOTHED, &mut buffers).unwrap()
+            }
+            None => network.step(lesson, dropout, &Loss::SMOOTHED, &mut buffers),
         };
         let mut gradients = Vec::new();
         for parameter in network.dense_mut().into_iter().filter(|parameter| parameter.is_trained()) {

@@ -361,15 +361,6 @@ mod tests {
     use crate::train::ops::check_gradient;
 
     const DOCUMENTS: [&[u32]; 3] = [&[1, 2, 3], &[4], &[2, 2]];
-    const LOSS: Loss = Loss {
-        smoothing: 0.1,
-        class_weights: None,
-        soft_share: 0.0,
-        temperature: 1.0,
-        consistency: 0.0,
-        apart: false,
-    };
-
     fn config(architecture: Architecture) -> NetworkConfig {
         let layout = FeatureLayout { tokens: 5, bigrams: 0, trigrams: 0, positions: 3 };
         NetworkConfig {
@@ -404,7 +395,7 @@ mod tests {
         let gold = |label| Target { gold: Some(label), soft: None };
         let dropout = DropoutSource { rate: 0.3, seed: 5 };
         let targets = vec![gold(0), gold(1), gold(1)];
-        let loss = Loss { apart, ..LOSS };
+        let loss = Loss { apart, ..Loss::SMOOTHED };
         network.step(Lesson { batch, inputs, states, targets }, dropout, &loss, &mut buffers)
     }
 
@@ -477,7 +468,7 @@ mod tests {
                 let states = network.frozen_states(&batch, &inputs.embedding, &mut buffers);
                 let targets = vec![Target { gold: Some(0), soft: None }; 3];
                 let lesson = Lesson { batch, inputs, states, targets };
-                network.step(lesson, DropoutSource::none(), &LOSS, &mut buffers);
+                network.step(lesson, DropoutSource::none(), &Loss::SMOOTHED, &mut buffers);
                 network.dense().into_iter().map(|p| (p.name.clone(), p.gradient.clone())).collect::<Vec<_>>()
             };
             let all = gradients(Frozen::Nothing);

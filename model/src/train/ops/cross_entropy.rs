@@ -36,6 +36,17 @@ pub(in crate::train) struct Loss {
 }
 
 impl Loss {
+    /// What tests learn with: cross-entropy with smoothed targets.
+    #[cfg(test)]
+    pub(in crate::train) const SMOOTHED: Self = Self {
+        smoothing: 0.1,
+        class_weights: None,
+        soft_share: 0.0,
+        temperature: 1.0,
+        consistency: 0.0,
+        apart: false,
+    };
+
     /// The loss of `logits`, `[targets, labels]`, and its slope by each of them.
     pub(in crate::train) fn of(
         &self,
@@ -144,14 +155,7 @@ mod tests {
     use super::super::{assert_close, check_gradient, random};
     use super::*;
 
-    const PLAIN: Loss = Loss {
-        smoothing: 0.2,
-        class_weights: None,
-        soft_share: 0.7,
-        temperature: 2.0,
-        consistency: 0.0,
-        apart: false,
-    };
+    const PLAIN: Loss = Loss { smoothing: 0.2, soft_share: 0.7, temperature: 2.0, ..Loss::SMOOTHED };
 
     fn gold(label: usize) -> Target<'static> {
         Target { gold: Some(label), soft: None }
