@@ -28,7 +28,7 @@ pub struct GateLimits {
     pub parity: f64,
     /// Least share of the champion's documents per second. Default: 0.9.
     pub speed_share: f64,
-    /// Fewest training rows of a label. Default: 10.
+    /// Fewest training rows of a label; 0 lets labels be forgotten. Default: 10.
     pub class_rows: usize,
 }
 
@@ -56,7 +56,7 @@ pub struct GateInputs<'a> {
     pub champion: Option<(&'a Evaluation, &'a Comparison)>,
     /// Accuracy by slice of the test rows.
     pub slices: &'a [Slice],
-    /// Training rows of each label that has any.
+    /// Training rows of each label of the challenger: one without any is unlearnt, not kept.
     pub class_rows: &'a BTreeMap<String, usize>,
     /// Largest difference of a logit between the trained network and the ONNX graph.
     pub parity: f64,
@@ -170,7 +170,10 @@ fn calibration(inputs: &GateInputs<'_>, limits: &GateLimits) -> Gate {
 
 fn class_rows(class_rows: &BTreeMap<String, usize>, limits: &GateLimits) -> Option<Gate> {
     let (label, rows) = class_rows.iter().min_by_key(|(_, rows)| **rows)?;
-    let detail = format!("the rarest label, `{label}`, has {rows} training rows");
+    let detail = match rows {
+        0 => format!("the label `{label}` has no training rows: it would be forgotten"),
+        rows => format!("the rarest label, `{label}`, has {rows} training rows"),
+    };
     Some(Gate::at_least("class_rows", *rows as f64, limits.class_rows as f64, detail))
 }
 

@@ -92,7 +92,7 @@ pub fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a 
 pub fn encode(live: &Live, batch: Batch) -> Result<EncodedBatch> {
     let generation = live.current();
     let outcome = generation.encode_each(&batch.records);
-    match failure(&outcome).and_then(|reason| live.fall_back(&generation, &reason)) {
+    match successor(live, &generation, &batch.records, &outcome)? {
         Some(other) => encode_with(other, batch),
         None => encoded(generation, batch, outcome?),
     }
@@ -110,6 +110,32 @@ fn encoded(
 ) -> Result<EncodedBatch> {
     set_aside(&mut batch, rejects, &generation)?;
     Ok(EncodedBatch { batch, encodings, generation })
+}
+
+/// The generation that is to handle `rows` in place of `failed`, by what this one made of them: that before it, if it is on
+/// probation; that in use, if it is another. Rows that the other cannot handle either are no reason to fall back.
+fn successor<T>(
+    live: &Live,
+    failed: &Arc<Generation>,
+    rows: &RecordBatch,
+    outcome: &Result<(T, Rejects)>,
+) -> Result<Option<Arc<Generation>>> {
+    let Some(reason) = failure(outcome) else { return Ok(None) };
+    if let Ok((_, rejects)) = outcome {
+        let Some(other) = live.other_than(failed) else { return Ok(None) };
+        let (_, rejected) = parted(rows, rejects)?;
+        if !other.handles_any(&rejected) {
+            return Ok(None);
+        }
+    }
+    Ok(live.fall_back(failed, &reason))
+}
+
+/// The rows without a reject, and those with one.
+fn parted(rows: &RecordBatch, rejects: &Rejects) -> Result<(RecordBatch, RecordBatch)> {
+    let kept: BooleanArray = (0..rows.num_rows()).map(|row| Some(!rejects.contains_key(&row))).collect();
+    let filter = |mask: &BooleanArray| filter_record_batch(rows, mask).map_err(SchemaError::from);
+    Ok((filter(&kept)?, filter(&not(&kept).map_err(SchemaError::from)?)?))
 }
 
 /// What went wrong, if anything did.
@@ -132,15 +158,11 @@ fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Re
         detail = first.detail.as_deref(),
         "documents that the model cannot handle become dead letters"
     );
-    let kept: BooleanArray =
-        (0..batch.records.num_rows()).map(|row| Some(!rejects.contains_key(&row))).collect();
-    let rejected = not(&kept)
-        .and_then(|rejected| filter_record_batch(&batch.records, &rejected))
-        .map_err(SchemaError::from)?;
+    let (kept, rejected) = parted(&batch.records, &rejects)?;
     let rejects: Vec<Reject> = rejects.into_values().collect();
     let now = Utc::now().timestamp_millis();
     batch.dead_letters.push(model_dead_letters(&rejected, &rejects, generation.version(), now)?);
-    batch.records = filter_record_batch(&batch.records, &kept).map_err(SchemaError::from)?;
+    batch.records = kept;
     Ok(())
 }
 
@@ -196,7 +218,7 @@ impl Labeller {
             encoded = encode(&self.live, encoded.batch)?;
         }
         let outcome = encoded.generation.classify_each(&encoded.encodings);
-        let other = failure(&outcome).and_then(|reason| self.live.fall_back(&encoded.generation, &reason));
+        let other = successor(&self.live, &encoded.generation, &encoded.batch.records, &outcome)?;
         let (classified, rejects) = match other {
             None => outcome?,
             Some(other) => {
@@ -252,25 +274,37 @@ mod tests {
         _models: TempDir,
     }
 
+    /// The configuration of a model; `unknown` is the token that stands for unknown words, and the tokenizer fails on
+    /// them if it has no such.
+    fn model(models: &Path, unknown: &str) -> Config {
+        let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/references/failing_graph");
+        let tokenizer = std::fs::read_to_string(graph.join("tokenizer.json")).unwrap();
+        let changed = models.join("tokenizer.json");
+        let unknown = format!("\"unk_token\": \"{unknown}\"");
+        std::fs::write(&changed, tokenizer.replace("\"unk_token\": \"[UNK]\"", &unknown)).unwrap();
+        runtime::load(None).unwrap();
+        let options = OnnxOptions { tokenizer: Some(changed), ..OnnxOptions::default() };
+        let bundle = onnx(&graph, models, "failing", &options).unwrap();
+        let mut config = Config::default();
+        config.model.bundle = bundle.path().to_path_buf();
+        config
+    }
+
     impl Stages {
-        /// `unknown` is the token that stands for unknown words; the tokenizer fails on them if it has no such.
         fn new(unknown: &str) -> Self {
             let models = tempfile::tempdir().unwrap();
-            let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/references/failing_graph");
-            let tokenizer = std::fs::read_to_string(graph.join("tokenizer.json")).unwrap();
-            let changed = models.path().join("tokenizer.json");
-            let unknown = format!("\"unk_token\": \"{unknown}\"");
-            std::fs::write(&changed, tokenizer.replace("\"unk_token\": \"[UNK]\"", &unknown)).unwrap();
-            runtime::load(None).unwrap();
-            let options = OnnxOptions { tokenizer: Some(changed), ..OnnxOptions::default() };
-            let bundle = onnx(&graph, models.path(), "failing", &options).unwrap();
-            let mut config = Config::default();
-            config.model.bundle = bundle.path().to_path_buf();
+            let config = model(models.path(), unknown);
             let counters = Counters::default();
             let live = Arc::new(Live::open(&config, counters.clone()).unwrap());
             let schema = labelled_schema(&fenliu_schemas::raw::schema(), LabelledOptions::default());
             let labeller = Labeller::new(Arc::clone(&live), None, schema, 1, counters);
             Stages { live, labeller, offset: 0, _models: models }
+        }
+
+        /// Puts another model in use, on probation.
+        fn swap(&self, unknown: &str) {
+            let models = tempfile::tempdir().unwrap();
+            self.live.swap(Generation::open(&model(models.path(), unknown)).unwrap(), true);
         }
 
         fn run(&mut self, bodies: &[&str]) -> Result<Batch> {
@@ -352,6 +386,21 @@ mod tests {
             let batch = stages.run(&[bad, bad]).unwrap();
             assert_eq!((batch.records.num_rows(), batch.documents()), (0, 2));
         }
+    }
+
+    #[test]
+    fn a_document_that_no_generation_can_handle_ends_no_probation() {
+        let mut stages = Stages::new("[UNK]");
+        stages.swap("[UNK]");
+        let new = stages.live.current();
+        let batch = stages.run(&["bank", "poison", "unheard goal"]).unwrap();
+        assert_eq!((offsets_of(&batch.records), batch.dead_letters.len()), (vec![0, 2], 1));
+        assert!(Arc::ptr_eq(&stages.live.current(), &new), "it stays in use");
+
+        stages.swap("[NONE]");
+        let batch = stages.run(&["bank", "unheard goal", "nan"]).unwrap();
+        assert_eq!((offsets_of(&batch.records), batch.dead_letters.len()), (vec![3, 4], 1));
+        assert!(Arc::ptr_eq(&stages.live.current(), &new), "what only the newest cannot handle is its fault");
     }
 
     #[test]

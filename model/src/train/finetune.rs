@@ -33,7 +33,8 @@ pub struct FineTuneOptions {
     /// Passes over the training rows.
     pub epochs: usize,
     /// Runs from the same weights, with the seeds `seed`, `seed + 1`, ...: the model is the mean of the weights that
-    /// they end with (a model soup, Wortsman et al., 2022), at the cost of all of them.
+    /// they end with (a model soup, Wortsman et al., 2022), at the cost of all of them. Until the training is over each
+    /// finished run leaves a copy of its weights on the disk.
     pub runs: usize,
     /// Most padded tokens of a batch: longest row x rows.
     pub batch_tokens: usize,

@@ -8,13 +8,14 @@
 use super::NetworkConfig;
 use super::checkpoint::Checkpoints;
 use super::corpus::Corpus;
-use super::fit::{Fitted, evaluation, fit};
+use super::fit::{Fitted, evaluation, fit, tolerance};
 use super::hyperparameters::Hyperparameters;
 use super::network::Network;
 use super::report::{EpochReport, Observer};
 use super::trainer::Trainer;
 use super::weights::Weights;
 use crate::error::Result;
+use crate::evaluate::Evaluation;
 
 /// Trains `network` in the runs that `options` want; the mean of several is scored on the development rows anew.
 ///
@@ -51,6 +52,8 @@ struct Soup {
     epochs: Vec<EpochReport>,
     best_epoch: usize,
     ngram_weight: Option<f32>,
+    /// The best of the runs on the development rows.
+    best: Option<Evaluation>,
 }
 
 impl Soup {
@@ -68,6 +71,11 @@ impl Soup {
         // The tables are multiplied already: this is their mean weight.
         let mean = self.ngram_weight.unwrap_or_default();
         self.ngram_weight = run.ngram_weight.map(|weight| mean + share * (weight - mean));
+        if let Some(dev) =
+            run.dev.as_ref().filter(|dev| self.best.as_ref().is_none_or(|b| dev.macro_f1 > b.macro_f1))
+        {
+            self.best = Some(dev.clone());
+        }
     }
 
     fn fitted(mut self, config: NetworkConfig, corpus: &Corpus, options: &Hyperparameters) -> Result<Fitted> {
@@ -76,9 +84,13 @@ impl Soup {
         let options = Hyperparameters { ngrams_apart: false, ..options.clone() };
         let mut trainer = Trainer::try_new(&options, network)?;
         let dev = evaluation(&mut trainer, corpus)?;
-        if let Some(dev) = &dev {
-            let (runs, accuracy, macro_f1) = (self.runs, dev.accuracy, dev.macro_f1);
+        if let (Some(mean), Some(best)) = (&dev, &self.best) {
+            let (runs, accuracy, macro_f1) = (self.runs, mean.accuracy, mean.macro_f1);
             tracing::info!(runs, accuracy, macro_f1, "the mean of the runs, on held-out documents");
+            if macro_f1 < best.macro_f1 - tolerance(best) {
+                let best = best.macro_f1;
+                tracing::warn!(macro_f1, best, "one run alone is better: they end too far apart for a mean");
+            }
         }
         Ok(Fitted {
             network: trainer.into_network(),

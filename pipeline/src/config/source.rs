@@ -143,6 +143,26 @@ pub struct FieldNames {
     pub label: Vec<String>,
 }
 
+impl FieldNames {
+    /// These names, and after them the `others`.
+    pub fn or(self, others: Self) -> Self {
+        let both = |own: Vec<String>, other: Vec<String>| -> Vec<String> {
+            let new: Vec<String> = other.into_iter().filter(|name| !own.contains(name)).collect();
+            own.into_iter().chain(new).collect()
+        };
+        FieldNames {
+            id: both(self.id, others.id),
+            title: both(self.title, others.title),
+            body: both(self.body, others.body),
+            url: both(self.url, others.url),
+            source: both(self.source, others.source),
+            lang: both(self.lang, others.lang),
+            published_at: both(self.published_at, others.published_at),
+            label: both(self.label, others.label),
+        }
+    }
+}
+
 impl Default for FieldNames {
     fn default() -> Self {
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fenliu_model::quality::{QualityReport, inspect};
+use fenliu_model::registry::HistoryEntry;
 use fenliu_model::train::{Example, FineTuneOptions, Observer, Staged, stage_finetuned};
 use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Registry, durable, runtime};
 use fenliu_operators::{CleanConfig, Plan};
@@ -46,7 +47,7 @@ pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn 
         return Err(Problems::one("finetune", "--model", message).into());
     }
     let _lease = registry.lease(BY)?;
-    let last = state::newest(model)?.filter(|last| only_if_new && last.stage == Stage::Done);
+    let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == Stage::Done);
     let mut job = Job::begin(config, registry)?;
     match job.run(last.as_ref(), observer) {
         Ok(judgement) => {
@@ -140,7 +141,9 @@ impl<'a> Job<'a> {
         let name = root_and_name(self.registry.path())?.1;
         durable::replace(&self.directory.file(PAGE), page::html(&judgement, &name, &test).as_bytes())?;
         self.directory.write_json(REPORT, &judgement)?;
-        if judgement.passed() || self.config.finetune.keep_refused {
+        // Before there is a champion the newest version is in use: a refused one must not be.
+        let keeps_refused = self.config.finetune.keep_refused && self.base.manifest().model.head_trained;
+        if judgement.passed() || keeps_refused {
             staged.describe("job", self.directory.state.job.clone().into());
             let version = self.timed(Stage::Publish, |job| job.publish(staged, &judgement))?;
             self.directory.state.version = Some(version);
@@ -258,7 +261,7 @@ impl<'a> Job<'a> {
     fn pin_champion(&self) -> Result<()> {
         if self.base.manifest().model.head_trained && self.registry.alias(Alias::Champion)?.is_none() {
             let reason = format!("in use before job {}", self.directory.state.job);
-            self.registry.promote(&self.directory.state.base, BY, &reason)?;
+            self.registry.promote(&self.registry.current()?, BY, &reason)?;
         }
         Ok(())
     }
@@ -281,6 +284,14 @@ impl<'a> Job<'a> {
         let state = &self.directory.state;
         let Some(version) = &state.version else { return Ok((Verdict::Refused, judgement.failures())) };
         let reason = format!("job {}: {}", state.job, scores(judgement));
+        // Killed after it had promoted: the version may have been rolled back since.
+        let was_promoted = |entry: &HistoryEntry| match entry {
+            HistoryEntry::Alias { alias, record } => *alias == Alias::Champion && record.version == *version,
+            HistoryEntry::Remove { .. } => false,
+        };
+        if self.registry.history()?.entries.iter().any(was_promoted) {
+            return Ok((Verdict::Promoted, scores(judgement)));
+        }
         let champion = self.registry.alias(Alias::Champion)?.map(|champion| champion.version);
         let is_judged_against = champion.as_ref().is_none_or(|now| *now == state.base || now == version);
         let (verdict, why) = match self.config.finetune.promote {

@@ -4,10 +4,11 @@
 //! Contract: every correction ends either as a labelled text or among the skipped ones with a reason.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use fenliu_model::Labels;
 use fenliu_operators::Plan;
 use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, SchemaError, split_rejected};
 
@@ -15,9 +16,9 @@ use super::feedback::{Correction, Skipped};
 use super::resolve::keep_latest;
 use super::rows::{Origin as RowOrigin, Row, fingerprint};
 use crate::classify::text_column;
-use crate::config::DocumentsConfig;
+use crate::config::{DocumentsConfig, FieldNames};
 use crate::corpus::{CleanDocument, clean_documents};
-use crate::error::Result;
+use crate::error::{PipelineError, Result};
 use crate::source::{Decoder, Documents, files_in};
 
 /// Corrections cleaned at once.
@@ -34,7 +35,8 @@ struct Stored {
 }
 
 /// Labelled texts for `corrections`, one a document; `texts` are where documents that are only named are
-/// looked up. What cannot be used goes to `skipped`.
+/// looked up. What cannot be used goes to `skipped`, and so does a document whose last correction gives it a label that
+/// is not among the `known`, if there are such.
 ///
 /// # Errors
 /// Unreadable files; a cleaning plan that cannot run at all.
@@ -43,6 +45,7 @@ pub(super) fn labelled_texts(
     texts: &[PathBuf],
     documents: &DocumentsConfig,
     plan: &Plan,
+    known: Option<&Labels>,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Row>> {
     let by_id = keep_latest(corrections, |_, c| c.feedback.id.clone(), skipped);
@@ -61,7 +64,7 @@ pub(super) fn labelled_texts(
     for chunk in found.chunks(BATCH_ROWS) {
         cleaned.extend(clean(chunk, plan, skipped)?);
     }
-    Ok(one_a_text(cleaned, skipped))
+    Ok(one_a_text(cleaned, known, skipped))
 }
 
 /// The stored documents that `corrections` name without bringing a text; of copies the last read.
@@ -77,13 +80,8 @@ fn look_up(
         return Ok(HashMap::new());
     }
     // Stored documents are JSON or tables, whatever the source sends.
-    let mut decoder = Decoder::json(documents);
-    let (there, missing): (Vec<PathBuf>, Vec<PathBuf>) =
-        texts.iter().cloned().partition(|path| path.exists());
-    if let Some(path) = missing.first() {
-        tracing::warn!(path = %path.display(), "no stored texts there yet");
-    }
-    for path in files_in(&there)? {
+    let mut decoder = Decoder::json(&stored(documents));
+    for path in files_of(texts)? {
         for row in Documents::open(&path)? {
             let (_, payload) = row?;
             if let Ok(document) = decoder.decode(&payload)
@@ -94,6 +92,43 @@ fn look_up(
         }
     }
     Ok(wanted.into_iter().filter_map(|(id, stored)| Some((id, stored?))).collect())
+}
+
+/// How stored documents are read: labelled rows have names of their own, whatever those of the source are.
+fn stored(documents: &DocumentsConfig) -> DocumentsConfig {
+    DocumentsConfig { fields: documents.fields.clone().or(FieldNames::default()), ..documents.clone() }
+}
+
+/// The files in `texts`; those of a directory also in the directories that `partition_by` makes in it.
+fn files_of(texts: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for path in texts {
+        let mut found = vec![];
+        if path.exists() {
+            found = files_in(&std::iter::once(path.clone()).chain(partitions(path)?).collect::<Vec<_>>())?;
+        }
+        if found.is_empty() {
+            tracing::warn!(path = %path.display(), "no stored texts there yet");
+        }
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+/// All directories `column=value` below `path`, in order of name.
+fn partitions(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![]);
+    }
+    let entries = std::fs::read_dir(path).map_err(PipelineError::file("read", path))?;
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let is_partition = |path: &PathBuf| {
+        path.is_dir() && path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b'='))
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_partition).collect();
+    found.sort();
+    let below = found.iter().map(|path| partitions(path)).collect::<Result<Vec<_>>>()?;
+    Ok(found.into_iter().zip(below).flat_map(|(path, below)| std::iter::once(path).chain(below)).collect())
 }
 
 impl Stored {
@@ -156,12 +191,24 @@ fn numbers(rows: &RecordBatch) -> Result<Vec<usize>> {
 }
 
 /// The same text under two ids, or with and without an id, is one document.
-fn one_a_text(cleaned: Vec<(Correction, CleanDocument)>, skipped: &mut Vec<Skipped>) -> Vec<Row> {
+fn one_a_text(
+    cleaned: Vec<(Correction, CleanDocument)>,
+    known: Option<&Labels>,
+    skipped: &mut Vec<Skipped>,
+) -> Vec<Row> {
     let (corrections, documents): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();
     let key = |row: usize, _: &Correction| {
         documents.get(row).map(|document: &CleanDocument| fingerprint(&document.text))
     };
     let kept = keep_latest(corrections, key, skipped);
+    // Only now: a label that is not known overrules an earlier correction all the same.
+    let is_known = |label: &str| known.is_none_or(|known| known.index_of(label).is_some());
+    let (kept, unknown): (Vec<_>, Vec<_>) =
+        kept.into_iter().partition(|(_, correction)| is_known(&correction.feedback.label));
+    skipped.extend(unknown.into_iter().map(|(_, correction)| {
+        let label = correction.feedback.label.clone();
+        correction.skip("unknown_label", Some(label))
+    }));
     let row = |(row, Correction { feedback, .. }): (usize, Correction)| {
         let document = documents.get(row)?.clone();
         let time = document.published_at.or(feedback.at);
@@ -197,14 +244,20 @@ mod tests {
             r#"{"id":"a","title":"<b>A股</b>","body":"大涨","published_at":1600000000,"lang":"zh"}"#,
             r#"{"id":"b","body":"stored"}"#,
         ];
-        std::fs::write(path("texts.jsonl"), texts.join("\n")).unwrap();
+        let day = path("texts/day=2026-11-25/label=stock");
+        std::fs::create_dir_all(&day).unwrap();
+        std::fs::write(day.join("rows.jsonl"), texts.join("\n")).unwrap();
         let mut collected = Collected::default();
         read_files(&[path("feedback.jsonl")], &mut collected).unwrap();
         let mut skipped = collected.skipped;
         let plan = compile(&Default::default()).unwrap();
-        let stores = [path("texts.jsonl"), path("not yet")];
-        let documents = DocumentsConfig::default();
-        let rows = labelled_texts(collected.corrections, &stores, &documents, &plan, &mut skipped).unwrap();
+        let stores = [path("texts"), path("not yet")];
+        // The source's names are not those of labelled rows.
+        let mut documents = DocumentsConfig::default();
+        documents.fields.body = vec!["content".into()];
+        documents.fields.published_at = vec!["ts".into()];
+        let rows =
+            labelled_texts(collected.corrections, &stores, &documents, &plan, None, &mut skipped).unwrap();
 
         let found: Vec<_> =
             rows.iter().map(|row| (row.text.as_str(), row.label.as_str(), row.time)).collect();

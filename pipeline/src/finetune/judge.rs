@@ -1,5 +1,7 @@
 //! Champion and challenger on the same test rows, and what the gates say of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fenliu_model::compare::{
     RESAMPLES, measure_speed, paired_bootstrap, project, slice_names, slices, union,
 };
@@ -112,12 +114,13 @@ pub(super) fn judge(
     let slices = slices(&names, &gold, theirs.as_deref(), &ours);
     let sample = spread(&texts, SPEED_TEXTS);
     let speed = champion.as_mut().map(|model| measure_speed(model, challenger, &sample)).transpose()?;
+    let class_rows = with_rows(challenger, &candidate.split.train_by_label);
     let gates = gates::check(
         &GateInputs {
             challenger: &challenger_score,
             champion: champion_score.as_ref().zip(comparison.as_ref()),
             slices: &slices,
-            class_rows: &candidate.split.train_by_label,
+            class_rows: &class_rows,
             parity: candidate.train.parity_max_abs_diff,
             speed,
         },
@@ -142,11 +145,17 @@ pub(super) fn judge(
     })
 }
 
+/// Training rows of every label that the challenger can give: none of those that it only keeps from its base.
+fn with_rows(challenger: &Classifier, train: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+    let rows = |label: String| (train.get(&label).copied().unwrap_or(0), label);
+    challenger.labels().ids().into_iter().map(rows).map(|(rows, label)| (label, rows)).collect()
+}
+
 /// Labels of both models and of the test rows.
 fn all_labels(champion: Option<&Classifier>, challenger: &Classifier, test: &[Row]) -> Vec<String> {
     let known = champion.map_or(vec![], |model| model.labels().ids());
     let labels = union(&known, &challenger.labels().ids());
-    let tested: std::collections::BTreeSet<String> = test.iter().map(|row| row.label.clone()).collect();
+    let tested: BTreeSet<String> = test.iter().map(|row| row.label.clone()).collect();
     union(&labels, &tested.into_iter().collect::<Vec<_>>())
 }
 

@@ -5,7 +5,7 @@
 //! one takes it up. A promoted version comes into use as any other does: `run` watches the champion.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -179,9 +179,10 @@ impl Scheduler {
         if let Some(child) = &mut self.running {
             match child.try_wait() {
                 Ok(None) => return,
-                Ok(Some(_)) | Err(_) => self.running = None,
+                Ok(Some(status)) => self.report(status),
+                Err(error) => tracing::warn!(%error, "cannot say how the fine-tuning job ended"),
             }
-            self.report();
+            self.running = None;
         }
         let new_labels = self.new_labels();
         let is_drifting = self.counters.snapshot().drift.is_drifting();
@@ -212,13 +213,13 @@ impl Scheduler {
     }
 
     /// Tells how the job ended; why it failed it has said on standard error, which is this process's.
-    fn report(&self) {
+    fn report(&self, status: ExitStatus) {
         match state::newest(&self.model) {
-            Ok(Some(JobState { job, stage: Stage::Done, verdict, reason, .. })) => {
+            Ok(Some(JobState { job, stage: Stage::Done, verdict, reason, .. })) if status.success() => {
                 let (verdict, reason) = (verdict.map_or("none", Verdict::as_str), reason.unwrap_or_default());
                 tracing::info!(job, verdict, reason, "fine-tuning job ended");
             }
-            _ => tracing::warn!("fine-tuning job failed"),
+            _ => tracing::warn!(%status, "fine-tuning job failed"),
         }
     }
 

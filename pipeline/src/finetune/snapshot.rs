@@ -11,7 +11,7 @@ use fenliu_operators::Plan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::feedback::{Collected, Correction, Skipped, read_files, read_topic};
+use super::feedback::{Collected, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
 use super::rows::{Origin, Row, fingerprint};
 use super::state::JobDirectory;
@@ -97,22 +97,9 @@ impl Builder<'_> {
         self.summary.seen = (collected.corrections.len() + collected.skipped.len()) as u64;
         self.summary.ends = collected.ends;
         self.skipped = collected.skipped;
-        let mut corrections = collected.corrections;
-        if !feedback.allow_new_labels {
-            corrections = self.known_labels(corrections, labels);
-        }
-        let documents = &self.config.documents;
-        labelled_texts(corrections, &feedback.texts, documents, self.plan, &mut self.skipped)
-    }
-
-    fn known_labels(&mut self, corrections: Vec<Correction>, labels: &Labels) -> Vec<Correction> {
-        let is_known = |c: &Correction| labels.index_of(&c.feedback.label).is_some();
-        let (known, unknown): (Vec<_>, Vec<_>) = corrections.into_iter().partition(is_known);
-        self.skipped.extend(unknown.into_iter().map(|correction| {
-            let label = correction.feedback.label.clone();
-            correction.skip("unknown_label", Some(label))
-        }));
-        known
+        let known = (!feedback.allow_new_labels).then_some(labels);
+        let (documents, skipped) = (&self.config.documents, &mut self.skipped);
+        labelled_texts(collected.corrections, &feedback.texts, documents, self.plan, known, skipped)
     }
 
     fn documents(
@@ -206,6 +193,8 @@ mod tests {
                 r#"{"text":"four","label":"b"}"#,
                 r#"{"text":"five","label":"new"}"#,
                 r#"{"text":"six","label":"a"}"#,
+                r#"{"text":"seven","label":"a","at":1700000000}"#,
+                r#"{"text":"seven","label":"new","at":1700000001}"#,
             ],
         );
         config.finetune.feedback.allow_new_labels = false;
@@ -231,8 +220,8 @@ mod tests {
             relabelled: 2,
             data_in_test: 1,
             unusable: 1,
-            skipped: BTreeMap::from([("unknown_label".to_string(), 1)]),
-            seen: 4,
+            skipped: BTreeMap::from([("superseded".to_string(), 1), ("unknown_label".to_string(), 2)]),
+            seen: 6,
             ends: Ends::new(),
             sha256: summary.sha256.clone(),
         };

@@ -1,7 +1,7 @@
 //! Probation of a new generation: is it worse than the one before on the same documents?
 //!
-//! Of the batches that the new generation labels, one in [`SAMPLE_EVERY`] is also labelled by the one
-//! before. The two are compared on the same documents, so that a change of traffic is not mistaken for a
+//! The first [`MIN_BATCHES`] batches of the new generation, and then one in [`SAMPLE_EVERY`], are also labelled by
+//! the one before. The two are compared on the same documents, so that a change of traffic is not mistaken for a
 //! change of the model. Bounds: abstention more than doubled and five points up; median *and* 99th
 //! percentile of the time a document takes up by half, since a machine that is busy for a moment moves
 //! only one of them.
@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use super::generation::{Classified, Generation};
 
 /// One batch in so many is labelled by both generations.
-const SAMPLE_EVERY: u64 = 8;
+const SAMPLE_EVERY: usize = 8;
 /// Documents compared before abstention says anything.
 const MIN_ROWS: usize = 500;
-/// Batches compared before latency says anything.
-const MIN_BATCHES: usize = 30;
+/// Batches compared before latency says anything, and before a number of documents ends the probation: full batches
+/// are few.
+const MIN_BATCHES: usize = 10;
 
-/// How long a new version is on probation; whichever bound comes first ends it.
+/// How long a new version is on probation; whichever bound comes first ends it, `rows` not before ten batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BakeConfig {
@@ -44,21 +45,18 @@ pub(super) struct Bake {
     /// What takes over if the new generation fails.
     pub(super) previous: Arc<Generation>,
     started: Instant,
-    rows: u64,
-    batches: u64,
+    sample: Sample,
     evidence: Evidence,
 }
 
 impl Bake {
     pub(super) fn new(previous: Arc<Generation>) -> Self {
-        Bake { previous, started: Instant::now(), rows: 0, batches: 0, evidence: Evidence::default() }
+        Bake { previous, started: Instant::now(), sample: Sample::default(), evidence: Evidence::default() }
     }
 
     /// Counts a batch of `rows`. Whether it is to be labelled by both.
     pub(super) fn count(&mut self, rows: usize) -> bool {
-        self.rows += rows as u64;
-        self.batches += 1;
-        rows > 0 && (self.batches - 1).is_multiple_of(SAMPLE_EVERY)
+        rows > 0 && self.sample.count(rows)
     }
 
     /// Takes a batch in that both labelled. What is wrong with the new generation, if anything.
@@ -68,7 +66,29 @@ impl Bake {
     }
 
     pub(super) fn is_over(&self, config: &BakeConfig) -> bool {
-        self.rows >= config.rows || self.started.elapsed() >= config.max_age
+        self.sample.is_enough(config.rows) || self.started.elapsed() >= config.max_age
+    }
+}
+
+/// Which batches both generations label.
+#[derive(Debug, Default)]
+struct Sample {
+    rows: u64,
+    batches: usize,
+    compared: usize,
+}
+
+impl Sample {
+    fn count(&mut self, rows: usize) -> bool {
+        self.rows += rows as u64;
+        self.batches += 1;
+        let is_compared = self.compared < MIN_BATCHES || self.batches.is_multiple_of(SAMPLE_EVERY);
+        self.compared += usize::from(is_compared);
+        is_compared
+    }
+
+    fn is_enough(&self, rows: u64) -> bool {
+        self.rows >= rows && self.compared >= MIN_BATCHES
     }
 }
 
@@ -166,7 +186,7 @@ mod tests {
             (6, (0, 100), (50, 100), false, "better"),
             (40, (0, 151), (0, 100), true, "slower by half"),
             (40, (0, 149), (0, 100), false, "slower by less"),
-            (20, (0, 900), (0, 100), false, "20 batches are too few"),
+            (9, (0, 900), (0, 100), false, "nine batches are too few"),
         ];
         for (batches, (new_abstained, new_millis), (old_abstained, old_millis), expected, name) in table {
             let new = classified(100, new_abstained, new_millis);
@@ -184,6 +204,21 @@ mod tests {
             evidence.add(&classified(10, 0, millis), &classified(10, 0, 100));
         }
         assert_eq!(evidence.complaint(), None);
+    }
+
+    /// Of full batches few make up the documents of a probation.
+    #[test]
+    fn a_slow_generation_is_told_within_the_probation_whatever_the_size_of_batches() {
+        for rows in [1, 40, 512, 20_000] {
+            let (mut sample, mut evidence) = (Sample::default(), Evidence::default());
+            while !sample.is_enough(BakeConfig::default().rows) {
+                if sample.count(rows) {
+                    evidence.add(&classified(rows, 0, 200), &classified(rows, 0, 100));
+                }
+            }
+            assert!(evidence.complaint().is_some(), "{rows} rows a batch: {sample:?}");
+            assert!(sample.compared <= MIN_BATCHES + sample.batches / SAMPLE_EVERY, "{sample:?}");
+        }
     }
 
     #[test]

@@ -199,6 +199,13 @@ impl Generation {
         Ok((Classified { probabilities, abstained, took }, rejects))
     }
 
+    /// Whether it can label any of some cleaned rows.
+    pub fn handles_any(&self, rows: &RecordBatch) -> bool {
+        let encoded = self.encode_each(rows);
+        let outcome = encoded.and_then(|(encodings, _)| self.classify_each(&encodings));
+        outcome.is_ok_and(|(classified, _)| !classified.probabilities.is_empty())
+    }
+
     fn reject(&self, failure: &Failure) -> Reject {
         let reason = match failure.kind {
             FailureKind::Inference => "inference_failed",

@@ -84,6 +84,15 @@ impl Live {
         true
     }
 
+    /// What [`Live::fall_back`] would give, without a change.
+    pub fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
+        let state = self.state();
+        if Arc::ptr_eq(&state.current, failed) {
+            return state.bake.as_ref().map(|bake| Arc::clone(&bake.previous));
+        }
+        Some(Arc::clone(&state.current))
+    }
+
     /// The generation to label a batch with that `failed` could not label: the one before, to which the
     /// alias is moved back, if `failed` is on probation; the one in use, if it is another; `None` when there is
     /// no other generation.
@@ -96,6 +105,7 @@ impl Live {
     /// Compares a generation on probation with the one before, on a sample of what it labels, and rolls
     /// it back if it is worse.
     pub fn examine(&self, generation: &Arc<Generation>, rows: &RecordBatch, new: &Classified) {
+        self.end_probation();
         let Some(previous) = self.sampled(generation, rows.num_rows()) else { return };
         // Outside the lock: the watcher and the tokenize stage must not wait for an inference.
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
@@ -129,6 +139,7 @@ impl Live {
 
     /// Exchanges `failed`, if it is on probation, for the generation before, here and in the registry.
     fn roll_back(&self, failed: &Arc<Generation>, reason: &str) {
+        self.end_probation();
         {
             let mut state = self.state();
             if !Arc::ptr_eq(&state.current, failed) {
