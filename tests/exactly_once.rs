@@ -65,6 +65,18 @@ fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
     check(&job, &done);
 }
 
+/// A topic's position is that of the group, which brokers forget after a week without members.
+#[test]
+fn a_group_that_the_broker_has_forgotten_goes_on_where_the_files_are() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let mut job = Job::new(broker, 2_000, SINKS);
+    job.finish(None);
+    job.forget_group();
+    job.send(1_000);
+    job.finish(None);
+    check(&job, "the broker forgot the group");
+}
+
 /// The champion changes again and again, and the process is killed again and again.
 #[test]
 fn killed_while_models_change_it_labels_each_document_once_and_says_by_which() {

@@ -121,6 +121,11 @@ impl<'a> Job<'a> {
         binary::start_with(&args, &[("FAILPOINTS", faults)]).unwrap()
     }
 
+    /// Lets the broker forget the group, which has no members.
+    pub(crate) fn forget_group(&self) {
+        self.broker.delete_group(&format!("{}-group", self.topic)).unwrap();
+    }
+
     /// The file of the configuration.
     pub(crate) fn config(&self) -> &str {
         &self.config

@@ -55,6 +55,22 @@ impl Ledger {
         Ok(lowest)
     }
 
+    /// The lowest position of a sink in each of `partitions`; missing where no sink has one.
+    ///
+    /// # Errors
+    /// What keeps a sink from telling its position.
+    pub fn stored(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
+        let mut lowest = Positions::default();
+        for shared in &self.sinks {
+            for (topic, partition, next) in shared.lock().positions(partitions)?.iter() {
+                if lowest.get(topic, partition).is_none_or(|low| next < low) {
+                    lowest.set(topic, partition, next);
+                }
+            }
+        }
+        Ok(lowest)
+    }
+
     /// Sink number `index` has everything up to `ends`.
     pub fn acknowledge(&self, index: usize, ends: &Positions) {
         self.positions()[index].update(ends);

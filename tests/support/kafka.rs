@@ -156,6 +156,21 @@ impl Broker {
         Ok(())
     }
 
+    /// Deletes a consumer group that has no members, with its offsets.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn delete_group(&self, group: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let deleted = tokio::runtime::Builder::new_current_thread()
+            .build()?
+            .block_on(admin.delete_groups(&[group], &AdminOptions::new()))?;
+        for result in deleted {
+            result.map_err(|(group, code)| anyhow!("cannot delete group {group}: {code}"))?;
+        }
+        Ok(())
+    }
+
     /// Produces `records` in order, idempotently, and returns when the broker has all of them.
     ///
     /// # Errors

@@ -119,6 +119,11 @@ impl MessageWriter {
                     record = returned;
                     std::thread::sleep(QUEUE_FULL_PAUSE);
                 }
+                // As the broker would say it: it stays so.
+                Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                    let first = format!("topic `{topic}`: {} bytes: {error}", value.len());
+                    return Err(PipelineError::Delivery { failed: 1, too_large: true, first });
+                }
                 Err((source, _)) => {
                     let action = format!("send {} bytes to topic `{topic}`", value.len());
                     return Err(PipelineError::Kafka { action, source });

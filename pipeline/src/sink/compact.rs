@@ -22,7 +22,7 @@ use super::manifest::{DataFile, Manifest, ManifestLog};
 use super::merge::{Merged, merge};
 use super::settle::{complete, settle};
 use super::staged::{file_name, hidden, hidden_names};
-use crate::config::FilesSinkConfig;
+use crate::config::{FilesSinkConfig, Problems, is_bucket};
 use crate::error::Result;
 use crate::fault;
 
@@ -35,6 +35,9 @@ const MOST_UNLISTED: u64 = 1000;
 /// Hidden files are removed from this age on, if nothing else is asked for: a younger one may be of a commit that
 /// is still to come.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// A bucket renames a file by copying it, and S3 copies at most 5 GB at once.
+const LARGEST_IN_BUCKET: ByteSize = ByteSize::gib(4);
 
 /// What compaction did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -87,6 +90,10 @@ fn compact(
     target: ByteSize,
     leftover: Option<Duration>,
 ) -> Result<Compacted> {
+    if is_bucket(&config.path.to_string_lossy()) && target > LARGEST_IN_BUCKET {
+        let message = format!("is {target} but a bucket renames files of at most {LARGEST_IN_BUCKET}");
+        return Err(Problems::one("compact", "--target-size", message).into());
+    }
     let directory = directory::open(&config.path, &config.storage)?;
     let log = ManifestLog::of(&directory);
     settle(&directory, prefix, &log)?;

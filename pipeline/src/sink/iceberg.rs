@@ -20,6 +20,7 @@ mod table;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -69,14 +70,31 @@ impl IcebergSink {
 
 impl Sink for IcebergSink {
     fn positions(&mut self, _: &Partitions) -> Result<Positions, SinkError> {
-        self.runtime.block_on(self.target.positions())
+        let table = self.target.ident.to_string();
+        self.runtime.block_on(in_time("read positions of", table, self.target.positions()))
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
         let batches = epoch.iter().map(|rows| self.selection.select(rows, moves));
         let batches = batches.collect::<Result<Vec<_>>>()?.concat();
-        self.runtime.block_on(self.target.commit(&batches, moves))
+        let table = self.target.ident.to_string();
+        self.runtime.block_on(in_time("commit to", table, self.target.commit(&batches, moves)))
     }
+}
+
+/// Longest that a catalog and a store may take over an epoch: their clients wait for ever.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What `work` gives, if it gives it in time. A commit that is given up may take effect all the same.
+async fn in_time<T>(
+    action: &'static str,
+    table: String,
+    work: impl Future<Output = Result<T, SinkError>>,
+) -> Result<T, SinkError> {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| {
+        let message = format!("no answer in {} s", PATIENCE.as_secs());
+        Err(SinkError::Retry(PipelineError::Iceberg { action, table, may_pass: true, message }))
+    })
 }
 
 /// Whether a table can have the columns of `schema` and the configured partitions.

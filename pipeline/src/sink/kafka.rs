@@ -72,7 +72,7 @@ pub(super) fn open(
     Ok(Some(match consumer.filter(|_| is_transactional(config)) {
         Some(consumer) => {
             let client = client_config(&config.kafka, &own_properties);
-            let sink = TransactionalSink::new(config, client, topics, Arc::clone(consumer));
+            let sink = TransactionalSink::try_new(config, client, topics, Arc::clone(consumer))?;
             SharedSink::new(name, max_age, Box::new(sink))
         }
         None => {

@@ -84,7 +84,9 @@ impl Assembler {
         if self.builder.is_empty() {
             self.received_at = Instant::now();
         }
-        self.builder.append(origin, payload, &document);
+        // Whoever sends a message may give it any time; tables hold microseconds.
+        let timestamp_ms = origin.timestamp_ms.filter(|time| time.checked_mul(1000).is_some());
+        self.builder.append(Origin { timestamp_ms, ..origin }, payload, &document);
         let first = self.reading.get(topic, origin.partition).unwrap_or(origin.offset);
         self.offsets.add(topic, origin.partition, first.min(origin.offset), origin.offset);
         self.reading.set(topic, origin.partition, origin.offset + 1);

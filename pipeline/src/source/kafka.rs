@@ -294,15 +294,25 @@ impl KafkaSource {
         Ok(positions)
     }
 
-    /// Where partitions begin that no sink has a position of: where the group is, else as configured.
-    fn default_starts(&self, partitions: &Partitions) -> Result<Positions> {
+    /// Where sinks begin that have no position in a partition: where the group is; where the sink is that is furthest
+    /// behind, since brokers forget a group that was away for long (`offsets.retention.minutes`); else as configured.
+    fn default_starts(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
         let mut starts = committed(&self.consumer, partitions)?;
-        for (topic, partition) in partitions {
-            if starts.get(topic, *partition).is_none() {
-                let (oldest, newest) = self.watermarks(topic, *partition)?;
-                let start = if self.start == Start::Latest { newest } else { oldest };
-                starts.set(topic, *partition, start);
-            }
+        let is_unknown = |(topic, partition): &&(Arc<str>, i32)| starts.get(topic, *partition).is_none();
+        let unknown: Vec<_> = partitions.iter().filter(is_unknown).cloned().collect();
+        let stored = self.ledger.stored(&unknown)?;
+        for (topic, partition) in &unknown {
+            let start = match stored.get(topic, *partition) {
+                Some(next) => {
+                    tracing::info!(%topic, partition, offset = next, "the group has no offset, a sink has");
+                    next
+                }
+                None => {
+                    let (oldest, newest) = self.watermarks(topic, *partition)?;
+                    if self.start == Start::Latest { newest } else { oldest }
+                }
+            };
+            starts.set(topic, *partition, start);
         }
         Ok(starts)
     }

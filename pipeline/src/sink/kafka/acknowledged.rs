@@ -1,12 +1,12 @@
 //! Topics at least once: rows count when the brokers have acknowledged them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fenliu_schemas::Positions;
+use rdkafka::ClientConfig;
 
 use super::Topic;
-use crate::config::{Properties, ValidatedConfig};
+use crate::config::ValidatedConfig;
 use crate::error::Result;
 use crate::kafka::{KafkaConsumer, MessageWriter, client_config, committed};
 use crate::position::Moves;
@@ -17,7 +17,7 @@ use crate::sink::{Partitions, Rows, Sink, SinkError};
 /// The group's committed offsets stand for its position between two runs. Within a run it knows itself
 /// how far it is, since the group's offsets may follow late.
 pub(super) struct AcknowledgedSink {
-    topics: Vec<(Topic, Arc<MessageWriter>)>,
+    clusters: Vec<Cluster>,
     consumer: Option<Arc<KafkaConsumer>>,
     acknowledged: Positions,
 }
@@ -32,24 +32,56 @@ impl AcknowledgedSink {
         topics: Vec<Topic>,
         consumer: Option<Arc<KafkaConsumer>>,
     ) -> Result<Self> {
-        let mut writers = BTreeMap::<(Option<String>, Properties), Arc<MessageWriter>>::new();
-        let mut with_writers = vec![];
+        let mut clusters: Vec<Cluster> = vec![];
         for topic in topics {
-            let key = (topic.brokers.clone(), topic.properties.clone());
-            let writer = match writers.get(&key) {
-                Some(writer) => Arc::clone(writer),
-                None => {
-                    let mut client = client_config(&config.kafka, &topic.properties);
-                    if let Some(brokers) = &topic.brokers {
-                        client.set("bootstrap.servers", brokers);
-                    }
-                    Arc::new(MessageWriter::try_new(client)?)
-                }
+            let is_same = |cluster: &&mut Cluster| {
+                let first = &cluster.topics[0];
+                (&first.brokers, &first.properties) == (&topic.brokers, &topic.properties)
             };
-            writers.insert(key, Arc::clone(&writer));
-            with_writers.push((topic, writer));
+            match clusters.iter_mut().find(is_same) {
+                Some(cluster) => cluster.topics.push(topic),
+                None => clusters.push(Cluster::try_new(config, topic)?),
+            }
         }
-        Ok(AcknowledgedSink { topics: with_writers, consumer, acknowledged: Positions::default() })
+        Ok(AcknowledgedSink { clusters, consumer, acknowledged: Positions::default() })
+    }
+}
+
+/// Topics with one producer.
+struct Cluster {
+    client: ClientConfig,
+    topics: Vec<Topic>,
+    writer: Option<MessageWriter>,
+}
+
+impl Cluster {
+    fn try_new(config: &ValidatedConfig, topic: Topic) -> Result<Self> {
+        let mut client = client_config(&config.kafka, &topic.properties);
+        if let Some(brokers) = &topic.brokers {
+            client.set("bootstrap.servers", brokers);
+        }
+        let writer = Some(MessageWriter::try_new(client.clone())?);
+        Ok(Cluster { client, topics: vec![topic], writer })
+    }
+
+    /// Sends the epoch to the topics. What is under way when it fails is not waited for: the writer is made anew by
+    /// the next try, since it tells of a message that was lost ever after.
+    fn send(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => MessageWriter::try_new(self.client.clone())?,
+        };
+        self.topics.iter().try_for_each(|topic| topic.send(&writer, epoch, moves))?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if let Some(writer) = self.writer.take() {
+            writer.flush()?;
+            self.writer = Some(writer);
+        }
+        Ok(())
     }
 }
 
@@ -70,12 +102,8 @@ impl Sink for AcknowledgedSink {
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
-        for (topic, writer) in &self.topics {
-            topic.send(writer, epoch, moves)?;
-        }
-        for (_, writer) in &self.topics {
-            writer.flush()?;
-        }
+        self.clusters.iter_mut().try_for_each(|cluster| cluster.send(epoch, moves))?;
+        self.clusters.iter_mut().try_for_each(Cluster::flush)?;
         self.acknowledged.update(&moves.ends());
         Ok(())
     }

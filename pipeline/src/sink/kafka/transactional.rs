@@ -26,13 +26,16 @@ pub(super) struct TransactionalSink {
 }
 
 impl TransactionalSink {
-    /// A sink whose producer is made with the first commit. `consumer` is the source's.
-    pub(super) fn new(
+    /// A sink whose producer begins its transactions with the first commit. `consumer` is the source's.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses together: it looks at them so only when it makes a producer.
+    pub(super) fn try_new(
         config: &ValidatedConfig,
         mut client: ClientConfig,
         topics: Vec<Topic>,
         consumer: Arc<KafkaConsumer>,
-    ) -> Self {
+    ) -> Result<Self> {
         let (group, instance) = match &config.source {
             SourceConfig::Kafka(source) => (source.group.clone(), source.instance.clone()),
             SourceConfig::Files(_) => (None, None),
@@ -43,7 +46,8 @@ impl TransactionalSink {
         if client.get("transaction.timeout.ms").is_none() {
             client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
         }
-        TransactionalSink { client, topics, consumer, writer: None }
+        drop(MessageWriter::try_new(client.clone())?);
+        Ok(TransactionalSink { client, topics, consumer, writer: None })
     }
 
     /// A producer that is ready for a transaction.

@@ -247,6 +247,8 @@ impl<'m, 'a> Found<'m, 'a> {
             Value::Time(time) => Some(*time),
             _ => None,
         };
+        // Tables hold microseconds.
+        let time = time.filter(|milliseconds| milliseconds.checked_mul(1000).is_some());
         time.map(Some).ok_or_else(|| wrong_type(best.name, Part::PublishedAt, &best.what))
     }
 }
