@@ -96,7 +96,7 @@ fn compact(
     }
     let directory = directory::open(&config.path, &config.storage)?;
     let log = ManifestLog::of(&directory);
-    settle(&directory, prefix, &log)?;
+    settle(&directory, &log)?;
     let contents = Contents::read(&directory)?;
     let mut compaction = Compaction {
         directory,
@@ -262,7 +262,7 @@ impl Compaction {
 
     /// The final names of files that have been hidden and unchanged for so long.
     fn leftovers(&self, prefix: &str, age: Duration) -> Result<Vec<String>> {
-        let mut leftovers = hidden_names(&*self.directory, prefix)?;
+        let mut leftovers = hidden_names(&*self.directory, &[prefix])?;
         leftovers.retain(|name| {
             let modified = self.directory.modified(&hidden(name)).ok().flatten();
             modified.is_some_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age))

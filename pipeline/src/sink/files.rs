@@ -91,7 +91,7 @@ impl FilesSink {
         let latest = self.log.latest()?;
         let newest = latest.as_ref().map_or(0, |latest| latest.number);
         if self.settled.is_none() {
-            settle(&self.directory, self.prefix, &self.log)?;
+            settle(&self.directory, &self.log)?;
         }
         for manifest in self.log.between(self.settled.unwrap_or(newest), newest) {
             let manifest = manifest?;

@@ -51,6 +51,10 @@ pub(crate) struct Manifest {
     pub(crate) covers: Vec<Covered>,
     /// Where every pipeline that writes here stands after it.
     pub(crate) positions: Vec<Position>,
+    /// All commits up to this number had been completed when this one was made. 0 in manifests from before there
+    /// was such a number.
+    #[serde(default)]
+    pub(crate) settled: u64,
     /// Number of the newest manifest, this one or one before it, that has a `listing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed_in: Option<u64>,
@@ -120,9 +124,10 @@ impl Manifest {
         })
     }
 
-    /// The commit after `latest` with which `pipeline` makes `moves`.
+    /// The commit after `latest`, which is completed like all before it, with which `pipeline` makes `moves`.
     pub(crate) fn after(latest: Option<&Self>, pipeline: &str, moves: &Moves, files: Vec<DataFile>) -> Self {
         let mut manifest = Self::replacing(latest, pipeline, vec![], files);
+        manifest.settled = latest.map_or(0, |latest| latest.number);
         for m in moves.iter() {
             manifest.positions.retain(|p| {
                 p.pipeline != pipeline || p.topic != m.topic.as_ref() || p.partition != m.partition
@@ -156,6 +161,7 @@ impl Manifest {
             removed,
             covers: vec![],
             positions: latest.map_or_else(Vec::new, |latest| latest.positions.clone()),
+            settled: latest.map_or(0, |latest| latest.settled),
             listed_in: latest.and_then(|latest| latest.listed_in),
             listing: None,
         }

@@ -12,6 +12,7 @@ use chrono::DateTime;
 use ulid::Ulid;
 
 use super::directory::{Directory, DirectoryRef, place_of};
+use super::files::{DEAD_LETTERS, LABELLED};
 use super::manifest::{Manifest, ManifestLog};
 use super::staged::{Staged, file_name, hidden, hidden_names};
 use crate::error::Result;
@@ -55,16 +56,22 @@ fn remove(directory: &dyn Directory, names: &[String]) -> Result<()> {
     fault::point("compact-removed")
 }
 
-/// Completes the commits of processes that have died: those of which a file that begins with `prefix` is hidden
-/// still. Files that no manifest names may be another process's work, so they stay.
+/// Completes the commits of processes that have died: those of which a file is hidden still. Files that no manifest
+/// names may be another process's work, so they stay; for their sake no manifests are read that whoever made the
+/// newest had seen completed.
 ///
 /// # Errors
 /// What cannot be read, removed or renamed.
-pub(super) fn settle(directory: &DirectoryRef, prefix: &str, log: &ManifestLog) -> Result<()> {
-    let mut hidden: BTreeSet<_> = hidden_names(&**directory, prefix)?.into_iter().collect();
+pub(super) fn settle(directory: &DirectoryRef, log: &ManifestLog) -> Result<()> {
+    let mut hidden: BTreeSet<_> =
+        hidden_names(&**directory, &[LABELLED, DEAD_LETTERS])?.into_iter().collect();
     let Some(oldest) = hidden.iter().filter_map(|name| begun_at(name)).min() else { return Ok(()) };
+    let mut settled = None;
     for manifest in log.newest_first()? {
         let manifest = manifest?;
+        if manifest.number <= *settled.get_or_insert(manifest.settled) {
+            break;
+        }
         let found = manifest.files.iter().filter(|file| hidden.remove(file_name(&file.name))).count();
         if found > 0 {
             complete(directory, &manifest)?;

@@ -133,16 +133,16 @@ pub(super) fn file_name(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// The final names of hidden files in `directory` that begin with `prefix`.
+/// The final names of hidden files in `directory` that begin with one of `prefixes`.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub(super) fn hidden_names(directory: &dyn Directory, prefix: &str) -> Result<Vec<String>> {
+pub(super) fn hidden_names(directory: &dyn Directory, prefixes: &[&str]) -> Result<Vec<String>> {
     let names = directory.names("")?;
-    let hidden = format!(".{prefix}-");
+    let starts: Vec<String> = prefixes.iter().map(|prefix| format!(".{prefix}-")).collect();
     Ok(names
         .iter()
-        .filter(|name| name.starts_with(&hidden))
+        .filter(|name| starts.iter().any(|start| name.starts_with(start)))
         .filter_map(|name| Some(name.strip_suffix(ENDING)?.trim_start_matches('.').to_owned()))
         .collect())
 }

@@ -156,7 +156,22 @@ fn a_damaged_file_is_named_and_not_merged() {
     let error = compact_files(&job.config, "p", TARGET, None).unwrap_err().to_string();
     assert!(error.contains(&name) && error.contains("SHA-256"), "{error}");
     assert_eq!(job.contents().files().len(), 10);
-    assert!(hidden_names(&*job.files(), LABELLED).unwrap().is_empty());
+    assert!(hidden_names(&*job.files(), &[LABELLED]).unwrap().is_empty());
+}
+
+/// A pipeline that starts would read them all, however many they are.
+#[test]
+fn commits_that_were_completed_are_not_read_for_the_sake_of_a_leftover() {
+    let job = Job::new(FileFormat::Jsonl);
+    let leftover = job.stage("", &rows("offset", 0..2));
+    job.fill(&[""]);
+    std::fs::write(job.path().join("_manifests/0000000/0000000003.json"), "damaged").unwrap();
+    let (log, left) = (ManifestLog::of(&job.files()), job.stage("", &rows("offset", 20..22)));
+    let last = Manifest::after(log.latest().unwrap().as_ref(), "p", &Moves::default(), vec![left.clone()]);
+    assert!(log.append(&last).unwrap());
+    settle(&job.files(), &log).unwrap();
+    assert!(job.path().join(&left.name).is_file(), "its commit is completed");
+    assert_eq!(hidden_names(&*job.files(), &[LABELLED]).unwrap(), [leftover.name]);
 }
 
 #[test]
@@ -167,7 +182,7 @@ fn leftovers_go_once_they_are_old_and_their_commits_never_come() {
     assert_eq!(job.compact().removed, 0, "it may still be committed");
     let done = compact_files(&job.config, "p", TARGET, Some(Duration::ZERO)).unwrap();
     assert_eq!(done.removed, 1);
-    assert!(hidden_names(&*job.files(), LABELLED).unwrap().is_empty());
+    assert!(hidden_names(&*job.files(), &[LABELLED]).unwrap().is_empty());
     let latest = ManifestLog::of(&job.files()).latest().unwrap().unwrap();
     assert!(latest.removes(&orphan.name), "its writer is told");
 }
