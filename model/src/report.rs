@@ -73,7 +73,6 @@ mod tests {
             },
             dataset_sha256: "abc".to_owned(),
             epochs: vec![epoch(1), epoch(2)],
-            runs: 1,
             best_epoch: 2,
             dev: None,
             ngram_weight: None,

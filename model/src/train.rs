@@ -32,7 +32,6 @@ mod out_of_fold;
 mod publish;
 mod report;
 mod schedule;
-mod soup;
 mod split;
 mod stack;
 mod staged;

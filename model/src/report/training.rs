@@ -25,14 +25,11 @@ pub(super) fn training(report: &TrainReport) -> Html {
         let chart = Chart::new("Held-out documents", epochs(), Axis::over("score", scores, 3));
         charts.push(chart.line("macro-F1", Ink::One, &macro_f1).line("accuracy", Ink::Two, &accuracy));
     }
-    let kept = match report.runs {
-        1 => format!("the weights of epoch {} were kept", report.best_epoch),
-        runs => format!("the mean of the weights of {runs} runs was kept"),
-    };
     let intro = format!(
-        "{} documents learnt, {} held out; {kept}, after {:.0} s.",
+        "{} documents learnt, {} held out; the weights of epoch {} were kept, after {:.0} s.",
         count(report.size.train_rows),
         count(report.size.dev_rows),
+        report.best_epoch,
         report.seconds
     );
     section("Training", &intro, &figures(charts, false))

@@ -2,8 +2,7 @@
 //!
 //! Contract: the file is replaced by one rename, so it is a whole checkpoint or the one before. It holds all that
 //! a run changes: trained parameters, the optimiser's moments, the weights that are to be kept, and where the
-//! run is; of a run that is over, only its weights. A key of the training's base, data and options stands in it; a
-//! checkpoint of another key is not read.
+//! run is. A key of the run's base, data and options stands in it; a checkpoint of another key is not read.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -35,15 +34,6 @@ impl Checkpoints {
     /// The checkpoints of the run that `key` stands for, in the existing directory `work`.
     pub(super) fn new(work: &Path, key: String) -> Self {
         Self { path: work.join("checkpoint.safetensors"), key }
-    }
-
-    /// Those of a run by its number: 0 has this file, 1 `checkpoint-2`, 2 `checkpoint-3`.
-    pub(super) fn of_run(&self, run: usize) -> Self {
-        let path = match run {
-            0 => self.path.clone(),
-            run => self.path.with_file_name(format!("checkpoint-{}.safetensors", run + 1)),
-        };
-        Self { path, key: self.key.clone() }
     }
 
     /// The last checkpoint; none when there is none of this run.

@@ -249,7 +249,6 @@ impl TrainOptions {
             adaptation: Adaptation::Full,
             seed: self.seed,
             epochs: self.epochs,
-            runs: 1,
             batch_tokens: self.batch_tokens,
             batch_rows: self.batch_rows,
             accumulate: 1,

@@ -32,10 +32,6 @@ pub struct FineTuneOptions {
     pub seed: u64,
     /// Passes over the training rows.
     pub epochs: usize,
-    /// Runs from the same weights, with the seeds `seed`, `seed + 1`, ...: the model is the mean of the weights that
-    /// they end with (a model soup, Wortsman et al., 2022), at the cost of all of them. Until the training is over each
-    /// finished run leaves a copy of its weights on the disk.
-    pub runs: usize,
     /// Most padded tokens of a batch: longest row x rows.
     pub batch_tokens: usize,
     /// Most rows of a batch.
@@ -98,7 +94,6 @@ impl FineTuneOptions {
             ngrams: NgramShape::default(),
             seed: 1,
             epochs: 3,
-            runs: 1,
             batch_tokens: 3072,
             batch_rows: 32,
             accumulate: 1,
@@ -161,7 +156,6 @@ impl FineTuneOptions {
             adaptation: self.adaptation,
             seed: self.seed,
             epochs: self.epochs,
-            runs: self.runs,
             batch_tokens: self.batch_tokens,
             batch_rows: self.batch_rows,
             accumulate: self.accumulate,
@@ -396,11 +390,8 @@ mod tests {
         }
         let root = tempfile::tempdir().unwrap();
         let base = base(root.path());
-        for (adaptation, runs, kills) in
-            [("full", 1, [3, 9]), ("top-1", 1, [3, 9]), ("lora-4", 1, [3, 9]), ("full", 2, [9, 20])]
-        {
+        for adaptation in ["full", "top-1", "lora-4"] {
             let options = FineTuneOptions {
-                runs,
                 batch_rows: 8,
                 accumulate: 2,
                 class_weights: true,
@@ -424,49 +415,14 @@ mod tests {
             };
             let expected = run(None, &mut ());
             let work = tempfile::tempdir().unwrap();
-            for killed_at in kills {
+            for killed_at in [3, 9] {
                 let attempt = || run(Some(work.path()), &mut KilledAt(killed_at));
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).unwrap_err();
             }
             assert!(work.path().join("checkpoint.safetensors").is_file());
-            assert_eq!(
-                work.path().join("checkpoint-2.safetensors").is_file(),
-                runs == 2,
-                "killed in the last run"
-            );
             assert!(run(Some(work.path()), &mut ()) == expected, "{adaptation}: after two kills");
             let finished = || run(Some(work.path()), &mut KilledAt(1));
             assert!(finished() == expected, "{adaptation}: no step is made again");
-        }
-    }
-
-    #[test]
-    fn several_runs_give_the_mean_of_their_weights() {
-        if !has_runtime() {
-            return;
-        }
-        let root = tempfile::tempdir().unwrap();
-        let base = base(root.path());
-        for adaptation in ["full", "top-1"] {
-            let adaptation = adaptation.parse().unwrap();
-            let staged = |seed, runs| {
-                let options = FineTuneOptions { seed, runs, ..FineTuneOptions::new(&base, adaptation) };
-                let (rows, dev) = (examples(120), examples(20));
-                let root = root.path();
-                stage_finetuned(&base, "animals", root, rows, dev, json!(null), &options, None, &mut ())
-                    .unwrap()
-            };
-            let weights = |staged: Staged| Network::load(&staged.publish().unwrap()).unwrap().weights();
-            let mean = staged(5, 2);
-            let report = mean.report();
-            assert_eq!((report.runs, report.size.epochs, report.epochs.len()), (2, 6, 6));
-            assert!(report.epochs.iter().map(|epoch| epoch.epoch).eq(1..=6) && report.best_epoch > 3);
-            assert_eq!(report.dev.as_ref().map(|dev| dev.rows), Some(20));
-
-            let (mut expected, second) = (weights(staged(5, 1)), weights(staged(6, 1)));
-            assert!(expected != second, "{adaptation}: the runs differ");
-            expected.move_towards(&second, 0.5);
-            assert!(weights(mean) == expected, "{adaptation}");
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) struct Fitted {
 /// How far below the best a macro-F1 may lie and count as equal: one standard error of the accuracy on the
 /// development rows (Breiman et al., 1984). The latest of equal epochs is kept, because the falling learning
 /// rate makes a later epoch the better one where the score cannot tell.
-pub(super) fn tolerance(dev: &Evaluation) -> f64 {
+fn tolerance(dev: &Evaluation) -> f64 {
     (dev.accuracy * (1.0 - dev.accuracy) / dev.rows.max(1) as f64).sqrt()
 }
 
@@ -59,16 +59,17 @@ pub(super) fn fit(
     observer: &mut dyn Observer,
 ) -> Result<Fitted> {
     let mut trainer = Trainer::try_new(options, network)?;
+    observer.start(&corpus.size(trainer.network(), options.epochs));
     let mut run = Run { progress: Progress::default(), kept: None };
     if let Some((progress, mut tensors)) = checkpoints.map_or(Ok(None), Checkpoints::load)? {
         tracing::info!(epoch = progress.epoch + 1, batch = progress.batch, "training goes on");
-        run = Run::resume(progress, &mut tensors, &mut trainer, options)?;
+        run = Run::resume(progress, &mut tensors, &mut trainer)?;
         run.progress.epochs.iter().for_each(|report| observer.epoch(report));
     }
-    while !run.is_over(options) {
+    while run.progress.epoch < options.epochs {
         run.epoch(&mut trainer, corpus, options, checkpoints, observer)?;
         if let Some(checkpoints) = checkpoints {
-            run.save(&trainer, options, checkpoints)?;
+            run.save(&trainer, checkpoints)?;
         }
     }
     run.finish(trainer, corpus)
@@ -82,24 +83,10 @@ struct Run {
 }
 
 impl Run {
-    fn resume(
-        progress: Progress,
-        tensors: &mut Tensors,
-        trainer: &mut Trainer<'_>,
-        options: &Hyperparameters,
-    ) -> Result<Self> {
+    fn resume(progress: Progress, tensors: &mut Tensors, trainer: &mut Trainer<'_>) -> Result<Self> {
+        trainer.restore(tensors)?;
         let kept = progress.kept.is_some().then(|| tensors.split_off(KEPT));
-        let run = Self { progress, kept };
-        match (run.is_over(options), &run.kept) {
-            (false, _) => trainer.restore(tensors)?,
-            (true, None) => trainer.restore_weights(tensors)?,
-            (true, Some(_)) => {}
-        }
-        Ok(run)
-    }
-
-    fn is_over(&self, options: &Hyperparameters) -> bool {
-        self.progress.epoch >= options.epochs
+        Ok(Self { progress, kept })
     }
 
     /// Learns the rest of the current epoch and scores it.
@@ -121,7 +108,7 @@ impl Run {
             self.progress.loss_bits = position.loss.to_bits();
             match checkpoints {
                 Some(checkpoints) if saved.elapsed() >= interval => {
-                    self.save(trainer, options, checkpoints)?;
+                    self.save(trainer, checkpoints)?;
                     saved = Instant::now();
                     Ok(())
                 }
@@ -160,18 +147,8 @@ impl Run {
         }
     }
 
-    /// Of a run that is over only the weights that are kept are of use: several runs leave one such file each.
-    fn save(
-        &self,
-        trainer: &Trainer<'_>,
-        options: &Hyperparameters,
-        checkpoints: &Checkpoints,
-    ) -> Result<()> {
-        let mut tensors = match (self.is_over(options), &self.kept) {
-            (false, _) => trainer.state(),
-            (true, None) => trainer.weights(),
-            (true, Some(_)) => Tensors::default(),
-        };
+    fn save(&self, trainer: &Trainer<'_>, checkpoints: &Checkpoints) -> Result<()> {
+        let mut tensors = trainer.state();
         if let Some(kept) = &self.kept {
             tensors.insert_all(KEPT, kept);
         }
@@ -202,7 +179,7 @@ impl Run {
 const KEPT: &str = "kept/";
 
 /// Scores on the development rows; none when there are no such rows.
-pub(super) fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {
+fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {
     if corpus.dev.len() == 0 {
         return Ok(None);
     }

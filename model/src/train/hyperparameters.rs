@@ -12,7 +12,6 @@ pub(super) struct Hyperparameters {
     pub(super) adaptation: Adaptation,
     pub(super) seed: u64,
     pub(super) epochs: usize,
-    pub(super) runs: usize,
     pub(super) batch_tokens: usize,
     pub(super) batch_rows: usize,
     pub(super) accumulate: usize,
@@ -45,7 +44,6 @@ impl Hyperparameters {
         self.device.check()?;
         check_at_least_one(&[
             ("epochs", self.epochs),
-            ("runs", self.runs),
             ("batch_tokens", self.batch_tokens),
             ("batch_rows", self.batch_rows),
             ("accumulate", self.accumulate),

@@ -49,7 +49,6 @@ pub(super) use parameter::{Linear, Norm, Parameter};
 pub(super) use step::{Lesson, States, Step, TableGradient};
 
 /// All parameters. Those of the dense layers know whether they are trained; the tables are sparse.
-#[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) config: NetworkConfig,
     /// The encoder's embeddings, one row per feature of its layout.

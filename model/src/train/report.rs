@@ -53,24 +53,16 @@ pub struct EpochReport {
     pub seconds: f64,
 }
 
-/// Reports from before there were several have no such field.
-fn one() -> usize {
-    1
-}
-
-/// A finished training; `eval/report.json` in the bundle.
+/// A finished run; `eval/report.json` in the bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainReport {
     /// Sizes.
     pub size: RunSize,
     /// SHA-256 over labels and texts of the training and development rows, in their order.
     pub dataset_sha256: String,
-    /// Runs of which the model is the mean.
-    #[serde(default = "one")]
-    pub runs: usize,
-    /// All passes made, run after run.
+    /// All passes made.
     pub epochs: Vec<EpochReport>,
-    /// The pass whose weights were kept; of several runs, that of the last one.
+    /// The pass whose weights were kept.
     pub best_epoch: usize,
     /// Scores of the kept weights on the development rows; none without such rows.
     pub dev: Option<Evaluation>,

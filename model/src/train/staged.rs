@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::checkpoint::Checkpoints;
 use super::corpus::Corpus;
 use super::data::Dataset;
+use super::fit::fit;
 use super::hyperparameters::Hyperparameters;
 use super::network::Network;
 use super::publish;
 use super::report::{Observer, TrainReport};
-use super::soup::fit_mean;
 use crate::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
 use crate::classifier::{Classifier, ClassifierOptions};
 use crate::error::{ModelError, Result};
@@ -55,15 +55,14 @@ impl Staged {
     ) -> Result<Self> {
         let writer = BundleWriter::create(root, name)?;
         let start = Instant::now();
-        let fitted = fit_mean(network, &corpus, options, checkpoints, observer)?;
+        let fitted = fit(network, &corpus, options, checkpoints, observer)?;
         let directory = writer.path();
         publish::write_network(&fitted.network, directory)?;
         let pad_id = corpus.tokenizer.pad_id();
         let parity = publish::check_parity(&fitted.network, directory, corpus.dev_or_train(), pad_id)?;
         let report = TrainReport {
-            size: corpus.size(&fitted.network, options.epochs * options.runs),
+            size: corpus.size(&fitted.network, options.epochs),
             dataset_sha256: corpus.sha256.clone(),
-            runs: options.runs,
             epochs: fitted.epochs,
             best_epoch: fitted.best_epoch,
             dev: fitted.dev,

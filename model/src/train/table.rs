@@ -11,7 +11,6 @@ use super::tensors::{Tensors, Vector};
 use crate::error::{ModelError, Result};
 
 /// A table of `rows` x `width` with the optimiser's state for each row.
-#[derive(Clone)]
 pub(crate) struct SparseTable {
     width: usize,
     values: Vec<f32>,

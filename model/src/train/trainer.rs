@@ -104,6 +104,10 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
     pub(super) fn into_network(self) -> Network {
         self.network
     }

@@ -59,14 +59,6 @@ impl Weights {
         }
     }
 
-    /// Moves every value by `share` of the way to that of `others`, which are the weights of a network of the same
-    /// shapes.
-    pub(crate) fn move_towards(&mut self, others: &Self, share: f32) {
-        for ((_, values), (_, others)) in self.0.values_mut().zip(others.0.values()) {
-            values.iter_mut().zip(others).for_each(|(value, other)| *value += share * (other - *value));
-        }
-    }
-
     /// Checks that every tensor was taken.
     ///
     /// # Errors

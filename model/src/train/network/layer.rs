@@ -13,7 +13,6 @@ use crate::train::ops::{
     Dropout, Write, activate, activate_backward, add, add_branch, attention, attention_backward,
 };
 
-#[derive(Clone)]
 pub(super) struct Layer {
     pub(super) attention_norm: Norm,
     /// Queries, keys and values side by side.

@@ -37,7 +37,6 @@ impl Parameter {
 }
 
 /// A dense layer, `y = x W + b`, with `W` as `[inputs, outputs]`; a low-rank product may be added to `W`.
-#[derive(Clone)]
 pub(in crate::train) struct Linear {
     pub(super) weight: Parameter,
     pub(super) bias: Parameter,
@@ -45,7 +44,6 @@ pub(in crate::train) struct Linear {
 }
 
 /// A product of two thin matrices that is trained in place of a full one (Hu et al., 2021).
-#[derive(Clone)]
 pub(super) struct LowRank {
     /// `[inputs, rank]`
     pub(super) left: Parameter,
@@ -157,7 +155,6 @@ pub(super) fn add_to_rows(rows: &mut [f32], values: &[f32]) {
 }
 
 /// Layer normalisation with a scale (`weight`) and a shift (`bias`).
-#[derive(Clone)]
 pub(in crate::train) struct Norm {
     pub(super) weight: Parameter,
     pub(super) bias: Parameter,
