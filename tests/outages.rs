@@ -48,6 +48,24 @@ fn a_broker_that_answers_nothing_for_a_while_is_waited_for() {
     check(&job, &format!("the broker answered nothing for {:?}", outage(15)));
 }
 
+/// Copies are allowed then, but not of the same epoch for ever.
+#[test]
+fn a_topic_written_at_least_once_goes_on_after_messages_were_lost() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 2_000, SINKS);
+    let labelled = format!("{}-labelled", job.topic);
+    broker.delete_topic(&labelled).unwrap();
+    let set = ["epoch.delivery=\"at-least-once\"", "kafka.properties.\"message.timeout.ms\"=2000"];
+    let mut running = job.start(Some("a"), "", &["--set", set[0], "--set", set[1]]);
+    running.wait_for_log("messages not delivered", PATIENCE).unwrap();
+    broker.create_topic(&labelled, 3).unwrap();
+    job.wait_until_committed(job.sent);
+    stop(running);
+    let (found, expected) = (job.labelled(), job.expected(false));
+    println!("{} rows, {} copies", expected.len(), found.values().sum::<usize>() - expected.len());
+    assert!(found.keys().eq(expected.keys()), "no row is lost");
+}
+
 #[test]
 fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
     let Some(broker) = kafka::broker().unwrap() else { return };

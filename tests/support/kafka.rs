@@ -156,6 +156,22 @@ impl Broker {
         Ok(())
     }
 
+    /// Deletes a topic with its messages.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let deleted = tokio::runtime::Builder::new_current_thread()
+            .build()?
+            .block_on(admin.delete_topics(&[name], &options))?;
+        for result in deleted {
+            result.map_err(|(topic, code)| anyhow!("cannot delete topic {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
     /// Deletes a consumer group that has no members, with its offsets.
     ///
     /// # Errors
