@@ -220,6 +220,26 @@ fn killed_at_every_stage_one_job_is_taken_up_again_and_again() {
     );
 }
 
+/// Nothing in what it is tested on would tell.
+#[test]
+fn a_challenger_that_would_forget_a_label_is_refused() {
+    let bench = bench();
+    let first = bench.champion();
+    for name in ["old.jsonl", "test.jsonl"] {
+        let text = fs::read_to_string(bench.path(name)).unwrap();
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let few: Vec<Value> = rows.filter(|row| row["label"] == "earn" || row["label"] == "acq").collect();
+        write(Path::new(&bench.path(name)), &few);
+    }
+    let report = bench.finetune("old.jsonl", &["--set", "finetune.gates.macro_f1_loss=1"]);
+    assert_eq!(report["verdict"], "refused", "{report}");
+    let failed = report["gates"].as_array().unwrap().iter().filter(|gate| gate["passed"] == false);
+    let failed: Vec<_> =
+        failed.map(|gate| (gate["name"].as_str().unwrap(), gate["value"].as_f64())).collect();
+    assert_eq!(failed, [("class_rows", Some(0.0))], "{report}");
+    assert_eq!(bench.champion(), first);
+}
+
 #[test]
 fn a_challenger_that_learnt_nonsense_is_refused() {
     let bench = bench();

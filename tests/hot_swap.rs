@@ -386,7 +386,7 @@ fn a_promoted_version_that_trusts_itself_far_less_is_rolled_back() {
     service.wait_until_committed(400);
     model.promote(&doubtful);
     service.running.wait_for_log("model swapped", PATIENCE).unwrap();
-    // One batch in eight is compared.
+    // The first batches are compared.
     (0..20).for_each(|_| service.send(800));
     service.running.wait_for_log("model rolled back", PATIENCE).unwrap();
     let (rows, summary, _) = service.finish();

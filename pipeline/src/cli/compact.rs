@@ -22,7 +22,7 @@ pub(super) struct CompactArgs {
     /// Only this sink: 0 is the first of the configuration; otherwise all, and dead letters in files
     #[arg(long, value_name = "NUMBER")]
     sink: Option<usize>,
-    /// About how large files become
+    /// About how large files become; files in a bucket at most 4 GiB
     #[arg(long, value_name = "SIZE", default_value = "256 MiB")]
     target_size: ByteSize,
     /// Delta: also remove files that have not been part of the table for so many hours; readers of older versions

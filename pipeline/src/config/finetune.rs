@@ -46,7 +46,8 @@ pub struct FinetuneConfig {
     /// challenger. Default: auto.
     pub promote: PromotePolicy,
     /// Keep a refused challenger as a version (alias `challenger`) instead of only its report. It is never
-    /// promoted by itself. Default: false.
+    /// promoted by itself; where there is no classifier yet it is not kept, since the newest version would be in
+    /// use. Default: false.
     pub keep_refused: bool,
     /// Threads of training; 0: one per core, in a scheduled job one per two cores.
     pub threads: usize,

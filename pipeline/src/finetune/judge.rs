@@ -147,8 +147,8 @@ pub(super) fn judge(
 
 /// Training rows of every label that the challenger can give: none of those that it only keeps from its base.
 fn with_rows(challenger: &Classifier, train: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
-    let rows = |label: String| (train.get(&label).copied().unwrap_or(0), label);
-    challenger.labels().ids().into_iter().map(rows).map(|(rows, label)| (label, rows)).collect()
+    let labels = challenger.labels().ids().into_iter();
+    labels.map(|label| (label.clone(), train.get(&label).copied().unwrap_or(0))).collect()
 }
 
 /// Labels of both models and of the test rows.

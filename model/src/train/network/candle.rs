@@ -390,6 +390,7 @@ mod tests {
     use crate::train::ops::Target;
 
     const DOCUMENTS: [&[u32]; 4] = [&[1, 2, 3, 7], &[4], &[2, 2], &[9, 8, 5, 6, 3, 1]];
+
     /// Every combination of what an architecture can be.
     fn architectures() -> Vec<Architecture> {
         let mut all = vec![Architecture::default()];

@@ -34,11 +34,9 @@ impl AcknowledgedSink {
     ) -> Result<Self> {
         let mut clusters: Vec<Cluster> = vec![];
         for topic in topics {
-            let is_same = |cluster: &&mut Cluster| {
-                let first = &cluster.topics[0];
-                (&first.brokers, &first.properties) == (&topic.brokers, &topic.properties)
-            };
-            match clusters.iter_mut().find(is_same) {
+            let is_same =
+                |other: &Topic| (&other.brokers, &other.properties) == (&topic.brokers, &topic.properties);
+            match clusters.iter_mut().find(|cluster| cluster.topics.iter().all(is_same)) {
                 Some(cluster) => cluster.topics.push(topic),
                 None => clusters.push(Cluster::try_new(config, topic)?),
             }
