@@ -1,9 +1,10 @@
 //! Commands as a user types them: what they print, and what they say when something is wrong.
 
+use fenliu_tests::files::copy_directory;
 use fenliu_tests::{data, scripts};
 use serde_json::Value;
 
-use crate::fixtures::{bundle, config, copy_directory, fails, json, rows, run};
+use crate::fixtures::{bundle, config, fails, json, rows, run};
 
 const CONFIG: &str = "[model]\nbundle = \"BUNDLE\"\n";
 
@@ -72,7 +73,7 @@ fn a_tampered_bundle_is_refused_by_file_name() {
     let versions = bundle().join("versions");
     let version = std::fs::read_dir(versions).unwrap().next().unwrap().unwrap().path();
     let copy = directory.path().join("copy");
-    copy_directory(&version, &copy);
+    copy_directory(&version, &copy).unwrap();
     run(&["predict", "--model", copy.to_str().unwrap(), "shares rose"]);
 
     let labels = copy.join("labels.json");

@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fenliu_tests::files::copy_directory;
 use fenliu_tests::kafka::{self, NewRecord, unique_name};
 use fenliu_tests::readers::python;
 use fenliu_tests::{binary, data};
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
-use crate::fixtures::{PATIENCE, copy_directory, json, run};
+use crate::fixtures::{PATIENCE, json, run};
 
 /// The label that the first champion does not know.
 const NEW: &str = "crude";
@@ -59,7 +60,7 @@ fn bench() -> Bench {
         directory
     });
     let directory = tempfile::tempdir().unwrap();
-    copy_directory(first.path(), directory.path());
+    copy_directory(first.path(), directory.path()).unwrap();
     Bench { directory }
 }
 

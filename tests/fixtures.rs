@@ -76,17 +76,3 @@ pub(crate) fn config(directory: &Path, text: &str) -> String {
     .unwrap();
     path.display().to_string()
 }
-
-/// Copies a directory with all that is in it.
-pub(crate) fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_directory(&path, &target)
-        } else {
-            std::fs::copy(&path, &target).map(drop).unwrap()
-        }
-    }
-}

@@ -9,12 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fenliu_tests::binary;
+use fenliu_tests::files::copy_directory;
 use fenliu_tests::kafka::{self, Broker, NewRecord, unique_name};
 use fenliu_tests::readers::python;
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
-use crate::fixtures::{ARTICLES, PATIENCE, articles, copy_directory, fails, json, rows, run};
+use crate::fixtures::{ARTICLES, PATIENCE, articles, fails, json, rows, run};
 
 const PARTITIONS: usize = 4;
 
@@ -58,7 +59,7 @@ impl Model {
             directory
         });
         let directory = tempfile::tempdir().unwrap();
-        copy_directory(&trained.path().join("news"), &directory.path().join("news"));
+        copy_directory(&trained.path().join("news"), &directory.path().join("news")).unwrap();
         let model = Model { versions: versions(directory.path()), directory };
         model.promote(&model.versions[0]);
         model
@@ -310,7 +311,7 @@ print('null')
 /// Publishes a copy of the second version, changed by `change`, under another ULID.
 fn forge(model: &Model, version: &str, change: impl Fn(&Path)) {
     let path = model.version(version);
-    copy_directory(&model.version(&model.versions[1]), &path);
+    copy_directory(&model.version(&model.versions[1]), &path).unwrap();
     change(&path);
     let manifest = path.join("manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();

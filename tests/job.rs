@@ -1,7 +1,7 @@
 //! A pipeline to be harmed: a topic of documents, outputs, a configuration, and what should lie in each output.
 //!
 //! `FENLIU_FAULTS` is the number of deaths in each test, `FENLIU_SEED` where their randomness begins; both are
-//! printed.
+//! printed. `FENLIU_BURST` is the number of documents that are sent before each death.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,8 +19,12 @@ use crate::fixtures::{ARTICLES, PATIENCE, articles, config};
 /// One message in so many is broken.
 const BROKEN_EVERY: i64 = 50;
 const PARTITIONS: i64 = 4;
-/// Deaths come with so many documents waiting at most, or little more.
-const MOST_WAITING: i64 = 10_000;
+/// Documents sent before each death, if not said otherwise.
+const BURST: u64 = 1_500;
+/// Deaths come with so many bursts waiting at most, or little more.
+const MOST_BURSTS_WAITING: i64 = 7;
+/// A burst is so many epochs by their bound of rows.
+const EPOCHS_OF_BURST: i64 = 3;
 
 const CONFIG: &str = r#"
     [kafka]
@@ -43,7 +47,7 @@ const CONFIG: &str = r#"
     [epoch]
     max_age = "300ms"
     kafka_max_age = "200ms"
-    max_rows = 500
+    max_rows = MAX_ROWS
 "#;
 
 /// How often each `(partition, offset)` is there.
@@ -80,7 +84,8 @@ impl<'a> Job<'a> {
         }
         broker.create_topic_with(&format!("{topic}-dead"), 1, settings).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let text = CONFIG.replace("SINKS", sinks).replace("TOPIC", &topic);
+        let max_rows = (burst() / EPOCHS_OF_BURST).to_string();
+        let text = CONFIG.replace("MAX_ROWS", &max_rows).replace("SINKS", sinks).replace("TOPIC", &topic);
         let config = config(directory.path(), &text.replace("BROKERS", broker.brokers()));
         let mut job = Job { broker, topic, config, sent: 0, directory };
         job.send(documents);
@@ -257,8 +262,8 @@ impl<'a> Job<'a> {
 
     /// Sends documents for one death more, unless many are waiting: the end is to come soon after the last death.
     fn send_more(&mut self) {
-        if self.sent - self.committed() < MOST_WAITING {
-            self.send(1_500);
+        if self.sent - self.committed() < MOST_BURSTS_WAITING * burst() {
+            self.send(burst());
         }
     }
 
@@ -290,6 +295,10 @@ fn count(places: impl Iterator<Item = (i64, i64)>) -> Counts {
 /// The value of an environment variable, or `default`.
 pub(crate) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |value| value.parse().unwrap())
+}
+
+fn burst() -> i64 {
+    number("FENLIU_BURST", BURST) as i64
 }
 
 /// How many faults, and the randomness of them; both are printed.

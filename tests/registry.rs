@@ -8,11 +8,12 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Instant;
 
+use fenliu_tests::files::copy_directory;
 use fenliu_tests::{binary, scripts};
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
-use crate::fixtures::{PATIENCE, copy_directory, fails, json, rows, run};
+use crate::fixtures::{PATIENCE, fails, json, rows, run};
 
 /// A directory of models with `news` in three versions, small ones so that changes are quick.
 struct Models {
@@ -34,7 +35,7 @@ fn models() -> Models {
         directory
     });
     let directory = tempfile::tempdir().unwrap();
-    copy_directory(&trained.path().join("news"), &directory.path().join("news"));
+    copy_directory(&trained.path().join("news"), &directory.path().join("news")).unwrap();
     let mut versions = names(&directory.path().join("news/versions"));
     versions.sort();
     assert_eq!(versions.len(), 3);

@@ -13,6 +13,7 @@ use std::io::Write as _;
 pub mod binary;
 pub mod bucket;
 pub mod data;
+pub mod files;
 pub mod kafka;
 pub mod proxy;
 pub mod readers;
