@@ -70,6 +70,17 @@ fn killed_at_any_moment_it_loses_nothing_and_repeats_nothing() {
     check_by_kernel(&job, &done);
 }
 
+#[test]
+fn a_value_that_cannot_name_a_directory_stops_the_pipeline_and_is_named() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let wide = r#"partition_by = ["wide"]
+        columns = ["id", "repeat(label, 100) AS wide"]"#;
+    let job = Job::new(broker, 100, &SINKS.replace(r#"partition_by = ["label"]"#, wide));
+    let finished = job.start(None, "", &["--stop-at-end"]).wait(PATIENCE).unwrap();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("too long for a directory's name"), "{}", finished.stderr);
+}
+
 /// A reply that is lost says nothing of what was done.
 #[test]
 fn steps_that_report_a_failure_before_or_after_their_effect_are_made_good() {

@@ -1,6 +1,8 @@
 //! One table and its log: what sink, verification and compaction do with it.
 
+use std::error::Error;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -318,7 +320,17 @@ fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> 
                 source:
                     TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_),
             } => PipelineError::Data(format!("{table}: cannot {action} the table: {message}")),
+            _ if is_name_refused(&error) => PipelineError::Data(format!(
+                "{table}: cannot {action} the table: a value of `partition_by` is too long for a directory's name: {message}"
+            )),
             _ => PipelineError::Table { action, table, message },
         }
     }
+}
+
+/// Whether a file system will never take a name, which the values of partitions become a part of.
+fn is_name_refused(error: &DeltaTableError) -> bool {
+    std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::InvalidFilename)
 }
