@@ -168,6 +168,7 @@ fn evolves(format: &'static str, broken: &[(Vec<u8>, &str, &str)]) {
     let good: Vec<i64> = (0..job.sent as i64).filter(|offset| !bad.contains(offset)).collect();
     assert_eq!(labelled.keys().copied().collect::<Vec<_>>(), good);
     assert_eq!(dead.keys().copied().collect::<Vec<_>>(), bad.clone().collect::<Vec<_>>());
+    println!("{format}: {} documents labelled, {} dead letters: 0 lost, 0 twice", labelled.len(), dead.len());
     for (offset, row) in &labelled {
         assert_eq!(row["id"], format!("doc-{offset}"));
         let has_time = (ROWS as i64..2 * ROWS as i64).contains(offset);
