@@ -261,6 +261,7 @@ impl TrainOptions {
             ngram_dropout: self.ngram_dropout,
             label_smoothing: self.label_smoothing,
             consistency: self.consistency,
+            adversarial: 0.0,
             ngrams_apart: false,
             weight_decay: self.weight_decay,
             ngram_weight_decay: self.ngram_weight_decay,

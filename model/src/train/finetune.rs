@@ -57,6 +57,10 @@ pub struct FineTuneOptions {
     /// How much the two answers to one document under different dropout must agree (R-Drop, Liang et al., 2021),
     /// in units of the cross-entropy; 0 = each document is learnt once a step, else twice, at twice the time.
     pub consistency: f32,
+    /// How far the embeddings of a batch's tokens, all together, are moved up the loss for a second pass over the
+    /// batch (adversarial training, Miyato, Dai and Goodfellow, 2017), as a Euclidean norm; 0 = there is none. Where
+    /// the embeddings are trained only; it takes the time of the other pass again.
+    pub adversarial: f32,
     /// Whether encoder and n-gram side path learn from a loss each, and only what they answer is added up (a
     /// product of experts, Hinton, 2002), with the weight that development rows give the side path, instead of one
     /// loss of the sum: two opinions beside a pretrained encoder, which would leave the side path little to learn or
@@ -106,6 +110,7 @@ impl FineTuneOptions {
             ngram_dropout: 0.5,
             label_smoothing: 0.1,
             consistency: 0.0,
+            adversarial: 0.0,
             ngrams_apart: true,
             weight_decay: 0.01,
             ngram_weight_decay: 0.01,
@@ -168,6 +173,7 @@ impl FineTuneOptions {
             ngram_dropout: self.ngram_dropout,
             label_smoothing: self.label_smoothing,
             consistency: self.consistency,
+            adversarial: self.adversarial,
             ngrams_apart: self.ngrams_apart,
             weight_decay: self.weight_decay,
             ngram_weight_decay: self.ngram_weight_decay,
@@ -396,6 +402,7 @@ mod tests {
                 accumulate: 2,
                 class_weights: true,
                 checkpoint_seconds: 0,
+                adversarial: if adaptation == "full" { 0.5 } else { 0.0 },
                 ..FineTuneOptions::new(&base, adaptation.parse().unwrap())
             };
             let run = |work: Option<&Path>, observer: &mut dyn Observer| {
@@ -423,6 +430,21 @@ mod tests {
             assert!(run(Some(work.path()), &mut ()) == expected, "{adaptation}: after two kills");
             let finished = || run(Some(work.path()), &mut KilledAt(1));
             assert!(finished() == expected, "{adaptation}: no step is made again");
+        }
+    }
+
+    #[test]
+    fn embeddings_that_stay_as_they_are_have_no_adversary() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let base = base(root.path());
+        for (adaptation, allowed) in [("full", true), ("head", false), ("top-1", false), ("lora-4", false)] {
+            let options = FineTuneOptions::new(&base, adaptation.parse().unwrap());
+            options.validate().unwrap();
+            let checked = FineTuneOptions { adversarial: 0.5, ..options }.validate();
+            assert_eq!(checked.is_ok(), allowed, "{adaptation}: {checked:?}");
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Hyperparameters {
     pub(super) ngram_dropout: f32,
     pub(super) label_smoothing: f32,
     pub(super) consistency: f32,
+    pub(super) adversarial: f32,
     pub(super) ngrams_apart: bool,
     pub(super) weight_decay: f32,
     pub(super) ngram_weight_decay: f32,
@@ -63,6 +64,7 @@ impl Hyperparameters {
             ("head_learning_rate", self.head_learning_rate),
             ("ngram_learning_rate", self.ngram_learning_rate),
             ("consistency", self.consistency),
+            ("adversarial", self.adversarial),
             ("weight_decay", self.weight_decay),
             ("ngram_weight_decay", self.ngram_weight_decay),
         ];
@@ -70,6 +72,10 @@ impl Hyperparameters {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(ModelError::option(name, value, "must be a number of at least 0"));
             }
+        }
+        if self.adversarial > 0.0 && self.adaptation != Adaptation::Full {
+            let why = "moves embeddings: only with `full`, which trains them";
+            return Err(ModelError::option("adversarial", self.adversarial, why));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::ops::add;
 use super::optimizer::AdamW;
 use super::tensors::{Tensors, Vector};
 use crate::error::{ModelError, Result};
@@ -48,6 +49,24 @@ impl SparseTable {
     pub(super) fn set_values(&mut self, values: Vec<f32>) {
         debug_assert_eq!(values.len(), self.values.len(), "the shape of a table is fixed");
         self.values = values;
+    }
+
+    /// Adds `moves` (`[rows, width]`) to `rows`, each once in the list; returns what they were.
+    pub(super) fn shift(&mut self, rows: &[u32], moves: &[f32]) -> Vec<f32> {
+        let mut before = Vec::with_capacity(moves.len());
+        for (row, moves) in rows.iter().zip(moves.chunks_exact(self.width)) {
+            let values = &mut self.values[*row as usize * self.width..][..self.width];
+            before.extend_from_slice(values);
+            add(values, moves);
+        }
+        before
+    }
+
+    /// Puts back what [`SparseTable::shift`] returned.
+    pub(super) fn put_back(&mut self, rows: &[u32], before: &[f32]) {
+        for (row, before) in rows.iter().zip(before.chunks_exact(self.width)) {
+            self.values[*row as usize * self.width..][..self.width].copy_from_slice(before);
+        }
     }
 
     /// Multiplies all values.

@@ -183,7 +183,8 @@ impl<'a> Trainer<'a> {
                 observer.step(position.batch, plan.len(), loss);
             }
             let rate_factor = one_cycle(progress, options.warmup_share);
-            self.update(tables, 1.0 / group.len() as f32, rate_factor);
+            let passes = group.len() * if options.adversarial > 0.0 { 2 } else { 1 };
+            self.update(tables, 1.0 / passes as f32, rate_factor);
             after_step(self, position)?;
         }
         Ok(position.loss / plan.len().max(1) as f64)
@@ -194,8 +195,47 @@ impl<'a> Trainer<'a> {
         let mut generator = generator(self.options.seed, Purpose::Step, self.step);
         let twice = [rows, rows].concat();
         let rows = if self.loss.consistency > 0.0 { &twice } else { rows };
+        let step = self.pass(data, rows, &mut generator)?;
+        // The gradient of a low-rank product's left side is zero until the right side has moved from zero.
+        let first_checked = u32::from(matches!(self.options.adaptation, Adaptation::Lora { .. }));
+        if !self.is_checked && self.dense_state.updates() >= first_checked {
+            self.check_gradients(&step)?;
+            self.is_checked = true;
+        }
+        if self.options.adversarial > 0.0
+            && let Some(embedding) = &step.embedding
+        {
+            tables.add(self.adversarial_pass(data, rows, embedding, &mut generator)?);
+        }
+        self.step += 1;
+        let loss = step.loss;
+        tables.add(step);
+        Ok(loss)
+    }
+
+    /// A pass over `rows` while the embeddings of their tokens are moved along `gradient`, up the loss.
+    fn adversarial_pass(
+        &mut self,
+        data: &Dataset,
+        rows: &[usize],
+        gradient: &TableGradient,
+        generator: &mut SmallRng,
+    ) -> Result<Step> {
+        let TableGradient { rows: moved, values: mut moves } =
+            gradient.below(self.network.config.embedding.tokens as u32);
+        let length = squares(&moves).sqrt() as f32;
+        let scale = if length > 0.0 { self.options.adversarial / length } else { 0.0 };
+        moves.iter_mut().for_each(|value| *value *= scale);
+        let before = self.network.embedding.shift(&moved, &moves);
+        let step = self.pass(data, rows, generator);
+        self.network.embedding.put_back(&moved, &before);
+        step
+    }
+
+    /// Forward and backward over `rows`; the gradients of dense parameters are added to the parameters' own.
+    fn pass(&mut self, data: &Dataset, rows: &[usize], generator: &mut SmallRng) -> Result<Step> {
         let batch = data.batch(rows);
-        let inputs = self.inputs(&batch, &mut generator);
+        let inputs = self.inputs(&batch, generator);
         let dropout = DropoutSource { rate: self.options.dropout, seed: generator.random() };
         let targets = data.targets(rows);
         let (network, buffers) = (&mut self.network, &mut self.buffers);
@@ -215,16 +255,7 @@ impl<'a> Trainer<'a> {
                 step.loss, self.step
             )));
         }
-        // The gradient of a low-rank product's left side is zero until the right side has moved from zero.
-        let first_checked = u32::from(matches!(self.options.adaptation, Adaptation::Lora { .. }));
-        if !self.is_checked && self.dense_state.updates() >= first_checked {
-            self.check_gradients(&step)?;
-            self.is_checked = true;
-        }
-        self.step += 1;
-        let loss = step.loss;
-        tables.add(step);
-        Ok(loss)
+        Ok(step)
     }
 
     /// Logits of every development document, in its order, without dropout.
@@ -401,7 +432,8 @@ mod tests {
         options.encoder = EncoderShape { layers: 1, ..options.encoder };
         options.dropout = 0.2;
         options.consistency = 0.5;
-        let hyperparameters = options.hyperparameters();
+        let mut hyperparameters = options.hyperparameters();
+        hyperparameters.adversarial = 0.5;
         let run = |accelerator: Option<Accelerator>| {
             let mut trainer = Trainer::try_new(&hyperparameters, network(&options)).unwrap();
             trainer.accelerator = accelerator;
@@ -413,6 +445,22 @@ mod tests {
         };
         let accelerator = Accelerator::for_tests(candle_core::DType::F32);
         assert_close(&run(Some(accelerator)), &run(None), 1e-3);
+    }
+
+    #[test]
+    fn an_adversary_raises_the_loss_and_leaves_the_embeddings_as_they_were() {
+        let options = options(0.0);
+        let mut hyperparameters = options.hyperparameters();
+        hyperparameters.adversarial = 0.5;
+        let mut trainer = Trainer::try_new(&hyperparameters, network(&options)).unwrap();
+        trainer.train_states.fill(&trainer.network, &data(), &hyperparameters, &mut trainer.buffers);
+        let before = trainer.network.embedding.values().to_vec();
+        let mut generator = generator(1, Purpose::Step, 0);
+        let plain = trainer.pass(&data(), &[0, 1], &mut generator).unwrap();
+        let gradient = plain.embedding.unwrap();
+        let moved = trainer.adversarial_pass(&data(), &[0, 1], &gradient, &mut generator).unwrap();
+        assert!(moved.loss > plain.loss + 1e-3, "{} after {}", moved.loss, plain.loss);
+        assert_eq!(trainer.network.embedding.values(), before);
     }
 
     #[test]

@@ -325,6 +325,18 @@ impl TableGradient {
         Self { values: index.slope_by_table(slope, table.width()), rows }
     }
 
+    /// The part of the rows before `end`.
+    pub(in crate::train) fn below(&self, end: u32) -> Self {
+        let width = self.values.len() / self.rows.len().max(1);
+        let parts = self.rows.iter().zip(self.values.chunks_exact(width.max(1)));
+        let parts: Vec<(u32, &[f32])> =
+            parts.filter(|(row, _)| **row < end).map(|(row, v)| (*row, v)).collect();
+        Self {
+            rows: parts.iter().map(|(row, _)| *row).collect(),
+            values: parts.iter().flat_map(|(_, values)| *values).copied().collect(),
+        }
+    }
+
     /// Adds the gradient of another batch of the same step.
     pub(in crate::train) fn merge(&mut self, other: &Self) {
         let width = self.values.len() / self.rows.len().max(1);
