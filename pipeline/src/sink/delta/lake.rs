@@ -321,7 +321,7 @@ fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> 
                     TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_),
             } => PipelineError::Data(format!("{table}: cannot {action} the table: {message}")),
             _ if is_name_refused(&error) => PipelineError::Data(format!(
-                "{table}: cannot {action} the table: a value of `partition_by` is too long for a directory's name: {message}"
+                "{table}: cannot {action} the table: a name is too long for the file system, as values of `partition_by` can make it: {message}"
             )),
             _ => PipelineError::Table { action, table, message },
         }
