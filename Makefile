@@ -62,7 +62,7 @@ soak: setup
 	$(CARGO) build $(TESTED) --bins --tests
 	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_SOAK=$(SOAK) FENLIU_REQUIRE_BROKER=1 \
 		FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --test integration -- \
-		exactly_once bucket_files compact delta iceberg network outages rebalance soak --nocapture --test-threads=1
+		exactly_once pass_through bucket_files compact delta iceberg network outages rebalance soak --nocapture --test-threads=1
 
 FAULTS ?= 200
 OUTAGE ?= 60

@@ -13,7 +13,7 @@ use crate::job::{Counts, Job, randomness, stop};
 use crate::outages::{SLACK, outage};
 
 /// Steps at which the process can be made to die.
-const STEPS: [&str; 7] = [
+pub(crate) const STEPS: [&str; 7] = [
     "kafka-sent",
     "kafka-before-commit",
     "kafka-after-commit",
@@ -125,6 +125,16 @@ fn rows_of_files(job: &Job) -> Vec<Value> {
         rows = duckdb.sql(f\"SELECT partition, id, model_version, label FROM '{sys.argv[1]}/*/*.parquet'\").fetchall()\n\
         print(json.dumps([dict(zip(['partition', 'id', 'model_version', 'label'], row)) for row in rows]))";
     readers::python(code, &[&job.labelled_path()]).unwrap().as_array().unwrap().clone()
+}
+
+/// The offsets of a group are not told while a transaction holds some; this one would stay open for 15 minutes.
+#[test]
+fn a_process_with_a_name_ends_the_transaction_that_the_dead_one_left_open() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let own = "topic = \"TOPIC-labelled\"\nproperties = { \"transaction.timeout.ms\" = 900000 }";
+    let mut job = Job::new(broker, 2_000, &SINKS.replacen("topic = \"TOPIC-labelled\"", own, 1));
+    let done = job.die_at(&["kafka-before-commit"], 2);
+    check(&job, &done);
 }
 
 #[test]

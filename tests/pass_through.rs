@@ -3,6 +3,7 @@
 use fenliu_tests::kafka;
 use serde_json::Value;
 
+use crate::exactly_once::STEPS;
 use crate::fixtures::{PATIENCE, json};
 use crate::job::Job;
 
@@ -10,6 +11,7 @@ const SINKS: &str = r#"
     [[sinks]]
     type = "kafka"
     topic = "TOPIC-labelled"
+    columns = ["partition", "\"offset\""]
     [[sinks]]
     type = "files"
     path = "DIR/labelled"
@@ -30,7 +32,7 @@ fn without_a_model_every_document_is_written_once_through_deaths_and_without_lab
     let Some(broker) = kafka::broker().unwrap() else { return };
     let sinks = format!("[output]\nbody = true\n{SINKS}");
     let mut job = Job::new(broker, 2_000, &sinks).without_model();
-    let done = job.die_at(&["files-after-manifest", "kafka-before-commit"], 2);
+    let done = job.die_at(&STEPS, 7);
     job.check(&done, &[("topic", job.labelled()), ("files", job.read_by(READ))]);
 
     let summary = job.start(Some("a"), "", &["--stop-at-end"]).wait(PATIENCE).unwrap();

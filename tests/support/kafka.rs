@@ -249,7 +249,9 @@ impl Broker {
     /// # Errors
     /// If the topic does not exist or the broker does not answer.
     pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, Option<i64>>> {
-        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
+        // Otherwise the answer waits for the transaction of a dead process to time out, and with it its restart.
+        let consumer: BaseConsumer =
+            self.client().set("group.id", group).set("isolation.level", "read_uncommitted").create()?;
         let mut wanted = TopicPartitionList::new();
         for partition in partitions(&consumer, topic)? {
             wanted.add_partition(topic, partition);

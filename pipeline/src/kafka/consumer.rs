@@ -169,7 +169,8 @@ pub fn committed(consumer: &KafkaConsumer, partitions: &Partitions) -> Result<Po
         list.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    let committed = committed.map_err(PipelineError::kafka("read committed offsets"))?;
+    let committed = committed
+        .map_err(PipelineError::kafka("read committed offsets, which wait for open transactions"))?;
     let known = committed.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(next) => Some(((Arc::from(element.topic()), element.partition()), next)),
         _ => None,

@@ -297,10 +297,11 @@ impl KafkaSource {
     /// Where sinks begin that have no position in a partition: where the group is; where the sink is that is furthest
     /// behind, since brokers forget a group that was away for long (`offsets.retention.minutes`); else as configured.
     fn default_starts(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
+        // The sinks first: one may have to end the transaction of a dead process, until which the group does not answer.
+        let stored = self.ledger.stored(partitions)?;
         let mut starts = committed(&self.consumer, partitions)?;
         let is_unknown = |(topic, partition): &&(Arc<str>, i32)| starts.get(topic, *partition).is_none();
         let unknown: Vec<_> = partitions.iter().filter(is_unknown).cloned().collect();
-        let stored = self.ledger.stored(&unknown)?;
         for (topic, partition) in &unknown {
             let start = match stored.get(topic, *partition) {
                 Some(next) => {

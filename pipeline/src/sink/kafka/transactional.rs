@@ -26,7 +26,7 @@ pub(super) struct TransactionalSink {
 }
 
 impl TransactionalSink {
-    /// A sink whose producer begins its transactions with the first commit. `consumer` is the source's.
+    /// A sink whose producer is made when it is first needed. `consumer` is the source's.
     ///
     /// # Errors
     /// Properties that librdkafka refuses together: it looks at them so only when it makes a producer.
@@ -104,6 +104,9 @@ impl TransactionalSink {
 
 impl Sink for TransactionalSink {
     fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError> {
+        // While a process before this one has offsets in an open transaction, the group's are not told: a
+        // producer with its id ends that transaction at once, else it has to time out.
+        self.writer = Some(self.writer()?);
         Ok(committed(&self.consumer, partitions)?)
     }
 
