@@ -7,8 +7,8 @@ use fenliu_tests::bucket::Bucket;
 use fenliu_tests::proxy::Fate;
 use fenliu_tests::{binary, kafka};
 
-use crate::fixtures::{PATIENCE, articles, config, json, run};
-use crate::job::{Counts, Job, randomness, stop};
+use crate::fixtures::{PATIENCE, articles, config, json, run, stop};
+use crate::job::{Counts, Job, randomness};
 use crate::network::lose_requests_to;
 use crate::outages::{expire_keys, outage};
 
@@ -140,7 +140,7 @@ fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
     std::thread::sleep(outage(20));
     bucket.proxy().judge(|_| Fate::Passes);
     job.wait_until_committed(job.sent);
-    let log = stop(running);
+    let log = stop(running).stderr;
     let tries = log.matches("tried again").count();
     println!("requests lost: {:?}; {tries} tries failed", lost.lock().unwrap());
     assert!(tries > 0, "{log}");

@@ -8,7 +8,7 @@ use fenliu_tests::kafka;
 use rand::Rng;
 use serde_json::Value;
 
-use crate::fixtures::{PATIENCE, json, run};
+use crate::fixtures::{PATIENCE, json, run, stop};
 use crate::job::{Counts, Job, number, randomness};
 
 /// Steps at which compaction can be made to die, with how often each is passed before.
@@ -162,8 +162,7 @@ fn killed_at_any_moment_while_a_pipeline_writes_that_is_killed_too() {
     }
     job.wait_until_committed(job.sent);
     let meanwhile = compact(&job);
-    running.signal("TERM").unwrap();
-    running.wait(PATIENCE).unwrap();
+    stop(running);
     job.send(100);
     job.finish(Some("a"));
     check(&job, &format!("{faults} kills, {} files; then {meanwhile}", files(&job)));
@@ -210,8 +209,7 @@ fn what_is_verified_meanwhile_is_whole_at_every_moment() {
         let finished = compaction.wait(PATIENCE).unwrap();
         assert!(finished.status.success(), "{}", finished.stderr);
     }
-    running.signal("TERM").unwrap();
-    running.wait(PATIENCE).unwrap();
+    stop(running);
 }
 
 /// It stands between having written its files and committing them, and takes them for lost.

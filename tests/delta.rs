@@ -7,8 +7,8 @@ use std::time::Duration;
 use fenliu_tests::bucket::Bucket;
 use fenliu_tests::{binary, kafka, readers};
 
-use crate::fixtures::{PATIENCE, fails, json, run};
-use crate::job::{Counts, Job, count_pairs, randomness, stop};
+use crate::fixtures::{PATIENCE, fails, json, run, stop};
+use crate::job::{Counts, Job, count_pairs, randomness};
 use crate::network::lose_requests_to;
 use crate::outages::expire_keys;
 
@@ -215,7 +215,7 @@ fn a_bucket_that_loses_requests_and_answers_loses_no_row_and_repeats_none() {
         std::thread::sleep(Duration::from_millis(500));
     }
     job.wait_until_committed(job.sent);
-    let log = stop(running);
+    let log = stop(running).stderr;
     println!(
         "requests lost: {:?}; {} tries failed",
         lost.lock().unwrap(),

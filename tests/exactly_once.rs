@@ -7,9 +7,9 @@ use fenliu_tests::{kafka, readers};
 use rand::Rng;
 use serde_json::Value;
 
-use crate::fixtures::PATIENCE;
+use crate::fixtures::{PATIENCE, stop};
 use crate::hot_swap::{Model, mixed};
-use crate::job::{Counts, Job, randomness, stop};
+use crate::job::{Counts, Job, randomness};
 use crate::outages::{SLACK, outage};
 
 /// Steps at which the process can be made to die.
@@ -188,7 +188,7 @@ fn a_sink_that_fails_holds_back_only_itself_and_gets_all_its_rows_later() {
 
     std::fs::remove_file(&path).unwrap();
     std::fs::rename(&away, &path).unwrap();
-    let log = stop(running);
+    let log = stop(running).stderr;
     assert!(log.contains("it is tried again"), "{log}");
     check(&job, &format!("one of two sinks failed for {:?} and more", outage(0)));
 }

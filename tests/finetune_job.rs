@@ -15,7 +15,7 @@ use fenliu_tests::{binary, data};
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
-use crate::fixtures::{PATIENCE, json, run};
+use crate::fixtures::{PATIENCE, json, run, stop};
 
 /// The label that the first champion does not know.
 const NEW: &str = "crude";
@@ -376,9 +376,7 @@ fn corrections_of_what_flows_by_make_a_better_model_without_a_restart() {
         assert!(Instant::now() < deadline + PATIENCE * 3, "{} of {sent} committed", committed());
         thread::sleep(Duration::from_millis(100));
     }
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(running);
 
     let second = bench.champion();
     let (versions, positions) = labelled(&bench.directory.path().join("labelled"));

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use fenliu_tests::{binary, data};
+use fenliu_tests::binary::{self, Finished, Running};
+use fenliu_tests::data;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,6 +59,14 @@ pub(crate) fn fails(args: &[&str], code: i32) -> String {
     let finished = binary::run(args, PATIENCE).unwrap();
     assert_eq!(finished.status.code(), Some(code), "{args:?}:\n{}\n{}", finished.stdout, finished.stderr);
     finished.stderr
+}
+
+/// Asks a process to end, and checks that it ends well.
+pub(crate) fn stop(running: Running) -> Finished {
+    running.signal("TERM").unwrap();
+    let finished = running.wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    finished
 }
 
 /// The last line of standard output, as JSON.

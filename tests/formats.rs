@@ -13,7 +13,7 @@ use fenliu_tests::schema_registry::{self, schema_registry};
 use fenliu_tests::{binary, readers};
 use serde_json::Value;
 
-use crate::fixtures::{PATIENCE, articles, config, run};
+use crate::fixtures::{PATIENCE, articles, config, run, stop};
 
 /// Documents of one stage.
 const ROWS: usize = 50;
@@ -159,8 +159,7 @@ fn evolves(format: &'static str, broken: &[(Vec<u8>, &str, &str)]) {
     let number = job.send_stage("incompatible");
     job.send(broken.iter().map(|(payload, ..)| payload.clone()).collect());
     job.send_stage("first");
-    running.signal("TERM").unwrap();
-    assert!(running.wait(PATIENCE).unwrap().status.success());
+    stop(running);
     job.run_to_the_end();
 
     let (labelled, dead) = (job.labelled(), job.dead());
@@ -241,8 +240,7 @@ fn documents_wait_for_a_registry_that_does_not_answer() {
     // Asked to stop, it stops; the documents are for the next run.
     let mut first = job.start(&[]);
     first.wait_for_log("the schema registry does not answer", PATIENCE).unwrap();
-    first.signal("TERM").unwrap();
-    assert!(first.wait(PATIENCE).unwrap().status.success());
+    stop(first);
 
     let mut running = job.start(&["--stop-at-end"]);
     running.wait_for_log_times("the schema registry does not answer", 3, PATIENCE).unwrap();

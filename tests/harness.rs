@@ -8,6 +8,7 @@ use fenliu_tests::{binary, readers};
 fn the_binary_runs_and_says_what_it_is() {
     let finished = binary::run(&["--version"], Duration::from_secs(60)).unwrap();
     assert!(finished.status.success(), "{finished:?}");
+    assert!(finished.stdout.starts_with("fenliu "), "{finished:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use fenliu_tests::readers::python;
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
-use crate::fixtures::{ARTICLES, PATIENCE, articles, fails, json, rows, run};
+use crate::fixtures::{ARTICLES, PATIENCE, articles, fails, json, rows, run, stop};
 
 const PARTITIONS: usize = 4;
 
@@ -181,9 +181,7 @@ impl Service {
     fn finish(mut self) -> (Vec<Value>, Value, String) {
         self.send(400);
         self.wait_until_committed(self.sent);
-        self.running.signal("TERM").unwrap();
-        let finished = self.running.wait(PATIENCE).unwrap();
-        assert!(finished.status.success(), "{}", finished.stderr);
+        let finished = stop(self.running);
 
         let records = self.broker.consume_all(&format!("{}-labelled", self.topic)).unwrap();
         let parse = |record: &kafka::Record| serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();

@@ -7,8 +7,8 @@ use fenliu_tests::bucket::Bucket;
 use fenliu_tests::{binary, kafka, readers};
 use serde_json::Value;
 
-use crate::fixtures::{PATIENCE, json};
-use crate::job::{Counts, Job, stop};
+use crate::fixtures::{PATIENCE, json, stop};
+use crate::job::{Counts, Job};
 
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 3] = ["iceberg-staged", "iceberg-before-commit", "iceberg-after-commit"];
@@ -229,7 +229,7 @@ fn killed_at_every_step_before_a_rest_server_it_loses_nothing_and_repeats_nothin
     assert!(job.committed() < job.sent);
     token("first");
     job.wait_until_committed(job.sent);
-    let log = stop(running);
+    let log = stop(running).stderr;
     assert!(log.contains("tried again") && log.contains("iceberg: cannot"), "{log}");
 
     let count = r#"

@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::fixtures::{ARTICLES, PATIENCE, articles, config};
+use crate::fixtures::{ARTICLES, PATIENCE, articles, config, stop};
 
 /// One message in so many is broken.
 const BROKEN_EVERY: i64 = 50;
@@ -84,8 +84,10 @@ impl<'a> Job<'a> {
         }
         broker.create_topic_with(&format!("{topic}-dead"), 1, settings).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let max_rows = (burst() / EPOCHS_OF_BURST).to_string();
-        let text = CONFIG.replace("MAX_ROWS", &max_rows).replace("SINKS", sinks).replace("TOPIC", &topic);
+        let text = CONFIG
+            .replace("MAX_ROWS", &epoch_rows().to_string())
+            .replace("SINKS", sinks)
+            .replace("TOPIC", &topic);
         let config = config(directory.path(), &text.replace("BROKERS", broker.brokers()));
         let mut job = Job { broker, topic, config, sent: 0, directory };
         job.send(documents);
@@ -273,14 +275,6 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Asks a process to end, and checks that it ends well; what it has logged.
-pub(crate) fn stop(running: Running) -> String {
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
-    finished.stderr
-}
-
 /// Counts pairs of a partition and an offset.
 pub(crate) fn count_pairs(pairs: &Value) -> Counts {
     count(pairs.as_array().unwrap().iter().map(|pair| (pair[0].as_i64().unwrap(), pair[1].as_i64().unwrap())))
@@ -299,6 +293,11 @@ pub(crate) fn number(variable: &str, default: u64) -> u64 {
 
 fn burst() -> i64 {
     number("FENLIU_BURST", BURST) as i64
+}
+
+/// Rows of an epoch at most.
+pub(crate) fn epoch_rows() -> i64 {
+    burst() / EPOCHS_OF_BURST
 }
 
 /// How many faults, and the randomness of them; both are printed.

@@ -8,7 +8,7 @@ use fenliu_tests::binary;
 use fenliu_tests::kafka::{self, Broker, NewRecord, Record, unique_name};
 use serde_json::Value;
 
-use crate::fixtures::{PATIENCE, articles, config, json, rows, run};
+use crate::fixtures::{PATIENCE, articles, config, json, rows, run, stop};
 
 /// One message in so many is broken.
 const BROKEN_EVERY: usize = 100;
@@ -169,9 +169,7 @@ fn asked_to_stop_it_finishes_what_is_in_flight_and_commits_it() {
     let job = Job::new(broker, 12_000);
     let running = job.start(&[]);
     job.wait_for_commits(500);
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    let finished = stop(running);
 
     let summary = json(&finished.stdout);
     let committed = job.committed();

@@ -16,7 +16,8 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 
 use crate::exactly_once::{SINKS, check};
-use crate::job::{Job, randomness, stop};
+use crate::fixtures::stop;
+use crate::job::{Job, randomness};
 use crate::outages::{SLACK, outage};
 
 /// Kafka's number for the request that ends a transaction.

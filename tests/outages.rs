@@ -12,8 +12,8 @@ use fenliu_tests::proxy::Fate;
 use fenliu_tests::skipped;
 
 use crate::exactly_once::{SINKS, check};
-use crate::fixtures::PATIENCE;
-use crate::job::{Job, number, stop};
+use crate::fixtures::{PATIENCE, stop};
+use crate::job::{Job, number};
 
 /// MiB that the memory of a process may rise by beside its budget: allocators keep some of what was freed.
 pub(crate) const SLACK: u64 = 32;
@@ -81,7 +81,7 @@ fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
         resident.push(running.resident_bytes().unwrap() >> 20);
         std::thread::sleep(Duration::from_millis(500));
     }
-    let log = stop(running);
+    let log = stop(running).stderr;
     assert!(!log.contains("reading begins again"), "it stays in its group: {log}");
     let (first, most) = (resident[0], resident.iter().max().unwrap());
     println!("resident MiB: {first} at first, {most} at most");
@@ -149,6 +149,6 @@ pub(crate) fn expire_keys(bucket: &Bucket, job: &mut Job<'_>) {
     std::thread::sleep(outage(5));
     bucket.proxy().judge(|_| Fate::Passes);
     job.wait_until_committed(job.sent);
-    let log = stop(running);
+    let log = stop(running).stderr;
     println!("{} tries failed", log.matches("tried again").count());
 }

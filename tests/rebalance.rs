@@ -6,17 +6,12 @@ use fenliu_tests::binary::Running;
 use fenliu_tests::kafka;
 
 use crate::exactly_once::{SINKS, check};
-use crate::fixtures::{PATIENCE, json};
-use crate::job::{Job, number, stop};
-
-/// Rows of an epoch at most, as the configuration of a job has it.
-const EPOCH: i64 = 500;
+use crate::fixtures::{PATIENCE, json, stop};
+use crate::job::{Job, epoch_rows, number};
 
 /// Stops a member; how many documents it has read.
 fn stop_and_count(member: Running) -> i64 {
-    member.signal("TERM").unwrap();
-    let finished = member.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    let finished = stop(member);
     json(&finished.stdout)["documents"].as_i64().unwrap()
 }
 
@@ -41,7 +36,7 @@ fn join_and_leave(strategy: &str) {
     read += stop_and_count(first);
     let (again, moves) = (read - job.sent, 2 * rounds as i64);
     println!("{again} documents read again in {moves} moves");
-    assert!(again <= moves * EPOCH, "{again} documents read again in {moves} moves");
+    assert!(again <= moves * epoch_rows(), "{again} documents read again in {moves} moves");
     check(&job, &format!("{rounds} times another member joined and left"));
 }
 
@@ -77,7 +72,7 @@ fn a_member_with_a_name_restarts_without_a_rebalance() {
     }
     job.wait_until_committed(job.sent);
     stop(restarts);
-    let log = stop(stays);
+    let log = stop(stays).stderr;
     assert_eq!(log.matches("partitions revoked").count(), 1, "no rebalance after the first: {log}");
     check(&job, "one of two members with names restarted three times");
 }

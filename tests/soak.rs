@@ -9,7 +9,8 @@ use fenliu_tests::kafka;
 
 use crate::compact::compact;
 use crate::exactly_once::{SINKS, check};
-use crate::job::{Job, number, stop};
+use crate::fixtures::stop;
+use crate::job::{Job, number};
 use crate::outages::SLACK;
 
 /// The share of a run in which it warms up: caches fill, and arenas reach their size.

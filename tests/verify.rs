@@ -10,7 +10,7 @@ use fenliu_tests::kafka::{self, Broker, NewRecord, unique_name};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::fixtures::{PATIENCE, articles, config, json, run};
+use crate::fixtures::{PATIENCE, articles, config, json, run, stop};
 
 const PARTITIONS: usize = 3;
 /// One message in so many is broken.
@@ -190,9 +190,7 @@ fn a_pipeline_that_runs_meanwhile_is_whole_at_every_moment() {
     }
     println!("documents compared while the pipeline ran: {compared:?}");
     assert!(compared.iter().any(|documents| *documents > 0), "nothing was compared");
-    running.signal("TERM").unwrap();
-    let finished = running.wait(PATIENCE).unwrap();
-    assert!(finished.status.success(), "{}", finished.stderr);
+    stop(running);
     run(&["run", "-c", &config, "--stop-at-end"]);
     let (code, report) = verify(&config, &[]);
     assert_eq!(code, Some(0), "{report:#}");

@@ -4,14 +4,11 @@
 //! together, which keeps the padding small, and a call never exceeds the token budget unless a
 //! single text does. The results' order is the caller's business: a plan holds row indices.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{ModelError, Result};
 use crate::tokenize::Encoding;
 
 /// Bounds of one inference call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
     /// Most padded tokens in one call: rows x tokens of the longest row.
     ///

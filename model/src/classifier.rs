@@ -5,10 +5,8 @@
 //! probability).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::batcher::{BatchOptions, TokenBatch, plan};
 use crate::bundle::Bundle;
@@ -72,8 +70,7 @@ impl Encoder {
 }
 
 /// How a classifier runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassifierOptions {
     /// Threads of one inference call. At least 1. Default: the number of cores.
     pub threads: usize,
@@ -90,21 +87,6 @@ impl Default for ClassifierOptions {
     }
 }
 
-/// What a classifier has done since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClassifierStats {
-    /// Time spent in inference calls.
-    pub busy: Duration,
-    /// Inference calls.
-    pub batches: u64,
-    /// Texts classified.
-    pub rows: u64,
-    /// Tokens of those texts.
-    pub tokens: u64,
-    /// Tokens computed, padding included; never less than `tokens`.
-    pub padded_tokens: u64,
-}
-
 /// An open classifier. It works on one call at a time; its [`Encoder`] may be used meanwhile.
 #[derive(Debug)]
 pub struct Classifier {
@@ -116,7 +98,6 @@ pub struct Classifier {
     version: String,
     pad_id: u32,
     batch: BatchOptions,
-    stats: ClassifierStats,
 }
 
 impl Classifier {
@@ -140,12 +121,10 @@ impl Classifier {
             version: manifest.version.clone(),
             pad_id: manifest.model.pad_id,
             batch: options.batch,
-            stats: ClassifierStats::default(),
         };
         // A bundle that cannot classify is refused now, and the first real batch finds warm caches.
         let warm_up = classifier.encoder.encode_batch(&[""])?;
         classifier.classify(&warm_up)?;
-        classifier.stats = ClassifierStats::default();
         Ok(classifier)
     }
 
@@ -201,18 +180,12 @@ impl Classifier {
         batch: &TokenBatch,
         score: fn(&mut Session, &TokenBatch) -> Result<Logits>,
     ) -> Result<Vec<f32>> {
-        let start = Instant::now();
         let logits = score(&mut self.session, batch)?;
         if logits.labels != self.labels.len() {
             let problem =
                 format!("the graph has {} logits but there are {} labels", logits.labels, self.labels.len());
             return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
         }
-        self.stats.busy += start.elapsed();
-        self.stats.batches += 1;
-        self.stats.rows += batch.rows as u64;
-        self.stats.tokens += batch.attention_mask.iter().filter(|mask| **mask == 1).count() as u64;
-        self.stats.padded_tokens += batch.input_ids.len() as u64;
         Ok(logits.values)
     }
 
@@ -239,11 +212,6 @@ impl Classifier {
     /// ULID of the model's version.
     pub fn version(&self) -> &str {
         &self.version
-    }
-
-    /// What was done since the classifier was opened.
-    pub fn stats(&self) -> ClassifierStats {
-        self.stats
     }
 }
 
@@ -322,9 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn texts_become_probabilities_and_work_is_counted() {
+    fn texts_become_probabilities() {
         let mut classifier = open(BatchOptions { max_batch_tokens: 8, max_batch_rows: 2 });
-        assert_eq!(classifier.stats(), ClassifierStats::default());
         let encodings = classifier.encoder().encode_batch(&["bank bank match", "match", "", "银行"]).unwrap();
         let probabilities = classifier.classify(&encodings).unwrap();
         assert_eq!(probabilities.len(), 4);
@@ -332,9 +299,6 @@ mod tests {
             assert!((row.as_slice().iter().sum::<f32>() - 1.0).abs() < 1e-6, "{row:?}");
         }
         assert_ne!(probabilities[0], probabilities[1]);
-        let stats = classifier.stats();
-        assert_eq!((stats.rows, stats.batches, stats.tokens, stats.padded_tokens), (4, 2, 6, 8));
-        assert!(stats.busy > Duration::ZERO);
         assert_eq!(classifier.name(), "news");
         assert_eq!(classifier.labels().ids(), ["sports", "finance"]);
     }

@@ -47,9 +47,7 @@ pub mod train;
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
 pub use calibration::Calibration;
-pub use classifier::{
-    Classifier, ClassifierOptions, ClassifierStats, Encoder, Failure, FailureKind, Outcome, Probabilities,
-};
+pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome, Probabilities};
 pub use compare::{Comparison, Slice, Speed};
 pub use device::Device;
 pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus, Signal, SignalDrift};

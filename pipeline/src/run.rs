@@ -137,7 +137,7 @@ impl Pipeline<'_> {
             stages.spawn("sink", move |meter| worker.run(&deliveries, meter))?;
         }
         let dispatcher = Dispatcher::new(stdout, workers, Breaker::new(config.breaker), counters.clone());
-        stages.sink("write", labelled, move |input, meter| dispatcher.run(&input, meter))?;
+        stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();
         let mut outcome = stages.join().and_then(|()| ledger.finish());

@@ -24,7 +24,6 @@ const QUEUED_BATCHES: usize = 4;
 #[derive(Debug, Default)]
 pub struct Meter {
     busy_nanos: AtomicU64,
-    batches: AtomicU64,
 }
 
 impl Meter {
@@ -34,18 +33,12 @@ impl Meter {
         let result = work();
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.batches.fetch_add(1, Ordering::Relaxed);
         result
     }
 
     /// Time spent working, not waiting.
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy_nanos.load(Ordering::Relaxed))
-    }
-
-    /// Batches handled.
-    pub fn batches(&self) -> u64 {
-        self.batches.load(Ordering::Relaxed)
     }
 }
 
@@ -118,20 +111,8 @@ impl Stages {
         Ok(receiver)
     }
 
-    /// Starts a stage that consumes batches.
-    ///
-    /// # Errors
-    /// [`PipelineError::Stage`] when the system gives no thread.
-    pub fn sink<I: Send + 'static>(
-        &mut self,
-        name: &'static str,
-        input: Receiver<I>,
-        body: impl FnOnce(Receiver<I>, &Meter) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
-        self.spawn(name, move |meter| body(input, meter))
-    }
-
-    /// Starts a thread beside the stages, supervised as they are; it appears in the meters under `name`.
+    /// Starts a stage that hands nothing on, or another thread to be supervised as they are; it appears in the meters
+    /// under `name`.
     ///
     /// # Errors
     /// [`PipelineError::Stage`] when the system gives no thread.

@@ -27,7 +27,7 @@ pub(super) struct Correction {
 }
 
 /// Where a correction stands: a message's topic, partition and offset, or a file, 0 and the row's number.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Place {
     pub(super) topic: String,
     pub(super) partition: i32,
@@ -35,7 +35,7 @@ pub(super) struct Place {
 }
 
 /// A correction, or what should have been one, that is not used, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Skipped {
     /// Where it stands.
     #[serde(flatten)]
