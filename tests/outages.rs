@@ -13,7 +13,7 @@ use fenliu_tests::skipped;
 
 use crate::exactly_once::{SINKS, check};
 use crate::fixtures::{PATIENCE, stop};
-use crate::job::{Job, number};
+use crate::job::{Job, epoch_rows, number};
 
 /// MiB that the memory of a process may rise by beside its budget: allocators keep some of what was freed.
 pub(crate) const SLACK: u64 = 32;
@@ -64,6 +64,17 @@ fn a_topic_written_at_least_once_goes_on_after_messages_were_lost() {
     let (found, expected) = (job.labelled(), job.expected(false));
     println!("{} rows, {} copies", expected.len(), found.values().sum::<usize>() - expected.len());
     assert!(found.keys().eq(expected.keys()), "no row is lost");
+}
+
+/// All is read within the first second; the sink takes longer for it than the group waits for a sign of life.
+#[test]
+fn at_the_end_of_its_topic_a_member_stays_until_a_slow_sink_has_everything() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let job = Job::new(broker, 6 * epoch_rows(), SINKS);
+    let poll = ["--set", "source.properties.\"max.poll.interval.ms\"=6500", "--stop-at-end"];
+    let finished = job.start(Some("a"), "kafka-sent=sleep(2500)", &poll).wait(PATIENCE).unwrap();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    check(&job, "a slow sink at the end of the topic");
 }
 
 #[test]

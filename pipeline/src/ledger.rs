@@ -77,8 +77,13 @@ impl Ledger {
         self.changed.notify_all();
         let partitions: Vec<_> =
             ends.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
-        let lowest = self.lowest(&partitions);
-        self.commit.lock().unwrap_or_else(PoisonError::into_inner).commit(&lowest);
+        self.report(&self.lowest(&partitions));
+    }
+
+    /// Tells the source that all sinks have everything before `lowest`: where reading begins, too, so that it begins there
+    /// again if nothing is committed before a crash.
+    pub fn report(&self, lowest: &Positions) {
+        self.commit.lock().unwrap_or_else(PoisonError::into_inner).commit(lowest);
     }
 
     /// Waits up to `patience` until every sink has everything up to `ends`; whether they have.

@@ -77,7 +77,15 @@ pub fn open(
     let assembler = Assembler::try_new(config, Budget::new(config.limits.memory.as_u64()))?;
     Ok(match (&config.source, consumer) {
         (SourceConfig::Kafka(source), Some(consumer)) => {
-            Box::new(kafka::KafkaSource::try_new(consumer, source, assembler, ledger, stop_at_end)?)
+            let drain_limit = kafka::drain_limit(&config.kafka, source);
+            Box::new(kafka::KafkaSource::try_new(
+                consumer,
+                source,
+                assembler,
+                ledger,
+                stop_at_end,
+                drain_limit,
+            )?)
         }
         (SourceConfig::Kafka(_), None) => {
             return Err(PipelineError::Data("a Kafka source without a consumer".into()));

@@ -1,12 +1,13 @@
 //! JSON Lines, Parquet and Arrow IPC files as a source. Each row is read once: the sinks know how far they have a file.
 //!
-//! A file stands for a topic with one partition; a row's number (from 0) is its offset. The payload of a
+//! A file stands for a topic with one partition, by the name of its path as the user writes it; a row's number (from 0) is
+//! its offset. The payload of a
 //! Parquet or Arrow row is the row as a JSON object, so all formats are decoded and dead-lettered alike.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -35,7 +36,7 @@ const MAX_LINE_BYTES: u64 = 1 << 30;
 /// How long one attempt to get memory waits for it.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The document files among `paths`; a directory stands for those directly in it, in order of name.
+/// The document files among `paths`, each once; a directory stands for those directly in it, in order of name.
 ///
 /// # Errors
 /// A path that cannot be read, a file with another ending, or no file at all.
@@ -71,7 +72,14 @@ pub fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             )));
         }
     }
-    Ok(files)
+    let mut seen = HashSet::new();
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    Ok(files.iter().map(|path| without_dots(path)).collect())
+}
+
+/// `./a` is `a`: the path is the name by which sinks know the file.
+fn without_dots(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 fn has_ending(path: &Path) -> bool {
@@ -229,12 +237,24 @@ impl FilesSource {
     }
 }
 
+/// A file that has lost rows is another one under the same name.
+fn check_rows(name: &str, rows: i64, known: i64) -> Result<()> {
+    if rows >= known {
+        return Ok(());
+    }
+    Err(PipelineError::Data(format!(
+        "{name}: has {rows} rows, but the sinks have the first {known}: was it made anew? A file is known by its path and may \
+         only grow: give other documents another name"
+    )))
+}
+
 impl Source for FilesSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
         'files: for path in std::mem::take(&mut self.files) {
             let name: Arc<str> = path.display().to_string().into();
             let first = self.first_row(&name, shutdown)?;
-            for document in Documents::open(&path)? {
+            let mut documents = Documents::open(&path)?;
+            for document in documents.by_ref() {
                 let (row, payload) = document?;
                 if row < first {
                     continue;
@@ -249,6 +269,7 @@ impl Source for FilesSource {
                     break 'files;
                 }
             }
+            check_rows(&name, documents.row, first)?;
         }
         if !self.assembler.is_empty() {
             self.hand_over(out)?;
@@ -298,6 +319,18 @@ mod tests {
         writer.write(&batch).unwrap();
         writer.finish().unwrap();
         assert_eq!(rows(&ipc), expected);
+    }
+
+    #[test]
+    fn a_file_is_read_once_however_often_and_in_whatever_way_it_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "b.jsonl"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let [a, b] = ["a.jsonl", "b.jsonl"].map(|name| dir.path().join(name));
+        let again = dir.path().join("./b.jsonl");
+        assert_eq!(data_files(&[again, dir.path().to_path_buf(), a.clone()]).unwrap(), [b, a]);
+        assert_eq!(without_dots(Path::new("./news/./a.jsonl")), Path::new("news/a.jsonl"));
     }
 
     #[test]

@@ -5,21 +5,23 @@
 //! long, everything in flight is dropped and reading begins anew. When the stages behind lag for long the
 //! partitions are paused and polling goes on, so that the group keeps this member.
 
+mod commit;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, channel};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fenliu_schemas::{Origin, Positions};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{Message, TopicPartitionList};
 
-use super::{Assembler, Commit, Source};
+use super::{Assembler, Source};
 use crate::batch::{Batch, Permit};
-use crate::config::{KafkaSourceConfig, Start};
+use crate::config::{KafkaConfig, KafkaSourceConfig, Start};
 use crate::deliver::Retry;
 use crate::error::{PipelineError, Result};
 use crate::kafka::{KafkaConsumer, REQUEST_TIMEOUT, Rebalance, apply, check_usable, committed, offsets_list};
@@ -27,6 +29,8 @@ use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
 use crate::sink::{Partitions, SinkError};
 use crate::stage::Meter;
+
+pub use commit::{KafkaCommit, leave};
 
 /// librdkafka's default of `max.poll.interval.ms`.
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
@@ -41,14 +45,6 @@ const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
 /// How often a waiting source looks again.
 const RETRY: Duration = Duration::from_millis(5);
-
-/// How long a consumer may take to leave its group.
-const LEAVE_LIMIT: Duration = Duration::from_secs(10);
-
-/// How often the last commit of a run is tried, and how long to wait in between: a rebalance takes a
-/// few seconds.
-const LAST_COMMIT_TRIES: usize = 20;
-const LAST_COMMIT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads topics as a member of a consumer group.
 pub(super) struct KafkaSource {
@@ -72,7 +68,7 @@ pub(super) struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Subscribes to the topics.
+    /// Subscribes to the topics; for `drain_limit` see [`drain_limit`].
     ///
     /// # Errors
     /// A topic name that Kafka does not allow; with `stop_at_end`, more than one topic.
@@ -82,6 +78,7 @@ impl KafkaSource {
         assembler: Assembler,
         ledger: Arc<Ledger>,
         stop_at_end: bool,
+        drain_limit: Duration,
     ) -> Result<Self> {
         // librdkafka names only the partition, not the topic, when it reports an end.
         if stop_at_end
@@ -105,7 +102,7 @@ impl KafkaSource {
             waiting: VecDeque::new(),
             ledger,
             start: source.start,
-            drain_limit: drain_limit(source),
+            drain_limit,
         })
     }
 
@@ -281,6 +278,8 @@ impl KafkaSource {
         };
         rebalance.partitions = offsets_list(&positions)?;
         apply(&self.consumer, &rebalance)?;
+        self.ended.retain(|ended| !partitions.iter().any(|(_, partition)| partition == ended));
+        self.ledger.report(&positions);
         self.assembler.start_at(&positions);
         tracing::info!(partitions = %names(&rebalance.partitions), "partitions assigned");
         Ok(())
@@ -356,17 +355,60 @@ impl KafkaSource {
         if !self.hand_over(out, meter, true)? {
             return Ok(false);
         }
-        let reading = keys(&rebalance.partitions).into_iter().filter_map(|(topic, partition)| {
-            let next = self.assembler.reading(&topic, partition)?;
-            Some(((topic, partition), next))
-        });
-        let drained = self.ledger.wait(&reading.collect(), self.drain_limit);
+        let drained = self.drain(&rebalance.partitions, meter)?;
+        // A partition that goes while it is paused would be paused when it comes again.
+        self.resume()?;
         apply(&self.consumer, rebalance)?;
         tracing::info!(partitions = %named, drained, "partitions revoked");
         if drained {
             return Ok(true);
         }
         Err(PipelineError::Lost(format!("{named} had to be given up before the sinks had their rows")))
+    }
+}
+
+/// Waiting for the sinks.
+impl KafkaSource {
+    /// Whether the sinks got, in time, all that was read of `partitions`. Polls meanwhile, so that the group keeps this
+    /// member, as which they commit; nothing more is read.
+    fn drain(&mut self, partitions: &TopicPartitionList, meter: &Meter) -> Result<bool> {
+        let since = Instant::now();
+        let reading = self.reading(partitions);
+        self.pause()?;
+        while !self.ledger.wait(&reading, IDLE_POLL) {
+            if since.elapsed() > self.drain_limit || self.consumer.assignment_lost() {
+                return Ok(false);
+            }
+            self.poll(Duration::ZERO, meter)?;
+        }
+        Ok(true)
+    }
+
+    /// Hands over the rest at the end of the topic and stays a member until the sinks have it, however long they take:
+    /// `false` if partitions come or go before.
+    fn settle(&mut self, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
+        if !self.hand_over(out, meter, true)? {
+            return Ok(true);
+        }
+        let reading = self.reading(&self.assignment()?);
+        self.pause()?;
+        while !shutdown.is_requested() && !self.ledger.wait(&reading, IDLE_POLL) {
+            self.poll(Duration::ZERO, meter)?;
+            if self.consumer.context().is_rebalancing() {
+                self.resume()?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Where reading goes on in each of `partitions`.
+    fn reading(&self, partitions: &TopicPartitionList) -> Positions {
+        let reading = keys(partitions).into_iter().filter_map(|(topic, partition)| {
+            let next = self.assembler.reading(&topic, partition)?;
+            Some(((topic, partition), next))
+        });
+        reading.collect()
     }
 }
 
@@ -379,10 +421,13 @@ fn names(list: &TopicPartitionList) -> String {
     names.join(" ")
 }
 
-/// A fifth of what the group allows between two polls.
-fn drain_limit(source: &KafkaSourceConfig) -> Duration {
-    let interval = source.properties.get("max.poll.interval.ms").and_then(|value| value.parse().ok());
-    Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL_MS) / 5)
+/// How long the sinks may take for what was read of partitions that are to be given up, after it took as long at most to
+/// hand it to them: two fifths each of what the group allows between two polls.
+pub(super) fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
+    let key = "max.poll.interval.ms";
+    let interval = source.properties.get(key).or_else(|| kafka.properties.get(key));
+    Duration::from_millis(interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS)) * 2
+        / 5
 }
 
 impl Source for KafkaSource {
@@ -396,8 +441,8 @@ impl Source for KafkaSource {
                 self.accept_waiting(meter)?;
             }
             let is_idle = !self.poll(patience, meter)?;
-            if is_idle && self.waiting.is_empty() && self.has_ended() {
-                break;
+            if is_idle && self.waiting.is_empty() && self.has_ended() && self.settle(out, meter, shutdown)? {
+                return Ok(());
             }
             if self.assembler.is_due() && !self.hand_over(out, meter, false)? {
                 return Ok(());
@@ -407,87 +452,5 @@ impl Source for KafkaSource {
             self.hand_over(out, meter, false)?;
         }
         Ok(())
-    }
-}
-
-/// Lets the consumer leave its group. To be called with its last handle, when all sinks have ended: until then the
-/// partitions are theirs.
-///
-/// librdkafka closes a consumer when brokers have answered, without a bound; what it had sent into a network that
-/// went away may never be. It is left to itself after ten seconds.
-pub fn leave(consumer: Arc<KafkaConsumer>) {
-    release(&consumer);
-    let (ended, waiting) = channel::<()>();
-    let close = move || {
-        drop(consumer);
-        drop(ended);
-    };
-    if let Err(error) = thread::Builder::new().name("leave".into()).spawn(close) {
-        tracing::debug!(%error, "the consumer was closed here, for want of a thread");
-    }
-    if waiting.recv_timeout(LEAVE_LIMIT) == Err(RecvTimeoutError::Timeout) {
-        tracing::warn!(after = ?LEAVE_LIMIT, "the consumer has not left its group: it goes on closing by itself");
-    }
-}
-
-/// Lets go of the partitions.
-fn release(consumer: &KafkaConsumer) {
-    consumer.context().close();
-    while let Some(rebalance) = consumer.context().next_rebalance() {
-        let nothing = Rebalance { partitions: TopicPartitionList::new(), ..rebalance.clone() };
-        if let Err(error) = apply(consumer, if rebalance.is_assignment { &nothing } else { &rebalance }) {
-            tracing::debug!(%error, "partitions cannot be given up");
-        }
-    }
-}
-
-/// Commits to the consumer group what all sinks have.
-pub struct KafkaCommit {
-    consumer: Arc<KafkaConsumer>,
-    /// Not yet committed, because the group was rebalancing or its coordinator moving.
-    pending: Positions,
-}
-
-impl KafkaCommit {
-    /// Commits for the group of `consumer`.
-    pub fn new(consumer: Arc<KafkaConsumer>) -> Self {
-        KafkaCommit { consumer, pending: Positions::default() }
-    }
-
-    /// The positions of the partitions that this member still owns: after a rebalance the new owner may be
-    /// further, and an old position must not overwrite its.
-    fn owned(&self) -> Result<TopicPartitionList> {
-        let assigned =
-            self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))?;
-        let owned = self.pending.iter().filter(|(t, p, _)| assigned.find_partition(t, *p).is_some());
-        offsets_list(&owned.map(|(topic, partition, next)| ((Arc::clone(topic), partition), next)).collect())
-    }
-
-    fn try_commit(&mut self) -> Result<()> {
-        let list = self.owned()?;
-        if list.count() > 0 {
-            self.consumer.commit(&list, CommitMode::Sync).map_err(PipelineError::kafka("commit offsets"))?;
-        }
-        self.pending = Positions::default();
-        Ok(())
-    }
-}
-
-impl Commit for KafkaCommit {
-    fn commit(&mut self, positions: &Positions) {
-        self.pending.update(positions);
-        if let Err(error) = self.try_commit() {
-            tracing::warn!(%error, "offsets are committed with the next epoch");
-        }
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        for _ in 1..LAST_COMMIT_TRIES {
-            if self.try_commit().is_ok() {
-                return Ok(());
-            }
-            thread::sleep(LAST_COMMIT_PAUSE);
-        }
-        self.try_commit()
     }
 }
