@@ -10,6 +10,7 @@ mod iceberg;
 mod kafka;
 mod load;
 mod model;
+mod outputs;
 mod problems;
 mod sinks;
 mod source;
@@ -46,7 +47,8 @@ pub use crate::serve::{BakeConfig, ShadowConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Name of the pipeline: in logs, and the default consumer group.
+    /// Name of the pipeline, under which every sink keeps how far it is: under another name everything is written again.
+    /// Also the default consumer group.
     pub name: String,
     /// The Kafka cluster.
     pub kafka: KafkaConfig,

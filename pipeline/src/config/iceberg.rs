@@ -108,6 +108,12 @@ impl IcebergCatalogConfig {
             }
         };
         problems.require(fits, &format!("{key}.uri"), format!("`{uri}`"), wanted);
+        if self.kind == IcebergCatalogKind::Rest && uri.contains('@') {
+            problems.add(
+                format!("{key}.uri"),
+                "holds a user: put it into `properties`, as `credential` or a header",
+            );
+        }
         let has_place = self.kind == IcebergCatalogKind::Rest || !self.warehouse.is_empty();
         let wanted = "a directory or s3://BUCKET/PREFIX";
         problems.require(has_place, &format!("{key}.warehouse"), "empty", wanted);

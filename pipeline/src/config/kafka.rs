@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use toml::Value;
 
 /// The value of `kafka.brokers` that starts a broker inside the process.
 pub const EMBEDDED: &str = "embedded";
@@ -44,20 +46,31 @@ impl Default for KafkaConfig {
 
 /// Reads property values that are written as strings, numbers or booleans.
 pub(crate) fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Scalar {
-        Text(String),
-        Integer(i64),
-        Float(f64),
-        Boolean(bool),
+    let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    values.into_iter().map(|(name, value)| text(&name, value).map(|text| (name, text))).collect()
+}
+
+fn text<E: Error>(name: &str, value: Value) -> Result<String, E> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Ok(value.to_string()),
+        // TOML reads `a.b = 1` as a table `a`.
+        Value::Table(table) if !table.is_empty() => {
+            let within = table.into_iter().next().map_or_else(String::new, |(key, _)| key);
+            Err(E::custom(format!("write the name in quotes: \"{name}.{within}\" = ...")))
+        }
+        _ => Err(E::custom(format!("`{name}` must be a string, a number or a boolean"))),
     }
-    let scalars = BTreeMap::<String, Scalar>::deserialize(deserializer)?;
-    let text = |scalar| match scalar {
-        Scalar::Text(text) => text,
-        Scalar::Integer(number) => number.to_string(),
-        Scalar::Float(number) => number.to_string(),
-        Scalar::Boolean(flag) => flag.to_string(),
-    };
-    Ok(scalars.into_iter().map(|(name, scalar)| (name, text(scalar))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn a_name_without_quotes_is_told_to_want_them() {
+        let text = "[kafka.properties]\nsecurity.protocol = \"SASL_SSL\"\n\"linger.ms\" = 5";
+        let problems = Config::parse(text, "test.toml", &[], &|_| None).unwrap_err().to_string();
+        assert!(problems.contains("write the name in quotes: \"security.protocol\" = ..."), "{problems}");
+    }
 }

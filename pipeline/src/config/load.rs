@@ -234,11 +234,16 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Strin
 /// Stands for a secret in everything that is printed.
 pub(super) const REDACTED: &str = "********";
 
+/// Properties of a catalog that are no secret; a header may be one under any name.
+const OPEN_CATALOG_PROPERTIES: &[&str] = &["oauth2-server-uri", "prefix", "scope", "warehouse"];
+
 /// Whether the value of `key` must not be printed: librdkafka properties and options of stores
 /// are where most secrets live.
 pub(super) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
+    let of_catalog = key.split_once("catalog.properties.").map(|(_, name)| name);
     key == "documents.registry.password"
+        || of_catalog.is_some_and(|name| !OPEN_CATALOG_PROPERTIES.contains(&name))
         || (key.contains("properties") || key.contains("storage"))
             && [
                 "password",
@@ -360,6 +365,14 @@ mod tests {
         let printed = config.to_redacted_toml();
         assert!(!printed.contains("hunter2"), "{printed}");
         assert!(printed.contains("max_batch_tokens = 4096"), "{printed}");
+    }
+
+    #[test]
+    fn what_a_catalog_is_told_is_not_printed() {
+        let text = "[[sinks]]\ntype = \"iceberg\"\n[sinks.catalog.properties]\n\"header.X-Api-Key\" = \"s3cret\"\n\
+                    credential = \"id:s3cret\"\nscope = \"catalog\"";
+        let printed = parse(text, &[]).unwrap().to_redacted_toml();
+        assert!(!printed.contains("s3cret") && printed.contains("scope = \"catalog\""), "{printed}");
     }
 
     #[test]

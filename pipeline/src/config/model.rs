@@ -93,6 +93,7 @@ impl Config {
         self.model.check(problems);
         self.check_shadow(problems);
         self.check_drift(problems);
+        self.check_pin(problems);
         // What is wrong with `[model]` itself was said above.
         if self.has_model() || self.model != ModelConfig::default() {
             return;
@@ -105,6 +106,19 @@ impl Config {
         for (key, _) in needs_model.into_iter().filter(|(_, is_set)| *is_set) {
             let is_set = if key == "finetune" { "is scheduled" } else { "is set" };
             problems.add(key, format!("{is_set}, but there is no `[model]`: name one, or leave this out"));
+        }
+    }
+
+    /// A job would be refused each time.
+    fn check_pin(&self, problems: &mut Problems) {
+        let name = self.model.bundle.file_name().unwrap_or_default().to_string_lossy();
+        if self.finetune.is_scheduled()
+            && let Some((_, version)) = name.rsplit_once('@').filter(|(_, version)| *version != "champion")
+        {
+            let problem = format!(
+                "is scheduled, but `model.bundle` names `{version}`, and a job starts from the version in use: leave it out there"
+            );
+            problems.add("finetune", problem);
         }
     }
 

@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError;
 use crate::finetune::parse_schedule;
 use crate::source::Decoder;
 
-use super::kafka::{EMBEDDED, OWNED};
+use super::kafka::OWNED;
 use super::sinks::check_place;
 use super::{
     BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
@@ -63,6 +63,9 @@ impl Config {
         match &self.source {
             SourceConfig::Kafka(kafka) => {
                 problems.require(!kafka.topics.is_empty(), "source.topics", "empty", "a list of topics");
+                if kafka.topics.iter().any(String::is_empty) {
+                    problems.add("source.topics", "has an empty name");
+                }
                 check_properties(&kafka.properties, "source.properties", problems);
             }
             SourceConfig::Files(files) => {
@@ -159,13 +162,6 @@ impl Config {
         if job.min_new_labels > 0 && job.feedback.is_empty() {
             problems.add("finetune.min_new_labels", "counts corrections, but `finetune.feedback` names none");
         }
-        if let SourceConfig::Kafka(source) = &self.source
-            && source.topics.contains(&job.feedback.topic)
-        {
-            let topic = &job.feedback.topic;
-            problems
-                .add("finetune.feedback.topic", format!("is `{topic}`, which the source reads as documents"));
-        }
     }
 
     fn check_breaker(&self, problems: &mut Problems) {
@@ -201,7 +197,6 @@ impl Config {
                 SinkConfig::Files(files) => check_files(files, &key, problems),
                 SinkConfig::Iceberg(table) => table.check(&key, problems),
                 SinkConfig::Kafka(kafka) => {
-                    self.check_sink_topic(&kafka.topic, &key, problems);
                     check_properties(&kafka.properties, &format!("{key}.properties"), problems);
                 }
                 SinkConfig::Delta(delta) => delta.check(&key, problems),
@@ -211,7 +206,6 @@ impl Config {
         match &self.dead_letters {
             DeadLetterConfig::Files(files) => check_files(files, "dead_letters", problems),
             DeadLetterConfig::Kafka(kafka) => {
-                self.check_sink_topic(&kafka.topic, "dead_letters", problems);
                 check_properties(&kafka.properties, "dead_letters.properties", problems);
                 if !kafka.columns.is_empty() {
                     problems.add(
@@ -221,60 +215,9 @@ impl Config {
                 }
             }
         }
-        self.check_directories(problems);
-        self.check_iceberg_tables(problems);
+        self.check_places(problems);
         let stdouts = self.sinks.iter().filter(|sink| matches!(sink, SinkConfig::Stdout(_))).count();
         problems.require(stdouts <= 1, "sinks", format!("{stdouts} of type stdout"), "at most one");
-    }
-
-    /// A directory's manifests, or a table's log, hold one position a pipeline, so no two outputs may share it.
-    fn check_directories(&self, problems: &mut Problems) {
-        let dead_letters = match &self.dead_letters {
-            DeadLetterConfig::Files(files) => Some(("dead_letters.path".to_string(), files.path.as_path())),
-            DeadLetterConfig::Kafka(_) => None,
-        };
-        let labelled = self.sinks.iter().enumerate().filter_map(|(index, sink)| match sink {
-            SinkConfig::Files(files) => Some((format!("sinks[{index}].path"), files.path.as_path())),
-            SinkConfig::Delta(delta) => Some((format!("sinks[{index}].path"), Path::new(&delta.path))),
-            _ => None,
-        });
-        let mut seen: Vec<(String, &Path)> = vec![];
-        for (key, path) in labelled.chain(dead_letters) {
-            match seen.iter().find(|(_, other)| *other == path) {
-                Some((other, _)) => problems.add(key, format!("is {}, as is `{other}`", path.display())),
-                None => seen.push((key, path)),
-            }
-        }
-    }
-
-    /// A table's properties hold one position a pipeline, so no two sinks may share it.
-    fn check_iceberg_tables(&self, problems: &mut Problems) {
-        let mut seen = vec![];
-        for (index, sink) in self.sinks.iter().enumerate() {
-            let SinkConfig::Iceberg(sink) = sink else { continue };
-            let table = (&sink.catalog.uri, &sink.catalog.name, &sink.namespace, &sink.table);
-            match seen.iter().find(|(_, other)| *other == table) {
-                Some((other, _)) => {
-                    problems.add(format!("sinks[{index}]"), format!("is the table of `sinks[{other}]`"))
-                }
-                None => seen.push((index, table)),
-            }
-        }
-    }
-
-    fn check_sink_topic(&self, topic: &str, key: &str, problems: &mut Problems) {
-        problems.require(!topic.is_empty(), &format!("{key}.topic"), "empty", "a topic");
-        if self.kafka.brokers == EMBEDDED && matches!(self.source, SourceConfig::Files(_)) {
-            problems.add("kafka.brokers", "is `embedded`, which starts with a Kafka source only");
-        }
-        if let SourceConfig::Kafka(source) = &self.source
-            && source.topics.iter().any(|read| read == topic)
-        {
-            problems.add(
-                format!("{key}.topic"),
-                format!("is `{topic}`, which the source reads: an endless loop"),
-            );
-        }
     }
 }
 

@@ -76,10 +76,22 @@ pub(super) fn open(
             SharedSink::new(name, max_age, Box::new(sink))
         }
         None => {
+            warn_of_copies(config);
             let sink = AcknowledgedSink::try_new(config, topics, consumer.map(Arc::clone))?;
             SharedSink::new(name, max_age, Box::new(sink))
         }
     }))
+}
+
+/// Exactly once was wanted, and cannot be had.
+fn warn_of_copies(config: &ValidatedConfig) {
+    if config.epoch.delivery == Delivery::ExactlyOnce {
+        let why = match config.source {
+            SourceConfig::Files(_) => "of a files source: each run sends all rows again",
+            SourceConfig::Kafka(_) => "since one of them is on another cluster than the source",
+        };
+        tracing::warn!(why, "topics are written at least once");
+    }
 }
 
 /// Whether the Kafka sinks of `config` commit in transactions, the group's offsets included.
