@@ -8,17 +8,18 @@ export CARGO_TARGET_DIR
 
 # One selection for every build of a profile: Cargo chooses the dependencies' features by it, and
 # with another one would compile DataFusion again.
-SELECT = --workspace --locked $(FEATURES)
+SELECT = --workspace --locked $(TLS) $(foreach feature,$(subst $(comma), ,$(FEATURES)),--features fenliu/$(feature))
+comma := ,
 # What tests run has every sink, and can be made to fail at any step of a commit.
 TESTED = $(SELECT) --features fenliu/failpoints,fenliu/delta,fenliu/iceberg
 # Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
-FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
+TLS := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
 .PHONY: help prerequisites onnxruntime reuters kafka setup build demo test soak bench lint doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
-	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu'
+	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu; FEATURES=delta,iceberg,s3,cuda adds some'
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
 	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n), outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
 	@echo 'make lint        formatting and clippy'

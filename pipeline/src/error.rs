@@ -49,9 +49,7 @@ pub enum PipelineError {
         message: String,
     },
     /// Messages that the broker did not acknowledge.
-    #[error(
-        "kafka: {failed} messages not delivered; first: {first} (a message that is too large needs a higher max.message.bytes of the topic)"
-    )]
+    #[error("kafka: {failed} messages not delivered; first: {first}")]
     Delivery {
         /// How many messages failed.
         failed: usize,

@@ -54,7 +54,7 @@ pub use files::FileAppender;
 pub(crate) use iceberg::{IcebergReader, check_columns as check_iceberg_columns};
 pub use json::json_lines;
 pub(crate) use manifest::DataFile;
-pub(crate) use partition::Partitioning;
+pub(crate) use partition::{Partitioning, fill_in};
 pub use selection::{Rows, Selection};
 pub(crate) use staged::hidden;
 pub use stdout::StdoutSink;

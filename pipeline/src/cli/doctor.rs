@@ -34,6 +34,7 @@ impl Finding {
 pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
     let config = common.load()?;
     let mut findings = vec![
+        Finding::new::<_, String>("fenliu", Ok(format!("{}, {}", env!("CARGO_PKG_VERSION"), features()))),
         Finding::new::<_, String>("processor", Ok(format!("{} cores", cores()))),
         Finding::new(
             "ONNX Runtime",
@@ -66,6 +67,19 @@ pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
         }
     }
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What this binary was built with.
+fn features() -> String {
+    let features = [
+        ("tls", cfg!(feature = "tls")),
+        ("s3", cfg!(feature = "s3")),
+        ("delta", cfg!(feature = "delta")),
+        ("iceberg", cfg!(feature = "iceberg")),
+        ("cuda", cfg!(feature = "cuda")),
+    ];
+    let built: Vec<&str> = features.iter().filter(|(_, built)| *built).map(|(name, _)| *name).collect();
+    if built.is_empty() { "without features".into() } else { format!("built with {}", built.join(", ")) }
 }
 
 fn cores() -> usize {

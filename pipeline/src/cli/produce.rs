@@ -36,6 +36,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
         return Err(Problems::one(common.origin(), "kafka.brokers", message).into());
     }
     let writer = MessageWriter::try_new(client_config(&kafka, &Default::default()))?;
+    writer.check_topic(&args.topic)?;
     let shutdown = shutdown_on_signals();
     let start = Instant::now();
     let mut sent = 0_u64;

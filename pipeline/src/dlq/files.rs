@@ -26,7 +26,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::{DeadLetter, Visit};
 use crate::config::{Properties, is_bucket};
 use crate::error::{PipelineError, Result};
-use crate::sink::{Contents, Directory, data_files, ending, hidden, open_directory};
+use crate::sink::{Contents, Directory, data_files, ending, fill_in, hidden, open_directory};
 
 /// Letters that are decoded at once: each may be tens of megabytes.
 const BATCH_ROWS: usize = 16;
@@ -79,7 +79,8 @@ fn content(directory: &dyn Directory, contents: &Contents, name: &str) -> Result
 fn read_file(file: File, path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
     let unreadable = |error: ArrowError| PipelineError::Data(format!("{}: {error}", path.display()));
     for rows in open(file, path, payload)? {
-        let columns = Columns::of(&rows.map_err(unreadable)?).map_err(unreadable)?;
+        let rows = rows.and_then(|rows| fill_in(rows, path)).map_err(unreadable)?;
+        let columns = Columns::of(&rows).map_err(unreadable)?;
         for row in 0..columns.rows {
             let letter = columns.letter(row, payload).ok_or_else(|| incomplete(path))?;
             if visit(letter)?.is_break() {
@@ -275,6 +276,17 @@ mod tests {
         let letters = read_all(directory.path(), true).unwrap();
         assert_eq!(letters.len(), 1);
         assert_eq!(letters[0].payload.as_deref(), Some(b"{}".as_slice()));
+    }
+
+    #[test]
+    fn what_directories_say_belongs_to_the_letter() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("reason=bad%3Ajson/partition=3");
+        std::fs::create_dir_all(&path).unwrap();
+        let line = r#"{"topic":"t","offset":1,"stage":"decode","payload":"e30="}"#;
+        std::fs::write(path.join("a.jsonl"), line).unwrap();
+        let letters = read_all(directory.path(), true).unwrap();
+        assert_eq!((letters[0].reason.as_str(), letters[0].partition), ("bad:json", 3));
     }
 
     #[test]

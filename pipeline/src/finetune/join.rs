@@ -24,6 +24,10 @@ use crate::source::{Decoder, Documents, files_in};
 /// Corrections cleaned at once.
 const BATCH_ROWS: usize = 1024;
 
+/// Why a correction without a text is not used.
+const NO_TEXT: &str =
+    "no document of this id with a title or a body (labelled rows have the body with `output.body = true`)";
+
 /// The parts of a stored document that a correction lacks.
 #[derive(Debug, Default)]
 struct Stored {
@@ -57,7 +61,7 @@ pub(super) fn labelled_texts(
         if stored.is_some() || correction.feedback.has_text() {
             found.push((correction, stored));
         } else {
-            skipped.push(correction.skip("missing_text", Some("no document has this id".into())));
+            skipped.push(correction.skip("missing_text", Some(NO_TEXT.into())));
         }
     }
     let mut cleaned = vec![];

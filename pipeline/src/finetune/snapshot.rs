@@ -64,17 +64,21 @@ pub(super) fn take(
     let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), Origin::Data)?;
     let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), Origin::Test)?;
     let rows = snapshot.combine(feedback, data, test);
-    if rows.iter().all(|row| row.origin == Origin::Test) {
-        return Err(PipelineError::Data(
-            "there is no row to learn from: no usable correction and no `finetune.data`".into(),
-        ));
-    }
     let Builder { mut summary, skipped, .. } = snapshot;
     for entry in &skipped {
         *summary.skipped.entry(entry.reason.clone()).or_default() += 1;
     }
     summary.sha256 = sha256(&rows);
     job.write_lines(SKIPPED, &skipped)?;
+    if rows.iter().all(|row| row.origin == Origin::Test) {
+        let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
+        let reasons: Vec<String> = reasons.collect();
+        return Err(PipelineError::Data(format!(
+            "there is no row to learn from: no usable correction and no `finetune.data`; not used: {}, see {}",
+            if reasons.is_empty() { "none".into() } else { reasons.join(", ") },
+            job.path().join(SKIPPED).display()
+        )));
+    }
     job.write_lines(ROWS, &rows)?;
     Ok(summary)
 }

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::{REQUEST_TIMEOUT, client_config};
+use super::{REQUEST_TIMEOUT, client_config, log_error};
 use crate::config::{KafkaSourceConfig, ValidatedConfig};
 use crate::error::{PipelineError, Result};
 use crate::sink::Partitions;
@@ -70,14 +70,6 @@ impl Context {
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         log_error(&error, reason);
-    }
-}
-
-/// Every error also comes back from `poll`, where it is judged; only here it has a reason. The end of a
-/// partition is none.
-pub(super) fn log_error(error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-        tracing::warn!(%error, reason, "kafka consumer");
     }
 }
 
@@ -169,8 +161,7 @@ pub fn committed(consumer: &KafkaConsumer, partitions: &Partitions) -> Result<Po
         list.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    let committed = committed
-        .map_err(PipelineError::kafka("read committed offsets, which wait for open transactions"))?;
+    let committed = committed.map_err(PipelineError::kafka("read committed offsets"))?;
     let known = committed.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(next) => Some(((Arc::from(element.topic()), element.partition()), next)),
         _ => None,

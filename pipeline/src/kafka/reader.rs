@@ -12,8 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
-use super::REQUEST_TIMEOUT;
-use super::consumer::log_error;
+use super::{REQUEST_TIMEOUT, log_error};
 use crate::error::{PipelineError, Result};
 
 /// Without a message for so long, the topic cannot be read to its end.

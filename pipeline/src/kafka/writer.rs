@@ -9,6 +9,7 @@ use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
+use super::{REQUEST_TIMEOUT, log_error};
 use crate::error::{PipelineError, Result};
 
 /// How long a full local queue is given to drain before it is tried again.
@@ -24,6 +25,9 @@ const TRANSACTION_STEP: Duration = Duration::from_secs(30);
 /// What a writer wants unless the user says otherwise: no reordering and no copies by retries, and no
 /// bound on a message other than the broker's (librdkafka's own is 1 MB; a dead letter can be larger).
 const DEFAULTS: &[(&str, &str)] = &[("enable.idempotence", "true"), ("message.max.bytes", "1000000000")];
+
+/// What bounds a message, for errors.
+const TOO_LARGE: &str = "; `max.message.bytes` of the topic is the bound";
 
 /// Sends messages to the topics of one cluster.
 pub struct MessageWriter {
@@ -43,7 +47,11 @@ struct Deliveries {
     failures: Arc<Mutex<Failures>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -51,9 +59,13 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, message)) = result {
             let mut failures = lock(&self.failures);
+            let is_too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
             failures.count += 1;
-            failures.too_large |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-            failures.first.get_or_insert_with(|| format!("topic `{}`: {error}", message.topic()));
+            failures.too_large |= is_too_large;
+            failures.first.get_or_insert_with(|| {
+                let hint = if is_too_large { TOO_LARGE } else { "" };
+                format!("topic `{}`: {error}{hint}", message.topic())
+            });
         }
     }
 }
@@ -121,7 +133,7 @@ impl MessageWriter {
                 }
                 // As the broker would say it: it stays so.
                 Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                    let first = format!("topic `{topic}`: {} bytes: {error}", value.len());
+                    let first = format!("topic `{topic}`: {} bytes: {error}{TOO_LARGE}", value.len());
                     return Err(PipelineError::Delivery { failed: 1, too_large: true, first });
                 }
                 Err((source, _)) => {
@@ -139,6 +151,15 @@ impl MessageWriter {
     pub fn flush(&self) -> Result<()> {
         self.producer.flush(FLUSH_TIMEOUT).map_err(PipelineError::kafka("have messages acknowledged"))?;
         self.check()
+    }
+
+    /// That brokers answer for `topic`; without, messages would wait for `message.timeout.ms` and then be given up.
+    ///
+    /// # Errors
+    /// When none does.
+    pub fn check_topic(&self, topic: &str) -> Result<()> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), REQUEST_TIMEOUT);
+        metadata.map(drop).map_err(PipelineError::kafka(format!("look up topic `{topic}`")))
     }
 
     /// Readies a producer that has a `transactional.id`: completes or aborts what the one before it with the

@@ -1,14 +1,16 @@
 //! Rows apart by the values of some columns, in directories named as Hive, Spark and DuckDB name them:
 //! `label=sports/lang=zh`.
 //!
-//! The columns themselves are in the names and not in the files, as those readers expect.
+//! The columns themselves are in the names and not in the files, as those readers expect; [`fill_in`] brings them back.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use fenliu_schemas::SchemaError;
 
@@ -115,6 +117,50 @@ fn column(schema: &SchemaRef, name: &str) -> Result<usize, String> {
     }
 }
 
+/// `rows` of the file `path` with the columns that its directories name, as text, where the file has no value of them.
+///
+/// # Errors
+/// None that is known of: the columns are as long as the others.
+pub(crate) fn fill_in(rows: RecordBatch, path: &Path) -> Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, count) = rows.into_parts();
+    let mut fields = schema.fields().to_vec();
+    let directories = path.parent().into_iter().flat_map(Path::components);
+    for (name, value) in directories.filter_map(|directory| directory.as_os_str().to_str()?.split_once('=')) {
+        let named: ArrayRef = Arc::new(StringArray::from(vec![unescape(value); count]));
+        let field = Arc::new(Field::new(name, DataType::Utf8, true));
+        match fields.iter().position(|field| field.name() == name) {
+            Some(index) if columns.get(index).is_some_and(|column| column.logical_null_count() == count) => {
+                columns.splice(index..=index, [named]);
+                fields.splice(index..=index, [field]);
+            }
+            Some(_) => {}
+            None => {
+                columns.push(named);
+                fields.push(field);
+            }
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(count));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+}
+
+/// The value that was escaped; none where it stands for no value.
+fn unescape(value: &str) -> Option<String> {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            Some(byte) => bytes.push(byte),
+            None => bytes.push(b'%'),
+        }
+        bytes.extend_from_slice(
+            part.get(if byte.is_some() { 2.. } else { 0.. }).unwrap_or_default().as_bytes(),
+        );
+    }
+    (value != NULL).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// What Hive escapes, as `%` and two digits a byte.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
@@ -133,7 +179,7 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Date32Array, Float64Array, Int64Array, StringArray};
+    use arrow::array::{AsArray, Date32Array, Float64Array, Int64Array};
 
     fn batch(labels: &[Option<&str>]) -> RecordBatch {
         let count = labels.len();
@@ -172,6 +218,26 @@ mod tests {
         ];
         assert_eq!(found, expected.map(|(name, rows)| (name.to_string(), rows)));
         assert_eq!(split(&labels, &[]), [(String::new(), 5)]);
+    }
+
+    #[test]
+    fn the_columns_come_back_from_the_names() {
+        let batch = batch(&[Some("kept"), Some("too")]);
+        let path = Path::new(
+            "/data/label=other/topic=a%2Fb%3Dc%25体育/lang=__HIVE_DEFAULT_PARTITION__/x=5%/0.parquet",
+        );
+        let filled = fill_in(batch, path).unwrap();
+        let text = |name: &str| {
+            let column = filled.column_by_name(name).unwrap().as_string::<i32>();
+            column.iter().map(|value| value.map(ToString::to_string)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            text("label"),
+            [Some("kept".to_string()), Some("too".into())],
+            "the file's own values count"
+        );
+        assert_eq!(text("topic"), vec![Some("a/b=c%体育".to_string()); 2]);
+        assert_eq!((text("lang"), text("x")), (vec![None; 2], vec![Some("5%".to_string()); 2]));
     }
 
     #[test]
