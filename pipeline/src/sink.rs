@@ -37,7 +37,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use fenliu_schemas::{Positions, dead_letter_schema};
 
-use crate::config::{DeadLetterConfig, EpochConfig, SinkConfig, ValidatedConfig};
+use crate::config::{Config, DeadLetterConfig, EpochConfig, SinkConfig, ValidatedConfig};
 use crate::error::{PipelineError, Result};
 use crate::kafka::KafkaConsumer;
 use crate::position::Moves;
@@ -196,6 +196,6 @@ pub fn open(
 }
 
 /// Whether a sink of `config` moves the group's offsets itself, in its transactions.
-pub fn moves_group_offsets(config: &ValidatedConfig) -> bool {
+pub fn moves_group_offsets(config: &Config) -> bool {
     kafka::is_transactional(config)
 }

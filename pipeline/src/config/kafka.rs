@@ -26,6 +26,9 @@ pub(crate) const OWNED: &[&str] = &[
     "transactional.id",
 ];
 
+/// Names of the property that says how many replicas must have a message before it counts as written.
+pub(super) const ACKNOWLEDGEMENTS: &[&str] = &["acks", "request.required.acks"];
+
 /// The Kafka cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,6 +3,7 @@
 //! An output's place holds one position a pipeline. A second output there would find everything written already by the
 //! first, and drop its rows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf, absolute};
 
 use regex::Regex;
@@ -12,12 +13,14 @@ use super::{
     Config, DeadLetterConfig, IcebergSinkConfig, KafkaSinkConfig, Problems, SinkConfig, SourceConfig,
     is_bucket,
 };
+use crate::sink::moves_group_offsets;
 
 impl Config {
     pub(super) fn check_places(&self, problems: &mut Problems) {
         self.check_directories(problems);
         self.check_iceberg_tables(problems);
         self.check_topics(problems);
+        self.check_producer(problems);
     }
 
     /// Neither the same directory, however it is written, nor one in another: readers by a pattern of names would mix
@@ -81,19 +84,18 @@ impl Config {
 
     /// Several sinks may share a topic, each with rows of its own; dead letters are no rows.
     fn check_topics(&self, problems: &mut Problems) {
-        let mut labelled = vec![];
-        for (index, sink) in self.sinks.iter().enumerate() {
-            if let SinkConfig::Kafka(kafka) = sink {
-                self.check_topic(kafka, &format!("sinks[{index}]"), problems);
-                labelled.push((&kafka.topic, &kafka.brokers));
-            }
+        let outputs = self.kafka_outputs();
+        for (key, sink) in &outputs {
+            self.check_topic(sink, key, problems);
         }
-        if let DeadLetterConfig::Kafka(kafka) = &self.dead_letters {
-            self.check_topic(kafka, "dead_letters", problems);
-            if labelled.contains(&(&kafka.topic, &kafka.brokers)) {
-                problems
-                    .add("dead_letters.topic", format!("is `{}`, which takes labelled rows", kafka.topic));
-            }
+        if let DeadLetterConfig::Kafka(dead) = &self.dead_letters
+            && outputs
+                .iter()
+                .filter(|(_, sink)| (&sink.topic, &sink.brokers) == (&dead.topic, &dead.brokers))
+                .count()
+                > 1
+        {
+            problems.add("dead_letters.topic", format!("is `{}`, which takes labelled rows", dead.topic));
         }
         if let SourceConfig::Kafka(source) = &self.source
             && let Some(topic) =
@@ -104,6 +106,40 @@ impl Config {
                 format!("is `{}`, which the source reads by `{topic}`", self.finetune.feedback.topic);
             problems.add(key, problem);
         }
+    }
+
+    /// Topics that are written in one transaction share a producer, and so its properties.
+    fn check_producer(&self, problems: &mut Problems) {
+        if !moves_group_offsets(self) {
+            return;
+        }
+        let mut seen: BTreeMap<&str, (&str, String)> = BTreeMap::new();
+        for (key, sink) in self.kafka_outputs() {
+            for (name, value) in &sink.properties {
+                match seen.get(name.as_str()) {
+                    Some((other, there)) if other != value => problems.add(
+                        format!("{key}.properties.\"{name}\""),
+                        format!("is {value}, but {other} in `{there}`: topics that are written exactly once share a producer"),
+                    ),
+                    Some(_) => {}
+                    None => drop(seen.insert(name, (value, key.clone()))),
+                }
+            }
+        }
+    }
+
+    /// All outputs to Kafka, with their keys.
+    pub(crate) fn kafka_outputs(&self) -> Vec<(String, &KafkaSinkConfig)> {
+        let mut outputs = vec![];
+        for (index, sink) in self.sinks.iter().enumerate() {
+            if let SinkConfig::Kafka(kafka) = sink {
+                outputs.push((format!("sinks[{index}]"), kafka));
+            }
+        }
+        if let DeadLetterConfig::Kafka(kafka) = &self.dead_letters {
+            outputs.push(("dead_letters".into(), kafka));
+        }
+        outputs
     }
 
     fn check_topic(&self, sink: &KafkaSinkConfig, key: &str, problems: &mut Problems) {
@@ -175,6 +211,23 @@ mod tests {
         for key in ["`sinks[0].topic`", "`dead_letters.topic`", "`finetune.feedback.topic`"] {
             assert!(found.contains(key) && found.contains("`^news.*`"), "{key}: {found}");
         }
+    }
+
+    #[test]
+    fn topics_of_one_transaction_have_one_producer() {
+        let topic = |kind: &str, topic: &str, level: u8| {
+            format!(
+                "{kind}\ntype = \"kafka\"\ntopic = \"{topic}\"\nproperties = {{ \"compression.level\" = {level} }}\n"
+            )
+        };
+        let text =
+            topic("[[sinks]]", "a", 1) + &topic("[[sinks]]", "b", 1) + &topic("[dead_letters]", "c", 2);
+        let found = problems(&text);
+        assert!(
+            found.contains("`dead_letters.properties.\"compression.level\"` is 2, but 1 in `sinks[0]`"),
+            "{found}"
+        );
+        assert_eq!(problems(&(text + "[epoch]\ndelivery = \"at-least-once\"")), "");
     }
 
     #[test]

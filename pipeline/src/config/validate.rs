@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError;
 use crate::finetune::parse_schedule;
 use crate::source::Decoder;
 
-use super::kafka::OWNED;
+use super::kafka::{ACKNOWLEDGEMENTS, OWNED};
 use super::sinks::check_place;
 use super::{
     BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
@@ -263,6 +263,15 @@ fn check_properties(properties: &Properties, key: &str, problems: &mut Problems)
     for name in properties.keys().filter(|name| OWNED.contains(&name.as_str())) {
         let instead = "is set by fenliu itself (`kafka.brokers`, `source.group`, `source.instance`, `source.start`, `epoch`)";
         problems.add(format!("{key}.\"{name}\""), instead);
+    }
+    for (name, value) in properties.iter().filter(|(name, _)| ACKNOWLEDGEMENTS.contains(&name.as_str())) {
+        let is_all = matches!(value.as_str(), "all" | "-1");
+        problems.require(
+            is_all,
+            &format!("{key}.\"{name}\""),
+            value,
+            "all: other rows would count as written too early",
+        );
     }
     for (name, value) in properties {
         let checked = ClientConfig::new().set(name, value).create_native_config();

@@ -15,9 +15,7 @@ use std::sync::Arc;
 
 use super::messages::SendRows;
 use super::{Rows, Selection, SharedSink};
-use crate::config::{
-    DeadLetterConfig, Delivery, KafkaSinkConfig, Properties, SinkConfig, SourceConfig, ValidatedConfig,
-};
+use crate::config::{Config, Delivery, KafkaSinkConfig, Properties, SourceConfig, ValidatedConfig};
 use crate::error::Result;
 use crate::kafka::{KafkaConsumer, MessageWriter, client_config};
 use crate::position::Moves;
@@ -95,26 +93,12 @@ fn warn_of_copies(config: &ValidatedConfig) {
 }
 
 /// Whether the Kafka sinks of `config` commit in transactions, the group's offsets included.
-pub(super) fn is_transactional(config: &ValidatedConfig) -> bool {
-    let outputs = outputs(config);
+pub(super) fn is_transactional(config: &Config) -> bool {
+    let outputs = config.kafka_outputs();
     config.epoch.delivery == Delivery::ExactlyOnce
         && matches!(config.source, SourceConfig::Kafka(_))
         && !outputs.is_empty()
-        && outputs.iter().all(|output| output.brokers.as_ref().is_none_or(|b| *b == config.kafka.brokers))
-}
-
-/// All Kafka outputs of `config`.
-fn outputs(config: &ValidatedConfig) -> Vec<&KafkaSinkConfig> {
-    let mut outputs: Vec<_> = config
-        .sinks
-        .iter()
-        .filter_map(|sink| match sink {
-            SinkConfig::Kafka(kafka) => Some(kafka),
-            _ => None,
-        })
-        .collect();
-    if let DeadLetterConfig::Kafka(kafka) = &config.dead_letters {
-        outputs.push(kafka);
-    }
-    outputs
+        && outputs
+            .iter()
+            .all(|(_, output)| output.brokers.as_ref().is_none_or(|b| *b == config.kafka.brokers))
 }
