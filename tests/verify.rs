@@ -169,6 +169,28 @@ fn lost_and_repeated_rows_are_found_and_nothing_else() {
 }
 
 #[test]
+fn a_topic_that_was_added_later_lacks_what_came_before_and_may_be_excused() {
+    let Some(broker) = kafka::broker().unwrap() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (with, topic) = job(broker, directory.path());
+    let text = std::fs::read_to_string(&with).unwrap();
+    let (before, sinks) = text.split_once("[[sinks]]").unwrap();
+    let (_, files) = sinks.split_once("[[sinks]]").unwrap();
+    let without = directory.path().join("without.toml");
+    std::fs::write(&without, format!("{before}[[sinks]]{files}")).unwrap();
+    send(broker, &topic, 300);
+    run(&["run", "-c", without.to_str().unwrap(), "--stop-at-end"]);
+    send(broker, &topic, 300);
+    run(&["run", "-c", &with, "--stop-at-end"]);
+
+    let (code, report) = verify(&with, &[]);
+    assert_eq!(code, Some(1), "{report:#}");
+    assert_eq!(total(&report["sinks"][0]), [600, 294, 12, 294, 0, 0], "{report:#}");
+    assert!(report["sinks"][0]["notes"].to_string().contains("added later"), "{report:#}");
+    assert_eq!(total(&report["sinks"][1]), [600, 588, 12, 0, 0, 0], "{report:#}");
+}
+
+#[test]
 fn a_pipeline_that_runs_meanwhile_is_whole_at_every_moment() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let directory = tempfile::tempdir().unwrap();

@@ -95,6 +95,7 @@ impl Verification<'_> {
                 };
                 report.add((topic, partition), &ranges, &compared, self.options.examples);
             }
+            report.notes.extend(sink.output.note_on_loss(&report.total));
             report
         };
         let sinks = sinks.iter().zip(&scopes).map(report).collect();

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use fenliu_schemas::{Positions, dead_letter_schema, labelled_schema};
 use indicatif::ProgressBar;
 
+use super::compare::Counts;
 use super::directory::Directory;
 use super::partitions::{Found, Ranges};
 #[cfg(feature = "iceberg")]
@@ -82,6 +83,14 @@ impl Output {
             Beginning::Unknown => lowest.unwrap_or(next),
         };
         first..next
+    }
+
+    /// What may explain that something is lost.
+    pub(super) fn note_on_loss(&self, total: &Counts) -> Option<String> {
+        let may_be_newer = matches!((&self.place, &self.beginning), (Place::Topic(..), Beginning::Oldest));
+        (may_be_newer && total.lost.is_some_and(|lost| lost > 0)).then(|| {
+            "nothing records where it began: where it was added later than others, what came before counts as lost".into()
+        })
     }
 
     /// What a reader of the counts must know.
