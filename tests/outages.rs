@@ -74,6 +74,7 @@ fn at_the_end_of_its_topic_a_member_stays_until_a_slow_sink_has_everything() {
     let poll = ["--set", "source.properties.\"max.poll.interval.ms\"=6500", "--stop-at-end"];
     let finished = job.start(Some("a"), "kafka-sent=sleep(2500)", &poll).wait(PATIENCE).unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("reading begins again"), "it stays in its group: {}", finished.stderr);
     check(&job, "a slow sink at the end of the topic");
 }
 

@@ -24,21 +24,21 @@ pub use writer::MessageWriter;
 /// How long a client waits for answers to its own questions (metadata, watermarks).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an error of clients is not told again. A broker that is away makes many a second.
+/// How long an error of a kind of clients is not told again. A broker that is away makes many a second.
 const ERROR_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Every error also comes back from where it matters, and is judged there; only here it has a reason. The end of a
 /// partition is none.
-fn log_error(error: &KafkaError, reason: &str) {
-    static TOLD: Mutex<Vec<(RDKafkaErrorCode, Instant)>> = Mutex::new(vec![]);
+fn log_error(client: &'static str, error: &KafkaError, reason: &str) {
+    static TOLD: Mutex<Vec<(&str, RDKafkaErrorCode, Instant)>> = Mutex::new(vec![]);
     let Some(code) = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::PartitionEOF) else {
         return;
     };
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    told.retain(|(_, at)| at.elapsed() < ERROR_INTERVAL);
-    if told.iter().all(|(other, _)| *other != code) {
-        told.push((code, Instant::now()));
-        tracing::warn!(%error, reason, "kafka: more of the kind are not told for a minute");
+    told.retain(|(.., at)| at.elapsed() < ERROR_INTERVAL);
+    if told.iter().all(|(other, known, _)| (*other, *known) != (client, code)) {
+        told.push((client, code, Instant::now()));
+        tracing::warn!(client, %error, reason, "kafka: more of the kind are not told for a minute");
     }
 }
 

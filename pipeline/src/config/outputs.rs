@@ -4,7 +4,7 @@
 //! first, and drop its rows.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use regex::Regex;
 
@@ -97,14 +97,26 @@ impl Config {
         {
             problems.add("dead_letters.topic", format!("is `{}`, which takes labelled rows", dead.topic));
         }
-        if let SourceConfig::Kafka(source) = &self.source
-            && let Some(topic) =
-                source.topics.iter().find(|topic| reads(topic, &self.finetune.feedback.topic))
-        {
-            let key = "finetune.feedback.topic";
-            let problem =
-                format!("is `{}`, which the source reads by `{topic}`", self.finetune.feedback.topic);
-            problems.add(key, problem);
+        self.check_topics_read(problems);
+    }
+
+    fn check_topics_read(&self, problems: &mut Problems) {
+        let SourceConfig::Kafka(source) = &self.source else { return };
+        let feedback = &self.finetune.feedback.topic;
+        for topic in &source.topics {
+            if reads(topic, feedback) {
+                problems.add(
+                    "finetune.feedback.topic",
+                    format!("is `{feedback}`, which the source reads by `{topic}`"),
+                );
+            }
+            // librdkafka's expressions are those of POSIX, most of which are these, too.
+            if topic.starts_with('^')
+                && let Err(error) = Regex::new(topic)
+            {
+                let problem = format!("has `{topic}`, which cannot be compared with the outputs: {error}");
+                problems.add("source.topics", problem);
+            }
         }
     }
 
@@ -117,9 +129,10 @@ impl Config {
         for (key, sink) in self.kafka_outputs() {
             for (name, value) in &sink.properties {
                 match seen.get(name.as_str()) {
+                    // Without the values, which may be secrets.
                     Some((other, there)) if other != value => problems.add(
                         format!("{key}.properties.\"{name}\""),
-                        format!("is {value}, but {other} in `{there}`: topics that are written exactly once share a producer"),
+                        format!("differs from that of `{there}`: topics that are written exactly once share a producer"),
                     ),
                     Some(_) => {}
                     None => drop(seen.insert(name, (value, key.clone()))),
@@ -158,19 +171,28 @@ impl Config {
     }
 }
 
-/// Whether `wanted`, a name or from `^` on a regular expression, means `topic`. An expression that is none matches
-/// nothing: librdkafka refuses it.
+/// Whether `wanted`, a name or from `^` on a regular expression, means `topic`.
 fn reads(wanted: &str, topic: &str) -> bool {
     let is_match = || Regex::new(wanted).is_ok_and(|expression| expression.is_match(topic));
     !topic.is_empty() && if wanted.starts_with('^') { is_match() } else { wanted == topic }
 }
 
-/// One path for all ways to write it, as far as that can be told before it is there.
+/// One path for all ways to write it: what is there of it by its real name, `..` in the rest resolved.
 fn place(path: &Path) -> PathBuf {
-    if is_bucket(&path.to_string_lossy()) {
-        return path.to_path_buf();
+    let text = path.to_string_lossy();
+    if is_bucket(&text) {
+        return text.replacen("s3a://", "s3://", 1).into();
     }
-    path.canonicalize().or_else(|_| absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+    let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let known = path.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
+    let Some((there, mut real)) = known else { return path };
+    for component in path.strip_prefix(there).into_iter().flat_map(Path::components) {
+        match component {
+            Component::ParentDir => drop(real.pop()),
+            _ => real.push(component),
+        }
+    }
+    real
 }
 
 #[cfg(test)]
@@ -185,7 +207,18 @@ mod tests {
     #[test]
     fn a_directory_is_found_again_however_it_is_written() {
         let here = std::env::current_dir().unwrap();
-        for (first, second) in [("o3", "./o3"), ("o3/", "o3"), ("o3", &*here.join("o3").to_string_lossy())] {
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::create_dir(elsewhere.path().join("real")).unwrap();
+        let [real, link] = ["real", "link"].map(|name| elsewhere.path().join(name));
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        for (first, second) in [
+            ("o3", "./o3"),
+            ("o3/", "o3"),
+            ("o3", "none/../o3"),
+            ("o3", &*text(here.join("o3"))),
+            (&*text(real.join("o3")), &*text(link.join("o3"))),
+        ] {
             let found = problems(&format!(
                 "[[sinks]]\ntype = \"files\"\npath = {first:?}\n[dead_letters]\npath = {second:?}"
             ));
@@ -224,7 +257,7 @@ mod tests {
             topic("[[sinks]]", "a", 1) + &topic("[[sinks]]", "b", 1) + &topic("[dead_letters]", "c", 2);
         let found = problems(&text);
         assert!(
-            found.contains("`dead_letters.properties.\"compression.level\"` is 2, but 1 in `sinks[0]`"),
+            found.contains("`dead_letters.properties.\"compression.level\"` differs from that of `sinks[0]`"),
             "{found}"
         );
         assert_eq!(problems(&(text + "[epoch]\ndelivery = \"at-least-once\"")), "");
@@ -234,6 +267,12 @@ mod tests {
     fn a_topic_of_the_same_name_on_another_cluster_is_another_one() {
         let text = "[source]\ntopics = [\"news\"]\n[[sinks]]\ntype = \"kafka\"\ntopic = \"news\"\nbrokers = \"other:9092\"";
         assert_eq!(problems(text), "");
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_judged_is_refused() {
+        let found = problems("[source]\ntopics = ['^(a)\\1']");
+        assert!(found.contains("cannot be compared with the outputs"), "{found}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ const BATCH_ROWS: usize = 16;
 pub(super) fn read(path: &Path, storage: &Properties, payload: bool, visit: &mut Visit<'_>) -> Result<()> {
     if !path.is_dir() && !path.to_str().is_some_and(is_bucket) {
         let file = File::open(path).map_err(PipelineError::file("open", path))?;
-        return read_file(file, path, payload, visit).map(|_| ());
+        return read_file(file, path, "", payload, visit).map(|_| ());
     }
     let directory = open_directory(path, storage)?;
     // In this order: a file that is named after the listing is in the manifests, one that goes after it is not missed.
@@ -47,7 +47,7 @@ pub(super) fn read(path: &Path, storage: &Properties, payload: bool, visit: &mut
     present.retain(|name| !contents.has_removed(name));
     for name in present.into_iter().chain(contents.files().keys().cloned()).collect::<BTreeSet<_>>() {
         let Some(file) = content(&*directory, &contents, &name)? else { continue };
-        if read_file(file, &directory.path(&name), payload, visit)?.is_break() {
+        if read_file(file, &directory.path(&name), &name, payload, visit)?.is_break() {
             break;
         }
     }
@@ -76,10 +76,17 @@ fn content(directory: &dyn Directory, contents: &Contents, name: &str) -> Result
     Ok(None)
 }
 
-fn read_file(file: File, path: &Path, payload: bool, visit: &mut Visit<'_>) -> Result<ControlFlow<()>> {
+/// Shows `visit` the letters of the file `name` of a directory, whose whole path is `path`.
+fn read_file(
+    file: File,
+    path: &Path,
+    name: &str,
+    payload: bool,
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>> {
     let unreadable = |error: ArrowError| PipelineError::Data(format!("{}: {error}", path.display()));
     for rows in open(file, path, payload)? {
-        let rows = rows.and_then(|rows| fill_in(rows, path)).map_err(unreadable)?;
+        let rows = rows.and_then(|rows| fill_in(rows, name)).map_err(unreadable)?;
         let columns = Columns::of(&rows).map_err(unreadable)?;
         for row in 0..columns.rows {
             let letter = columns.letter(row, payload).ok_or_else(|| incomplete(path))?;

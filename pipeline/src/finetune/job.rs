@@ -43,8 +43,10 @@ pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn 
     runtime::load(config.model.onnxruntime.as_deref())?;
     let (registry, selector) = Registry::find(model)?;
     if let Some(selector) = selector.filter(|selector| selector != "champion") {
-        let message = format!("names `{selector}`, but a job starts from the version in use: leave it out");
-        return Err(Problems::one("finetune", "model.bundle", message).into());
+        let message = format!(
+            "the model is named with `@{selector}`, but a job starts from the version in use: leave it out"
+        );
+        return Err(Problems::one("finetune", "", message).into());
     }
     let _lease = registry.lease(BY)?;
     let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == Stage::Done);

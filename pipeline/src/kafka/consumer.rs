@@ -52,6 +52,11 @@ impl Context {
         self.rebalances().pop_front()
     }
 
+    /// Leaves a rebalance that was not handled to whoever asks next.
+    pub fn put_back(&self, rebalance: Rebalance) {
+        self.rebalances().push_front(rebalance);
+    }
+
     /// Whether a rebalance waits.
     pub fn is_rebalancing(&self) -> bool {
         !self.rebalances().is_empty()
@@ -69,7 +74,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        log_error("consumer", &error, reason);
     }
 }
 

@@ -29,7 +29,7 @@ struct Logging;
 
 impl ClientContext for Logging {
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        log_error("reader", &error, reason);
     }
 }
 

@@ -49,7 +49,7 @@ struct Deliveries {
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        log_error("producer", &error, reason);
     }
 }
 

@@ -4,7 +4,6 @@
 //! The columns themselves are in the names and not in the files, as those readers expect; [`fill_in`] brings them back.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array};
@@ -117,15 +116,16 @@ fn column(schema: &SchemaRef, name: &str) -> Result<usize, String> {
     }
 }
 
-/// `rows` of the file `path` with the columns that its directories name, as text, where the file has no value of them.
+/// `rows` of a file with the columns that its directories name, as text, where the file has no value of them; `name` is
+/// its path in the sink's directory.
 ///
 /// # Errors
 /// None that is known of: the columns are as long as the others.
-pub(crate) fn fill_in(rows: RecordBatch, path: &Path) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn fill_in(rows: RecordBatch, name: &str) -> Result<RecordBatch, ArrowError> {
     let (schema, mut columns, count) = rows.into_parts();
     let mut fields = schema.fields().to_vec();
-    let directories = path.parent().into_iter().flat_map(Path::components);
-    for (name, value) in directories.filter_map(|directory| directory.as_os_str().to_str()?.split_once('=')) {
+    let directories = name.rsplit_once('/').map_or("", |(directories, _)| directories);
+    for (name, value) in directories.split('/').filter_map(|directory| directory.split_once('=')) {
         let named: ArrayRef = Arc::new(StringArray::from(vec![unescape(value); count]));
         let field = Arc::new(Field::new(name, DataType::Utf8, true));
         match fields.iter().position(|field| field.name() == name) {
@@ -223,9 +223,7 @@ mod tests {
     #[test]
     fn the_columns_come_back_from_the_names() {
         let batch = batch(&[Some("kept"), Some("too")]);
-        let path = Path::new(
-            "/data/label=other/topic=a%2Fb%3Dc%25体育/lang=__HIVE_DEFAULT_PARTITION__/x=5%/0.parquet",
-        );
+        let path = "label=other/topic=a%2Fb%3Dc%25体育/lang=__HIVE_DEFAULT_PARTITION__/x=5%/0.parquet";
         let filled = fill_in(batch, path).unwrap();
         let text = |name: &str| {
             let column = filled.column_by_name(name).unwrap().as_string::<i32>();

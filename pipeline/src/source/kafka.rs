@@ -63,7 +63,8 @@ pub(super) struct KafkaSource {
     waiting: VecDeque<OwnedMessage>,
     ledger: Arc<Ledger>,
     start: Start,
-    /// How long the sinks may take for what was read of partitions that are to be given up.
+    /// Since when the group wants partitions back, and how long it may take until the sinks have what was read of them.
+    wanted_since: Option<Instant>,
     drain_limit: Duration,
 }
 
@@ -102,6 +103,7 @@ impl KafkaSource {
             waiting: VecDeque::new(),
             ledger,
             start: source.start,
+            wanted_since: None,
             drain_limit,
         })
     }
@@ -215,7 +217,7 @@ impl KafkaSource {
         if since.elapsed() < PAUSE_AFTER {
             return Ok(());
         }
-        if self.consumer.context().is_rebalancing() && since.elapsed() > self.drain_limit {
+        if self.is_overdue() {
             return Err(PipelineError::Lost(
                 "the sinks are too far behind to give up partitions in time".into(),
             ));
@@ -253,9 +255,13 @@ impl KafkaSource {
         while let Some(rebalance) = self.consumer.context().next_rebalance() {
             if rebalance.is_assignment {
                 self.take(rebalance, meter, shutdown)?;
-            } else if !self.give_up(&rebalance, out, meter)? {
-                return Ok(false);
+            } else {
+                self.wanted_since.get_or_insert_with(Instant::now);
+                if !self.give_up(&rebalance, out, meter, shutdown)? {
+                    return Ok(false);
+                }
             }
+            self.wanted_since = None;
         }
         Ok(true)
     }
@@ -341,7 +347,13 @@ impl KafkaSource {
     }
 
     /// Gives partitions up once the sinks have what was read of them.
-    fn give_up(&mut self, rebalance: &Rebalance, out: &SyncSender<Batch>, meter: &Meter) -> Result<bool> {
+    fn give_up(
+        &mut self,
+        rebalance: &Rebalance,
+        out: &SyncSender<Batch>,
+        meter: &Meter,
+        shutdown: &Shutdown,
+    ) -> Result<bool> {
         let named = names(&rebalance.partitions);
         if self.consumer.assignment_lost() {
             apply(&self.consumer, rebalance)?;
@@ -355,9 +367,15 @@ impl KafkaSource {
         if !self.hand_over(out, meter, true)? {
             return Ok(false);
         }
-        let drained = self.drain(&rebalance.partitions, meter)?;
-        // A partition that goes while it is paused would be paused when it comes again.
+        let drained = self.drain(&rebalance.partitions, meter, shutdown)?;
+        if !drained && shutdown.is_requested() {
+            // The sinks end as owners, and the partitions are given up after them.
+            self.consumer.context().put_back(rebalance.clone());
+            return Ok(false);
+        }
         self.resume()?;
+        // A partition that goes while it is paused would be paused when it comes again.
+        self.consumer.resume(&rebalance.partitions).map_err(PipelineError::kafka("resume partitions"))?;
         apply(&self.consumer, rebalance)?;
         tracing::info!(partitions = %named, drained, "partitions revoked");
         if drained {
@@ -371,17 +389,24 @@ impl KafkaSource {
 impl KafkaSource {
     /// Whether the sinks got, in time, all that was read of `partitions`. Polls meanwhile, so that the group keeps this
     /// member, as which they commit; nothing more is read.
-    fn drain(&mut self, partitions: &TopicPartitionList, meter: &Meter) -> Result<bool> {
-        let since = Instant::now();
+    fn drain(&mut self, partitions: &TopicPartitionList, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
         let reading = self.reading(partitions);
         self.pause()?;
         while !self.ledger.wait(&reading, IDLE_POLL) {
-            if since.elapsed() > self.drain_limit || self.consumer.assignment_lost() {
+            if self.is_overdue() || self.consumer.assignment_lost() || shutdown.is_requested() {
                 return Ok(false);
             }
             self.poll(Duration::ZERO, meter)?;
         }
         Ok(true)
+    }
+
+    /// Whether the group has wanted partitions for too long.
+    fn is_overdue(&mut self) -> bool {
+        if self.consumer.context().is_rebalancing() {
+            self.wanted_since.get_or_insert_with(Instant::now);
+        }
+        self.wanted_since.is_some_and(|since| since.elapsed() > self.drain_limit)
     }
 
     /// Hands over the rest at the end of the topic and stays a member until the sinks have it, however long they take:
@@ -421,12 +446,11 @@ fn names(list: &TopicPartitionList) -> String {
     names.join(" ")
 }
 
-/// How long the sinks may take for what was read of partitions that are to be given up, after it took as long at most to
-/// hand it to them: two fifths each of what the group allows between two polls.
+/// How long it may take to give partitions up: four fifths of what the group allows between two polls.
 pub(super) fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
     let key = "max.poll.interval.ms";
     let interval = source.properties.get(key).or_else(|| kafka.properties.get(key));
-    Duration::from_millis(interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS)) * 2
+    Duration::from_millis(interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS)) * 4
         / 5
 }
 

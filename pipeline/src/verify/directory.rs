@@ -14,7 +14,7 @@ use super::partitions::Found;
 use super::rows::{self, Sole};
 use crate::config::FilesSinkConfig;
 use crate::error::{PipelineError, Result};
-use crate::sink::{Contents, DataFile, DirectoryRef, data_files, digest, hidden, open_directory};
+use crate::sink::{Contents, DataFile, DirectoryRef, data_files, digest, fill_in, hidden, open_directory};
 
 /// A commit gives its file the final name at once. If it runs meanwhile, it is waited for so long.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -167,7 +167,8 @@ impl Reading<'_> {
         let (sole, found, progress) = (self.sole, &mut self.found, self.progress);
         let count = rows::read(&content, &path, &mut |batch| {
             progress.inc(batch.num_rows() as u64);
-            sole.map_or(Ok(()), |sole| rows::note(batch, sole, found))
+            let Some(sole) = sole else { return Ok(()) };
+            rows::note(&fill_in(batch.clone(), name)?, sole, found)
         })?;
         let shown = path.display();
         let problems = &mut self.found.problems;

@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::partitions::{Found, Ranges};
 use crate::error::{PipelineError, Result};
-use crate::sink::{ending, fill_in};
+use crate::sink::ending;
 
 const BATCH_ROWS: usize = 8192;
 
@@ -86,7 +86,7 @@ pub(super) fn read(
     let mut read = || {
         let mut rows = 0;
         for batch in open(path, file.try_clone()?)? {
-            let batch = fill_in(batch?, path)?;
+            let batch = batch?;
             rows += batch.num_rows() as u64;
             visit(&batch)?;
         }
