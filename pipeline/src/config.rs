@@ -47,8 +47,8 @@ pub use crate::serve::{BakeConfig, ShadowConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Name of the pipeline, under which every sink keeps how far it is: under another name everything is written again.
-    /// Also the default consumer group.
+    /// Name of the pipeline, under which every sink keeps how far it is; also the default consumer group. Under another
+    /// name, with another group, everything is read and written again.
     pub name: String,
     /// The Kafka cluster.
     pub kafka: KafkaConfig,

@@ -154,12 +154,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn problems(text: &str) -> String {
-        let config = Config::parse(text, "t", &[], &|_| None).unwrap();
-        config.validate("t").err().map_or_else(String::new, |problems| problems.to_string())
-    }
+    use crate::config::problems::problems_of as problems;
 
     #[test]
     fn a_pipeline_needs_no_model() {

@@ -198,11 +198,7 @@ fn place(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn problems(text: &str) -> String {
-        let config = Config::parse(text, "test.toml", &[], &|_| None).unwrap();
-        config.validate("test.toml").map_or_else(|problems| problems.to_string(), |_| String::new())
-    }
+    use crate::config::problems::problems_of as problems;
 
     #[test]
     fn a_directory_is_found_again_however_it_is_written() {

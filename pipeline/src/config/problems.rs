@@ -69,3 +69,10 @@ impl Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// What is wrong with the configuration `text`, for tests: empty where nothing is.
+#[cfg(test)]
+pub(super) fn problems_of(text: &str) -> String {
+    let config = super::Config::parse(text, "test.toml", &[], &|_| None).unwrap();
+    config.validate("test.toml").err().map_or_else(String::new, |problems| problems.to_string())
+}
