@@ -21,6 +21,7 @@ mod labelled;
 mod offsets;
 pub mod raw;
 mod reject;
+mod rows;
 mod text;
 
 pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters};
@@ -34,4 +35,5 @@ pub use labelled::{
 pub use offsets::{OffsetRange, Offsets, Positions};
 pub use raw::{Origin, RawBuilder};
 pub use reject::{Reject, Stage, split_rejected};
+pub use rows::{Lineage, Texts, primitive_column, text_at, text_column};
 pub use text::document_text;

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, RecordBatch};
 use arrow::compute::{filter_record_batch, is_null, not};
 
 use crate::SchemaError;
+use crate::rows::text_column;
 
 /// Where in the pipeline a document was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +62,4 @@ pub fn split_rejected(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch),
     }
     let kept = is_null(reason)?;
     Ok((filter_record_batch(batch, &kept)?, filter_record_batch(batch, &not(&kept)?)?))
-}
-
-/// A Utf8 column by name.
-fn text_column<'a>(batch: &'a RecordBatch, column: &'static str) -> Result<&'a StringArray, SchemaError> {
-    batch
-        .column_by_name(column)
-        .and_then(|c| c.as_string_opt::<i32>())
-        .ok_or(SchemaError::Column { column, expected: "Utf8" })
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use fenliu_engine::Error;
+
 /// One thing that is wrong: the key, and what is wrong with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -70,9 +72,8 @@ impl Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// What is wrong with the configuration `text`, for tests: empty where nothing is.
-#[cfg(test)]
-pub(super) fn problems_of(text: &str) -> String {
-    let config = super::Config::parse(text, "test.toml", &[], &|_| None).unwrap();
-    config.validate("test.toml").err().map_or_else(String::new, |problems| problems.to_string())
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Self {
+        Error::usage(problems.to_string())
+    }
 }

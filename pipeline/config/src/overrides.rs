@@ -1,0 +1,41 @@
+//! `--set key=value`: single keys laid over a file.
+
+use toml::{Table, Value};
+
+use crate::problems::Problems;
+
+/// Applies `key=value`; the value is TOML where it parses as such, else a string.
+pub(crate) fn apply_override(root: &mut Value, text: &str, problems: &mut Problems) {
+    let parts = text.split_once('=').and_then(|(key, given)| Some((key, override_path(key)?, given)));
+    let Some((key, path, given)) = parts else {
+        problems.add("", format!("--set `{text}` must have the form key=value"));
+        return;
+    };
+    let parsed = format!("v = {given}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+    let parsed = parsed.unwrap_or_else(|| Value::String(given.to_string()));
+    let Some((last, parents)) = path.split_last() else { return };
+    let target = parents.iter().try_fold(root, |value, step| match value {
+        Value::Table(table) => Some(table.entry(step).or_insert_with(|| Value::Table(Table::new()))),
+        Value::Array(array) => array.get_mut(step.parse::<usize>().ok()?),
+        _ => None,
+    });
+    match target {
+        Some(Value::Table(table)) => {
+            table.insert(last.clone(), parsed);
+        }
+        Some(Value::Array(array)) if last.parse() == Ok(array.len()) => array.push(parsed),
+        _ => problems.add(key, "given by --set is inside something that is not a table"),
+    }
+}
+
+/// The steps of an override's key, which is a TOML key: a step that holds dots is quoted.
+fn override_path(key: &str) -> Option<Vec<String>> {
+    let mut tree = Value::Table(format!("{key} = 0").parse().ok()?);
+    let mut path = vec![];
+    while let Value::Table(table) = tree {
+        let (name, child) = table.into_iter().next()?;
+        path.push(name);
+        tree = child;
+    }
+    Some(path)
+}

@@ -1,0 +1,86 @@
+//! Places that outputs write to: directories and prefixes of buckets.
+
+use std::path::{Component, Path, PathBuf, absolute};
+
+use crate::problems::Problems;
+use crate::properties::Properties;
+
+/// Whether a path is the address of a bucket.
+pub fn is_bucket(path: &str) -> bool {
+    path.starts_with("s3://") || path.starts_with("s3a://")
+}
+
+/// Checks that `path`, of the output `key`, is a directory or the address of a bucket, and that only the latter has
+/// options. `has_buckets` tells whether this binary can use buckets.
+pub fn check_place(path: &str, storage: &Properties, has_buckets: bool, key: &str, problems: &mut Problems) {
+    let path_key = format!("{key}.path");
+    problems.require(!path.is_empty(), &path_key, "empty", "a directory or s3://BUCKET/PREFIX");
+    if is_bucket(path) {
+        let bucket = path.split_once("://").map_or("", |(_, place)| place);
+        problems.require(
+            !bucket.starts_with('/') && !bucket.is_empty(),
+            &path_key,
+            path,
+            "s3://BUCKET/PREFIX",
+        );
+        if !has_buckets {
+            problems.add(path_key, format!("is {path}, but this binary was built without the feature `s3`"));
+        }
+    } else if path.contains("://") {
+        problems.add(path_key, format!("is {path} but must be a directory or begin with s3://"));
+    } else if !storage.is_empty() {
+        problems.add(format!("{key}.storage"), "is for buckets, but `path` is a directory");
+    }
+}
+
+/// One path for all ways to write a place: what exists of it by its real name, `..` in the rest resolved.
+pub fn same_place(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    if is_bucket(&text) {
+        return text.replacen("s3a://", "s3://", 1).into();
+    }
+    let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let known = path.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
+    let Some((there, mut real)) = known else { return path };
+    for component in path.strip_prefix(there).into_iter().flat_map(Path::components) {
+        match component {
+            Component::ParentDir => drop(real.pop()),
+            _ => real.push(component),
+        }
+    }
+    real
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_the_same_however_it_is_written() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let [real, link] = ["real", "link"].map(|name| elsewhere.path().join(name));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let place = |path: &str| same_place(Path::new(path));
+        assert_eq!(place("o3"), place("./o3/"));
+        assert_eq!(place("none/../o3"), place("o3"));
+        assert_eq!(same_place(&real.join("o3")), same_place(&link.join("o3")));
+        assert_eq!(place("s3a://b/p"), place("s3://b/p"));
+        assert_ne!(place("o3"), place("o33"));
+    }
+
+    #[test]
+    fn a_place_is_a_directory_or_a_bucket() {
+        let problems = |path: &str, storage: &Properties| {
+            let mut problems = Problems::new("t");
+            check_place(path, storage, true, "sinks[0]", &mut problems);
+            problems.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
+        };
+        let options = Properties::from([("region".to_string(), "eu".to_string())]);
+        assert_eq!(problems("out", &Properties::new()), "");
+        assert_eq!(problems("s3://bucket/out", &options), "");
+        assert!(problems("", &Properties::new()).contains("is empty"));
+        assert!(problems("gs://bucket", &Properties::new()).contains("begin with s3://"));
+        assert!(problems("out", &options).contains("is for buckets"));
+    }
+}

@@ -1,0 +1,37 @@
+//! Dotted paths in a tree of TOML values: `sinks[0].path` and `sinks.0.path` are the same place.
+
+use toml::Value;
+
+/// The path of `key` below `path`.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
+}
+
+/// Steps of a dotted path: keys, and `[n]` or `n` for places in an array.
+pub(crate) fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
+}
+
+/// The value at `path`.
+pub(crate) fn get_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    steps(path).try_fold(value, |value, step| match value {
+        Value::Table(table) => table.get_mut(step),
+        Value::Array(array) => array.get_mut(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// Takes the value at `path` out. An array loses all its elements with one, since the places of the
+/// others would shift and later problems would name the wrong one.
+pub(crate) fn remove(value: &mut Value, path: &str) -> bool {
+    let names: Vec<&str> = steps(path).collect();
+    let Some((last, parents)) = names.split_last() else { return false };
+    match get_mut(value, &parents.join(".")) {
+        Some(Value::Table(table)) => table.remove(*last).is_some(),
+        Some(Value::Array(array)) if !array.is_empty() => {
+            array.clear();
+            true
+        }
+        _ => false,
+    }
+}
