@@ -23,6 +23,7 @@ pub mod raw;
 mod reject;
 mod rows;
 mod text;
+mod topic;
 
 pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters};
 pub use disagreement::{Verdict, disagreement_schema, disagreements};
@@ -32,8 +33,9 @@ pub use feedback::Feedback;
 pub use labelled::{
     LabelledOptions, MODEL_COLUMNS, Prediction, is_settable, label_rows, labelled_schema, unlabelled_rows,
 };
-pub use offsets::{OffsetRange, Offsets, Positions};
+pub use offsets::{OffsetRange, Offsets, Positions, TopicPartition};
 pub use raw::{Origin, RawBuilder};
 pub use reject::{Reject, Stage, split_rejected};
 pub use rows::{Lineage, Texts, primitive_column, text_at, text_column};
 pub use text::document_text;
+pub use topic::{TopicIdentity, Topics};

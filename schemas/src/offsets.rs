@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// A partition of a source: the topic (or a file's path) and the partition's number (0 for files).
+pub type TopicPartition = (Arc<str>, i32);
+
+/// Values by topic and partition. Looking one up allocates nothing.
+type ByPartition<T> = BTreeMap<Arc<str>, BTreeMap<i32, T>>;
+
 /// Offsets of one partition that a batch covers: `first..next`.
 ///
 /// Kafka's offsets can have holes (compaction, transaction markers), so the range may hold fewer
@@ -18,35 +24,32 @@ pub struct OffsetRange {
 /// Offset ranges by `(topic, partition)`, dropped and rejected rows included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
-    ranges: BTreeMap<(Arc<str>, i32), OffsetRange>,
+    ranges: ByPartition<OffsetRange>,
 }
 
 impl Offsets {
-    /// Covers everything from `first` to the message at `offset`: what lies between is no message.
+    /// Covers everything from `first` to the message at `offset`: no other message lies between them.
     pub fn add(&mut self, topic: &Arc<str>, partition: i32, first: i64, offset: i64) {
         self.cover(topic, partition, OffsetRange { first, next: offset + 1 });
     }
 
     /// Covers all that `later` covers too.
     pub fn merge(&mut self, later: &Offsets) {
-        for ((topic, partition), range) in &later.ranges {
-            self.cover(topic, *partition, *range);
-        }
+        later.iter().for_each(|(topic, partition, range)| self.cover(topic, partition, range));
     }
 
     fn cover(&mut self, topic: &Arc<str>, partition: i32, range: OffsetRange) {
-        self.ranges
-            .entry((Arc::clone(topic), partition))
-            .and_modify(|known| {
-                known.first = known.first.min(range.first);
-                known.next = known.next.max(range.next);
-            })
-            .or_insert(range);
+        let widen = |known: &mut OffsetRange| {
+            known.first = known.first.min(range.first);
+            known.next = known.next.max(range.next);
+        };
+        let topic = self.ranges.entry(Arc::clone(topic)).or_default();
+        topic.entry(partition).and_modify(widen).or_insert(range);
     }
 
     /// Ranges in the order of topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, OffsetRange)> {
-        self.ranges.iter().map(|((topic, partition), range)| (topic, *partition, *range))
+        flatten(&self.ranges)
     }
 
     /// Whether nothing is covered.
@@ -54,7 +57,12 @@ impl Offsets {
         self.ranges.is_empty()
     }
 
-    /// Where a reader stands that has all of this.
+    /// The partitions of which something is covered.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect()
+    }
+
+    /// The positions of a reader that has all of this.
     pub fn ends(&self) -> Positions {
         self.iter().map(|(topic, partition, range)| ((Arc::clone(topic), partition), range.next)).collect()
     }
@@ -63,28 +71,50 @@ impl Offsets {
 /// Where a reader stands: the next offset it wants, by `(topic, partition)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
-    next: BTreeMap<(Arc<str>, i32), i64>,
+    next: ByPartition<i64>,
 }
 
 impl Positions {
-    /// The next offset of one partition; none where the reader has never been.
-    pub fn get(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
-        self.next.get(&(Arc::clone(topic), partition)).copied()
+    /// The next offset of one partition; `None` where the reader has never been.
+    pub fn get(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.next.get(topic)?.get(&partition).copied()
     }
 
     /// Puts the reader at `next` of one partition.
     pub fn set(&mut self, topic: &Arc<str>, partition: i32, next: i64) {
-        self.next.insert((Arc::clone(topic), partition), next);
+        self.next.entry(Arc::clone(topic)).or_default().insert(partition, next);
     }
 
-    /// Takes over all that `other` says.
+    /// Forgets one partition.
+    pub fn remove(&mut self, topic: &str, partition: i32) {
+        if let Some(partitions) = self.next.get_mut(topic) {
+            partitions.remove(&partition);
+            if partitions.is_empty() {
+                self.next.remove(topic);
+            }
+        }
+    }
+
+    /// Takes over every position of `other`.
     pub fn update(&mut self, other: &Positions) {
-        self.next.extend(other.next.iter().map(|(key, next)| (key.clone(), *next)));
+        other.iter().for_each(|(topic, partition, next)| self.set(topic, partition, next));
     }
 
     /// Positions in the order of topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, i64)> {
-        self.next.iter().map(|((topic, partition), next)| (topic, *partition, *next))
+        flatten(&self.next)
+    }
+
+    /// The partitions that are known.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect()
+    }
+
+    /// Whether every partition of `others` is known here, at that offset or a later one.
+    pub fn reach(&self, others: &Positions) -> bool {
+        others
+            .iter()
+            .all(|(topic, partition, next)| self.get(topic, partition).is_some_and(|has| has >= next))
     }
 
     /// Whether no partition is known.
@@ -93,12 +123,17 @@ impl Positions {
     }
 }
 
-impl FromIterator<((Arc<str>, i32), i64)> for Positions {
-    fn from_iter<I: IntoIterator<Item = ((Arc<str>, i32), i64)>>(positions: I) -> Self {
-        Positions { next: positions.into_iter().collect() }
-    }
+fn flatten<T: Copy>(map: &ByPartition<T>) -> impl Iterator<Item = (&Arc<str>, i32, T)> {
+    map.iter().flat_map(|(topic, inner)| inner.iter().map(move |(id, value)| (topic, *id, *value)))
 }
 
+impl FromIterator<(TopicPartition, i64)> for Positions {
+    fn from_iter<I: IntoIterator<Item = (TopicPartition, i64)>>(positions: I) -> Self {
+        let mut all = Positions::default();
+        positions.into_iter().for_each(|((topic, partition), next)| all.set(&topic, partition, next));
+        all
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;

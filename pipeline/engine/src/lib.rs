@@ -1,0 +1,17 @@
+//! Delivery without I/O: what makes fenliu exactly once, as state machines that threads merely drive.
+//!
+//! Nothing in this crate opens a socket or a file, reads a clock or sleeps. Time comes in as an argument, answers of
+//! sinks and brokers come in as events, and what is to be done goes out as actions. So the code that runs in
+//! production also runs in a simulation on one thread, with crashes, rebalances and late answers at any moment
+//! (`tests/simulation`).
+//!
+//! Start reading at [`position`], which has the rule.
+
+pub mod batch;
+pub mod error;
+pub mod position;
+pub mod retry;
+pub mod sink;
+
+pub use error::{Error, Kind, Result};
+pub use sink::{Rows, Sink};
