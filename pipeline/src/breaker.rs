@@ -7,34 +7,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type};
-use fenliu_schemas::{SchemaError, Stage};
-use serde::{Deserialize, Serialize};
+use arrow::array::RecordBatch;
+use fenliu_schemas::{Lineage, Stage, text_at, text_column};
 
-use crate::batch::Batch;
-use crate::classify::text_column;
-use crate::error::{PipelineError, Result};
+use crate::config::BreakerConfig;
+use crate::error::{Error, Kind, Result};
+use fenliu_engine::batch::Batch;
 
 /// The only reason of the stage `clean` that no setting asked for: SQL failed on the document.
 const CLEAN_ERROR: &str = "clean_error";
-
-/// When the pipeline stops for want of usable documents.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BreakerConfig {
-    /// Largest share of the newest documents that may fail. Default: 0.05.
-    pub share: f64,
-    /// How many documents that share is of; the pipeline stops as soon as more than `share` x `rows` of
-    /// them have failed. 0: it never stops. Default: 1,000.
-    pub rows: usize,
-}
-
-impl Default for BreakerConfig {
-    fn default() -> Self {
-        BreakerConfig { share: 0.05, rows: 1000 }
-    }
-}
 
 /// Counts failures among the newest documents.
 #[derive(Debug)]
@@ -65,7 +46,7 @@ impl Breaker {
     /// Counts a batch before it is written.
     ///
     /// # Errors
-    /// [`PipelineError::Breaker`] when too many of the newest documents have failed.
+    /// [`Kind::Breaker`](crate::error::Kind::Breaker) when too many of the newest documents have failed.
     pub fn observe(&mut self, batch: &Batch) -> Result<()> {
         if self.config.rows == 0 {
             return Ok(());
@@ -84,7 +65,7 @@ impl Breaker {
         if self.failures as f64 > allowed { Err(self.tripped()) } else { Ok(()) }
     }
 
-    fn tripped(&self) -> PipelineError {
+    fn tripped(&self) -> Error {
         let mut reasons = BTreeMap::new();
         for (reason, count) in self.batches.iter().flat_map(|tally| &tally.failures) {
             *reasons.entry(reason).or_insert(0) += count;
@@ -92,13 +73,15 @@ impl Breaker {
         let reasons: Vec<String> =
             reasons.iter().map(|((stage, reason), count)| format!("{stage} {reason} {count}")).collect();
         let latest = self.batches.iter().rev().find_map(|tally| tally.latest.clone());
-        PipelineError::Breaker {
-            failures: self.failures,
-            documents: self.documents,
-            share: self.config.share,
-            reasons: reasons.join(", "),
-            latest: latest.unwrap_or_default(),
-        }
+        let Breaker { failures, documents, config: BreakerConfig { share, .. }, .. } = self;
+        let (reasons, latest) = (reasons.join(", "), latest.unwrap_or_default());
+        let message = format!(
+            "{failures} of the last {documents} documents failed, more than `breaker.share` ({share}) allows: {reasons}; \
+             the latest: {latest}"
+        );
+        let remedy =
+            "mend the cause or raise the share; what is not committed is read again at the next start";
+        Error::new(Kind::Breaker, message).remedy(remedy)
     }
 }
 
@@ -128,27 +111,21 @@ impl Tally {
 
 /// Where a dead letter comes from and what was wrong with it.
 fn describe(letters: &RecordBatch, row: usize) -> Result<String> {
-    let number = |column| letters.column_by_name(column);
-    let partition = number("partition").and_then(|column| column.as_primitive_opt::<Int32Type>());
-    let partition = partition.ok_or(SchemaError::Column { column: "partition", expected: "Int32" })?;
-    let offset = number("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let offset = offset.ok_or(SchemaError::Column { column: "offset", expected: "Int64" })?;
-    let topic = text_column(letters, "topic")?.value(row);
+    let (topic, partition, offset) = Lineage::of(letters)?.row(row);
     let reason = text_column(letters, "reason")?.value(row);
-    let details = text_column(letters, "detail")?;
-    let detail = if details.is_valid(row) { format!(": {}", details.value(row)) } else { String::new() };
-    let (partition, offset) = (partition.value(row), offset.value(row));
+    let detail =
+        text_at(text_column(letters, "detail")?, row).map_or(String::new(), |text| format!(": {text}"));
     Ok(format!("topic {topic}, partition {partition}, offset {offset}, {reason}{detail}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use fenliu_schemas::{Document, Offsets, Origin, RawBuilder, Reject, dead_letters, split_rejected};
 
-    use crate::batch::Budget;
+    use fenliu_engine::batch::Budget;
 
     const INVALID: (Stage, &str) = (Stage::Decode, "invalid_json");
     const LANGUAGE: (Stage, &str) = (Stage::Clean, "language");
@@ -168,7 +145,7 @@ mod tests {
             offsets: Offsets::default(),
             received_at: Instant::now(),
             closes_epoch: false,
-            permit: Budget::new(1).acquire(1, Duration::ZERO).unwrap(),
+            permit: Budget::new(1).try_acquire(1).unwrap(),
         }
     }
 

@@ -6,21 +6,19 @@
 //! in use can handle becomes a dead letter of the same batch, and takes no other document with it; a model
 //! that can handle no text any more is an error.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
-use fenliu_model::{BatchOptions, Bundle, Classifier, ClassifierOptions, Encoding, Probabilities, runtime};
-use fenliu_schemas::{Prediction, Reject, SchemaError, document_text, label_rows, model_dead_letters};
+use fenliu_model::{Encoding, Probabilities};
+use fenliu_schemas::{Prediction, Reject, SchemaError, label_rows, model_dead_letters};
 
-use crate::batch::Batch;
-use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::metrics::Counters;
 use crate::serve::{Classified, Generation, Live, Rejects, Shadow};
+use fenliu_engine::batch::Batch;
 
 /// A batch with one encoding per row.
 pub struct EncodedBatch {
@@ -30,58 +28,6 @@ pub struct EncodedBatch {
     pub encodings: Vec<Encoding>,
     /// What made them, and is to label the rows.
     pub generation: Arc<Generation>,
-}
-
-/// Opens the bundle of `config` and ONNX Runtime with it.
-///
-/// # Errors
-/// A missing library or bundle, or files that do not match their digests.
-pub fn open(config: &ModelConfig) -> Result<(Bundle, Classifier)> {
-    runtime::load(config.onnxruntime.as_deref())?;
-    let bundle = Bundle::open(&config.bundle)?;
-    let classifier = Classifier::open(&bundle, &classifier_options(config))?;
-    Ok((bundle, classifier))
-}
-
-/// How `config` wants a classifier to run.
-pub fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
-    let threads = match config.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let batch =
-        BatchOptions { max_batch_tokens: config.max_batch_tokens, max_batch_rows: config.max_batch_rows };
-    ClassifierOptions { threads, batch, device: config.device }
-}
-
-/// The defaults for a bundle that is used outside a pipeline.
-pub fn model_config(bundle: PathBuf, onnxruntime: Option<PathBuf>) -> ModelConfig {
-    ModelConfig { bundle, onnxruntime, ..ModelConfig::default() }
-}
-
-/// The text of each row as the model reads it.
-///
-/// # Errors
-/// [`SchemaError::Column`] when `rows` have no Utf8 columns `title` and `body`.
-pub fn texts(rows: &RecordBatch) -> Result<Vec<String>> {
-    let (titles, bodies) = (text_column(rows, "title")?, text_column(rows, "body")?);
-    let value =
-        |column: &'_ StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_string());
-    Ok((0..rows.num_rows())
-        .map(|row| {
-            let (title, body) = (value(titles, row), value(bodies, row));
-            document_text(title.as_deref(), body.as_deref()).into_owned()
-        })
-        .collect())
-}
-
-/// The Utf8 column `name` of `rows`.
-///
-/// # Errors
-/// [`SchemaError::Column`] when there is none.
-pub fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a StringArray> {
-    let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-    Ok(column.ok_or(SchemaError::Column { column: name, expected: "Utf8" })?)
 }
 
 /// Tokenises a batch with the generation that is to label it. Rows that its tokenizer cannot encode become
@@ -263,8 +209,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::batch::Budget;
     use crate::config::Config;
+    use fenliu_engine::batch::Budget;
 
     /// A pipeline's two stages over the graph of `model/tests/references/failing_graph.py`.
     struct Stages {

@@ -5,9 +5,9 @@ use chrono::Utc;
 use fenliu_operators::{CleanConfig, Plan};
 use fenliu_schemas::{dead_letters, raw, split_rejected, unlabelled_rows};
 
-use crate::batch::Batch;
-use crate::config::Problems;
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
+use fenliu_config::Problems;
+use fenliu_engine::batch::Batch;
 
 /// Compiles the cleaning steps.
 ///
@@ -17,7 +17,7 @@ pub fn compile(clean: &CleanConfig) -> Result<Plan> {
     Plan::try_new(clean, &raw::schema()).map_err(|errors| {
         let mut problems = Problems::new("cleaning steps");
         errors.iter().for_each(|error| problems.add("clean", error.to_string()));
-        PipelineError::Config(problems)
+        problems.into()
     })
 }
 
@@ -27,7 +27,7 @@ pub fn compile(clean: &CleanConfig) -> Result<Plan> {
 /// # Errors
 /// When the plan cannot run at all; a row that it cannot handle is rejected instead.
 pub fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
-    let cleaned = plan.run(&batch.records)?;
+    let cleaned = plan.run(&batch.records).converted()?;
     let (kept, rejected) = split_rejected(&cleaned)?;
     if rejected.num_rows() > 0 {
         batch.dead_letters.push(dead_letters(&rejected, Utc::now().timestamp_millis())?);

@@ -1,6 +1,6 @@
 //! The command line. Results go to standard output, everything else to standard error.
 //!
-//! Exit codes: 0 done, 1 failed, 2 bad usage or configuration.
+//! Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 too many documents failed (`breaker`).
 
 mod check;
 mod compact;
@@ -22,11 +22,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use fenliu_config::Problems;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, ValidatedConfig};
-use crate::error::{PipelineError, Result};
-use crate::shutdown::Shutdown;
+use crate::config::Config;
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::signals::listen_for_signals;
+use fenliu_connectors::Shutdown;
 
 pub use check::DEFAULT_CONFIG;
 
@@ -81,7 +84,7 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Compare the source with the sinks: what is lost, what is there twice
     Verify(verify::VerifyArgs),
-    /// Rewrite small files of sinks as few large ones: directories of files, Delta tables
+    /// Rewrite small files of Delta tables as few large ones
     Compact(compact::CompactArgs),
     /// Check a configuration, its bundle included, without running it
     Check,
@@ -93,7 +96,7 @@ enum Command {
 
 /// Parses the arguments, runs the command, reports.
 pub fn main() -> ExitCode {
-    crate::fault::set_up();
+    fenliu_connectors::fault::set_up();
     let Cli { command, common } = Cli::parse();
     init_logging(&command, &common);
     let runtime = match tokio::runtime::Runtime::new() {
@@ -108,7 +111,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             output::error(&error);
-            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -141,7 +144,7 @@ fn init_logging(command: &Command, common: &Common) {
         (_, 0) if matches!(command, Command::Demo(_)) => "warn",
         (_, 0) => "info,buoyant_kernel=warn,deltalake_core=error",
         (_, 1) => {
-            "info,fenliu=debug,fenliu_model=debug,fenliu_operators=debug,buoyant_kernel=warn,deltalake_core=error"
+            "info,fenliu=debug,fenliu_connectors=debug,fenliu_decode=debug,fenliu_engine=debug,fenliu_model=debug,fenliu_operators=debug,buoyant_kernel=warn,deltalake_core=error"
         }
         _ => "trace",
     };
@@ -163,21 +166,24 @@ impl Common {
         self.config.as_ref().map_or("command line".to_string(), |path| path.display().to_string())
     }
 
-    fn validated(&self) -> Result<ValidatedConfig> {
+    /// The configuration, which must be named.
+    fn configured(&self) -> Result<Config> {
         if self.config.is_none() && self.overrides.is_empty() {
-            return Err(PipelineError::Config(crate::config::Problems::one(
-                "command line",
-                "",
-                "no configuration: name a file with -c (start from `fenliu config --default`)",
-            )));
+            let message = "no configuration: name a file with -c (start from `fenliu config --default`)";
+            return Err(Problems::one("command line", "", message).into());
         }
-        Ok(self.load()?.validate(&self.origin())?)
+        self.load()
+    }
+
+    /// The configuration, checked and compiled.
+    fn validated(&self) -> Result<Plan> {
+        Ok(self.configured()?.validate(&self.origin())?)
     }
 }
 
 /// A shutdown that heeds SIGINT and SIGTERM.
 fn shutdown_on_signals() -> Shutdown {
     let shutdown = Shutdown::default();
-    shutdown.listen_for_signals();
+    listen_for_signals(shutdown.clone());
     shutdown
 }

@@ -1,16 +1,18 @@
 //! Documents from files, cleaned as the pipeline cleans them: for training, evaluation and prediction.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::datatypes::TimestampMillisecondType;
 use fenliu_operators::Plan;
-use fenliu_schemas::{Origin, RawBuilder, SchemaError, split_rejected};
-use serde::{Deserialize, Serialize};
+use fenliu_schemas::{Origin, RawBuilder, Texts, primitive_column, split_rejected, text_at, text_column};
 
-use crate::classify::{text_column, texts};
-use crate::config::DocumentsConfig;
-use crate::error::{PipelineError, Result};
-use crate::source::{Decoder, Documents, Undecoded, data_files};
+use crate::config::Selection;
+use crate::error::{Converted, Error, Result};
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_decode::DocumentsConfig;
+use fenliu_decode::{Decoder, Undecoded};
 
 /// Rows that are cleaned at once.
 const BATCH_ROWS: usize = 1024;
@@ -39,53 +41,6 @@ pub struct Corpus {
     pub documents: Vec<CleanDocument>,
     /// Documents that decoding or cleaning rejected.
     pub rejected: usize,
-}
-
-/// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Selection {
-    /// The field.
-    pub field: String,
-    /// The text that it must have.
-    pub value: String,
-}
-
-impl std::str::FromStr for Selection {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text.split_once('=') {
-            Some((field, value)) if !field.is_empty() => {
-                Ok(Selection { field: field.into(), value: value.into() })
-            }
-            _ => Err(format!("`{text}` must have the form FIELD=VALUE")),
-        }
-    }
-}
-
-impl TryFrom<String> for Selection {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Selection> for String {
-    fn from(Selection { field, value }: Selection) -> String {
-        format!("{field}={value}")
-    }
-}
-
-impl Selection {
-    fn keeps(&self, payload: &[u8]) -> bool {
-        let value: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
-        match value.as_ref().and_then(|object| object.get(&self.field)) {
-            Some(serde_json::Value::String(text)) => *text == self.value,
-            other => other.is_some_and(|number_or_flag| format!("{number_or_flag}") == self.value),
-        }
-    }
 }
 
 /// Reads and cleans the documents in `paths`; with `selection`, only those that it keeps.
@@ -118,7 +73,7 @@ pub fn read(
     }
     corpus.add(&mut builder, plan)?;
     if corpus.documents.is_empty() {
-        return Err(PipelineError::Data(no_documents(paths, selection, corpus.rejected)));
+        return Err(Error::input(no_documents(paths, selection, corpus.rejected)));
     }
     Ok(corpus)
 }
@@ -131,7 +86,7 @@ fn no_documents(paths: &[PathBuf], selection: Option<&Selection>, rejected: usiz
 
 impl Corpus {
     fn add(&mut self, builder: &mut RawBuilder, plan: &Plan) -> Result<()> {
-        let (kept, rejected) = split_rejected(&plan.run(&builder.finish()?)?)?;
+        let (kept, rejected) = split_rejected(&plan.run(&builder.finish()?).converted()?)?;
         self.rejected += rejected.num_rows();
         self.documents.append(&mut clean_documents(&kept)?);
         Ok(())
@@ -146,20 +101,17 @@ pub fn clean_documents(kept: &RecordBatch) -> Result<Vec<CleanDocument>> {
     let columns = ["id", "label", "lang", "source"].map(|name| text_column(kept, name));
     let [ids, labels, langs, sources] = columns;
     let (ids, labels, langs, sources) = (ids?, labels?, langs?, sources?);
-    let times = kept.column_by_name("published_at").and_then(|c| c.as_primitive_opt());
-    let times: &TimestampMillisecondArray =
-        times.ok_or(SchemaError::Column { column: "published_at", expected: "Timestamp(ms, UTC)" })?;
-    let value =
-        |column: &StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_string());
-    let document = |(row, text)| CleanDocument {
+    let times = primitive_column::<TimestampMillisecondType>(kept, "published_at", "Timestamp(ms, UTC)")?;
+    let value = |column: &StringArray, row: usize| text_at(column, row).map(ToOwned::to_owned);
+    let document = |(row, text): (usize, Cow<'_, str>)| CleanDocument {
         id: value(ids, row),
-        text,
+        text: text.into_owned(),
         label: value(labels, row),
         lang: value(langs, row),
         source: value(sources, row),
         published_at: times.is_valid(row).then(|| times.value(row)),
     };
-    Ok(texts(kept)?.into_iter().enumerate().map(document).collect())
+    Ok(Texts::of(kept)?.iter().enumerate().map(document).collect())
 }
 
 #[cfg(test)]

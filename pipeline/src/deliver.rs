@@ -9,25 +9,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use fenliu_connectors::{Meter, Retry, Shutdown};
+use fenliu_engine::Rows;
+use fenliu_engine::batch::{Batch, Permit};
+use fenliu_engine::position::Moves;
 use fenliu_schemas::Offsets;
-use rand::Rng;
 
-use crate::batch::{Batch, Permit};
 use crate::config::EpochConfig;
-use crate::error::{PipelineError, Result};
-use crate::ledger::Ledger;
+use crate::error::Result;
+use crate::ledger::{SharedSink, SinkLedger};
 use crate::metrics::Counters;
-use crate::position::Moves;
-use crate::shutdown::Shutdown;
-use crate::sink::{Rows, SharedSink, SinkError};
-use crate::stage::Meter;
-
-/// Pauses between two tries double from the first to the last of these, each shortened at random.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// How long a failing sink is tried again after a stop was asked for.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A batch on its way to all sinks. Its memory returns when the last of them has it.
 pub struct Delivery {
@@ -88,7 +79,7 @@ pub struct Worker {
     /// The sink's place in the ledger.
     index: usize,
     bounds: EpochConfig,
-    ledger: Arc<Ledger>,
+    ledger: Arc<SinkLedger>,
     counters: Counters,
     shutdown: Shutdown,
     epoch: Epoch,
@@ -100,7 +91,7 @@ impl Worker {
         sink: SharedSink,
         index: usize,
         bounds: EpochConfig,
-        ledger: Arc<Ledger>,
+        ledger: Arc<SinkLedger>,
         counters: Counters,
         shutdown: Shutdown,
     ) -> Self {
@@ -149,58 +140,20 @@ impl Worker {
             epoch.deliveries.iter().map(|delivery| Arc::clone(&delivery.rows)).collect();
         let mut retry = Retry::new(&self.sink.name, &self.shutdown);
         loop {
-            let error = match self.try_commit(epoch, &rows) {
+            match self.try_commit(epoch, &rows) {
                 Ok(()) => return Ok(()),
-                Err(SinkError::Stop(error)) => return Err(error),
-                Err(SinkError::Moved) => continue,
-                Err(SinkError::Retry(error)) => error,
-            };
-            retry.pause(error)?;
+                Err(error) => retry.pause(error)?,
+            }
         }
     }
 
     /// One try: reads where the sink stands, and gives it what it lacks.
-    fn try_commit(&self, epoch: &Epoch, rows: &[Arc<Rows>]) -> Result<(), SinkError> {
+    fn try_commit(&self, epoch: &Epoch, rows: &[Arc<Rows>]) -> Result<()> {
         let partitions: Vec<_> =
             epoch.offsets.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
         let mut sink = self.sink.lock();
-        let stored = sink.positions(&partitions)?;
+        let stored = sink.positions(&partitions)?.positions;
         let moves = Moves::plan(&stored, &epoch.offsets)?;
         if moves.is_empty() { Ok(()) } else { sink.commit(rows, &moves) }
-    }
-}
-
-/// Tries something again for as long as it may pass.
-pub(crate) struct Retry<'a> {
-    name: &'a str,
-    shutdown: &'a Shutdown,
-    pause: Duration,
-    stopping_since: Option<Instant>,
-}
-
-impl<'a> Retry<'a> {
-    /// Nothing was tried yet; `name` is for the log.
-    pub(crate) fn new(name: &'a str, shutdown: &'a Shutdown) -> Self {
-        Retry { name, shutdown, pause: FIRST_PAUSE, stopping_since: None }
-    }
-
-    /// Waits before the next try.
-    ///
-    /// # Errors
-    /// `error` itself, when a stop was asked for some time ago.
-    pub(crate) fn pause(&mut self, error: PipelineError) -> Result<()> {
-        if self.shutdown.is_requested() {
-            let since = *self.stopping_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= GRACE {
-                return Err(error);
-            }
-        }
-        tracing::warn!(at = self.name, %error, pause = ?self.pause, "failed: it is tried again");
-        let until = Instant::now() + self.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
-        while Instant::now() < until && (!self.shutdown.is_requested() || self.stopping_since.is_some()) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
     }
 }

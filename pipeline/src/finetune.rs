@@ -14,7 +14,7 @@ mod state;
 
 pub use job::{Outcome, run};
 pub use judge::Judgement;
-pub use schedule::{JobCommand, Schedule, parse_schedule};
+pub use schedule::{JobCommand, Schedule};
 pub use snapshot::SnapshotSummary;
 pub use split::{SplitSummary, TestRows};
 pub use state::{JobState, Stage, Verdict};

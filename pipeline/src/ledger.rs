@@ -4,40 +4,95 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fenliu_schemas::Positions;
+use fenliu_connectors::outputs::NamedSink;
+use fenliu_connectors::{Commit, Ledger};
+use fenliu_engine::position::Moves;
+use fenliu_engine::{Result, Sink};
+use fenliu_schemas::{Positions, TopicPartition};
 
-use crate::position::Moves;
-use crate::sink::{Partitions, SharedSink, SinkError};
-use crate::source::Commit;
+use crate::config::EpochConfig;
+
+/// A sink that its worker and the source share: the one commits, the other asks where to begin.
+#[derive(Clone)]
+pub struct SharedSink {
+    /// For messages: the configuration's key and the destination.
+    pub name: Arc<str>,
+    max_age: Option<Duration>,
+    sink: Arc<Mutex<Box<dyn Sink>>>,
+}
+
+impl SharedSink {
+    /// Shares `sink`.
+    pub fn new(sink: NamedSink) -> Self {
+        let NamedSink { name, max_age, sink } = sink;
+        SharedSink { name: name.into(), max_age, sink: Arc::new(Mutex::new(sink)) }
+    }
+
+    /// When an epoch of this sink closes.
+    pub fn bounds(&self, epoch: &EpochConfig) -> EpochConfig {
+        EpochConfig { max_age: self.max_age.unwrap_or(epoch.max_age), ..epoch.clone() }
+    }
+
+    /// The sink, for as long as the guard lives.
+    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Sink>> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The positions of all sinks.
-pub struct Ledger {
+pub struct SinkLedger {
     sinks: Vec<SharedSink>,
     positions: Mutex<Vec<Positions>>,
     changed: Condvar,
     commit: Mutex<Box<dyn Commit>>,
 }
 
-impl Ledger {
+impl SinkLedger {
     /// A ledger of `sinks`; `commit` tells the source what all of them have.
     pub fn new(sinks: Vec<SharedSink>, commit: Box<dyn Commit>) -> Arc<Self> {
         let positions = Mutex::new(vec![Positions::default(); sinks.len()]);
-        Arc::new(Ledger { sinks, positions, changed: Condvar::new(), commit: Mutex::new(commit) })
+        Arc::new(SinkLedger { sinks, positions, changed: Condvar::new(), commit: Mutex::new(commit) })
     }
 
-    /// Where reading `starts` must begin so that every sink gets what it lacks: at the lowest position over
-    /// the sinks. A sink that has none for a partition begins at `starts`. With `claim` it is given that
-    /// position before any row is read, so that a crash cannot make it begin later.
+    /// Sink number `index` has everything up to `ends`.
+    pub fn acknowledge(&self, index: usize, ends: &Positions) {
+        self.positions()[index].update(ends);
+        self.changed.notify_all();
+        let partitions: Vec<_> =
+            ends.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
+        self.report(&self.lowest(&partitions));
+    }
+
+    /// There will be no more acknowledgements: tells the source what it could not be told before.
     ///
     /// # Errors
-    /// What keeps a sink from telling its position. Calling again is safe.
-    pub fn resume(&self, starts: &Positions, claim: bool) -> Result<Positions, SinkError> {
+    /// When it still cannot be told: a lag, not a loss.
+    pub fn finish(&self) -> Result<()> {
+        self.commit.lock().unwrap_or_else(PoisonError::into_inner).finish()
+    }
+
+    fn lowest(&self, partitions: &[TopicPartition]) -> Positions {
+        let sinks = self.positions();
+        let low = |(topic, partition): &(Arc<str>, i32)| {
+            let over_sinks = sinks.iter().map(|sink| sink.get(topic, *partition)).min().flatten();
+            over_sinks.map(|next| ((Arc::clone(topic), *partition), next))
+        };
+        partitions.iter().filter_map(low).collect()
+    }
+
+    fn positions(&self) -> MutexGuard<'_, Vec<Positions>> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger for SinkLedger {
+    fn resume(&self, starts: &Positions, claim: bool) -> Result<Positions> {
         let partitions: Vec<_> =
             starts.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
         let mut lowest = starts.clone();
         for (index, shared) in self.sinks.iter().enumerate() {
             let mut sink = shared.lock();
-            let mut stored = sink.positions(&partitions)?;
+            let mut stored = sink.positions(&partitions)?.positions;
             let missing = missing(starts, &stored);
             if claim && !missing.is_empty() {
                 sink.commit(&[], &Moves::first(&missing))?;
@@ -55,14 +110,10 @@ impl Ledger {
         Ok(lowest)
     }
 
-    /// The lowest position of a sink in each of `partitions`; missing where no sink has one.
-    ///
-    /// # Errors
-    /// What keeps a sink from telling its position.
-    pub fn stored(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
+    fn stored(&self, partitions: &[TopicPartition]) -> Result<Positions> {
         let mut lowest = Positions::default();
         for shared in &self.sinks {
-            for (topic, partition, next) in shared.lock().positions(partitions)?.iter() {
+            for (topic, partition, next) in shared.lock().positions(partitions)?.positions.iter() {
                 if lowest.get(topic, partition).is_none_or(|low| next < low) {
                     lowest.set(topic, partition, next);
                 }
@@ -71,23 +122,11 @@ impl Ledger {
         Ok(lowest)
     }
 
-    /// Sink number `index` has everything up to `ends`.
-    pub fn acknowledge(&self, index: usize, ends: &Positions) {
-        self.positions()[index].update(ends);
-        self.changed.notify_all();
-        let partitions: Vec<_> =
-            ends.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
-        self.report(&self.lowest(&partitions));
-    }
-
-    /// Tells the source that all sinks have everything before `lowest`: where reading begins, too, so that it begins there
-    /// again if nothing is committed before a crash.
-    pub fn report(&self, lowest: &Positions) {
+    fn report(&self, lowest: &Positions) {
         self.commit.lock().unwrap_or_else(PoisonError::into_inner).commit(lowest);
     }
 
-    /// Waits up to `patience` until every sink has everything up to `ends`; whether they have.
-    pub fn wait(&self, ends: &Positions, patience: Duration) -> bool {
+    fn wait(&self, ends: &Positions, patience: Duration) -> bool {
         let lacks = |sinks: &mut Vec<Positions>| {
             sinks
                 .iter()
@@ -95,27 +134,6 @@ impl Ledger {
         };
         let waited = self.changed.wait_timeout_while(self.positions(), patience, lacks);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// There will be no more acknowledgements: tells the source what it could not be told before.
-    ///
-    /// # Errors
-    /// When it still cannot be told: a lag, not a loss.
-    pub fn finish(&self) -> crate::error::Result<()> {
-        self.commit.lock().unwrap_or_else(PoisonError::into_inner).finish()
-    }
-
-    fn lowest(&self, partitions: &Partitions) -> Positions {
-        let sinks = self.positions();
-        let low = |(topic, partition): &(Arc<str>, i32)| {
-            let over_sinks = sinks.iter().map(|sink| sink.get(topic, *partition)).min().flatten();
-            over_sinks.map(|next| ((Arc::clone(topic), *partition), next))
-        };
-        partitions.iter().filter_map(low).collect()
-    }
-
-    fn positions(&self) -> MutexGuard<'_, Vec<Positions>> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

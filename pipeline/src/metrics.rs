@@ -9,8 +9,8 @@ use fenliu_model::DriftStatus;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::batch::Batch;
-use crate::classify::text_column;
+use fenliu_engine::batch::Batch;
+use fenliu_schemas::text_column;
 
 /// Latencies up to an hour are told apart, in milliseconds, to two digits.
 const MAX_LATENCY_MS: u64 = 3_600_000;

@@ -5,25 +5,24 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use fenliu_operators::Plan;
-use fenliu_schemas::labelled_schema;
 
-use crate::batch::Batch;
+use fenliu_connectors::files::FilesSource;
+use fenliu_connectors::kafka::{self, KafkaCommit, KafkaConsumer, KafkaSource};
+use fenliu_connectors::outputs::{self, OpenOutputs};
+use fenliu_connectors::{Assembler, Commit, Ledger, NothingToCommit, Shutdown, Source, SourceConfig};
+use fenliu_engine::batch::{Batch, Budget};
+
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
-use crate::clean::{clean, compile, pass};
-use crate::config::{SourceConfig, ValidatedConfig};
+use crate::clean::{clean, pass};
 use crate::deliver::Worker;
-use crate::error::{PipelineError, Result};
+use crate::error::{Error, Kind, Result};
 use crate::finetune::{JobCommand, Schedule};
-use crate::kafka::{self, KafkaConsumer};
-use crate::ledger::Ledger;
+use crate::ledger::{SharedSink, SinkLedger};
 use crate::metrics::Counters;
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::serve::{Generation, Live, Shadow, Watcher};
-use crate::shutdown::Shutdown;
-use crate::sink::{self, StdoutSink};
-use crate::source::{self, Commit, KafkaCommit, NothingToCommit};
 use crate::stage::{Meters, Stages};
 use crate::summary::Summary;
 use crate::write::Dispatcher;
@@ -55,11 +54,10 @@ pub struct RunOptions {
 /// # Errors
 /// Whatever keeps the pipeline from starting or going on. The sinks know how far they are: the next run
 /// reads what they lack.
-pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
+pub fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job } = options;
-    let plan = Arc::new(compile(&config.clean)?);
     let live = open_model(config, &counters)?;
-    let pipeline = Pipeline { config, plan, live: live.clone(), counters: counters.clone(), stop_at_end };
+    let pipeline = Pipeline { config, live: live.clone(), counters: counters.clone(), stop_at_end };
     let watcher = live.clone().map(|live| Watcher::start(config, live, counters.clone())).transpose()?;
     let schedule = job.map(|job| Schedule::start(config, job, counters.clone())).transpose()?;
     let progress = Progress::start(counters.clone(), expected);
@@ -79,7 +77,7 @@ pub fn run(config: &ValidatedConfig, options: RunOptions, shutdown: &Shutdown) -
 }
 
 /// The model, where there is one.
-fn open_model(config: &ValidatedConfig, counters: &Counters) -> Result<Option<Arc<Live>>> {
+fn open_model(config: &Plan, counters: &Counters) -> Result<Option<Arc<Live>>> {
     if !config.has_model() {
         tracing::info!("no model: documents are cleaned and written without labels");
         return Ok(None);
@@ -88,20 +86,17 @@ fn open_model(config: &ValidatedConfig, counters: &Counters) -> Result<Option<Ar
 }
 
 /// Whether reading can begin again after `error`.
-fn passes(error: &PipelineError, fenced_at: &mut Option<Instant>) -> bool {
-    match error {
-        PipelineError::Lost(_) => true,
-        PipelineError::Fenced => {
-            fenced_at.replace(Instant::now()).is_none_or(|at| at.elapsed() > TWIN_WINDOW)
-        }
+fn passes(error: &Error, fenced_at: &mut Option<Instant>) -> bool {
+    match error.kind() {
+        Kind::Lost => true,
+        Kind::Fenced => fenced_at.replace(Instant::now()).is_none_or(|at| at.elapsed() > TWIN_WINDOW),
         _ => false,
     }
 }
 
 /// What stays when reading begins again.
 struct Pipeline<'a> {
-    config: &'a ValidatedConfig,
-    plan: Arc<Plan>,
+    config: &'a Plan,
     /// None: documents are written without labels.
     live: Option<Arc<Live>>,
     counters: Counters,
@@ -112,21 +107,20 @@ impl Pipeline<'_> {
     /// All stages, from the source to the sinks, until they end.
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
-        let schema = labelled_schema(self.plan.schema(), config.labelled_options());
-        let consumer = match &config.source {
-            SourceConfig::Kafka(source) => Some(Arc::new(kafka::connect(config, source)?)),
-            SourceConfig::Files(_) => None,
-        };
-        let sinks = sink::open(config, &schema, consumer.as_ref())?;
-        let ledger = Ledger::new(sinks.clone(), self.commit(consumer.as_ref()));
-        let source = source::open(config, consumer.clone(), Arc::clone(&ledger), self.stop_at_end)?;
-        let stdout = StdoutSink::find(config, &schema)?;
+        let topics = config.topics();
+        let connect = |source| kafka::connect(&config.kafka, source, &config.name).map(Arc::new);
+        let consumer = config.source.group().map(connect).transpose()?;
+        let OpenOutputs { sinks, streams } =
+            outputs::open(&config.outputs, &config.name, &topics, consumer.as_ref())?;
+        let sinks: Vec<SharedSink> = sinks.into_iter().map(SharedSink::new).collect();
+        let ledger = SinkLedger::new(sinks.clone(), self.commit(consumer.as_ref()));
+        let source = self.source(consumer.as_ref(), &ledger)?;
 
         let mut stages = Stages::new(shutdown.clone());
-        let (plan, stop) = (Arc::clone(&self.plan), shutdown.clone());
+        let (plan, stop) = (Arc::clone(&config.clean), shutdown.clone());
         let raw = stages.source("source", move |out, meter| source.run(out, meter, &stop))?;
         let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
-        let labelled = self.label(&mut stages, cleaned, schema)?;
+        let labelled = self.label(&mut stages, cleaned, Arc::clone(&config.schema))?;
         let mut workers = vec![];
         for (index, sink) in sinks.into_iter().enumerate() {
             let (sender, deliveries) = channel();
@@ -136,7 +130,7 @@ impl Pipeline<'_> {
             let worker = Worker::new(sink, index, bounds, ledger, counters, shutdown.clone());
             stages.spawn("sink", move |meter| worker.run(&deliveries, meter))?;
         }
-        let dispatcher = Dispatcher::new(stdout, workers, Breaker::new(config.breaker), counters.clone());
+        let dispatcher = Dispatcher::new(streams, workers, Breaker::new(config.breaker), counters.clone());
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();
@@ -146,7 +140,7 @@ impl Pipeline<'_> {
         if let Some(consumer) = consumer {
             // What made the consumer unusable is why the stages failed, whichever noticed it first.
             outcome = outcome.or_else(|error| kafka::check_usable(&consumer).and(Err(error)));
-            source::leave(consumer);
+            kafka::leave(consumer);
         }
         outcome.map(|()| meters)
     }
@@ -170,12 +164,43 @@ impl Pipeline<'_> {
         stages.map("model", encoded, move |encoded| labeller.label(encoded))
     }
 
+    /// The source, which begins where the sinks in `ledger` stand.
+    fn source(
+        &self,
+        consumer: Option<&Arc<KafkaConsumer>>,
+        ledger: &Arc<SinkLedger>,
+    ) -> Result<Box<dyn Source>> {
+        let config = self.config;
+        let limits = &config.limits;
+        let budget = Budget::new(limits.memory.as_u64());
+        let assembler =
+            Assembler::new(config.decoder.clone(), budget, limits.batch_rows, limits.batch_linger);
+        let ledger: Arc<dyn Ledger> = Arc::<SinkLedger>::clone(ledger);
+        match (&config.source, consumer) {
+            (SourceConfig::Kafka(source), Some(consumer)) => {
+                let drain_limit = kafka::drain_limit(&config.kafka, source);
+                let consumer = Arc::clone(consumer);
+                let (stop, limit) = (self.stop_at_end, drain_limit);
+                Ok(Box::new(KafkaSource::try_new(consumer, source, assembler, ledger, stop, limit)?))
+            }
+            (SourceConfig::Kafka(_), None) => Err(Error::internal("a Kafka source without a consumer")),
+            (SourceConfig::Files(source), _) => {
+                Ok(Box::new(FilesSource::try_new(&source.paths, assembler, ledger)?))
+            }
+        }
+    }
+
+    /// Whether a sink moves the group's offsets itself, in its transactions.
+    fn moves_group_offsets(&self) -> bool {
+        let topics: Vec<_> =
+            self.config.outputs().iter().filter_map(|(_, _, output)| output.topic()).collect();
+        self.config.topics().is_transactional(&topics)
+    }
+
     /// Who tells the group what the sinks have: a sink in its transactions, or the ledger.
     fn commit(&self, consumer: Option<&Arc<KafkaConsumer>>) -> Box<dyn Commit> {
         match consumer {
-            Some(consumer) if !sink::moves_group_offsets(self.config) => {
-                Box::new(KafkaCommit::new(Arc::clone(consumer)))
-            }
+            Some(consumer) if !self.moves_group_offsets() => Box::new(KafkaCommit::new(Arc::clone(consumer))),
             _ => Box::new(NothingToCommit),
         }
     }
@@ -186,7 +211,6 @@ impl Pipeline<'_> {
 ///
 /// # Errors
 /// What would keep [`run`] from starting.
-pub fn preflight(config: &ValidatedConfig) -> Result<Option<String>> {
-    compile(&config.clean)?;
+pub fn preflight(config: &Plan) -> Result<Option<String>> {
     config.has_model().then(|| Generation::open(config).map(|generation| generation.title())).transpose()
 }

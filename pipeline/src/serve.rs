@@ -14,14 +14,15 @@
 //! Batches that are under way are never touched, so a swap loses no document and repeats none.
 
 mod bake;
+mod bundle;
 mod generation;
 mod live;
 mod sample;
 mod shadow;
 mod watch;
 
-pub use bake::BakeConfig;
+pub(crate) use bundle::{classifier_options, model_config, open};
 pub use generation::{Classified, Generation, Rejects};
 pub use live::Live;
-pub use shadow::{Shadow, ShadowConfig};
+pub use shadow::Shadow;
 pub use watch::Watcher;

@@ -8,39 +8,15 @@
 //! it finish what they hold. [`Stages::join`] reports the failure.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use crate::error::{PipelineError, Result};
-use crate::shutdown::Shutdown;
+use crate::error::{Error, Result};
+use fenliu_connectors::{Meter, Shutdown};
 
 /// Batches that may wait between two stages. One being worked on and one ready keep a stage busy;
 /// the others absorb jitter. Bytes are bounded by the memory budget.
 const QUEUED_BATCHES: usize = 4;
-
-/// How much a stage did: written by its thread, read by anyone.
-#[derive(Debug, Default)]
-pub struct Meter {
-    busy_nanos: AtomicU64,
-}
-
-impl Meter {
-    /// Runs `work` and counts its time as busy.
-    pub fn measure<T>(&self, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = work();
-        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
-        result
-    }
-
-    /// Time spent working, not waiting.
-    pub fn busy(&self) -> Duration {
-        Duration::from_nanos(self.busy_nanos.load(Ordering::Relaxed))
-    }
-}
 
 /// What each stage did, by its name, in data-flow order.
 pub type Meters = Vec<(&'static str, Arc<Meter>)>;
@@ -77,7 +53,7 @@ impl Stages {
     /// Starts a stage that makes batches.
     ///
     /// # Errors
-    /// [`PipelineError::Stage`] when the system gives no thread.
+    /// When the system gives no thread.
     pub fn source<T: Send + 'static>(
         &mut self,
         name: &'static str,
@@ -91,7 +67,7 @@ impl Stages {
     /// Starts a stage that turns each `I` into an `O`.
     ///
     /// # Errors
-    /// [`PipelineError::Stage`] when the system gives no thread.
+    /// When the system gives no thread.
     pub fn map<I: Send + 'static, O: Send + 'static>(
         &mut self,
         name: &'static str,
@@ -115,7 +91,7 @@ impl Stages {
     /// under `name`.
     ///
     /// # Errors
-    /// [`PipelineError::Stage`] when the system gives no thread.
+    /// When the system gives no thread.
     pub fn spawn(
         &mut self,
         name: &'static str,
@@ -136,7 +112,7 @@ impl Stages {
         let thread = std::thread::Builder::new()
             .name(name.into())
             .spawn(supervised)
-            .map_err(|error| PipelineError::Stage { stage: name, message: error.to_string() })?;
+            .map_err(|error| Error::internal(format!("stage `{name}`: {error}")))?;
         self.threads.push((name, thread));
         Ok(())
     }
@@ -160,10 +136,10 @@ impl Stages {
     }
 }
 
-fn panicked(stage: &'static str, panic: &(dyn std::any::Any + Send)) -> PipelineError {
+fn panicked(stage: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
     let text =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    PipelineError::Stage { stage, message: format!("panicked: {}", text.unwrap_or("no message")) }
+    Error::internal(format!("stage `{stage}`: panicked: {}", text.unwrap_or("no message")))
 }
 
 #[cfg(test)]
@@ -197,7 +173,7 @@ mod tests {
             let numbers = stages.source("count", count_to(u32::MAX)).unwrap();
             let failing = stages.map("fail", numbers, move |n| match n {
                 5 if panics => panic!("five"),
-                5 => Err(PipelineError::Data("five".into())),
+                5 => Err(Error::input("five")),
                 n => Ok(n),
             });
             let seen: Vec<u32> = failing.unwrap().iter().collect();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::metrics::{Counts, ServingCounts, ShadowCounts};
 use crate::serve::Generation;
-use crate::stage::Meter;
+use fenliu_connectors::Meter;
 
 /// The result of one run.
 #[derive(Clone, Debug, Serialize)]

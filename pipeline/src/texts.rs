@@ -1,12 +1,13 @@
 //! Single texts, cleaned as a bundle's training documents were.
 
+use std::borrow::Cow;
+
 use fenliu_model::Bundle;
 use fenliu_operators::{CleanConfig, Plan};
-use fenliu_schemas::{Document, Origin, RawBuilder};
+use fenliu_schemas::{Document, Origin, RawBuilder, Texts, text_column};
 
-use crate::classify::{text_column, texts};
 use crate::clean::compile;
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
 
 /// What a bundle's manifest says of the cleaning that its training documents went through.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -28,8 +29,7 @@ impl Preprocessing {
     /// # Errors
     /// When it cannot be written as JSON, which no path or text does.
     pub fn to_value(&self) -> Result<serde_json::Value> {
-        serde_json::to_value(self)
-            .map_err(|error| PipelineError::Encode { format: "JSON", message: error.to_string() })
+        serde_json::to_value(self).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
     }
 
     /// What the manifest of `bundle` says; `None` for a model that was trained elsewhere.
@@ -42,7 +42,7 @@ impl Preprocessing {
             return Ok(None);
         }
         serde_json::from_value(value.clone()).map(Some).map_err(|error| {
-            PipelineError::Data(format!("{}: manifest.json: preprocessing: {error}", bundle.path().display()))
+            Error::input(format!("{}: manifest.json: preprocessing: {error}", bundle.path().display()))
         })
     }
 }
@@ -78,9 +78,12 @@ impl TextCleaner {
             let document = Document { body: Some(text.as_str().into()), ..Document::default() };
             builder.append(origin, text.as_bytes(), &Ok(document));
         }
-        let cleaned = self.plan.run(&builder.finish()?)?;
+        let cleaned = self.plan.run(&builder.finish()?).converted()?;
         let reasons = text_column(&cleaned, "reject_reason")?;
-        let outcomes = texts(&cleaned)?.into_iter().zip(reasons);
-        Ok(outcomes.map(|(text, reason)| reason.map_or(Ok(text), |reason| Err(reason.to_string()))).collect())
+        let outcomes = Texts::of(&cleaned)?.iter().zip(reasons);
+        let outcome = |(text, reason): (Cow<'_, str>, Option<&str>)| {
+            reason.map_or_else(|| Ok(text.into_owned()), |reason| Err(reason.to_string()))
+        };
+        Ok(outcomes.map(outcome).collect())
     }
 }

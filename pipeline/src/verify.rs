@@ -8,24 +8,21 @@
 //! documents or their places out) is said, never guessed.
 
 mod compare;
-mod directory;
 mod output;
 mod partitions;
 mod report;
-mod rows;
+mod sole;
 mod source;
-#[cfg(feature = "delta")]
-mod table;
 #[cfg(test)]
 mod tests;
-mod topic;
 
 use indicatif::ProgressBar;
 
-use crate::config::{Problems, ValidatedConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
 use crate::progress::bar;
 use compare::Compared;
+use fenliu_config::Problems;
 use output::{Output, Outputs};
 use partitions::{ByPartition, Found, Ranges};
 use source::Source;
@@ -47,7 +44,7 @@ pub struct VerifyOptions {
 /// # Errors
 /// Brokers that do not answer, files of the source that cannot be read, a sink that does not exist.
 /// What is wrong with a sink's files is in the report.
-pub fn verify(config: &ValidatedConfig, options: VerifyOptions) -> Result<Report> {
+pub fn verify(config: &Plan, options: VerifyOptions) -> Result<Report> {
     if let Some(number) = options.sink.filter(|number| *number >= config.sinks.len()) {
         let count = config.sinks.len();
         let message = format!("there is no sink {number}: the configuration has {count}, the first is 0");
@@ -60,7 +57,7 @@ pub fn verify(config: &ValidatedConfig, options: VerifyOptions) -> Result<Report
 }
 
 struct Verification<'a> {
-    config: &'a ValidatedConfig,
+    config: &'a Plan,
     options: VerifyOptions,
     progress: &'a ProgressBar,
 }
@@ -108,7 +105,8 @@ impl Verification<'_> {
         let wanted = |number: &usize| self.options.sink.is_none_or(|only| only == *number);
         let sinks = (0..self.config.sinks.len()).filter(wanted).map(|number| outputs.sink(number));
         let sinks = sinks.filter_map(Result::transpose).collect::<Result<_>>()?;
-        Ok((sinks, outputs.dead_letters()?))
+        let letters = outputs.dead_letters()?;
+        Ok((sinks, letters.ok_or_else(|| Error::internal("dead letters cannot be read back"))?))
     }
 
     fn read(&self, output: Output, partitions: &Ranges) -> Result<Contents> {

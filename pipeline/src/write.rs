@@ -3,38 +3,39 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::batch::Batch;
+use fenliu_connectors::kind::Stream;
+use fenliu_engine::batch::Batch;
+
 use crate::breaker::Breaker;
 use crate::deliver::Delivery;
 use crate::error::Result;
 use crate::metrics::Counters;
-use crate::sink::StdoutSink;
-use crate::stage::Meter;
+use fenliu_connectors::Meter;
 
 /// Hands batches to the workers. Their queues have no bound of their own: the memory budget, which a
 /// batch holds its share of until the last sink has it, bounds them all together.
 pub struct Dispatcher {
-    stdout: Option<StdoutSink>,
+    streams: Vec<Box<dyn Stream>>,
     workers: Vec<Sender<Arc<Delivery>>>,
     breaker: Breaker,
     counters: Counters,
 }
 
 impl Dispatcher {
-    /// Sends to `workers`; to `stdout` before, since it keeps no position.
+    /// Sends to `workers`; to `streams` before, since they keep no position.
     pub fn new(
-        stdout: Option<StdoutSink>,
+        streams: Vec<Box<dyn Stream>>,
         workers: Vec<Sender<Arc<Delivery>>>,
         breaker: Breaker,
         counters: Counters,
     ) -> Self {
-        Dispatcher { stdout, workers, breaker, counters }
+        Dispatcher { streams, workers, breaker, counters }
     }
 
     /// Consumes `input` until it closes, or until a worker has ended.
     ///
     /// # Errors
-    /// When standard output cannot be written, or the breaker trips.
+    /// When a stream cannot be written, or the breaker trips.
     pub fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         for batch in input {
             let delivery = meter.measure(|| self.prepare(batch))?;
@@ -47,9 +48,7 @@ impl Dispatcher {
 
     fn prepare(&mut self, batch: Batch) -> Result<Arc<Delivery>> {
         self.breaker.observe(&batch)?;
-        if let Some(stdout) = &mut self.stdout {
-            stdout.write(&batch.records)?;
-        }
+        self.streams.iter_mut().try_for_each(|stream| stream.write(&batch.records))?;
         self.counters.count(&batch);
         Ok(Arc::new(Delivery::from(batch)))
     }

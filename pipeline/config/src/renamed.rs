@@ -55,7 +55,14 @@ pub(crate) fn apply_renamed(
         for_each_section(root, value.section, "", &mut |section, _| is_used |= rename_value(section, value));
         if is_used {
             let RenamedValue { section, key, old, new } = value;
-            tracing::warn!(event = "renamed_value", section, key, old, new, "a value is read under its old name");
+            tracing::warn!(
+                event = "renamed_value",
+                section,
+                key,
+                old,
+                new,
+                "a value is read under its old name"
+            );
         }
     }
 }
@@ -139,8 +146,7 @@ mod tests {
 
     #[test]
     fn an_override_may_use_the_old_name_too() {
-        let table: toml::Table =
-            parse("", "t", &["model.bake=5".to_string()], &|_| None, &FORMAT).unwrap();
+        let table: toml::Table = parse("", "t", &["model.bake=5".to_string()], &|_| None, &FORMAT).unwrap();
         assert_eq!(table["model"]["canary"].as_integer(), Some(5));
     }
 

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fenliu_schemas::{Offsets, Origin, Positions, RawBuilder};
-
-use super::decode::{Decoder, Undecoded};
-use crate::batch::{Batch, Budget, Permit};
-use crate::config::{SourceConfig, ValidatedConfig};
-use crate::error::Result;
+use fenliu_decode::{Decoder, RawRows};
+use fenliu_engine::Result;
+use fenliu_engine::batch::{Batch, Budget, Permit};
+use fenliu_schemas::{Offsets, Origin, Positions};
 
 /// Bytes after which a batch closes, whatever its rows: keeps a batch of long articles from growing
 /// past what the next stages can overlap.
@@ -20,12 +18,14 @@ const ROW_OVERHEAD_BYTES: usize = 128;
 /// A source keeps the payload and the decoded text of a message: twice its bytes.
 const COPIES: usize = 2;
 
+/// How often a waiting source looks whether there is memory.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// Collects messages to a batch and says when it is full.
 #[derive(Debug)]
 pub struct Assembler {
-    decoder: Decoder,
+    rows: RawRows,
     budget: Budget,
-    builder: RawBuilder,
     offsets: Offsets,
     /// Where reading goes on.
     reading: Positions,
@@ -36,26 +36,18 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// An empty batch under the limits of `config`.
-    ///
-    /// # Errors
-    /// As [`Decoder::try_new`].
-    pub fn try_new(config: &ValidatedConfig, budget: Budget) -> Result<Self> {
-        let decoder = match config.source {
-            SourceConfig::Files(_) => Decoder::for_files(&config.documents),
-            SourceConfig::Kafka(_) => Decoder::try_new(&config.documents)?,
-        };
-        Ok(Assembler {
-            decoder,
+    /// An empty batch, which is due when it has `max_rows` or its first document has waited for `linger`.
+    pub fn new(decoder: Decoder, budget: Budget, max_rows: usize, linger: Duration) -> Self {
+        Assembler {
+            rows: RawRows::new(decoder),
             budget,
-            builder: RawBuilder::default(),
             offsets: Offsets::default(),
             reading: Positions::default(),
             bytes: 0,
             received_at: Instant::now(),
-            max_rows: config.limits.batch_rows,
-            linger: config.limits.batch_linger,
-        })
+            max_rows,
+            linger,
+        }
     }
 
     /// Partitions are read from these positions on: what a batch covers begins there, so that it leaves no
@@ -75,18 +67,13 @@ impl Assembler {
     /// # Errors
     /// When nothing can be decoded any more.
     pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, payload: &[u8]) -> Result<bool> {
-        let document = match self.decoder.decode(payload) {
-            Ok(document) => Ok(document),
-            Err(Undecoded::Reject(reject)) => Err(reject),
-            Err(Undecoded::Wait) => return Ok(false),
-            Err(Undecoded::Failed(error)) => return Err(error),
-        };
-        if self.builder.is_empty() {
+        let is_first = self.rows.is_empty();
+        if !self.rows.push(origin, payload)? {
+            return Ok(false);
+        }
+        if is_first {
             self.received_at = Instant::now();
         }
-        // Whoever sends a message may give it any time; tables hold microseconds.
-        let timestamp_ms = origin.timestamp_ms.filter(|time| time.checked_mul(1000).is_some());
-        self.builder.append(Origin { timestamp_ms, ..origin }, payload, &document);
         let first = self.reading.get(topic, origin.partition).unwrap_or(origin.offset);
         self.offsets.add(topic, origin.partition, first.min(origin.offset), origin.offset);
         self.reading.set(topic, origin.partition, origin.offset + 1);
@@ -96,20 +83,27 @@ impl Assembler {
 
     /// Whether the batch holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.builder.is_empty()
+        self.rows.is_empty()
     }
 
     /// Whether the batch has its rows or bytes, or its first document has waited long enough.
     pub fn is_due(&self) -> bool {
         !self.is_empty()
-            && (self.builder.len() >= self.max_rows
+            && (self.rows.len() >= self.max_rows
                 || self.bytes >= BATCH_BYTES
                 || self.received_at.elapsed() >= self.linger)
     }
 
     /// Memory for the batch as it stands, if others return theirs within `patience`.
     pub fn acquire(&self, patience: Duration) -> Option<Permit> {
-        self.budget.acquire(self.bytes as u64, patience)
+        let until = Instant::now() + patience;
+        loop {
+            let permit = self.budget.try_acquire(self.bytes as u64);
+            if permit.is_some() || Instant::now() >= until {
+                return permit;
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Hands the batch out under `permit` and starts an empty one.
@@ -119,7 +113,7 @@ impl Assembler {
     pub fn finish(&mut self, permit: Permit) -> Result<Batch> {
         self.bytes = 0;
         Ok(Batch {
-            records: self.builder.finish()?,
+            records: self.rows.finish()?,
             dead_letters: vec![],
             offsets: std::mem::take(&mut self.offsets),
             received_at: self.received_at,

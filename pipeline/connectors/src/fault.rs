@@ -3,7 +3,7 @@
 //!
 //! They are compiled in with the feature `failpoints` alone; without it `point` is nothing.
 
-use crate::error::Result;
+use fenliu_engine::Result;
 
 /// One step of the commit protocol. The action `return` ends the process at once, as SIGKILL would.
 ///
@@ -21,9 +21,8 @@ pub(crate) fn point(name: &'static str) -> Result<()> {
 }
 
 #[cfg(feature = "failpoints")]
-fn failure(name: &'static str) -> crate::error::PipelineError {
-    let source = std::io::Error::other("a failure that a test asked for");
-    crate::error::PipelineError::File { action: "go past", path: name.into(), source }
+fn failure(name: &'static str) -> fenliu_engine::Error {
+    fenliu_engine::Error::file("go past", name)(std::io::Error::other("a failure that a test asked for"))
 }
 
 /// Reads `FAILPOINTS`. To be called once, before any other thread runs.

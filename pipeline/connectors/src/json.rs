@@ -11,15 +11,14 @@ use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-
-use crate::error::{PipelineError, Result};
+use fenliu_engine::{Error, Kind, Result};
 
 /// One JSON object a row, each ended by a line break.
 ///
 /// # Errors
-/// [`PipelineError::Encode`] for column types that JSON cannot hold.
+/// [`Kind::Refused`] for column types that JSON cannot hold.
 pub fn json_lines(rows: &RecordBatch) -> Result<Vec<u8>> {
-    encode(rows).map_err(|error| PipelineError::Encode { format: "JSON", message: error.to_string() })
+    encode(rows).map_err(|error| Error::new(Kind::Refused, format!("cannot encode JSON: {error}")))
 }
 
 fn encode(rows: &RecordBatch) -> std::result::Result<Vec<u8>, ArrowError> {

@@ -2,42 +2,45 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use fenliu_operators::Projection;
+use fenliu_config::Problems;
+use fenliu_engine::position::Moves;
+use fenliu_engine::{Error, Kind, Result, Rows};
+use fenliu_operators::{OperatorError, Projection};
 
-use crate::config::Problems;
-use crate::error::{PipelineError, Result};
-use crate::position::Moves;
-
-/// What a batch has become: every document is in one of the two.
-#[derive(Debug)]
-pub struct Rows {
-    /// Labelled rows.
-    pub labelled: RecordBatch,
-    /// Rejected documents.
-    pub dead_letters: Vec<RecordBatch>,
+/// What rows an output gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Labelled rows, those for which its predicate is true.
+    Labelled,
+    /// All dead letters.
+    DeadLetters,
 }
 
 /// The rows of one output: labelled ones through its columns and its predicate, or dead letters.
+#[derive(Clone, Debug)]
 pub struct Selection {
     projection: Projection,
-    of_dead_letters: bool,
+    role: Role,
 }
 
 impl Selection {
-    /// Labelled rows of `schema`; `key` is the configuration's, for messages.
+    /// `columns` of rows of `schema` for which `filter` is true; all columns where none is named.
     ///
     /// # Errors
-    /// Every column or predicate that does not compile.
-    pub fn labelled(key: &str, schema: &SchemaRef, columns: &[String], filter: Option<&str>) -> Result<Self> {
-        Ok(Selection { projection: compile(key, schema, columns, filter)?, of_dead_letters: false })
-    }
-
-    /// All dead letters.
-    ///
-    /// # Errors
-    /// Every column that does not compile.
-    pub fn dead_letters(schema: &SchemaRef, columns: &[String]) -> Result<Self> {
-        Ok(Selection { projection: compile("dead_letters", schema, columns, None)?, of_dead_letters: true })
+    /// Every column or predicate that does not compile, at `key`.
+    pub fn compile(
+        key: &str,
+        role: Role,
+        schema: &SchemaRef,
+        columns: &[String],
+        filter: Option<&str>,
+    ) -> Result<Self, Problems> {
+        let projection = Projection::try_new(schema, columns, filter).map_err(|errors| {
+            let mut problems = Problems::new("config");
+            errors.iter().for_each(|error| problems.add(key, error.to_string()));
+            problems
+        })?;
+        Ok(Selection { projection, role })
     }
 
     /// The schema of what [`select`](Self::select) returns.
@@ -45,28 +48,34 @@ impl Selection {
         self.projection.schema()
     }
 
+    /// What rows these are.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Those of `rows` that belong to this output and that `moves` do not trim; no batch is empty.
     ///
     /// # Errors
     /// When an expression fails on a row.
     pub fn select(&self, rows: &Rows, moves: &Moves) -> Result<Vec<RecordBatch>> {
-        let batches =
-            if self.of_dead_letters { &rows.dead_letters[..] } else { std::slice::from_ref(&rows.labelled) };
-        let selected = batches.iter().map(|batch| Ok(self.projection.apply(&moves.trim(batch)?)?));
+        let batches = match self.role {
+            Role::Labelled => std::slice::from_ref(&rows.labelled),
+            Role::DeadLetters => &rows.dead_letters[..],
+        };
+        let selected = batches.iter().map(|batch| self.apply(&moves.trim(batch)?));
         selected.filter(|batch| !batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0)).collect()
+    }
+
+    /// All of `rows` that belong to this output.
+    ///
+    /// # Errors
+    /// When an expression fails on a row.
+    pub fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        self.projection.apply(rows).map_err(failed)
     }
 }
 
-/// The projection of one output, with all that is wrong with it.
-pub(super) fn compile(
-    key: &str,
-    schema: &SchemaRef,
-    columns: &[String],
-    filter: Option<&str>,
-) -> Result<Projection> {
-    Projection::try_new(schema, columns, filter).map_err(|errors| {
-        let mut problems = Problems::new("config");
-        errors.iter().for_each(|error| problems.add(key, error.to_string()));
-        PipelineError::Config(problems)
-    })
+/// An expression that fails on a row fails on it each time.
+fn failed(error: OperatorError) -> Error {
+    Error::new(Kind::Refused, error.to_string())
 }

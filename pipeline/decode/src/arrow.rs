@@ -14,8 +14,8 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 use fenliu_schemas::Reject;
 
-use super::fields::{Fields, Found, Value};
-use super::reject;
+use crate::fields::{Fields, Found, Value};
+use crate::undecoded::reject;
 
 /// What a file begins with; behind it and zeros up to the writer's alignment it is a stream with a footer.
 const FILE_MAGIC: &[u8] = b"ARROW1";

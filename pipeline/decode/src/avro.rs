@@ -4,6 +4,7 @@
 //! the message. Depth and lengths are bounded by the library, so hostile bytes give an error.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use fenliu_schemas::Reject;
 use serde::de::DeserializeSeed as _;
@@ -11,10 +12,10 @@ use serde_avro_fast::de::read::{Read as _, SliceRead};
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 use serde_avro_fast::schema::{LogicalType, RegularType, SchemaKey, SchemaMut};
 
-use super::fields::{Field, Fields, Found, Kind, Shape};
-use super::reject;
-use super::schema::{Schema, Source};
-use super::visit::Record;
+use crate::fields::{Field, Fields, Found, Kind, Shape};
+use crate::schema::{Schema, Source};
+use crate::undecoded::reject;
+use crate::visit::Record;
 
 /// Most elements of one array or map: null elements take no bytes, so a message's size does not bound them.
 const MAX_ELEMENTS: usize = 1 << 24;
@@ -22,9 +23,9 @@ const MAX_ELEMENTS: usize = 1 << 24;
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// A record's schema.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct AvroSchema {
-    schema: serde_avro_fast::Schema,
+    schema: Arc<serde_avro_fast::Schema>,
     /// What numbers count, by the configured name of a field with a logical type for times.
     units: HashMap<String, Unit>,
 }
@@ -71,7 +72,7 @@ impl Schema for AvroSchema {
         let Description { shape, units } = description;
         shape.check()?;
         let schema = schema.freeze().map_err(|error| error.to_string())?;
-        Ok(AvroSchema { schema, units })
+        Ok(AvroSchema { schema: Arc::new(schema), units })
     }
 }
 

@@ -1,54 +1,18 @@
-//! From a message's bytes to a document, or to the reason why not.
-//!
-//! One file a format. Whatever the format, values are offered to [`fields`] under their names there, so
-//! that field mapping, preferences and reasons are the same for all.
+//! One decoder for all formats.
 
-mod arrow;
-mod avro;
-mod fields;
-mod json;
-mod protobuf;
-mod registry;
-mod schema;
-mod visit;
+use fenliu_engine::Result;
+use fenliu_schemas::Document;
 
-use fenliu_schemas::{Document, Reject, Stage};
-
-use self::fields::{Fields, Found};
-use self::schema::Schemas;
-use crate::config::{DocumentsConfig, PayloadFormat, RegistryConfig};
-use crate::error::{PipelineError, Result};
-
-/// Why a message is not, or not yet, a document.
-#[derive(Debug)]
-pub enum Undecoded {
-    /// The message is not a document and never will be one.
-    Reject(Reject),
-    /// The schema registry does not answer: decode the message again a little later.
-    Wait,
-    /// Nothing can be decoded any more, such as when the registry refuses the password.
-    Failed(PipelineError),
-}
-
-impl Undecoded {
-    /// As a rejection; of a decoder for files there is nothing else.
-    pub fn into_reject(self) -> Reject {
-        match self {
-            Undecoded::Reject(reject) => reject,
-            Undecoded::Wait => reject("no_schema", "the schema registry does not answer".into()),
-            Undecoded::Failed(error) => reject("no_schema", error.to_string()),
-        }
-    }
-}
-
-impl From<Reject> for Undecoded {
-    fn from(reject: Reject) -> Self {
-        Undecoded::Reject(reject)
-    }
-}
+use crate::config::{DocumentsConfig, PayloadFormat};
+use crate::fields::{Fields, Found};
+use crate::schemas::Schemas;
+use crate::undecoded::{Undecoded, reject};
+use crate::{arrow, avro, json, protobuf};
 
 /// Decodes messages by the configured format and field names.
-#[derive(Debug)]
+///
+/// A clone shares compiled schemas and starts from what is known of a registry.
+#[derive(Clone, Debug)]
 pub struct Decoder {
     max_bytes: u64,
     fields: Fields,
@@ -56,7 +20,7 @@ pub struct Decoder {
 }
 
 /// What the bytes are, with the schemas that it takes to read them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Format {
     Json,
     Bytes,
@@ -69,8 +33,7 @@ impl Decoder {
     /// A decoder for `config`; reads the schema file, if one is named, and asks no registry yet.
     ///
     /// # Errors
-    /// [`PipelineError::File`] or [`PipelineError::Data`] when the schema file cannot be read or does not
-    /// suit `documents.fields`.
+    /// When the schema file cannot be read or does not suit `documents.fields`.
     pub fn try_new(config: &DocumentsConfig) -> Result<Self> {
         let fields = Fields::new(&config.fields);
         let format = match config.format {
@@ -129,18 +92,6 @@ impl Decoder {
         }
         Ok(found.into_document()?)
     }
-}
-
-/// The types of schemas that the registry of `config` keeps, to see whether it is there and lets us in.
-///
-/// # Errors
-/// Why not, in a sentence.
-pub fn registry_types(config: &RegistryConfig) -> std::result::Result<Vec<String>, String> {
-    registry::types(config)
-}
-
-fn reject(reason: &'static str, detail: String) -> Reject {
-    Reject::new(Stage::Decode, reason, Some(detail))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::fmt;
 
 use fenliu_schemas::{Document, Reject};
 
-use super::reject;
 use crate::config::FieldNames;
-use crate::source::time;
+use crate::time;
+use crate::undecoded::reject;
 
 /// Parts of a document that fields can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +50,13 @@ impl Part {
 }
 
 /// The configured fields of one record, by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     by_name: HashMap<String, Field>,
 }
 
 /// What one field is wanted for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Field {
     /// The name as configured, dots included.
     name: String,

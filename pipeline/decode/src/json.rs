@@ -3,9 +3,9 @@
 use fenliu_schemas::Reject;
 use serde::de::DeserializeSeed as _;
 
-use super::fields::{Fields, Found};
-use super::reject;
-use super::visit::Record;
+use crate::fields::{Fields, Found};
+use crate::undecoded::reject;
+use crate::visit::Record;
 
 /// Reads the fields of one JSON object. A byte order mark before it is no error.
 ///

@@ -14,9 +14,9 @@ use prost_reflect::{
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
-use super::fields::{Field, Fields, Found, Kind, Shape, Value};
-use super::reject;
-use super::schema::{Schema, Source};
+use crate::fields::{Field, Fields, Found, Kind, Shape, Value};
+use crate::schema::{Schema, Source};
+use crate::undecoded::reject;
 
 /// The name under which a schema's own text is compiled.
 const MAIN_FILE: &str = "schema.proto";
@@ -25,7 +25,7 @@ const MAIN_FILE: &str = "schema.proto";
 const MAX_PATH: u64 = 32;
 
 /// A compiled file and those of its message types that messages were of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ProtobufSchema {
     label: String,
     file: FileDescriptor,

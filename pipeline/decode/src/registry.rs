@@ -10,15 +10,15 @@ mod client;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use fenliu_engine::{Error, Kind};
+use fenliu_schemas::Reject;
 use rand::Rng as _;
 
 use self::client::{Client, Failure};
-use super::fields::Fields;
-use super::schema::{Schema, Source};
-use super::{Undecoded, reject};
 use crate::config::RegistryConfig;
-use crate::error::PipelineError;
-use fenliu_schemas::Reject;
+use crate::fields::Fields;
+use crate::schema::{Schema, Source};
+use crate::undecoded::{Undecoded, reject};
 
 /// How long a number that the registry does not have is not asked for again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
@@ -30,11 +30,11 @@ const MAX_UNKNOWN: usize = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Asks the registry of `config` what types of schemas it keeps: whether it is there and lets us in.
+/// The types of schemas that the registry of `config` keeps, to see whether it is there and lets us in.
 ///
 /// # Errors
-/// Why not.
-pub(super) fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
+/// Why not, in a sentence.
+pub fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
     let client = Client::new(config);
     client.types().map_err(|failure| match failure {
         Failure::Absent => "it does not say what types of schemas it keeps".into(),
@@ -43,7 +43,7 @@ pub(super) fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
 }
 
 /// The schemas known so far and the way to the others.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Registry<S> {
     known: HashMap<u32, Result<S, Reject>>,
     remote: Remote,
@@ -87,14 +87,14 @@ fn compile<S: Schema>(source: &Source, fields: &Fields) -> Result<S, Reject> {
 }
 
 /// The client and what is known of the registry's state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Remote {
     client: Client,
     unknown: HashMap<u32, Instant>,
     outage: Option<Outage>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Outage {
     pause: Duration,
     again_at: Instant,
@@ -126,8 +126,8 @@ impl Remote {
                 Err(unknown(number))
             }
             Err(Failure::Refused(why) | Failure::Outage(why)) => {
-                let url = self.client.url().to_string();
-                Err(Undecoded::Failed(PipelineError::Registry { url, message: why }))
+                let message = format!("schema registry {}: {why}", self.client.url());
+                Err(Undecoded::Failed(Error::new(Kind::Refused, message)))
             }
         }
     }
@@ -151,8 +151,8 @@ mod tests {
     use std::net::TcpListener;
     use std::sync::mpsc::{Receiver, channel};
 
-    use super::super::avro::AvroSchema;
     use super::*;
+    use crate::avro::AvroSchema;
     use crate::config::FieldNames;
 
     const STORY: &str = r#"{"schema": "{\"type\": \"record\", \"name\": \"S\", \"fields\": [{\"name\": \"body\", \"type\": \"string\"}]}"}"#;

@@ -8,7 +8,7 @@ const SECONDS_BELOW: u64 = 100_000_000_000;
 
 /// Reads RFC 3339, RFC 2822 (feeds), or `YYYY-MM-DD[( |T)HH:MM[:SS[.f]]]` taken as UTC.
 /// Milliseconds since the Unix epoch.
-pub(crate) fn parse_text(text: &str) -> Option<i64> {
+pub fn parse_text(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text)) {
         return Some(time.timestamp_millis());
@@ -24,7 +24,7 @@ pub(crate) fn parse_text(text: &str) -> Option<i64> {
 
 /// Reads a whole number of seconds, milliseconds, microseconds or nanoseconds since the Unix epoch, told
 /// apart by size.
-pub(crate) fn parse_number(number: i64) -> Option<i64> {
+pub fn parse_number(number: i64) -> Option<i64> {
     let size = number.unsigned_abs();
     match [1, 1_000, 1_000_000].map(|factor| size < SECONDS_BELOW * factor) {
         [true, ..] => number.checked_mul(1000),

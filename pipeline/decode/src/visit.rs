@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{Field, Fields, Found, Value};
+use crate::fields::{Field, Fields, Found, Value};
 
 /// Reads one record or object, keeping only the fields that documents need.
 pub(super) struct Record<'r, 'm, 'a> {

@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 
 use super::train::{self, Recipe};
 use super::{Common, output, shutdown_on_signals};
-use crate::config::{Config, DeadLetterConfig, FilesSinkConfig, KafkaSourceConfig, SinkConfig, SourceConfig};
-use crate::error::{PipelineError, Result};
-use crate::kafka::{EmbeddedBroker, MessageWriter, client_config};
+use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::metrics::Counters;
 use crate::run::{RunOptions, run};
-use crate::shutdown::Shutdown;
-use crate::source::{Documents, data_files};
 use crate::summary::Summary;
+use fenliu_connectors::Shutdown;
+use fenliu_connectors::files::FilesSinkConfig;
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_connectors::kafka::KafkaSourceConfig;
+use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter, client_config};
 
 const TOPIC: &str = "news";
 const PARTITIONS: i32 = 4;
@@ -53,7 +55,7 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
         if !file.is_file() {
             let message =
                 format!("{} is missing: `make setup` fetches it, or name a --data directory", file.display());
-            return Err(PipelineError::Data(message));
+            return Err(Error::usage(message));
         }
     }
     let mut config = config(common.load()?, &args.out)?;
@@ -77,8 +79,7 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
     config.kafka.brokers = "localhost:9092".into();
     config.name = "fenliu".into();
     let config_file = args.out.join("fenliu.toml");
-    std::fs::write(&config_file, config.to_redacted_toml())
-        .map_err(PipelineError::file("write", &config_file))?;
+    std::fs::write(&config_file, config.to_redacted_toml()).map_err(Error::file("write", &config_file))?;
     if common.json {
         return output::json(&summary);
     }
@@ -98,26 +99,25 @@ fn config(mut config: Config, out: &Path) -> Result<Config> {
     let is_used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if is_used && !marker.exists() {
         let message = format!("{} is not empty and not from a demo: name another --out", out.display());
-        return Err(PipelineError::Data(message));
+        return Err(Error::usage(message));
     }
-    std::fs::create_dir_all(out).map_err(PipelineError::file("create directory", out))?;
-    std::fs::write(&marker, "").map_err(PipelineError::file("write", &marker))?;
+    std::fs::create_dir_all(out).map_err(Error::file("create directory", out))?;
+    std::fs::write(&marker, "").map_err(Error::file("write", &marker))?;
     let files = |name: &str| -> Result<FilesSinkConfig> {
         let path = out.join(name);
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(PipelineError::file("remove", &path)(error))
+                Err(Error::file("remove", &path)(error))
             }
             _ => Ok(FilesSinkConfig { path, ..FilesSinkConfig::default() }),
         }
     };
     config.name = "fenliu-demo".into();
-    config.source =
-        SourceConfig::Kafka(KafkaSourceConfig { topics: vec![TOPIC.into()], ..KafkaSourceConfig::default() });
+    config.source = KafkaSourceConfig { topics: vec![TOPIC.into()], ..KafkaSourceConfig::default() }.into();
     config.model.bundle = out.join("models").join(NAME);
     config.output.body = true;
-    config.sinks = vec![SinkConfig::Files(files("labelled")?)];
-    config.dead_letters = DeadLetterConfig::Files(files("dead-letters")?);
+    config.sinks = vec![files("labelled")?.into()];
+    config.dead_letters = files("dead-letters")?.into();
     Ok(config)
 }
 
@@ -163,7 +163,7 @@ fn send(writer: &MessageWriter, messages: &[Vec<u8>], counters: &Counters, stop:
 }
 
 fn join(producer: JoinHandle<Result<()>>) -> Result<()> {
-    let panicked = |_| Err(PipelineError::Stage { stage: "producer", message: "panicked".into() });
+    let panicked = |_| Err(Error::internal("the producer panicked"));
     producer.join().unwrap_or_else(panicked)
 }
 

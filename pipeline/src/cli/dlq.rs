@@ -10,9 +10,10 @@ use chrono::{DateTime, SecondsFormat};
 use clap::{Args, Subcommand};
 
 use super::{Common, output};
-use crate::config::{Config, Problems, Properties};
+use crate::config::Config;
 use crate::dlq::{Filter, Letters};
 use crate::error::Result;
+use fenliu_config::Problems;
 
 #[derive(Debug, Args)]
 pub(super) struct DlqArgs {
@@ -72,7 +73,7 @@ pub(super) fn dlq(args: &DlqArgs, common: &Common) -> Result<()> {
 
 fn letters(args: &DlqArgs, config: &Config, common: &Common) -> Result<Letters> {
     match &args.from {
-        Some(path) => Ok(Letters::Files { path: path.clone(), storage: Properties::new() }),
+        Some(path) => Ok(Letters::at(path.clone())),
         None if common.config.is_none() && common.overrides.is_empty() => {
             let message = "no dead letters named: a configuration with -c, or files with --from";
             Err(Problems::one("command line", "", message).into())

@@ -8,11 +8,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Serialize;
 
 use super::{Common, output};
-use crate::classify;
-use crate::config::{Config, SourceConfig};
+use crate::config::Config;
 use crate::error::Result;
-use crate::kafka::{REQUEST_TIMEOUT, client_config, is_embedded};
-use crate::source::registry_types;
+use crate::serve;
+use fenliu_connectors::SourceKind;
+use fenliu_connectors::kafka::{REQUEST_TIMEOUT, client_config};
+use fenliu_decode::registry_types;
 
 /// One thing looked at.
 #[derive(Debug, Serialize)]
@@ -46,11 +47,11 @@ pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
     if config.has_model() {
         findings.push(Finding::new("bundle", bundle(&config)));
         if config.model.device != Device::Cpu {
-            let classifier = classify::open(&config.model);
+            let classifier = serve::open(&config.model);
             findings.push(Finding::new("device", classifier.map(|(_, classifier)| classifier.device())));
         }
     }
-    if common.config.is_some() && matches!(config.source, SourceConfig::Kafka(_)) {
+    if common.config.is_some() && config.source.group().is_some() {
         findings.push(Finding::new("Kafka", kafka(&config)));
     }
     let registry = &config.documents.registry;
@@ -93,7 +94,7 @@ fn bundle(config: &Config) -> fenliu_model::error::Result<String> {
 }
 
 fn kafka(config: &Config) -> std::result::Result<String, String> {
-    if is_embedded(&config.kafka.brokers) {
+    if config.kafka.is_embedded() {
         return Ok("embedded".into());
     }
     let client = client_config(&config.kafka, &Default::default());

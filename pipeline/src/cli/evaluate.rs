@@ -12,11 +12,12 @@ use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate as sc
 use serde::Serialize;
 
 use super::{Common, output};
-use crate::classify;
-use crate::config::DocumentsConfig;
-use crate::corpus::{self, CleanDocument, Selection};
-use crate::error::{PipelineError, Result};
+use crate::config::Selection;
+use crate::corpus::{self, CleanDocument};
+use crate::error::{Converted, Error, Result};
+use crate::serve;
 use crate::texts::TextCleaner;
+use fenliu_decode::DocumentsConfig;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -76,7 +77,7 @@ fn measure(
     documents: &DocumentsConfig,
     onnxruntime: Option<PathBuf>,
 ) -> Result<Measured> {
-    let (bundle, mut classifier) = classify::open(&classify::model_config(args.model.clone(), onnxruntime))?;
+    let (bundle, mut classifier) = serve::open(&serve::model_config(args.model.clone(), onnxruntime))?;
     let cleaner = TextCleaner::of_bundle(&bundle)?;
     let corpus = corpus::read(&args.data, args.select.as_ref(), documents, cleaner.plan())?;
     let rejected = corpus.rejected;
@@ -84,13 +85,13 @@ fn measure(
     let answers = Answers::of(&bundle, &mut classifier, corpus.documents)?;
     let measured = Measured {
         docs_per_s: answers.documents.len() as f64 / start.elapsed().as_secs_f64(),
-        evaluation: score(&answers.labels, &answers.gold, &answers.probabilities)?,
+        evaluation: score(&answers.labels, &answers.gold, &answers.probabilities).converted()?,
         trusted: answers.trusted(&classifier),
         rejected,
     };
     if let Some(path) = &args.html {
         let page = page::page(args, &bundle, &classifier, &answers, &measured);
-        std::fs::write(path, page).map_err(PipelineError::file("write", path))?;
+        std::fs::write(path, page).map_err(Error::file("write", path))?;
     }
     Ok(measured)
 }
@@ -105,8 +106,8 @@ impl Answers {
         };
         let gold = documents.iter().map(position).collect();
         let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
-        let encodings = classifier.encoder().encode_batch(&texts)?;
-        let probabilities = project(&classifier.classify(&encodings)?, &known, &labels);
+        let encodings = classifier.encoder().encode_batch(&texts).converted()?;
+        let probabilities = project(&classifier.classify(&encodings).converted()?, &known, &labels);
         Ok(Answers { labels, gold, probabilities, documents })
     }
 
@@ -131,7 +132,7 @@ fn gold_labels(documents: &[CleanDocument]) -> Result<Vec<String>> {
         document.label.clone().ok_or_else(|| {
             let name = document.id.as_deref().unwrap_or(&document.text);
             let name: String = name.chars().take(40).collect();
-            PipelineError::Data(format!("document `{name}` has no label"))
+            Error::input(format!("document `{name}` has no label"))
         })
     };
     let labels: BTreeSet<String> = documents.iter().map(label).collect::<Result<_>>()?;
@@ -146,7 +147,7 @@ fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]
     let rows = documents.iter().filter(is_unknown).count();
     if rows == documents.len() {
         let (unknown, known) = (unknown.join(", "), known.join(", "));
-        return Err(PipelineError::Data(format!(
+        return Err(Error::input(format!(
             "no document has a label of the model: they have {unknown}; it has {known}"
         )));
     }

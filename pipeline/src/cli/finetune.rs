@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::train::{Reporter, key_and_value};
 use super::{Common, output};
-use crate::config::{Config, Problems, PromotePolicy};
-use crate::corpus::Selection;
+use crate::config::Selection;
+use crate::config::{Config, PromotePolicy};
 use crate::error::Result;
 use crate::finetune::{self, Outcome, SnapshotSummary, SplitSummary, Verdict};
 use crate::system::step_back;
+use fenliu_config::Problems;
 
 /// The flags set keys of the section `finetune`; what is not given stays as configured.
 #[derive(Debug, Args)]

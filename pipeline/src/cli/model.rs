@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use fenliu_model::Registry;
 
 use super::{Common, output};
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
@@ -97,7 +97,7 @@ struct Why {
 
 pub(super) fn model(args: &ModelArgs, common: &Common) -> Result<ExitCode> {
     let (models, json) = (&args.models, common.json);
-    let open = |name: &str| Ok::<_, PipelineError>(Registry::find(&path(models, name))?);
+    let open = |name: &str| Registry::find(&path(models, name)).converted();
     match &args.command {
         Command::List { name } => list::list(models, name.as_deref(), json)?,
         Command::Import(args) => import::import(args, models, common)?,

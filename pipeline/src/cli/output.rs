@@ -4,14 +4,14 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::error::{PipelineError, Result};
+use crate::error::{Error, Result};
 
 /// Prints a line of a result.
 pub(super) fn line(text: impl AsRef<str>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", text.as_ref())
         .and_then(|()| out.flush())
-        .map_err(PipelineError::file("write", "standard output"))
+        .map_err(Error::file("write", "standard output"))
 }
 
 /// Prints rows in aligned columns.
@@ -32,12 +32,12 @@ pub(super) fn table<const COLUMNS: usize>(
 /// Prints a result as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value)
-        .map_err(|error| PipelineError::Encode { format: "JSON", message: error.to_string() })?;
+        .map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))?;
     line(text)
 }
 
 /// Reports why a command failed. A closed standard error is nobody listening.
-pub(super) fn error(error: &PipelineError) {
+pub(super) fn error(error: &Error) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 

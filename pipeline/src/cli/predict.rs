@@ -8,8 +8,8 @@ use fenliu_model::Classifier;
 use serde_json::json;
 
 use super::{Common, output};
-use crate::classify;
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
+use crate::serve;
 use crate::texts::TextCleaner;
 
 /// Lines of standard input that are labelled at once.
@@ -29,8 +29,8 @@ pub(super) struct PredictArgs {
 }
 
 pub(super) fn predict(args: &PredictArgs, common: &Common) -> Result<()> {
-    let config = classify::model_config(args.model.clone(), common.load()?.model.onnxruntime);
-    let (bundle, mut classifier) = classify::open(&config)?;
+    let config = serve::model_config(args.model.clone(), common.load()?.model.onnxruntime);
+    let (bundle, mut classifier) = serve::open(&config)?;
     let cleaner = TextCleaner::of_bundle(&bundle)?;
     let mut label = |texts: &[String]| print_labels(texts, args.top_k, &cleaner, &mut classifier);
     if !args.texts.is_empty() && args.texts != ["-"] {
@@ -42,7 +42,7 @@ pub(super) fn predict(args: &PredictArgs, common: &Common) -> Result<()> {
             .by_ref()
             .take(BATCH_LINES)
             .collect::<std::io::Result<_>>()
-            .map_err(PipelineError::file("read", "standard input"))?;
+            .map_err(Error::file("read", "standard input"))?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -58,8 +58,8 @@ fn print_labels(
 ) -> Result<()> {
     let cleaned = cleaner.clean(texts)?;
     let usable: Vec<&str> = cleaned.iter().filter_map(|text| text.as_deref().ok()).collect();
-    let encodings = classifier.encoder().encode_batch(&usable)?;
-    let mut probabilities = classifier.classify(&encodings)?.into_iter();
+    let encodings = classifier.encoder().encode_batch(&usable).converted()?;
+    let mut probabilities = classifier.classify(&encodings).converted()?.into_iter();
     let labels = classifier.labels();
     for text in &cleaned {
         // A text that cleaning rejects still gets its line, so that lines can be paired with inputs.

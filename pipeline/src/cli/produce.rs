@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::{Common, output, shutdown_on_signals};
-use crate::config::Problems;
 use crate::error::Result;
-use crate::kafka::{MessageWriter, client_config, is_embedded};
-use crate::source::{Documents, data_files};
+use fenliu_config::Problems;
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_connectors::kafka::{MessageWriter, client_config};
 
 #[derive(Debug, Args)]
 pub(super) struct ProduceArgs {
@@ -30,7 +30,7 @@ pub(super) struct ProduceArgs {
 pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
     let mut kafka = common.load()?.kafka;
     kafka.brokers = args.brokers.clone().unwrap_or(kafka.brokers);
-    if is_embedded(&kafka.brokers) {
+    if kafka.is_embedded() {
         let message =
             "is `embedded`, a broker that would end with this command: name the running one with --brokers";
         return Err(Problems::one(common.origin(), "kafka.brokers", message).into());

@@ -14,12 +14,14 @@ use serde_json::Value;
 
 use super::{Common, output};
 use crate::clean::compile;
-use crate::config::{Config, Problems};
-use crate::corpus::{self, Corpus, Selection};
-use crate::error::{PipelineError, Result};
+use crate::config::Config;
+use crate::config::Selection;
+use crate::corpus::{self, Corpus};
+use crate::error::{Converted, Error, Result};
 use crate::options::{overlay, value};
 use crate::progress::bar;
 use crate::texts::Preprocessing;
+use fenliu_config::Problems;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
@@ -180,7 +182,7 @@ impl FitResult {
 /// Reads, cleans, trains, and writes a bundle; progress goes to standard error.
 pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
     // Training ends with a check through ONNX Runtime: better to miss the library now than then.
-    runtime::load(config.model.onnxruntime.as_deref())?;
+    runtime::load(config.model.onnxruntime.as_deref()).converted()?;
     let plan = compile(&config.clean)?;
     let corpus = corpus::read(&recipe.data, recipe.select.as_ref(), &config.documents, &plan)?;
     let (documents, rejected) = (corpus.documents.len(), corpus.rejected);
@@ -193,7 +195,7 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
     let (name, out, options) = (&recipe.name, &recipe.out, &recipe.options);
     let reporter = &mut Reporter::default();
     let trained = match &recipe.teaching {
-        None => train_model(name, out, train, dev, preprocessing, options, reporter)?,
+        None => train_model(name, out, train, dev, preprocessing, options, reporter).converted()?,
         Some(teaching) => {
             let teacher = teacher(&teaching.teacher, config)?;
             let unlabelled = match teaching.unlabelled.as_slice() {
@@ -202,7 +204,8 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
             };
             let unlabelled = unlabelled.into_iter().map(|document| document.text).collect();
             let lessons = Lessons { train, dev, unlabelled };
-            distill(&teacher, name, out, lessons, preprocessing, options, &teaching.options, reporter)?
+            distill(&teacher, name, out, lessons, preprocessing, options, &teaching.options, reporter)
+                .converted()?
         }
     };
     Ok(FitResult { bundle: trained.bundle.path().to_path_buf(), documents, rejected, report: trained.report })
@@ -210,10 +213,10 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
 
 /// Opens a teacher that can be asked about documents that are cleaned as `config` says.
 fn teacher(path: &Path, config: &Config) -> Result<Bundle> {
-    let bundle = Bundle::open(path)?;
+    let bundle = Bundle::open(path).converted()?;
     let trained = Preprocessing::of_bundle(&bundle)?;
     if trained.is_some_and(|trained| trained.fingerprint != config.clean.fingerprint()) {
-        return Err(PipelineError::Data(format!(
+        return Err(Error::input(format!(
             "the teacher {} was trained on documents that were cleaned otherwise than `clean` says",
             bundle.path().display()
         )));
@@ -278,7 +281,7 @@ impl Drop for Reporter {
 fn examples(corpus: Corpus) -> Result<Vec<Example>> {
     let unlabelled = |text: &str| {
         let start: String = text.chars().take(40).collect();
-        PipelineError::Data(format!("document without a label: {start}"))
+        Error::input(format!("document without a label: {start}"))
     };
     let example = |document: corpus::CleanDocument| match document.label {
         Some(label) => Ok(Example { text: document.text, label, group: None }),

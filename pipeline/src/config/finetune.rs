@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use croner::Cron;
 use fenliu_model::GateLimits;
 use fenliu_model::train::Adaptation;
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::Selection;
+use super::selection::Selection;
 
 /// The fine-tuning job of `fenliu finetune` and of the schedule inside `fenliu run`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +89,14 @@ impl Default for FinetuneConfig {
             min_interval: Duration::from_secs(3600),
         }
     }
+}
+
+/// Reads a cron expression, in UTC.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_schedule(text: &str) -> Result<Cron, String> {
+    text.parse::<Cron>().map_err(|error| error.to_string())
 }
 
 impl FinetuneConfig {

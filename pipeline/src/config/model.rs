@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fenliu_config::Problems;
 use fenliu_model::{Device, DriftOptions, Registry};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Problems};
-use crate::serve::{BakeConfig, ShadowConfig};
+use super::Config;
+use super::serve::{BakeConfig, ShadowConfig};
 
 /// The classifier and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,11 +84,6 @@ impl ModelConfig {
 }
 
 impl Config {
-    /// Whether documents are labelled; without a model they are cleaned and written, and no more.
-    pub fn has_model(&self) -> bool {
-        !self.model.bundle.as_os_str().is_empty()
-    }
-
     /// Checks the model and what goes with it.
     pub(super) fn check_model(&self, problems: &mut Problems) {
         self.model.check(problems);
@@ -149,48 +145,5 @@ impl Config {
             drift.on,
             format!("at least `drift.off` ({})", drift.off),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::config::problems::problems_of as problems;
-
-    #[test]
-    fn a_pipeline_needs_no_model() {
-        assert_eq!(problems(""), "");
-        assert_eq!(
-            problems("[[sinks]]\ntype = 'stdout'\ncolumns = ['id', 'source_label']\nwhere = \"lang = 'zh'\""),
-            ""
-        );
-    }
-
-    #[test]
-    fn disagreements_are_written_to_a_disk() {
-        let found = problems("[model]\nbundle = 'models/news'\n[shadow]\npath = 's3://news/shadow'");
-        assert!(found.contains("is s3://news/shadow but must be a directory on a disk"), "{found}");
-    }
-
-    #[test]
-    fn what_needs_a_model_is_refused_without_one() {
-        let sink = |lines: &str| format!("[[sinks]]\ntype = 'files'\n{lines}");
-        let no_columns = "`model` is not there";
-        let cases = [
-            ("[model]\ntop_k = 5".to_string(), "`model.bundle` is empty"),
-            ("[model]\nonnxruntime = 'lib.so'".to_string(), "`model.bundle` is empty"),
-            ("[shadow]\nshare = 0.1".to_string(), "`shadow` is set, but there is no `[model]`"),
-            ("[drift]\non = 0.5".to_string(), "`drift` is set, but there is no `[model]`"),
-            ("[finetune]\non_drift = true".to_string(), "`finetune` is scheduled, but there is no `[model]`"),
-            (sink("columns = ['id', 'label']"), no_columns),
-            (sink("columns = ['score > 0.5 AS sure']"), no_columns),
-            (sink("where = 'abstained'"), no_columns),
-            (sink("partition_by = ['label']"), no_columns),
-        ];
-        for (text, expected) in cases {
-            let found = problems(&text);
-            assert!(found.contains(expected), "{text}: {found}");
-        }
-        let misspelt = problems(&sink("columns = ['idd']"));
-        assert!(misspelt.contains("idd") && !misspelt.contains("model`"), "{misspelt}");
     }
 }

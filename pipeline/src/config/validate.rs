@@ -1,133 +1,58 @@
-//! Checks that a configuration can run, before anything starts.
+//! Checks of values that need nothing but themselves; what depends on rows is checked by compiling it
+//! ([`plan`](crate::plan)).
 
-use std::ops::Deref;
-use std::path::Path;
-use std::time::Duration;
-
+use bytesize::ByteSize;
+use fenliu_config::Problems;
+use fenliu_connectors::kafka::check_properties;
+use fenliu_connectors::resource::{Owned, Resource, check_clashes};
+use fenliu_connectors::{Role, SinkKind};
+use fenliu_decode::PayloadFormat;
 use fenliu_operators::Step;
-use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
 
-use crate::finetune::parse_schedule;
-use crate::source::Decoder;
-
-use super::kafka::{ACKNOWLEDGEMENTS, OWNED};
-use super::sinks::check_place;
-use super::{
-    BreakerConfig, Config, DeadLetterConfig, DocumentsConfig, FilesSinkConfig, PayloadFormat, Problems,
-    Properties, RegistryConfig, SinkConfig, SourceConfig,
-};
-
-/// A configuration whose every value is within its bounds and whose every SQL text compiles.
-#[derive(Clone, Debug)]
-pub struct ValidatedConfig(Config);
-
-impl Deref for ValidatedConfig {
-    type Target = Config;
-
-    fn deref(&self) -> &Config {
-        &self.0
-    }
-}
+use super::finetune::parse_schedule;
+use super::{BreakerConfig, Config};
 
 impl Config {
-    /// Checks all values; `origin` names the file in messages.
-    ///
-    /// # Errors
-    /// All problems at once, each naming key, value and bound.
-    pub fn validate(self, origin: &str) -> Result<ValidatedConfig, Problems> {
-        let mut problems = Problems::new(origin);
+    /// All outputs, with their keys and what they get.
+    pub(crate) fn outputs(&self) -> Vec<(String, Role, &dyn SinkKind)> {
+        let sinks = self.sinks.iter().enumerate();
+        let mut outputs: Vec<(String, Role, &dyn SinkKind)> =
+            sinks.map(|(index, sink)| (format!("sinks[{index}]"), Role::Labelled, &**sink)).collect();
+        outputs.push(("dead_letters".into(), Role::DeadLetters, &*self.dead_letters));
+        outputs
+    }
+
+    /// Notes all that is wrong with single values.
+    pub(crate) fn check(&self, problems: &mut Problems) {
         problems.require(!self.name.is_empty(), "name", "empty", "a name");
-        self.check_kafka(&mut problems);
-        self.check_source(&mut problems);
-        self.check_model(&mut problems);
-        self.check_finetune(&mut problems);
-        self.check_breaker(&mut problems);
-        self.check_limits(&mut problems);
-        self.check_sinks(&mut problems);
-        self.check_sql(&mut problems);
-        problems.into_result(ValidatedConfig(self))
+        self.check_kafka(problems);
+        self.source.check(problems);
+        self.check_documents(problems);
+        self.check_model(problems);
+        self.check_finetune(problems);
+        self.check_breaker(problems);
+        self.check_limits(problems);
+        self.check_outputs(problems);
     }
 
     fn check_kafka(&self, problems: &mut Problems) {
-        problems.require(
-            !self.kafka.brokers.is_empty(),
-            "kafka.brokers",
-            "empty",
-            "host:port,... or `embedded`",
-        );
+        let is_named = !self.kafka.brokers.is_empty();
+        problems.require(is_named, "kafka.brokers", "empty", "host:port,... or `embedded`");
         check_properties(&self.kafka.properties, "kafka.properties", problems);
     }
 
-    fn check_source(&self, problems: &mut Problems) {
-        match &self.source {
-            SourceConfig::Kafka(kafka) => {
-                problems.require(!kafka.topics.is_empty(), "source.topics", "empty", "a list of topics");
-                if kafka.topics.iter().any(String::is_empty) {
-                    problems.add("source.topics", "has an empty name");
-                }
-                check_properties(&kafka.properties, "source.properties", problems);
-            }
-            SourceConfig::Files(files) => {
-                problems.require(
-                    !files.paths.is_empty(),
-                    "source.paths",
-                    "empty",
-                    "a list of files or directories",
-                );
-                for path in files.paths.iter().filter(|path| !path.exists()) {
-                    problems.add("source.paths", format!("names {}, which does not exist", path.display()));
-                }
-            }
-        }
-        let bytes = self.documents.max_bytes.as_u64();
-        problems.require(
-            (1..1 << 30).contains(&bytes),
-            "documents.max_bytes",
-            self.documents.max_bytes,
-            "1 B to 1 GiB",
-        );
-        let fields = &self.documents.fields;
-        if fields.title.is_empty() && fields.body.is_empty() {
-            problems.add("documents.fields", "names no field for `title` nor for `body`");
-        }
-        self.check_schemas(problems);
+    fn check_documents(&self, problems: &mut Problems) {
+        self.documents.check(self.source.is_of_files(), problems);
         let decodes =
             matches!(self.clean.steps.first(), Some(Step::Operator(name)) if name == "decode_bytes");
         if self.documents.format == PayloadFormat::Bytes && !decodes {
             problems.add("clean.steps", "must begin with `decode_bytes` when `documents.format` is `bytes`");
         }
-    }
-
-    /// Where the schemas of messages come from.
-    fn check_schemas(&self, problems: &mut Problems) {
-        let DocumentsConfig { format, schema, message, registry, .. } = &self.documents;
-        let needs_schema = format.needs_schema();
-        if (needs_schema || *format == PayloadFormat::Arrow) && matches!(self.source, SourceConfig::Files(_))
-        {
+        let segments = |step: &Step| matches!(step, Step::Operator(name) if name == "segment");
+        if self.output.tokens && !self.clean.steps.iter().any(segments) {
             problems
-                .add("documents.format", "is a format of Kafka messages; files are told by their endings");
+                .add("output.tokens", "is true but `clean.steps` has no `segment`, which makes the tokens");
         }
-        if needs_schema && schema.is_some() != registry.url.is_empty() {
-            problems
-                .add("documents", "must have one of `schema` and `registry.url` to read Avro or Protobuf");
-        }
-        if !needs_schema && (schema.is_some() || !registry.url.is_empty()) {
-            problems.add("documents", "has a schema, which only the formats `avro` and `protobuf` use");
-        }
-        let takes_message = *format == PayloadFormat::Protobuf && schema.is_some();
-        if takes_message != message.is_some() {
-            problems.add(
-                "documents.message",
-                "is needed with a `.proto` file as `documents.schema`, and only there",
-            );
-        } else if needs_schema
-            && schema.is_some()
-            && let Err(error) = Decoder::try_new(&self.documents)
-        {
-            problems.add("documents.schema", format!("cannot be used: {error}"));
-        }
-        check_registry(registry, problems);
     }
 
     /// Checks what a fine-tuning job needs, which is less than a pipeline needs.
@@ -175,7 +100,7 @@ impl Config {
         let rows = limits.batch_rows;
         problems.require((1..=65_536).contains(&rows), "limits.batch_rows", rows, "1 to 65536");
         problems.require(limits.memory.as_u64() >= 1 << 20, "limits.memory", limits.memory, "at least 1 MiB");
-        let half = bytesize::ByteSize(limits.memory.as_u64() / 2);
+        let half = ByteSize(limits.memory.as_u64() / 2);
         problems.require(
             (1..=half.as_u64()).contains(&self.epoch.max_bytes.as_u64()),
             "epoch.max_bytes",
@@ -189,94 +114,46 @@ impl Config {
         problems.require(!age.is_zero(), "epoch.kafka_max_age", "0s", "longer than 0s");
     }
 
-    fn check_sinks(&self, problems: &mut Problems) {
+    fn check_outputs(&self, problems: &mut Problems) {
         problems.require(!self.sinks.is_empty(), "sinks", "empty", "at least one sink");
-        for (index, sink) in self.sinks.iter().enumerate() {
-            let key = format!("sinks[{index}]");
-            match sink {
-                SinkConfig::Files(files) => check_files(files, &key, problems),
-                SinkConfig::Iceberg(table) => table.check(&key, problems),
-                SinkConfig::Kafka(kafka) => {
-                    check_properties(&kafka.properties, &format!("{key}.properties"), problems);
-                }
-                SinkConfig::Delta(delta) => delta.check(&key, problems),
-                SinkConfig::Stdout(_) => {}
-            }
+        let outputs = self.outputs();
+        for (key, role, output) in &outputs {
+            output.check(key, *role, problems);
         }
-        match &self.dead_letters {
-            DeadLetterConfig::Files(files) => check_files(files, "dead_letters", problems),
-            DeadLetterConfig::Kafka(kafka) => {
-                check_properties(&kafka.properties, "dead_letters.properties", problems);
-                if !kafka.columns.is_empty() {
-                    problems.add(
-                        "dead_letters.columns",
-                        "has no meaning for a Kafka topic: the value is the original message",
-                    );
-                }
-            }
+        if self.dead_letters.filter().is_some() {
+            problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
+        }
+        let topics: Vec<_> =
+            outputs.iter().filter_map(|(key, _, output)| Some((key.clone(), output.topic()?))).collect();
+        self.topics().check(&topics, problems);
+        if self.kafka.is_embedded() && self.source.group().is_none() && !topics.is_empty() {
+            problems.add("kafka.brokers", "is `embedded`, which starts with a Kafka source only");
         }
         self.check_places(problems);
-        let stdouts = self.sinks.iter().filter(|sink| matches!(sink, SinkConfig::Stdout(_))).count();
-        problems.require(stdouts <= 1, "sinks", format!("{stdouts} of type stdout"), "at most one");
     }
-}
 
-fn check_registry(registry: &RegistryConfig, problems: &mut Problems) {
-    let url = &registry.url;
-    let has_scheme = url.starts_with("http://") || url.starts_with("https://");
-    if !url.is_empty() && !has_scheme {
-        problems.add("documents.registry.url", format!("is {url} but must begin with http:// or https://"));
-    }
-    if url.contains('@') {
-        problems.add("documents.registry.url", "holds a user: put it into `username` and `password`");
-    }
-    if url.starts_with("https://") && !cfg!(feature = "tls") {
-        problems
-            .add("documents.registry.url", "begins with https, which needs a build with the feature `tls`");
-    }
-    if registry.username.is_empty() && !registry.password.is_empty() {
-        problems.add("documents.registry.username", "is empty but there is a `password`");
-    }
-    let bounds = Duration::from_millis(100)..=Duration::from_secs(60);
-    let timeout = registry.timeout;
-    problems.require(
-        bounds.contains(&timeout),
-        "documents.registry.timeout",
-        format!("{timeout:?}"),
-        "100ms to 60s",
-    );
-}
-
-fn check_files(files: &FilesSinkConfig, key: &str, problems: &mut Problems) {
-    check_place(&files.path.to_string_lossy(), &files.storage, key, problems);
-    if Path::new(&files.path).is_file() {
-        problems.add(
-            format!("{key}.path"),
-            format!("is {}, a file, but must be a directory", files.path.display()),
-        );
-    }
-    let is_never = files.max_age.is_some_and(|age| age.is_zero());
-    problems.require(!is_never, &format!("{key}.max_age"), "0s", "longer than 0s");
-}
-
-fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {
-    for name in properties.keys().filter(|name| OWNED.contains(&name.as_str())) {
-        let instead = "is set by fenliu itself (`kafka.brokers`, `source.group`, `source.instance`, `source.start`, `epoch`)";
-        problems.add(format!("{key}.\"{name}\""), instead);
-    }
-    for (name, value) in properties.iter().filter(|(name, _)| ACKNOWLEDGEMENTS.contains(&name.as_str())) {
-        let is_all = matches!(value.as_str(), "all" | "-1");
-        problems.require(
-            is_all,
-            &format!("{key}.\"{name}\""),
-            value,
-            "all: other rows would count as written too early",
-        );
-    }
-    for (name, value) in properties {
-        let checked = ClientConfig::new().set(name, value).create_native_config();
-        if let Err(KafkaError::ClientConfig(_, reason, ..)) = checked {
-            problems.add(format!("{key}.\"{name}\""), format!("is refused by librdkafka: {}", reason.trim()));
+    /// No two outputs in one place, and none that the source reads.
+    fn check_places(&self, problems: &mut Problems) {
+        let mut places = vec![];
+        for (key, role, output) in self.outputs() {
+            let resources = output.resources(&self.kafka).into_iter();
+            places.extend(resources.map(|resource| Owned::new(&key, role, resource)));
+        }
+        if self.shadow.share > 0.0 {
+            let directory = Resource::directory(&self.shadow.path);
+            places.push(Owned::new("shadow", Role::Labelled, directory));
+        }
+        check_clashes(&places, problems);
+        for Owned { key, resource, .. } in &places {
+            if let Some(by) = self.source.reads(resource, &self.kafka) {
+                let shown = &resource.shown;
+                problems.add(key, format!("is {shown}, which the source reads by `{by}`: an endless loop"));
+            }
+        }
+        let feedback = &self.finetune.feedback.topic;
+        if let Some(by) = self.source.reads(&Resource::topic(&self.kafka.brokers, feedback), &self.kafka) {
+            let problem = format!("is `{feedback}`, which the source reads by `{by}`");
+            problems.add("finetune.feedback.topic", problem);
         }
     }
 }

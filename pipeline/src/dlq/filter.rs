@@ -1,6 +1,6 @@
 //! Which dead letters are meant.
 
-use super::DeadLetter;
+use fenliu_connectors::DeadLetter;
 
 /// What a letter must have; everything that is none matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,11 +13,11 @@ use rdkafka::Message;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use serde::Serialize;
 
-use super::{DeadLetter, Filter, Letters};
-use crate::config::KafkaConfig;
-use crate::error::{PipelineError, Result};
-use crate::kafka::{MessageWriter, TopicReader, client_config};
+use super::{Filter, Letters};
+use crate::error::{Error, Result};
 use crate::progress::bar;
+use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
+use fenliu_connectors::{DeadLetter, KafkaConfig};
 
 /// The header that names the original message, as `topic/partition/offset`.
 pub const REPLAYED_FROM: &str = "fenliu.replayed_from";
@@ -130,9 +130,7 @@ fn target<'a>(letter: &'a DeadLetter, options: &'a ReplayOptions) -> Result<&'a 
     if topic.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) {
         return Ok(topic);
     }
-    Err(PipelineError::Data(format!(
-        "dead letters of `{topic}` did not come from a topic: name one with --to"
-    )))
+    Err(Error::usage(format!("dead letters of `{topic}` did not come from a topic: name one with --to")))
 }
 
 struct Replay<'a> {
@@ -165,7 +163,7 @@ impl Replay<'_> {
             return Ok(ControlFlow::Break(()));
         }
         let payload = letter.payload.as_ref().ok_or_else(|| {
-            PipelineError::Data(format!(
+            Error::input(format!(
                 "the dead letter of {origin} has no payload: `dead_letters.columns` left it out"
             ))
         })?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::DeadLetter;
+use fenliu_connectors::DeadLetter;
 
 /// How many letters there are of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

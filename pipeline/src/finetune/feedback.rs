@@ -11,11 +11,11 @@ use fenliu_schemas::Feedback;
 use rdkafka::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::config::KafkaConfig;
 use crate::error::Result;
-use crate::kafka::{Ends, TopicReader, client_config};
-use crate::source::time::{parse_number, parse_text};
-use crate::source::{Documents, data_files};
+use fenliu_connectors::KafkaConfig;
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
+use fenliu_decode::time::{parse_number, parse_text};
 
 /// A correction and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::{EmbeddedBroker, MessageWriter};
+    use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter};
 
     #[test]
     fn each_form_of_a_correction_is_read() {

@@ -21,10 +21,11 @@ use super::snapshot::{self, ROWS};
 use super::split::{self, Split};
 use super::state::{self, JobDirectory, JobState, Stage, Verdict};
 use crate::clean::compile;
-use crate::config::{Config, FinetuneConfig, Problems, PromotePolicy};
-use crate::error::{PipelineError, Result};
+use crate::config::{Config, FinetuneConfig, PromotePolicy};
+use crate::error::{Converted, Error, Result};
 use crate::options::overlay;
 use crate::texts::Preprocessing;
+use fenliu_config::Problems;
 
 /// Who moved an alias, as history tells it.
 const BY: &str = "fenliu finetune";
@@ -40,15 +41,15 @@ const QUALITY: &str = "quality.json";
 /// # Errors
 /// Another job of the model runs; whatever keeps this one from its verdict. It is over then: the next starts anew.
 pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn Observer) -> Result<Outcome> {
-    runtime::load(config.model.onnxruntime.as_deref())?;
-    let (registry, selector) = Registry::find(model)?;
+    runtime::load(config.model.onnxruntime.as_deref()).converted()?;
+    let (registry, selector) = Registry::find(model).converted()?;
     if let Some(selector) = selector.filter(|selector| selector != "champion") {
         let message = format!(
             "the model is named with `@{selector}`, but a job starts from the version in use: leave it out"
         );
         return Err(Problems::one("finetune", "", message).into());
     }
-    let _lease = registry.lease(BY)?;
+    let _lease = registry.lease(BY).converted()?;
     let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == Stage::Done);
     let mut job = Job::begin(config, registry)?;
     match job.run(last.as_ref(), observer) {
@@ -89,7 +90,7 @@ impl<'a> Job<'a> {
     /// Takes up the interrupted job, or begins a new one.
     fn begin(config: &'a Config, registry: Registry) -> Result<Self> {
         let settings = settings(&config.finetune)?;
-        let current = registry.current()?;
+        let current = registry.current().converted()?;
         let directory = match JobDirectory::unfinished(registry.path())? {
             Some(directory) => take_up(directory, &settings, &current)?,
             None => None,
@@ -98,7 +99,7 @@ impl<'a> Job<'a> {
             Some(directory) => directory,
             None => JobDirectory::create(registry.path(), &current, settings)?,
         };
-        let base = registry.bundle(&directory.state.base)?;
+        let base = registry.bundle(&directory.state.base).converted()?;
         let clean = Preprocessing::of_bundle(&base)?.map_or_else(|| config.clean.clone(), |p| p.clean);
         let plan = compile(&clean)?;
         Ok(Job { config, registry, base, clean, plan, directory })
@@ -134,14 +135,18 @@ impl<'a> Job<'a> {
         let quality = self.timed(Stage::Check, |job| job.check(&train, &test))?;
         let mut staged = self.timed(Stage::Train, |job| job.train(&train, &dev, observer))?;
         self.timed(Stage::Calibrate, |job| {
-            if !staged.calibrate(&mut staged.classifier(&job.classifier_options())?)? {
+            if !staged
+                .calibrate(&mut staged.classifier(&job.classifier_options()).converted()?)
+                .converted()?
+            {
                 tracing::warn!("no development rows: the model is not calibrated");
             }
             Ok(())
         })?;
         let judgement = self.timed(Stage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
         let name = root_and_name(self.registry.path())?.1;
-        durable::replace(&self.directory.file(PAGE), page::html(&judgement, &name, &test).as_bytes())?;
+        durable::replace(&self.directory.file(PAGE), page::html(&judgement, &name, &test).as_bytes())
+            .converted()?;
         self.directory.write_json(REPORT, &judgement)?;
         // Before there is a champion the newest version is in use: a refused one must not be.
         let keeps_refused = self.config.finetune.keep_refused && self.base.manifest().model.head_trained;
@@ -187,7 +192,7 @@ impl<'a> Job<'a> {
         let (split, summary) = split::split(rows, &self.config.finetune);
         if split.train.is_empty() || split.test.is_empty() {
             let message = format!("too few rows: {} to learn, {} to test on", summary.train, summary.test);
-            return Err(PipelineError::Data(message));
+            return Err(Error::input(message));
         }
         self.directory.state.split = Some(summary);
         Ok(split)
@@ -200,7 +205,7 @@ impl<'a> Job<'a> {
         }
         let examples: Vec<Example> = train.iter().map(Row::example).collect();
         let tested: Vec<&str> = test.iter().map(|row| row.text.as_str()).collect();
-        let quality = inspect(&examples, &tested, self.config.finetune.threads)?;
+        let quality = inspect(&examples, &tested, self.config.finetune.threads).converted()?;
         let (conflicts, suspects) = (quality.conflicts.len(), quality.suspects.len());
         if conflicts + suspects > 0 {
             tracing::warn!(conflicts, suspects, "labels that may be wrong: {QUALITY} of the job lists them");
@@ -224,13 +229,14 @@ impl<'a> Job<'a> {
             &options,
             Some(&work),
             observer,
-        )?)
+        )
+        .converted()?)
     }
 
     fn evaluate(&mut self, staged: &Staged, test: &[Row], quality: QualityReport) -> Result<Judgement> {
         let options = self.classifier_options();
         let champion = match self.base.manifest().model.head_trained {
-            true => Some(Classifier::open(&self.base, &options)?),
+            true => Some(Classifier::open(&self.base, &options).converted()?),
             false => None,
         };
         let state = &self.directory.state;
@@ -243,7 +249,7 @@ impl<'a> Job<'a> {
             train: staged.report(),
         };
         let limits = &self.config.finetune.gates;
-        judge::judge(candidate, champion, &mut staged.classifier(&options)?, test, limits)
+        judge::judge(candidate, champion, &mut staged.classifier(&options).converted()?, test, limits)
     }
 
     /// Makes the staged bundle a version and gives its ULID.
@@ -251,19 +257,21 @@ impl<'a> Job<'a> {
         self.pin_champion()?;
         for name in [REPORT, PAGE] {
             let (from, to) = (self.directory.file(name), staged.path().join("eval").join(name));
-            std::fs::copy(&from, &to).map_err(PipelineError::file("copy", from))?;
+            std::fs::copy(&from, &to).map_err(Error::file("copy", from))?;
         }
         let card = staged.path().join("card.md");
         let text = page::card(judgement, &root_and_name(self.registry.path())?.1);
-        std::fs::write(&card, text).map_err(PipelineError::file("write", card))?;
-        Ok(staged.publish()?.manifest().version.clone())
+        std::fs::write(&card, text).map_err(Error::file("write", card))?;
+        Ok(staged.publish().converted()?.manifest().version.clone())
     }
 
     /// Without a champion the newest version is in use: the one in use becomes champion before there is a newer.
     fn pin_champion(&self) -> Result<()> {
-        if self.base.manifest().model.head_trained && self.registry.alias(Alias::Champion)?.is_none() {
+        if self.base.manifest().model.head_trained
+            && self.registry.alias(Alias::Champion).converted()?.is_none()
+        {
             let reason = format!("in use before job {}", self.directory.state.job);
-            self.registry.promote(&self.registry.current()?, BY, &reason)?;
+            self.registry.promote(&self.registry.current().converted()?, BY, &reason).converted()?;
         }
         Ok(())
     }
@@ -275,7 +283,7 @@ impl<'a> Job<'a> {
         }
         let job = Value::String(self.directory.state.job.clone());
         let is_ours = |training: &Value| training.get("job") == Some(&job);
-        let versions = self.registry.versions()?;
+        let versions = self.registry.versions().converted()?;
         let ours =
             versions.into_iter().find(|v| v.manifest.as_ref().is_some_and(|m| is_ours(&m.model.training)));
         Ok(ours.map(|entry| entry.version))
@@ -291,10 +299,10 @@ impl<'a> Job<'a> {
             HistoryEntry::Alias { alias, record } => *alias == Alias::Champion && record.version == *version,
             HistoryEntry::Remove { .. } => false,
         };
-        if self.registry.history()?.entries.iter().any(was_promoted) {
+        if self.registry.history().converted()?.entries.iter().any(was_promoted) {
             return Ok((Verdict::Promoted, scores(judgement)));
         }
-        let champion = self.registry.alias(Alias::Champion)?.map(|champion| champion.version);
+        let champion = self.registry.alias(Alias::Champion).converted()?.map(|champion| champion.version);
         let is_judged_against = champion.as_ref().is_none_or(|now| *now == state.base || now == version);
         let (verdict, why) = match self.config.finetune.promote {
             _ if !judgement.passed() => (Verdict::Refused, judgement.failures()),
@@ -305,9 +313,9 @@ impl<'a> Job<'a> {
             PromotePolicy::Auto => (Verdict::Promoted, scores(judgement)),
         };
         match verdict {
-            Verdict::Promoted => drop(self.registry.promote(version, BY, &reason)?),
+            Verdict::Promoted => drop(self.registry.promote(version, BY, &reason).converted()?),
             _ if champion.as_ref().is_some_and(|now| now != version) => {
-                self.registry.set_challenger(version, BY, &reason)?;
+                self.registry.set_challenger(version, BY, &reason).converted()?;
             }
             _ => {}
         }
@@ -323,7 +331,7 @@ impl<'a> Job<'a> {
         let given = config.options.iter().map(|(key, value)| (key.as_str(), value.clone()));
         let options = overlay(&defaults, given)
             .map_err(|bad| Problems::one("config", &format!("finetune.options.{}", bad.key), bad.message))?;
-        options.validate()?;
+        options.validate().converted()?;
         Ok(options)
     }
 
@@ -348,8 +356,7 @@ fn settings(config: &FinetuneConfig) -> Result<Value> {
         min_interval: defaults.min_interval,
         ..config.clone()
     };
-    serde_json::to_value(deciding)
-        .map_err(|error| PipelineError::Encode { format: "JSON", message: error.to_string() })
+    serde_json::to_value(deciding).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
 }
 
 /// The interrupted job, if it is the one that would be begun now; else it is over.
@@ -370,11 +377,11 @@ fn take_up(mut directory: JobDirectory, settings: &Value, current: &str) -> Resu
 
 /// `models/news` → `models`, `news`.
 fn root_and_name(model: &Path) -> Result<(PathBuf, String)> {
-    let path = model.canonicalize().map_err(PipelineError::file("read", model))?;
+    let path = model.canonicalize().map_err(Error::file("read", model))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     match (path.parent(), name) {
         (Some(root), Some(name)) => Ok((root.to_path_buf(), name)),
-        _ => Err(PipelineError::Data(format!("{} is not the directory of a model", model.display()))),
+        _ => Err(Error::usage(format!("{} is not the directory of a model", model.display()))),
     }
 }
 

@@ -10,16 +10,16 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use fenliu_model::Labels;
 use fenliu_operators::Plan;
-use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, SchemaError, split_rejected};
+use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, primitive_column, split_rejected, text_column};
 
 use super::feedback::{Correction, Skipped};
 use super::resolve::keep_latest;
 use super::rows::{Origin as RowOrigin, Row, fingerprint};
-use crate::classify::text_column;
-use crate::config::{DocumentsConfig, FieldNames};
 use crate::corpus::{CleanDocument, clean_documents};
-use crate::error::{PipelineError, Result};
-use crate::source::{Decoder, Documents, files_in};
+use crate::error::{Converted, Error, Result};
+use fenliu_connectors::files::{Documents, files_in};
+use fenliu_decode::Decoder;
+use fenliu_decode::{DocumentsConfig, FieldNames};
 
 /// Corrections cleaned at once.
 const BATCH_ROWS: usize = 1024;
@@ -124,7 +124,7 @@ fn partitions(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![]);
     }
-    let entries = std::fs::read_dir(path).map_err(PipelineError::file("read", path))?;
+    let entries = std::fs::read_dir(path).map_err(Error::file("read", path))?;
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let is_partition = |path: &PathBuf| {
         path.is_dir() && path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b'='))
@@ -158,7 +158,7 @@ fn clean(
         let origin = Origin { topic: "feedback", partition: 0, offset: row, timestamp_ms: None };
         builder.append(origin, &[], &Ok(document(&correction.feedback, *stored)));
     }
-    let (kept, rejected) = split_rejected(&plan.run(&builder.finish()?)?)?;
+    let (kept, rejected) = split_rejected(&plan.run(&builder.finish()?).converted()?)?;
     let reasons = text_column(&rejected, "reject_reason")?;
     for (row, reason) in numbers(&rejected)?.into_iter().zip(reasons) {
         if let Some((correction, _)) = found.get(row) {
@@ -189,8 +189,7 @@ fn document<'a>(feedback: &'a Feedback, stored: Option<&'a Stored>) -> Document<
 
 /// Which of the given rows each row was.
 fn numbers(rows: &RecordBatch) -> Result<Vec<usize>> {
-    let column = rows.column_by_name("offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let column = column.ok_or(SchemaError::Column { column: "offset", expected: "Int64" })?;
+    let column = primitive_column::<Int64Type>(rows, "offset", "Int64")?;
     Ok(column.values().iter().map(|&row| usize::try_from(row).unwrap_or(usize::MAX)).collect())
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::Row;
 use super::snapshot::SnapshotSummary;
 use super::split::SplitSummary;
-use crate::error::Result;
+use crate::error::{Converted, Result};
 
 /// Seed of the bootstrap: the same models and rows give the same intervals.
 const SEED: u64 = 1;
@@ -104,16 +104,18 @@ pub(super) fn judge(
     let texts: Vec<&str> = test.iter().map(|row| row.text.as_str()).collect();
     let theirs = champion.as_mut().map(|model| predict(model, &texts, &labels)).transpose()?;
     let ours = predict(challenger, &texts, &labels)?;
-    let champion_score = theirs.as_ref().map(|theirs| evaluate(&labels, &gold, theirs)).transpose()?;
-    let challenger_score = evaluate(&labels, &gold, &ours)?;
+    let champion_score =
+        theirs.as_ref().map(|theirs| evaluate(&labels, &gold, theirs)).transpose().converted()?;
+    let challenger_score = evaluate(&labels, &gold, &ours).converted()?;
     let compare =
         |theirs: &Vec<Probabilities>| paired_bootstrap(&labels, &gold, theirs, &ours, RESAMPLES, SEED);
-    let comparison = theirs.as_ref().map(compare).transpose()?;
+    let comparison = theirs.as_ref().map(compare).transpose().converted()?;
     let names: Vec<Vec<String>> =
         test.iter().map(|row| slice_names(&row.text, row.lang.as_deref(), row.source.as_deref())).collect();
     let slices = slices(&names, &gold, theirs.as_deref(), &ours);
     let sample = spread(&texts, SPEED_TEXTS);
-    let speed = champion.as_mut().map(|model| measure_speed(model, challenger, &sample)).transpose()?;
+    let speed =
+        champion.as_mut().map(|model| measure_speed(model, challenger, &sample)).transpose().converted()?;
     let class_rows = with_rows(challenger, &candidate.split.train_by_label);
     let gates = gates::check(
         &GateInputs {
@@ -160,8 +162,8 @@ fn all_labels(champion: Option<&Classifier>, challenger: &Classifier, test: &[Ro
 }
 
 fn predict(model: &mut Classifier, texts: &[&str], labels: &[String]) -> Result<Vec<Probabilities>> {
-    let encodings = model.encoder().encode_batch(texts)?;
-    let probabilities = model.classify(&encodings)?;
+    let encodings = model.encoder().encode_batch(texts).converted()?;
+    let probabilities = model.classify(&encodings).converted()?;
     Ok(project(&probabilities, &model.labels().ids(), labels))
 }
 

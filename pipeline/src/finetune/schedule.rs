@@ -16,10 +16,12 @@ use fenliu_model::Registry;
 
 use super::feedback::{Collected, read_files, reader};
 use super::state::{self, JobDirectory, JobState, Stage, Verdict};
-use crate::config::{Config, FinetuneConfig, KafkaConfig};
-use crate::error::{PipelineError, Result};
-use crate::kafka::Ends;
+use crate::config::parse_schedule;
+use crate::config::{Config, FinetuneConfig};
+use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
+use fenliu_connectors::KafkaConfig;
+use fenliu_connectors::kafka::Ends;
 
 /// How often clock, drift and the running job are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -53,7 +55,7 @@ impl Schedule {
         if !job.is_scheduled() {
             return Ok(None);
         }
-        let (registry, _) = Registry::find(&config.model.bundle)?;
+        let (registry, _) = Registry::find(&config.model.bundle).converted()?;
         let mut scheduler = Scheduler {
             triggers: Triggers::try_new(job)?,
             config: job.clone(),
@@ -73,8 +75,7 @@ impl Schedule {
             scheduler.end_job();
         };
         let thread = std::thread::Builder::new().name("finetune".into()).spawn(body);
-        let thread =
-            thread.map_err(|error| PipelineError::Stage { stage: "finetune", message: error.to_string() })?;
+        let thread = thread.map_err(|error| Error::internal(format!("stage `finetune`: {error}")))?;
         Ok(Some(Schedule { stop: Some(stop), thread: Some(thread) }))
     }
 }
@@ -86,14 +87,6 @@ impl Drop for Schedule {
             let _ = thread.join();
         }
     }
-}
-
-/// Reads a cron expression, in UTC.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_schedule(text: &str) -> std::result::Result<Cron, String> {
-    text.parse::<Cron>().map_err(|error| error.to_string())
 }
 
 /// When a job is due; knows time only as it is told.
@@ -110,7 +103,7 @@ impl Triggers {
     fn try_new(job: &FinetuneConfig) -> Result<Self> {
         let cron = match job.schedule.as_str() {
             "" => None,
-            text => Some(parse_schedule(text).map_err(PipelineError::Data)?),
+            text => Some(parse_schedule(text).map_err(Error::usage)?),
         };
         let mut triggers = Triggers {
             cron,

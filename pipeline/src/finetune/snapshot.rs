@@ -16,9 +16,10 @@ use super::join::labelled_texts;
 use super::rows::{Origin, Row, fingerprint};
 use super::state::JobDirectory;
 use crate::config::Config;
-use crate::corpus::{self, Selection};
-use crate::error::{PipelineError, Result};
-use crate::kafka::Ends;
+use crate::config::Selection;
+use crate::corpus;
+use crate::error::{Error, Result};
+use fenliu_connectors::kafka::Ends;
 
 pub(super) const ROWS: &str = "rows.jsonl";
 const SKIPPED: &str = "skipped.jsonl";
@@ -73,7 +74,7 @@ pub(super) fn take(
     if rows.iter().all(|row| row.origin == Origin::Test) {
         let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
         let reasons: Vec<String> = reasons.collect();
-        return Err(PipelineError::Data(format!(
+        return Err(Error::input(format!(
             "there is no row to learn from: no usable correction and no `finetune.data`; not used: {}, see {}",
             if reasons.is_empty() { "none".into() } else { reasons.join(", ") },
             job.path().join(SKIPPED).display()

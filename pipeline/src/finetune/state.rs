@@ -24,7 +24,7 @@ use ulid::Ulid;
 
 use super::snapshot::SnapshotSummary;
 use super::split::SplitSummary;
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
 
 /// Finished jobs whose directories are kept.
 const KEPT_JOBS: usize = 10;
@@ -184,7 +184,7 @@ impl JobDirectory {
     /// The directory of the trainer's checkpoints; made when missing.
     pub(super) fn work(&self) -> Result<PathBuf> {
         let work = self.file("work");
-        std::fs::create_dir_all(&work).map_err(PipelineError::file("create directory", &work))?;
+        std::fs::create_dir_all(&work).map_err(Error::file("create directory", &work))?;
         Ok(work)
     }
 
@@ -200,7 +200,7 @@ impl JobDirectory {
         self.enter(stage)?;
         match std::fs::remove_dir_all(self.file("work")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(PipelineError::file("remove", self.file("work"))(error))
+                Err(Error::file("remove", self.file("work"))(error))
             }
             _ => Ok(()),
         }
@@ -215,8 +215,8 @@ impl JobDirectory {
     /// Brings a file to disk as JSON.
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec_pretty(value)
-            .map_err(|error| PipelineError::Encode { format: "JSON", message: error.to_string() })?;
-        Ok(durable::replace(&self.file(name), &bytes)?)
+            .map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))?;
+        Ok(durable::replace(&self.file(name), &bytes).converted()?)
     }
 
     /// Brings a file to disk as JSON Lines.
@@ -224,16 +224,16 @@ impl JobDirectory {
         let mut bytes = vec![];
         for value in values {
             serde_json::to_writer(&mut bytes, value)
-                .map_err(|error| PipelineError::Encode { format: "JSON", message: error.to_string() })?;
+                .map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))?;
             bytes.push(b'\n');
         }
-        Ok(durable::replace(&self.file(name), &bytes)?)
+        Ok(durable::replace(&self.file(name), &bytes).converted()?)
     }
 
     /// Reads back what [`write_lines`](Self::write_lines) wrote.
     pub(super) fn read_lines<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Vec<T>> {
         let path = self.file(name);
-        let text = std::fs::read_to_string(&path).map_err(PipelineError::file("read", &path))?;
+        let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
         let parse = |line: &str| serde_json::from_str(line).map_err(|error| invalid(&path, &error));
         text.lines().map(parse).collect()
     }
@@ -267,7 +267,7 @@ fn directories(model: &Path) -> Result<Vec<(PathBuf, JobState)>> {
     if !jobs.exists() {
         return Ok(vec![]);
     }
-    let entries = std::fs::read_dir(&jobs).map_err(PipelineError::file("read", &jobs))?;
+    let entries = std::fs::read_dir(&jobs).map_err(Error::file("read", &jobs))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     paths.sort();
     // A job that was killed before its first state has done nothing.
@@ -283,19 +283,19 @@ fn directories(model: &Path) -> Result<Vec<(PathBuf, JobState)>> {
 }
 
 fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(PipelineError::file("read", path))?;
+    let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
     serde_json::from_slice(&bytes).map_err(|error| invalid(path, &error))
 }
 
-fn invalid(path: &Path, error: &serde_json::Error) -> PipelineError {
-    PipelineError::Data(format!("{}: {error}", path.display()))
+fn invalid(path: &Path, error: &serde_json::Error) -> Error {
+    Error::input(format!("{}: {error}", path.display()))
 }
 
 fn prune(model: &Path) -> Result<()> {
     let finished: Vec<_> =
         directories(model)?.into_iter().filter(|(_, state)| state.stage >= Stage::Done).collect();
     for (path, _) in finished.iter().rev().skip(KEPT_JOBS - 1) {
-        std::fs::remove_dir_all(path).map_err(PipelineError::file("remove", path))?;
+        std::fs::remove_dir_all(path).map_err(Error::file("remove", path))?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::generation::{Classified, Generation};
+use crate::config::BakeConfig;
 
 /// One batch in so many is labelled by both generations.
 const SAMPLE_EVERY: usize = 8;
@@ -19,24 +20,6 @@ const SAMPLE_EVERY: usize = 8;
 const MIN_ROWS: usize = 500;
 /// Batches compared before latency says anything; as many come first, since full batches are few in a probation.
 const MIN_BATCHES: usize = 10;
-
-/// How long a new version is on probation; whichever bound comes first ends it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BakeConfig {
-    /// Documents labelled by the new version. 0: no probation, and the old version is let go at once.
-    /// Default: 10,000.
-    pub rows: u64,
-    /// Time since the swap. Default: 10m.
-    #[serde(with = "humantime_serde")]
-    pub max_age: Duration,
-}
-
-impl Default for BakeConfig {
-    fn default() -> Self {
-        BakeConfig { rows: 10_000, max_age: Duration::from_secs(600) }
-    }
-}
 
 /// A generation on probation, seen from the one before.
 #[derive(Debug)]

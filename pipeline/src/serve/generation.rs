@@ -3,6 +3,7 @@
 //! Contract: what a generation is made of never changes. It goes, and its memory returns, with the last
 //! batch that carries it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +15,14 @@ use fenliu_model::{
     FailureKind, Labels, Probabilities, runtime,
 };
 use fenliu_operators::CleanConfig;
-use fenliu_schemas::{Reject, Stage};
+use fenliu_schemas::{Reject, Stage, Texts};
 
-use crate::classify::{classifier_options, texts};
-use crate::config::{Config, Problems};
-use crate::error::{PipelineError, Result};
+use super::bundle::classifier_options;
+use crate::config::Config;
+use crate::error::{Converted, Error, Result};
 use crate::system::GiveBackOnDrop;
 use crate::texts::Preprocessing;
+use fenliu_config::Problems;
 
 /// Characters of an error's message that a dead letter keeps.
 const DETAIL_CHARS: usize = 400;
@@ -65,8 +67,8 @@ impl Generation {
     /// A missing library or bundle, files that do not match their digests, a model that was trained on
     /// texts cleaned otherwise than `config.clean` says.
     pub fn open(config: &Config) -> Result<Self> {
-        runtime::load(config.model.onnxruntime.as_deref())?;
-        Self::load(&Bundle::open(&config.model.bundle)?, config)
+        runtime::load(config.model.onnxruntime.as_deref()).converted()?;
+        Self::load(&Bundle::open(&config.model.bundle).converted()?, config)
     }
 
     /// Checks and warms an opened bundle.
@@ -75,8 +77,8 @@ impl Generation {
     /// As [`Generation::open`].
     pub fn load(bundle: &Bundle, config: &Config) -> Result<Self> {
         check_preprocessing(bundle, &config.clean)?;
-        let classifier = Classifier::open(bundle, &classifier_options(&config.model))?;
-        let reference = DriftReference::load(bundle.path(), bundle.labels())?;
+        let classifier = Classifier::open(bundle, &classifier_options(&config.model)).converted()?;
+        let reference = DriftReference::load(bundle.path(), bundle.labels()).converted()?;
         Ok(Generation {
             name: classifier.name().to_string(),
             version: classifier.version().to_string(),
@@ -132,7 +134,7 @@ impl Generation {
     /// As [`Generation::classify_each`].
     pub fn encode_each(&self, rows: &RecordBatch) -> Result<(Vec<Encoding>, Rejects)> {
         let (mut encodings, mut rejects) = (vec![], Rejects::new());
-        for (row, encoding) in self.encoder.encode_each(&texts(rows)?)?.into_iter().enumerate() {
+        for (row, encoding) in self.encoder.encode_each(&texts(rows)?).converted()?.into_iter().enumerate() {
             match encoding {
                 Ok(encoding) => encodings.push(encoding),
                 Err(error) => {
@@ -153,12 +155,12 @@ impl Generation {
         self.encode_texts(&texts(rows)?)
     }
 
-    /// The token ids of texts, as [`texts`] makes them.
+    /// The token ids of texts, as the model reads them.
     ///
     /// # Errors
     /// As [`Generation::encode`].
-    pub fn encode_texts(&self, texts: &[String]) -> Result<Vec<Encoding>> {
-        Ok(self.encoder.encode_batch(texts)?)
+    pub fn encode_texts<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+        self.encoder.encode_batch(texts).converted()
     }
 
     /// What the model says of encoded texts.
@@ -168,7 +170,7 @@ impl Generation {
     pub fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
         let mut classifier = lock(&self.classifier);
         let start = Instant::now();
-        let probabilities = classifier.classify(encodings)?;
+        let probabilities = classifier.classify(encodings).converted()?;
         let took = start.elapsed();
         let abstained = probabilities.iter().map(|row| classifier.abstains(row)).collect();
         Ok(Classified { probabilities, abstained, took })
@@ -182,7 +184,7 @@ impl Generation {
     pub fn classify_each(&self, encodings: &[Encoding]) -> Result<(Classified, Rejects)> {
         let mut classifier = lock(&self.classifier);
         let start = Instant::now();
-        let outcomes = classifier.classify_each(encodings)?;
+        let outcomes = classifier.classify_each(encodings).converted()?;
         let took = start.elapsed();
         let (mut probabilities, mut rejects) = (vec![], Rejects::new());
         for (row, outcome) in outcomes.into_iter().enumerate() {
@@ -219,7 +221,12 @@ impl Generation {
         match rejects.values().next() {
             Some(first) if handled == 0 && rejects.len() > 1 && !self.proven.load(Ordering::Relaxed) => {
                 let first = first.detail.clone().unwrap_or_default();
-                Err(PipelineError::Unusable { action, documents: rejects.len(), first })
+                let documents = rejects.len();
+                let message = format!(
+                    "{action} failed on each of {documents} documents, and the model has labelled none so far; the first: {first}"
+                );
+                let remedy = "try the bundle with `fenliu predict`, or name another in `model.bundle`";
+                Err(Error::input(message).remedy(remedy))
             }
             _ => Ok(()),
         }
@@ -252,19 +259,25 @@ impl Generation {
     }
 }
 
+/// The text of each row as the model reads it.
+fn texts(rows: &RecordBatch) -> Result<Vec<Cow<'_, str>>> {
+    Ok(Texts::of(rows)?.iter().collect())
+}
+
 /// A model sees in serving what it saw in training, or it is refused.
 fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
     let configured = clean.fingerprint();
     match Preprocessing::of_bundle(bundle)? {
         Some(Preprocessing { fingerprint: trained, .. }) if trained != configured => {
-            Err(PipelineError::Config(Problems::one(
+            Err(Problems::one(
                 "config",
                 "clean",
                 format!(
                     "differs from the cleaning that the model {} was trained with\n    trained:    {trained}\n    configured: {configured}",
                     bundle.path().display()
                 ),
-            )))
+            )
+            .into())
         }
         _ => Ok(()),
     }

@@ -6,10 +6,10 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
 
-use super::bake::{Bake, BakeConfig};
+use super::bake::Bake;
 use super::generation::{Classified, Generation};
-use crate::config::Config;
-use crate::error::Result;
+use crate::config::{BakeConfig, Config};
+use crate::error::{Converted, Result};
 use crate::metrics::Counters;
 
 /// Who moves the alias back, in the registry's history.
@@ -181,7 +181,7 @@ fn previous(registry: &Registry, current: &Generation, config: &Config) -> Optio
         return None;
     }
     let version = champion.previous?;
-    let load = || Generation::load(&registry.bundle(&version)?, config);
+    let load = || Generation::load(&registry.bundle(&version).converted()?, config);
     match load() {
         Ok(generation) => Some(Arc::new(generation)),
         Err(error) => {

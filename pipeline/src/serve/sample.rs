@@ -1,11 +1,9 @@
 //! Which documents the challenger labels too: a sample that does not depend on when they come.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type};
-use fenliu_schemas::SchemaError;
+use arrow::array::RecordBatch;
+use fenliu_schemas::{Lineage, text_at, text_column};
 use sha2::{Digest, Sha256};
 
-use crate::classify::text_column;
 use crate::error::Result;
 
 /// The rows whose documents belong to a sample of `share` (0 to 1) of all documents.
@@ -13,19 +11,12 @@ use crate::error::Result;
 /// A document is known by its id, or where it has none by its place in the source: the same one is always
 /// in the sample or never, however often and wherever it is read. A larger share only adds documents.
 pub(super) fn sampled(rows: &RecordBatch, share: f64) -> Result<Vec<usize>> {
-    let ids = text_column(rows, "id")?;
-    let topics = text_column(rows, "topic")?;
-    let missing = |column| SchemaError::Column { column, expected: "integers" };
-    let partitions = rows.column_by_name("partition").and_then(|c| c.as_primitive_opt::<Int32Type>());
-    let partitions = partitions.ok_or_else(|| missing("partition"))?;
-    let offsets = rows.column_by_name("offset").and_then(|c| c.as_primitive_opt::<Int64Type>());
-    let offsets = offsets.ok_or_else(|| missing("offset"))?;
-    let position = |row: usize| {
-        if ids.is_valid(row) {
-            position(&[ids.value(row).as_bytes()])
-        } else {
-            let place = (partitions.value(row).to_le_bytes(), offsets.value(row).to_le_bytes());
-            position(&[topics.value(row).as_bytes(), &place.0, &place.1])
+    let (ids, lineage) = (text_column(rows, "id")?, Lineage::of(rows)?);
+    let position = |row: usize| match text_at(ids, row) {
+        Some(id) => position(&[id.as_bytes()]),
+        None => {
+            let (topic, partition, offset) = lineage.row(row);
+            position(&[topic.as_bytes(), &partition.to_le_bytes(), &offset.to_le_bytes()])
         }
     };
     Ok((0..rows.num_rows()).filter(|&row| position(row) < share).collect())

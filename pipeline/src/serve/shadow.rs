@@ -6,7 +6,7 @@
 //! Disagreements are files that appear when complete; a crash loses those of the last moments, since no
 //! offset waits for them.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -18,41 +18,21 @@ use arrow::compute::take_record_batch;
 use chrono::Utc;
 use fenliu_model::registry::{Alias, Registry};
 use fenliu_model::{Encoding, Probabilities};
-use fenliu_schemas::{SchemaError, Verdict, disagreement_schema, disagreements};
-use serde::{Deserialize, Serialize};
+use fenliu_schemas::{SchemaError, Texts, Verdict, disagreement_schema, disagreements};
 
 use super::generation::{Classified, Generation};
 use super::sample::sampled;
-use crate::classify::texts;
-use crate::config::{Config, FileFormat, FilesSinkConfig};
-use crate::error::{PipelineError, Result};
+use crate::config::{Config, ShadowConfig};
+use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
-use crate::sink::FileAppender;
 use crate::system::step_back;
+use fenliu_connectors::files::FileAppender;
+use fenliu_connectors::files::{FileFormat, FilesSinkConfig};
 
 /// Samples that may wait for the challenger.
 const QUEUED_SAMPLES: usize = 4;
 /// How far the thread steps back for others, 0 to 19.
 const NICENESS: i32 = 10;
-
-/// Comparing the challenger with the champion on what flows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ShadowConfig {
-    /// Share of the documents that a `challenger`, where the model has one, labels too. 0: none.
-    /// Default: 0.
-    pub share: f64,
-    /// Directory of the files with the documents that got different labels; made when missing.
-    pub path: PathBuf,
-    /// `parquet`, `arrow` (IPC file) or `jsonl`.
-    pub format: FileFormat,
-}
-
-impl Default for ShadowConfig {
-    fn default() -> Self {
-        ShadowConfig { share: 0.0, path: "out/shadow".into(), format: FileFormat::Parquet }
-    }
-}
 
 /// The champion's side of the comparison; the challenger's thread ends when this is dropped.
 #[derive(Debug)]
@@ -84,12 +64,11 @@ impl Shadow {
             return Ok(None);
         }
         let ShadowConfig { path, format, .. } = config.shadow.clone();
-        let files = FilesSinkConfig { path, format, ..FilesSinkConfig::default() };
         let listening = Arc::new(AtomicBool::new(false));
         let mut challenger = Challenger {
             config: config.clone(),
             registry,
-            sink: FileAppender::try_new(&files, "shadow", &disagreement_schema())?,
+            sink: FileAppender::try_new(&path, format, "shadow", &disagreement_schema())?,
             listening: Arc::clone(&listening),
             counters: counters.clone(),
             version: None,
@@ -101,7 +80,7 @@ impl Shadow {
         let thread = std::thread::Builder::new()
             .name("shadow".into())
             .spawn(move || challenger.run(&received))
-            .map_err(|error| PipelineError::Stage { stage: "shadow", message: error.to_string() })?;
+            .map_err(|error| Error::internal(format!("stage `shadow`: {error}")))?;
         Ok(Some(Shadow { share, samples: Some(samples), thread: Some(thread), listening, counters }))
     }
 
@@ -126,7 +105,11 @@ impl Shadow {
         let indices = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
         let take = |batch| take_record_batch(batch, &indices).map_err(SchemaError::from);
         let margins = rows.iter().map(|row| margin(&classified.probabilities[*row])).collect();
-        let sample = Sample { texts: texts(&take(cleaned)?)?, labelled: take(labelled)?, margins };
+        let sample = Sample {
+            texts: Texts::of(&take(cleaned)?)?.iter().map(Cow::into_owned).collect(),
+            labelled: take(labelled)?,
+            margins,
+        };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = samples.try_send(sample) {
             self.counters.count_unshadowed(count);
         }
@@ -204,7 +187,7 @@ impl Challenger {
     }
 
     fn load(&self, version: &str) -> Option<Generation> {
-        let load = |version| Generation::load(&self.registry.bundle(version)?, &self.config);
+        let load = |version| Generation::load(&self.registry.bundle(version).converted()?, &self.config);
         match load(version) {
             Ok(generation) => {
                 tracing::info!(version, share = self.config.shadow.share, "shadowing with the challenger");

@@ -13,7 +13,7 @@ use fenliu_model::registry::{Alias, AliasRecord, Registry};
 use super::generation::Generation;
 use super::live::Live;
 use crate::config::Config;
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
 
 /// The watching thread; it ends when this is dropped.
@@ -27,7 +27,7 @@ impl Watcher {
     /// Watches for `live`. No thread is started where there is no alias to follow or `model.watch` is 0.
     ///
     /// # Errors
-    /// [`PipelineError::Stage`] when the system gives no thread.
+    /// When the system gives no thread.
     pub fn start(config: &Config, live: Arc<Live>, counters: Counters) -> Result<Self> {
         let Some((registry, alias)) = live.followed().cloned().filter(|_| !config.model.watch.is_zero())
         else {
@@ -38,7 +38,7 @@ impl Watcher {
         let thread = std::thread::Builder::new()
             .name("watch".into())
             .spawn(move || watch.run(&stopped))
-            .map_err(|error| PipelineError::Stage { stage: "watch", message: error.to_string() })?;
+            .map_err(|error| Error::internal(format!("stage `watch`: {error}")))?;
         Ok(Watcher { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -94,7 +94,7 @@ impl Watch {
     }
 
     fn load(&self, version: &str) -> Result<Generation> {
-        let bundle = self.registry.bundle(version)?;
+        let bundle = self.registry.bundle(version).converted()?;
         Generation::load(&bundle, &self.config)
     }
 

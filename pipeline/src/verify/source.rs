@@ -12,10 +12,12 @@ use rdkafka::Message;
 use roaring::RoaringTreemap;
 
 use super::partitions::{ByPartition, Ranges};
-use crate::config::{Problems, SourceConfig, ValidatedConfig};
 use crate::error::Result;
-use crate::kafka::{Ends, TopicReader, client_config, is_embedded};
-use crate::source::{Documents, data_files};
+use crate::plan::Plan;
+use fenliu_config::Problems;
+use fenliu_connectors::SourceConfig;
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
 
 /// The documents' places.
 pub(super) enum Source {
@@ -30,12 +32,12 @@ impl Source {
     ///
     /// # Errors
     /// Files that cannot be read, properties that librdkafka refuses, a broker inside another process.
-    pub(super) fn open(config: &ValidatedConfig, progress: &ProgressBar) -> Result<Self> {
+    pub(super) fn open(config: &Plan, progress: &ProgressBar) -> Result<Self> {
         let source = match &config.source {
             SourceConfig::Files(files) => return read_files(&files.paths, progress).map(Source::Files),
             SourceConfig::Kafka(source) => source,
         };
-        if is_embedded(&config.kafka.brokers) {
+        if config.kafka.is_embedded() {
             let message =
                 "`embedded` is a broker whose data ended with its process: there is nothing to compare with";
             return Err(Problems::one("config", "kafka.brokers", message).into());

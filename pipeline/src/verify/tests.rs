@@ -12,10 +12,12 @@ use fenliu_schemas::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Config, DeadLetterConfig, Properties, SinkConfig};
+use crate::config::Config;
 use crate::dlq::{Filter, Letters};
-use crate::position::Moves;
 use crate::sink::{Contents, Rows, compact_dead_letters, compact_files, open, open_directory};
+use fenliu_config::Properties;
+use fenliu_connectors::{DeadLetterConfig, SinkConfig};
+use fenliu_engine::position::Moves;
 
 const DOCUMENTS: i64 = 40;
 
@@ -55,7 +57,7 @@ const CONFIG: &str = r#"
 /// A file of documents, and sinks to which every one of them was committed, ten at a time. Row 20 is blank.
 struct Job {
     directory: TempDir,
-    config: ValidatedConfig,
+    config: Plan,
 }
 
 impl Job {

@@ -11,12 +11,11 @@ use bytesize::ByteSize;
 use deltalake::DeltaTable;
 use deltalake::operations::optimize::{MetricDetails, OptimizeType};
 use deltalake::operations::vacuum::VacuumMode;
+use fenliu_engine::{Error, Kind, Result};
 
-use super::lake::{Lake, session};
-use super::properties;
-use crate::config::DeltaSinkConfig;
-use crate::error::{PipelineError, Result};
-use crate::sink::Compacted;
+use super::config::DeltaSinkConfig;
+use super::lake::{Lake, properties, session};
+use crate::kind::Compacted;
 
 /// Files that never were part of the table are removed from this age on: a younger one may be of a commit that
 /// is still to come.
@@ -27,8 +26,12 @@ const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 ///
 /// # Errors
 /// A table that is not there, a store that does not answer, rows that another process changed meanwhile.
-pub fn compact(config: &DeltaSinkConfig, target: ByteSize, vacuum: Option<Duration>) -> Result<Compacted> {
-    let absent = || PipelineError::Data(format!("{}: there is no Delta table", config.path));
+pub(super) fn compact(
+    config: &DeltaSinkConfig,
+    target: ByteSize,
+    vacuum: Option<Duration>,
+) -> Result<Compacted> {
+    let absent = || Error::new(Kind::NotFound, format!("{}: there is no Delta table", config.path));
     let lake = Lake::existing(config)?.ok_or_else(absent)?;
     let table = lake.open_with_files()?.ok_or_else(absent)?;
     let target = NonZeroU64::new(target.as_u64()).unwrap_or(NonZeroU64::MIN);

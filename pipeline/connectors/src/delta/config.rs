@@ -1,13 +1,9 @@
-//! Delta Lake tables as sinks.
+//! What a user configures of Delta Lake tables.
 
 use std::time::Duration;
 
-use arrow::datatypes::Schema;
+use fenliu_config::{Properties, properties};
 use serde::{Deserialize, Serialize};
-
-use super::kafka::properties;
-use super::sinks::check_place;
-use super::{Problems, Properties};
 
 /// A Delta Lake table, made when missing: one version an epoch, in which its rows and the position come together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,31 +36,6 @@ impl Default for DeltaSinkConfig {
             filter: None,
             max_age: None,
             storage: Properties::new(),
-        }
-    }
-}
-
-impl DeltaSinkConfig {
-    /// Checks all values; `key` names the sink in messages.
-    pub(super) fn check(&self, key: &str, problems: &mut Problems) {
-        if !cfg!(feature = "delta") {
-            problems.add(key, "is of type delta, but this binary was built without the feature `delta`");
-        }
-        check_place(&self.path, &self.storage, key, problems);
-        let is_never = self.max_age.is_some_and(|age| age.is_zero());
-        problems.require(!is_never, &format!("{key}.max_age"), "0s", "longer than 0s");
-    }
-
-    /// Checks the partitions of a table of rows of `schema`.
-    pub(super) fn check_columns(&self, key: &str, schema: &Schema, problems: &mut Problems) {
-        for name in self.partition_by.iter().filter(|name| schema.column_with_name(name).is_none()) {
-            problems.add(
-                format!("{key}.partition_by"),
-                format!("names `{name}`, which is no column of the rows"),
-            );
-        }
-        if self.partition_by.len() >= schema.fields().len() {
-            problems.add(format!("{key}.partition_by"), "leaves no column for the files");
         }
     }
 }

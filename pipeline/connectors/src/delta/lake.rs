@@ -1,6 +1,6 @@
 //! One table and its log: what sink, verification and compaction do with it.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,14 @@ use deltalake::protocol::{DeltaOperation, SaveMode, checkpoints};
 use deltalake::table::builder::DeltaTableConfig;
 use deltalake::table::config::TablePropertiesExt;
 use deltalake::{DeltaResult, DeltaTable, DeltaTableError};
-use fenliu_schemas::Positions;
+use fenliu_engine::{Error, Kind, Result};
+use fenliu_schemas::{Positions, TopicPartition};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use tokio::runtime::{Builder, Runtime};
 
+use super::config::DeltaSinkConfig;
 use super::{columns, location};
-use crate::config::DeltaSinkConfig;
-use crate::error::{PipelineError, Result};
 
 /// A table's log, and the threads that the library needs.
 pub(crate) struct Lake {
@@ -57,8 +59,9 @@ impl Lake {
         let log = location::log_store(config, make).map_err(failed("use", &name))?;
         // More than one: the library waits for itself within a call.
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("delta").enable_all().build();
-        let runtime =
-            runtime.map_err(|error| PipelineError::Stage { stage: "delta", message: error.to_string() })?;
+        let runtime = runtime.map_err(|error| {
+            Error::internal(format!("cannot start the threads of a Delta table: {error}"))
+        })?;
         let directory = log.config().location().to_file_path().ok();
         Ok(Lake { runtime, log, directory, name })
     }
@@ -74,7 +77,7 @@ impl Lake {
     }
 
     /// A `map_err` adapter for calls of the library on this table.
-    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(DeltaTableError) -> PipelineError {
+    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(DeltaTableError) -> Error {
         failed(action, &self.name)
     }
 
@@ -122,7 +125,7 @@ impl Lake {
     /// Columns that Delta does not have, a store that does not answer.
     pub(super) fn create(&self, schema: &SchemaRef, partition_by: &[String]) -> Result<DeltaTable> {
         let columns = columns::of(schema)
-            .map_err(|problem| PipelineError::Data(format!("{}: {problem}", self.name)))?;
+            .map_err(|problem| Error::new(Kind::Refused, format!("{}: {problem}", self.name)))?;
         let create = CreateBuilder::new()
             .with_log_store(LogStoreRef::clone(&self.log))
             .with_columns(columns)
@@ -164,7 +167,7 @@ impl Lake {
         &self,
         table: &DeltaTable,
         pipeline: &str,
-        partitions: &super::Partitions,
+        partitions: &[TopicPartition],
     ) -> Result<(Positions, Positions)> {
         let (mut beginnings, mut positions) = (Positions::default(), Positions::default());
         for (topic, partition) in partitions {
@@ -241,7 +244,7 @@ impl Lake {
         let file = directory.join(path);
         // The file, its name, and the name of a directory that may be new.
         for path in file.ancestors().take_while(|path| path.starts_with(directory)) {
-            File::open(path).and_then(|file| file.sync_all()).map_err(PipelineError::file("sync", path))?;
+            File::open(path).and_then(|file| file.sync_all()).map_err(Error::file("sync", path))?;
         }
         Ok(())
     }
@@ -306,7 +309,7 @@ fn is_lost_race(error: &DeltaTableError) -> bool {
 }
 
 /// What has to do with rows, columns or the table's protocol stays; all else may pass.
-fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> PipelineError {
+fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> Error {
     let table = table.to_owned();
     move |error| {
         let message = error.to_string();
@@ -319,18 +322,26 @@ fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> 
             | DeltaTableError::Transaction {
                 source:
                     TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_),
-            } => PipelineError::Data(format!("{table}: cannot {action} the table: {message}")),
-            _ if is_name_refused(&error) => PipelineError::Data(format!(
-                "{table}: cannot {action} the table: a name is too long for the file system, as values of `partition_by` can make it: {message}"
-            )),
-            _ => PipelineError::Table { action, table, message },
+            } => Error::new(Kind::Refused, format!("{table}: cannot {action} the table: {message}")),
+            _ if is_name_refused(&error) => Error::new(
+                Kind::Refused,
+                format!(
+                    "{table}: cannot {action} the table: a name is too long for the file system, as values of `partition_by` can make it: {message}"
+                ),
+            ),
+            _ => Error::unavailable(format!("{table}: cannot {action} the table: {message}")),
         }
     }
 }
 
 /// Whether a file system will never take a name, which the values of partitions become a part of.
 fn is_name_refused(error: &DeltaTableError) -> bool {
-    std::iter::successors(Some(error as &(dyn Error + 'static)), |&error| error.source())
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source())
         .filter_map(|error| error.downcast_ref::<io::Error>())
         .any(|error| error.kind() == io::ErrorKind::InvalidFilename)
+}
+
+/// How data files are written.
+pub(super) fn properties() -> WriterProperties {
+    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build()
 }

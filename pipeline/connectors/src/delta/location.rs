@@ -9,7 +9,7 @@ use deltalake::{DeltaResult, DeltaTableError};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 
-use crate::config::DeltaSinkConfig;
+use super::config::DeltaSinkConfig;
 
 /// The store of the table's log and files. A directory is made if need be, or, without `make`, must be there.
 ///

@@ -8,36 +8,28 @@
 //!
 //! Files of a commit that never was stay where they are, unseen, until `fenliu compact --vacuum` removes them.
 
-mod columns;
-mod compact;
-mod lake;
-mod location;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake::DeltaTable;
 use deltalake::kernel::{Action, Add, Transaction, Version, cast_record_batch};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
-use fenliu_schemas::Positions;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use fenliu_engine::position::{Moves, Stored};
+use fenliu_engine::{Error, Kind, Result, Rows, Sink};
+use fenliu_schemas::{Positions, TopicPartition};
 
-use super::{Partitions, Rows, Selection, Sink, SinkError};
-use crate::config::DeltaSinkConfig;
-use crate::error::{PipelineError, Result};
+use super::columns;
+use super::config::DeltaSinkConfig;
+use super::lake::{self, Lake, properties};
 use crate::fault;
-use crate::position::Moves;
-
-pub use compact::compact;
-pub(crate) use lake::Lake;
+use crate::selection::Selection;
 
 /// Writes rows to one table.
 pub(super) struct DeltaSink {
     lake: Lake,
     pipeline: String,
     partition_by: Vec<String>,
-    selection: Selection,
+    selection: Arc<Selection>,
     /// The newest version that was seen; none before the first use.
     table: Option<DeltaTable>,
     known: Known,
@@ -56,7 +48,11 @@ impl DeltaSink {
     ///
     /// # Errors
     /// A location that is none.
-    pub(super) fn try_new(config: &DeltaSinkConfig, pipeline: &str, selection: Selection) -> Result<Self> {
+    pub(super) fn try_new(
+        config: &DeltaSinkConfig,
+        pipeline: &str,
+        selection: Arc<Selection>,
+    ) -> Result<Self> {
         Ok(DeltaSink {
             lake: Lake::make(config)?,
             pipeline: pipeline.to_owned(),
@@ -79,7 +75,7 @@ impl DeltaSink {
         };
         if table.version() != seen {
             columns::check(&table, self.selection.schema(), &self.partition_by)
-                .map_err(|problem| PipelineError::Data(format!("{}: {problem}", self.lake.name())))?;
+                .map_err(|problem| Error::new(Kind::Refused, format!("{}: {problem}", self.lake.name())))?;
         }
         if table.version() != self.known.version {
             self.known = Known { version: table.version(), next: HashMap::new() };
@@ -88,7 +84,7 @@ impl DeltaSink {
         Ok(table)
     }
 
-    fn positions_in(&mut self, table: &DeltaTable, partitions: &Partitions) -> Result<Positions> {
+    fn positions_in(&mut self, table: &DeltaTable, partitions: &[TopicPartition]) -> Result<Positions> {
         let mut positions = Positions::default();
         for (topic, partition) in partitions {
             let key = (Arc::clone(topic), *partition);
@@ -137,19 +133,19 @@ impl DeltaSink {
 }
 
 impl Sink for DeltaSink {
-    fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError> {
+    fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
         let table = self.refresh()?;
-        Ok(self.positions_in(&table, partitions)?)
+        Ok(self.positions_in(&table, partitions)?.into())
     }
 
-    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         let partitions: Vec<_> = moves.iter().map(|m| (Arc::clone(&m.topic), m.partition)).collect();
         let mut table = self.refresh()?;
         let files = self.stage(&table, epoch, moves)?;
         fault::point("delta-staged")?;
         let version = loop {
             if !moves.start_at(&self.positions_in(&table, &partitions)?) {
-                return Err(SinkError::Moved);
+                return Err(Error::conflict("another process has moved the positions of the table"));
             }
             let (actions, transactions) = self.actions(&files, moves);
             fault::point("delta-before-commit")?;
@@ -166,9 +162,4 @@ impl Sink for DeltaSink {
         self.lake.tidy(&table, version);
         Ok(())
     }
-}
-
-/// How data files are written.
-fn properties() -> WriterProperties {
-    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build()
 }

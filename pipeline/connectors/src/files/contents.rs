@@ -5,22 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fenliu_engine::Result;
 use fenliu_schemas::Positions;
-use serde::{Deserialize, Serialize};
 
 use super::directory::DirectoryRef;
 use super::manifest::{DataFile, Manifest, ManifestLog, Position, positions_of};
-use super::staged::file_name;
-use crate::error::Result;
-
-/// What all manifests up to one add up to, as it stands in that one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Listing {
-    /// The files that are part of the data.
-    files: Vec<DataFile>,
-    /// Where pipelines began with the partitions of their sources.
-    beginnings: Vec<Position>,
-}
+use super::names::file_name;
 
 /// What all manifests add up to.
 #[derive(Debug)]
@@ -130,10 +120,5 @@ impl Contents {
     /// Where `pipeline` stands.
     pub(crate) fn positions_of(&self, pipeline: &str) -> Positions {
         self.latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(pipeline))
-    }
-
-    /// What is known, to be written down.
-    pub(super) fn listing(&self) -> Listing {
-        Listing { files: self.files.values().cloned().collect(), beginnings: self.beginnings.clone() }
     }
 }

@@ -4,27 +4,21 @@
 //! is whole and durable once [`Directory::finish`] has returned; of several processes that [`Directory::create`] a name
 //! one makes it; renaming and removing may be repeated.
 
-#[cfg(feature = "s3")]
-mod bucket;
-mod disk;
-
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
+use fenliu_engine::Result;
 
-use crate::config::{Properties, is_bucket};
-use crate::error::{PipelineError, Result};
+use super::names::{ending, final_name};
 
 /// A directory that several threads may use.
-pub(crate) type DirectoryRef = Arc<dyn Directory>;
+pub(super) type DirectoryRef = Arc<dyn Directory>;
 
 /// Files by their names. All errors are what the disk or the bucket says.
-pub(crate) trait Directory: Debug + Send + Sync {
+pub(super) trait Directory: Debug + Send + Sync {
     /// Where the file lies, for messages; the directory itself for an empty name.
     fn path(&self, name: &str) -> PathBuf;
 
@@ -67,34 +61,12 @@ pub(crate) trait Directory: Debug + Send + Sync {
     fn sync(&self, place: &str) -> Result<()>;
 }
 
-/// The directory at `path`, which need not exist; `storage` has the options of a bucket.
-///
-/// # Errors
-/// An address or an option that is none.
-pub(crate) fn open(path: &Path, storage: &Properties) -> Result<DirectoryRef> {
-    match path.to_str().filter(|path| is_bucket(path)) {
-        #[cfg(feature = "s3")]
-        Some(url) => Ok(Arc::new(bucket::Bucket::open(url, storage)?)),
-        #[cfg(not(feature = "s3"))]
-        Some(url) => {
-            let _ = storage;
-            Err(PipelineError::Data(format!("{url}: this binary was built without the feature `s3`")))
-        }
-        None => Ok(on_disk(path)),
-    }
-}
-
-/// The directory of a disk.
-pub(super) fn on_disk(path: &Path) -> DirectoryRef {
-    Arc::new(disk::Disk::new(path))
-}
-
 /// The names of finished data files, those in directories below included. What begins with `.` or `_` is not
 /// finished or no data.
 ///
 /// # Errors
 /// A directory that cannot be read.
-pub(crate) fn data_files(directory: &dyn Directory) -> Result<Vec<String>> {
+pub(super) fn data_files(directory: &dyn Directory) -> Result<Vec<String>> {
     let (mut files, mut places) = (vec![], vec![String::new()]);
     while let Some(place) = places.pop() {
         for name in directory.names(&place)?.iter().filter(|name| !name.starts_with(['.', '_'])) {
@@ -109,32 +81,11 @@ pub(crate) fn data_files(directory: &dyn Directory) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// What follows the last dot of a name.
-pub(crate) fn ending(name: &str) -> &str {
-    name.rsplit_once('.').map_or("", |(_, ending)| ending)
-}
-
-/// The directory that a file of this name lies in, with a `/` at its end where it is below another.
-pub(super) fn place_of(name: &str) -> &str {
-    name.rfind('/').map_or("", |end| &name[..=end])
-}
-
-/// Length and SHA-256 of a file, from its beginning; `path` is for messages.
+/// The final names of hidden files in `directory` that begin with one of `prefixes`.
 ///
 /// # Errors
-/// When it cannot be read.
-pub(crate) fn digest(mut file: &File, path: impl Into<PathBuf>) -> Result<(u64, String)> {
-    let mut read = || {
-        std::io::Seek::rewind(&mut file)?;
-        let (mut hasher, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
-        loop {
-            let count = file.read(&mut buffer)?;
-            if count == 0 {
-                return Ok((length, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
-            }
-            hasher.update(&buffer[..count]);
-            length += count as u64;
-        }
-    };
-    read().map_err(PipelineError::file("read", path))
+/// When the directory cannot be read.
+pub(super) fn hidden_names(directory: &dyn Directory, prefixes: &[&str]) -> Result<Vec<String>> {
+    let names = directory.names("")?;
+    Ok(names.iter().filter_map(|name| final_name(name, prefixes)).map(str::to_owned).collect())
 }

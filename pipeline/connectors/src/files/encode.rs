@@ -1,6 +1,6 @@
 //! Rows to the bytes of a Parquet, Arrow IPC or JSON Lines file.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
@@ -8,14 +8,14 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::FileWriter;
+use fenliu_engine::{Error, Kind, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use super::json_lines;
-use crate::config::FileFormat;
-use crate::error::{PipelineError, Result};
+use super::config::FileFormat;
+use crate::json::json_lines;
 
 /// Bytes of encoded rows after which a Parquet row group is written out: bounds the writer's memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
@@ -63,27 +63,6 @@ impl Encoder {
         }
     }
 
-    /// Adds lines as they are.
-    pub(super) fn write_lines(&mut self, lines: &[u8]) -> Result<()> {
-        match self {
-            Encoder::Jsonl(file) => file.write_all(lines).map_err(|error| encode_error("JSON Lines", &error)),
-            _ => Err(PipelineError::Encode {
-                format: "JSON Lines",
-                message: "the file is not of lines".into(),
-            }),
-        }
-    }
-
-    /// About how many bytes the file has by now.
-    pub(super) fn size(&self) -> Result<u64> {
-        let length = |file: &File| Ok(file.metadata().map_err(|error| encode_error("data", &error))?.len());
-        match self {
-            Encoder::Parquet(writer) => Ok((writer.bytes_written() + writer.in_progress_size()) as u64),
-            Encoder::Arrow(writer) => length(writer.get_ref().get_ref()),
-            Encoder::Jsonl(file) => length(file.get_ref()),
-        }
-    }
-
     /// Completes the file and hands it back for syncing.
     pub(super) fn finish(self) -> Result<File> {
         match self {
@@ -112,14 +91,14 @@ fn parquet_properties() -> WriterProperties {
 }
 
 /// What the system would not write may be written later; what cannot be encoded never will.
-fn encode_error(format: &'static str, error: &(dyn Error + 'static)) -> PipelineError {
+fn encode_error(format: &'static str, error: &(dyn StdError + 'static)) -> Error {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     match causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()) {
         Some(cause) => {
-            let source = std::io::Error::new(cause.kind(), cause.to_string());
-            PipelineError::File { action: "write", path: format!("a file of {format}").into(), source }
+            let cause = std::io::Error::new(cause.kind(), cause.to_string());
+            Error::file("write", format!("a file of {format}"))(cause)
         }
-        None => PipelineError::Encode { format, message: error.to_string() },
+        None => Error::new(Kind::Refused, format!("cannot encode {format}: {error}")),
     }
 }
 
@@ -131,7 +110,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_no_matter_of_encoding() {
         let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let errors: [(Box<dyn Error>, bool); 4] = [
+        let errors: [(Box<dyn StdError>, bool); 4] = [
             (Box::new(ParquetError::External(Box::new(full()))), true),
             (Box::new(ArrowError::IoError("write".into(), full())), true),
             (Box::new(full()), true),
@@ -139,7 +118,7 @@ mod tests {
         ];
         for (error, may_pass) in errors {
             let error = encode_error("Parquet", error.as_ref());
-            assert_eq!(matches!(error, PipelineError::File { .. }), may_pass, "{error}");
+            assert_eq!(error.is_retryable(), may_pass, "{error}");
         }
     }
 }

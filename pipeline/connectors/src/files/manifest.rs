@@ -13,14 +13,13 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use fenliu_engine::position::Moves;
+use fenliu_engine::{Error, Result};
 use fenliu_schemas::Positions;
 use serde::{Deserialize, Serialize};
 
-use super::contents::Listing;
 use super::directory::DirectoryRef;
-use super::staged::file_name;
-use crate::error::{PipelineError, Result};
-use crate::position::Moves;
+use super::names::file_name;
 
 const DIRECTORY: &str = "_manifests/";
 
@@ -105,6 +104,15 @@ impl Position {
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         self.pipeline == other.pipeline && self.topic == other.topic && self.partition == other.partition
     }
+}
+
+/// What all manifests up to one add up to, as it stands in that one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Listing {
+    /// The files that are part of the data.
+    pub(super) files: Vec<DataFile>,
+    /// Where pipelines began with the partitions of their sources.
+    pub(super) beginnings: Vec<Position>,
 }
 
 impl Manifest {
@@ -235,8 +243,7 @@ impl ManifestLog {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn append(&self, manifest: &Manifest) -> Result<bool> {
-        let text =
-            serde_json::to_vec_pretty(manifest).map_err(|error| PipelineError::Data(error.to_string()))?;
+        let text = serde_json::to_vec_pretty(manifest).map_err(|error| Error::internal(error.to_string()))?;
         if self.directory.create(&name(manifest.number), &text)? {
             return Ok(true);
         }
@@ -250,7 +257,7 @@ impl ManifestLog {
     /// When it is not there, or not of a format that is known.
     pub(crate) fn read(&self, number: u64) -> Result<Manifest> {
         let path = self.directory.path(&name(number));
-        let refused = |why: String| PipelineError::Data(format!("{}: {why}", path.display()));
+        let refused = |why: String| Error::input(format!("{}: {why}", path.display()));
         let text = self.text(number)?.ok_or_else(|| refused("missing".into()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| refused(format!("not a manifest of fenliu: {error}")))?;
@@ -265,7 +272,7 @@ impl ManifestLog {
         let name = name(number);
         let Some(mut file) = self.directory.read(&name)? else { return Ok(None) };
         let mut text = vec![];
-        file.read_to_end(&mut text).map_err(PipelineError::file("read", self.directory.path(&name)))?;
+        file.read_to_end(&mut text).map_err(Error::file("read", self.directory.path(&name)))?;
         Ok(Some(text))
     }
 

@@ -11,9 +11,9 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::SchemaError;
-
-use crate::error::{PipelineError, Result};
+use percent_encoding::percent_decode_str;
 
 /// How Hive names the directory of rows without a value.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -25,7 +25,8 @@ const LONGEST_NAME: usize = 255;
 pub(super) type Directories = BTreeMap<String, Vec<RecordBatch>>;
 
 /// Which columns name the directories.
-pub(crate) struct Partitioning {
+#[derive(Clone, Debug)]
+pub(super) struct Partitioning {
     names: Vec<String>,
     columns: Vec<usize>,
     kept: Vec<usize>,
@@ -37,7 +38,7 @@ impl Partitioning {
     ///
     /// # Errors
     /// A name that is no column, or one whose values make no directory names; a file without columns.
-    pub(crate) fn try_new(schema: &SchemaRef, names: &[String]) -> Result<Self, String> {
+    pub(super) fn try_new(schema: &SchemaRef, names: &[String]) -> Result<Self, String> {
         let columns = names.iter().map(|name| column(schema, name)).collect::<Result<Vec<_>, _>>()?;
         let kept: Vec<_> = (0..schema.fields().len()).filter(|column| !columns.contains(column)).collect();
         if kept.is_empty() {
@@ -55,7 +56,7 @@ impl Partitioning {
     /// Puts rows into their directories; their order stays within each.
     ///
     /// # Errors
-    /// [`PipelineError::Encode`] for a value that is too long for a directory's name.
+    /// [`Kind::Refused`] for a value that is too long for a directory's name.
     pub(super) fn split(&self, batches: Vec<RecordBatch>) -> Result<Directories> {
         let mut directories = Directories::new();
         if self.columns.is_empty() {
@@ -90,7 +91,7 @@ impl Partitioning {
                     let message = format!(
                         "`{segment}` is longer than a directory's name may be ({LONGEST_NAME} bytes)"
                     );
-                    return Err(PipelineError::Encode { format: "the name of a partition", message });
+                    return Err(Error::new(Kind::Refused, message));
                 }
                 directory.push_str(&segment);
                 directory.push('/');
@@ -121,7 +122,7 @@ fn column(schema: &SchemaRef, name: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// None that is known of: the columns are as long as the others.
-pub(crate) fn fill_in(rows: RecordBatch, name: &str) -> Result<RecordBatch, ArrowError> {
+pub(super) fn fill_in(rows: RecordBatch, name: &str) -> Result<RecordBatch, ArrowError> {
     let (schema, mut columns, count) = rows.into_parts();
     let mut fields = schema.fields().to_vec();
     let directories = name.rsplit_once('/').map_or("", |(directories, _)| directories);
@@ -144,24 +145,12 @@ pub(crate) fn fill_in(rows: RecordBatch, name: &str) -> Result<RecordBatch, Arro
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
 }
 
-/// The value that was escaped; none where it stands for no value.
+/// The value that was escaped; `None` where it stands for null.
 fn unescape(value: &str) -> Option<String> {
-    let mut parts = value.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match byte {
-            Some(byte) => bytes.push(byte),
-            None => bytes.push(b'%'),
-        }
-        bytes.extend_from_slice(
-            part.get(if byte.is_some() { 2.. } else { 0.. }).unwrap_or_default().as_bytes(),
-        );
-    }
-    (value != NULL).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    (value != NULL).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
 
-/// What Hive escapes, as `%` and two digits a byte.
+/// What Hive escapes, as `%` and two digits a byte; unlike in URLs, letters of all scripts stay as they are.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for character in value.chars() {

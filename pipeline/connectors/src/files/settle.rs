@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
+use fenliu_engine::Result;
 use ulid::Ulid;
 
-use super::directory::{Directory, DirectoryRef, place_of};
-use super::files::{DEAD_LETTERS, LABELLED};
+use super::directory::{Directory, DirectoryRef, hidden_names};
 use super::manifest::{Manifest, ManifestLog};
-use super::staged::{Staged, file_name, hidden, hidden_names};
-use crate::error::Result;
+use super::names::{DEAD_LETTERS, LABELLED, file_name, hidden, place_of};
+use super::staged::Staged;
 use crate::fault;
 
 /// A file is begun before it is committed; clocks of machines, and of one machine at two times, differ by less.

@@ -4,29 +4,25 @@
 //! A commit is: the files, whole and on disk, under hidden names; then the manifest that names them and
 //! moves the positions; then the files' final names. A crash before the manifest leaves a hidden file
 //! that nobody counts; a crash after it leaves the rename to whoever opens the directory next, or commits there
-//! next ([`settle`]). So every `*.parquet` that a reader of the directory sees is part of the data, once.
-//! Compaction ([`compact`](super::compact)) keeps to that.
+//! next ([`settle`](super::settle)). So every `*.parquet` that a reader of the directory sees is part of the data, once.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
-use fenliu_schemas::Positions;
+use fenliu_engine::position::{Moves, Stored};
+use fenliu_engine::{Error, Result, Rows, Sink};
+use fenliu_schemas::{Positions, TopicPartition};
 
-use super::directory::{self, DirectoryRef};
+use super::config::{FileFormat, FilesSinkConfig};
+use super::directory::DirectoryRef;
 use super::manifest::{DataFile, Manifest, ManifestLog};
+use super::names::{DEAD_LETTERS, LABELLED};
+use super::open::open;
 use super::partition::Partitioning;
 use super::settle::{complete, settle};
 use super::staged::{Staged, StagedFile};
-use super::{Partitions, Rows, Selection, Sink, SinkError};
-use crate::config::{FileFormat, FilesSinkConfig, Problems};
-use crate::error::Result;
 use crate::fault;
-use crate::position::Moves;
-
-/// What the names of files begin with.
-pub(super) const LABELLED: &str = "labelled";
-pub(super) const DEAD_LETTERS: &str = "dead-letters";
+use crate::selection::{Role, Selection};
 
 /// Writes rows to files in one directory.
 pub(super) struct FilesSink {
@@ -34,7 +30,7 @@ pub(super) struct FilesSink {
     prefix: &'static str,
     format: FileFormat,
     pipeline: String,
-    selection: Selection,
+    selection: Arc<Selection>,
     partitioning: Partitioning,
     log: ManifestLog,
     /// Files of commits that took effect, still without their final name.
@@ -44,26 +40,25 @@ pub(super) struct FilesSink {
 }
 
 impl FilesSink {
-    /// Makes the directory if need be. `key` is the configuration's, for messages; file names begin with
-    /// `prefix`; `pipeline` tells the positions of several pipelines apart.
+    /// Makes the directory if need be. `pipeline` tells the positions of several pipelines apart.
     ///
     /// # Errors
-    /// When the directory cannot be made, an option of the bucket or a column to partition by is not there.
+    /// When the directory cannot be made, or an option of the bucket is not there.
     pub(super) fn try_new(
         config: &FilesSinkConfig,
-        key: &str,
-        prefix: &'static str,
         pipeline: &str,
-        selection: Selection,
+        selection: Arc<Selection>,
+        partitioning: Partitioning,
     ) -> Result<Self> {
-        let directory = directory::open(&config.path, &config.storage)?;
+        let directory = open(&config.path, &config.storage)?;
         directory.make()?;
-        let partitioning = Partitioning::try_new(selection.schema(), &config.partition_by)
-            .map_err(|problem| Problems::one("config", &format!("{key}.partition_by"), problem))?;
         Ok(FilesSink {
             log: ManifestLog::of(&directory),
             directory,
-            prefix,
+            prefix: match selection.role() {
+                Role::Labelled => LABELLED,
+                Role::DeadLetters => DEAD_LETTERS,
+            },
             format: config.format,
             pipeline: pipeline.to_owned(),
             selection,
@@ -85,8 +80,8 @@ impl FilesSink {
     /// Completes what has been committed by now, by whomever; returns the newest manifest.
     ///
     /// # Errors
-    /// [`SinkError::Moved`] where a manifest that has come since the last call removes a file of `staged`.
-    fn catch_up(&mut self, staged: &[DataFile]) -> Result<Option<Manifest>, SinkError> {
+    /// A conflict where a manifest that has come since the last call removes a file of `staged`.
+    fn catch_up(&mut self, staged: &[DataFile]) -> Result<Option<Manifest>> {
         self.name_files()?;
         let latest = self.log.latest()?;
         let newest = latest.as_ref().map_or(0, |latest| latest.number);
@@ -97,7 +92,7 @@ impl FilesSink {
             let manifest = manifest?;
             complete(&self.directory, &manifest)?;
             if staged.iter().any(|file| manifest.removes(&file.name)) {
-                return Err(SinkError::Moved);
+                return Err(Error::conflict("a file of this commit was removed as a leftover"));
             }
         }
         self.settled = Some(newest);
@@ -142,12 +137,13 @@ impl FilesSink {
 }
 
 impl Sink for FilesSink {
-    fn positions(&mut self, _: &Partitions) -> Result<Positions, SinkError> {
+    fn positions(&mut self, _: &[TopicPartition]) -> Result<Stored> {
         let latest = self.catch_up(&[])?;
-        Ok(latest.map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline)))
+        let positions = latest.map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
+        Ok(positions.into())
     }
 
-    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         if self.settled.is_none() {
             self.catch_up(&[])?;
         }
@@ -158,20 +154,20 @@ impl Sink for FilesSink {
             let stored =
                 latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
             if !moves.start_at(&stored) {
-                return Err(SinkError::Moved);
+                return Err(Error::conflict("another process has moved the positions of the directory"));
             }
             let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entries.clone());
             fault::point("files-before-manifest")?;
             let added = self.log.append(&manifest);
             match added.and_then(|added| fault::point("files-after-manifest").map(|()| added)) {
                 Ok(true) => break manifest.number,
-                // Another pipeline or a compaction was faster; the positions may stand where they stood.
+                // Another process was faster; the positions may stand where they stood.
                 Ok(false) => {}
                 Err(error) => {
                     // Nobody knows whether the manifest is there. If it is, its files must be, too.
                     files.into_iter().for_each(|file| drop(file.kept()));
                     self.settled = None;
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
         };
@@ -193,51 +189,5 @@ fn add_versions(rows: &RecordBatch, versions: &mut Vec<String>) {
         if versions.last().is_none_or(|last| last != version) && !versions.iter().any(|v| v == version) {
             versions.push(version.to_owned());
         }
-    }
-}
-
-/// Files of rows that stand for no source position, such as what a challenger labels otherwise: each is
-/// whole when it appears, and that is all.
-pub struct FileAppender {
-    directory: DirectoryRef,
-    prefix: &'static str,
-    format: FileFormat,
-    schema: SchemaRef,
-    open: Option<StagedFile>,
-}
-
-impl FileAppender {
-    /// Makes the directory if need be. File names begin with `prefix`.
-    ///
-    /// # Errors
-    /// When the directory cannot be made.
-    pub fn try_new(config: &FilesSinkConfig, prefix: &'static str, schema: &SchemaRef) -> Result<Self> {
-        let (directory, schema) = (directory::on_disk(&config.path), SchemaRef::clone(schema));
-        directory.make()?;
-        Ok(FileAppender { directory, prefix, format: config.format, schema, open: None })
-    }
-
-    /// Adds rows to the open file.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        let mut file = match self.open.take() {
-            Some(file) => file,
-            None => StagedFile::create(&self.directory, self.prefix, self.format, &self.schema)?,
-        };
-        file.write(rows)?;
-        self.open = Some(file);
-        Ok(())
-    }
-
-    /// Completes the open file and gives it its name.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn flush(&mut self) -> Result<()> {
-        let Some(file) = self.open.take() else { return Ok(()) };
-        let (staged, _) = file.finish()?;
-        staged.kept().publish()
     }
 }

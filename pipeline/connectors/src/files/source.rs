@@ -1,200 +1,33 @@
-//! JSON Lines, Parquet and Arrow IPC files as a source. Each row is read once: the sinks know how far they have a file.
+//! Files as a source. Each row is read once: the sinks know how far they have a file.
 //!
-//! A file stands for a topic with one partition, by its path as the user writes it, without `./`; a row's number (from 0) is
-//! its offset. The payload of a
-//! Parquet or Arrow row is the row as a JSON object, so all formats are decoded and dead-lettered alike.
+//! A file stands for a topic with one partition, by its path as the user writes it, without `./`; a row's number (from 0)
+//! is its offset.
 
-use std::collections::{HashSet, VecDeque};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use arrow::array::RecordBatchReader;
-use arrow::ipc::reader::FileReader;
-use arrow::json::LineDelimitedWriter;
+use fenliu_engine::batch::Batch;
+use fenliu_engine::{Error, Result};
 use fenliu_schemas::{Origin, Positions};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{Assembler, Source};
-use crate::batch::Batch;
-use crate::deliver::Retry;
-use crate::error::{PipelineError, Result};
+use super::documents::{Documents, data_files};
+use crate::assemble::Assembler;
 use crate::ledger::Ledger;
+use crate::meter::Meter;
+use crate::retry::Retry;
 use crate::shutdown::Shutdown;
-use crate::sink::SinkError;
-use crate::stage::Meter;
-
-/// File name endings that hold documents.
-const ENDINGS: &[&str] = &["jsonl", "ndjson", "json", "parquet", "arrow"];
-
-/// A longer line is not a document but a file of another kind, such as one large JSON array.
-const MAX_LINE_BYTES: u64 = 1 << 30;
+use crate::source::Source;
 
 /// How long one attempt to get memory waits for it.
 const PATIENCE: Duration = Duration::from_millis(200);
-
-/// The document files among `paths`, each once; a directory stands for those directly in it, in order of name.
-///
-/// # Errors
-/// A path that cannot be read, a file with another ending, or no file at all.
-pub fn data_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let files = files_in(paths)?;
-    if files.is_empty() {
-        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(PipelineError::Data(format!("no document files in {}", shown.join(", "))));
-    }
-    Ok(files)
-}
-
-/// As [`data_files`], but directories may be empty.
-///
-/// # Errors
-/// A path that cannot be read, a file with another ending.
-pub fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = vec![];
-    for path in paths {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(path).map_err(PipelineError::file("read", path))?;
-            let mut found: Vec<PathBuf> =
-                entries.filter_map(|entry| entry.ok().map(|e| e.path())).filter(|p| has_ending(p)).collect();
-            found.sort();
-            files.append(&mut found);
-        } else if has_ending(path) {
-            files.push(path.clone());
-        } else {
-            return Err(PipelineError::Data(format!(
-                "{}: the name must end in one of {}",
-                path.display(),
-                ENDINGS.join(", ")
-            )));
-        }
-    }
-    let mut seen = HashSet::new();
-    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
-    Ok(files.iter().map(|path| without_dots(path)).collect())
-}
-
-/// `./a` is `a`: the path is the name by which sinks know the file.
-fn without_dots(path: &Path) -> PathBuf {
-    path.components().filter(|component| *component != Component::CurDir).collect()
-}
-
-fn has_ending(path: &Path) -> bool {
-    path.extension()
-        .and_then(|e| e.to_str())
-        .is_some_and(|e| ENDINGS.contains(&e.to_ascii_lowercase().as_str()))
-}
-
-/// The rows of one file, in order: `(row number, payload)`. Blank lines count but are not returned.
-pub struct Documents {
-    path: PathBuf,
-    reader: Reader,
-    row: i64,
-}
-
-enum Reader {
-    Lines(BufReader<File>),
-    Rows { batches: Box<dyn RecordBatchReader + Send>, ready: VecDeque<Vec<u8>> },
-}
-
-impl Documents {
-    /// Opens a file; Parquet and Arrow are told by their endings.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, or is not of the format that its name says.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(PipelineError::file("open", path))?;
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        let batches: Box<dyn RecordBatchReader + Send> = match ending.as_str() {
-            "parquet" => Box::new(
-                ParquetRecordBatchReaderBuilder::try_new(file)
-                    .and_then(ParquetRecordBatchReaderBuilder::build)
-                    .map_err(|error| unreadable(path, &error))?,
-            ),
-            "arrow" => {
-                Box::new(FileReader::try_new_buffered(file, None).map_err(|error| unreadable(path, &error))?)
-            }
-            _ => {
-                let reader = Reader::Lines(BufReader::with_capacity(1 << 18, file));
-                return Ok(Documents { path: path.to_path_buf(), reader, row: 0 });
-            }
-        };
-        let reader = Reader::Rows { batches, ready: VecDeque::new() };
-        Ok(Documents { path: path.to_path_buf(), reader, row: 0 })
-    }
-
-    fn next_payload(&mut self) -> Result<Option<Vec<u8>>> {
-        match &mut self.reader {
-            Reader::Lines(lines) => {
-                let mut line = vec![];
-                let mut bounded = lines.take(MAX_LINE_BYTES);
-                let read =
-                    bounded.read_until(b'\n', &mut line).map_err(PipelineError::file("read", &self.path))?;
-                if read as u64 == MAX_LINE_BYTES {
-                    return Err(PipelineError::Data(format!(
-                        "{}: row {} is longer than {MAX_LINE_BYTES} bytes: is this JSON Lines, one object a line?",
-                        self.path.display(),
-                        self.row
-                    )));
-                }
-                while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-                    line.pop();
-                }
-                Ok((read > 0).then_some(line))
-            }
-            Reader::Rows { batches, ready } => {
-                while ready.is_empty() {
-                    let Some(batch) = batches.next() else { return Ok(None) };
-                    let rows = batch.map_err(|error| unreadable(&self.path, &error))?;
-                    ready.extend(json_rows(&rows).map_err(|error| unreadable(&self.path, &error))?);
-                }
-                Ok(ready.pop_front())
-            }
-        }
-    }
-}
-
-impl Iterator for Documents {
-    type Item = Result<(i64, Vec<u8>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let payload = match self.next_payload().transpose()? {
-                Ok(payload) => payload,
-                Err(error) => return Some(Err(error)),
-            };
-            let row = self.row;
-            self.row += 1;
-            if !payload.trim_ascii().is_empty() {
-                return Some(Ok((row, payload)));
-            }
-        }
-    }
-}
-
-fn unreadable(path: &Path, error: &dyn std::error::Error) -> PipelineError {
-    PipelineError::Data(format!("{}: {error}", path.display()))
-}
-
-/// Each row of a batch as a JSON object.
-fn json_rows(
-    rows: &arrow::array::RecordBatch,
-) -> std::result::Result<Vec<Vec<u8>>, arrow::error::ArrowError> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(rows)?;
-    writer.finish()?;
-    let lines = writer.into_inner();
-    Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
-}
 
 /// Reads files one after the other.
 pub struct FilesSource {
     files: Vec<PathBuf>,
     assembler: Assembler,
-    ledger: Arc<Ledger>,
+    ledger: Arc<dyn Ledger>,
 }
 
 impl FilesSource {
@@ -202,7 +35,7 @@ impl FilesSource {
     ///
     /// # Errors
     /// As [`data_files`].
-    pub fn try_new(paths: &[PathBuf], assembler: Assembler, ledger: Arc<Ledger>) -> Result<Self> {
+    pub fn try_new(paths: &[PathBuf], assembler: Assembler, ledger: Arc<dyn Ledger>) -> Result<Self> {
         Ok(FilesSource { files: data_files(paths)?, assembler, ledger })
     }
 
@@ -213,9 +46,7 @@ impl FilesSource {
         let start = loop {
             match self.ledger.resume(&beginning, false) {
                 Ok(start) => break start,
-                Err(SinkError::Stop(error)) => return Err(error),
-                Err(SinkError::Retry(error)) => retry.pause(error)?,
-                Err(SinkError::Moved) => {}
+                Err(error) => retry.pause(error)?,
             }
         };
         self.assembler.start_at(&start);
@@ -242,7 +73,7 @@ fn check_rows(name: &str, rows: i64, known: i64) -> Result<()> {
     if rows >= known {
         return Ok(());
     }
-    Err(PipelineError::Data(format!(
+    Err(Error::input(format!(
         "{name}: has {rows} rows, but the sinks have the first {known}: was it made anew? A file is known by its path and may \
          only grow: give other documents another name"
     )))
@@ -269,80 +100,11 @@ impl Source for FilesSource {
                     break 'files;
                 }
             }
-            check_rows(&name, documents.row, first)?;
+            check_rows(&name, documents.rows(), first)?;
         }
         if !self.assembler.is_empty() {
             self.hand_over(out)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{Int64Array, RecordBatch, StringArray};
-    use arrow::ipc::writer::FileWriter;
-    use parquet::arrow::ArrowWriter;
-
-    fn rows(path: &Path) -> Vec<(i64, String)> {
-        Documents::open(path)
-            .unwrap()
-            .map(|row| row.map(|(n, payload)| (n, String::from_utf8(payload).unwrap())).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn lines_are_numbered_as_an_editor_would_from_zero() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.jsonl");
-        std::fs::write(&path, "{\"id\":1}\r\n\n{\"id\":2}").unwrap();
-        assert_eq!(rows(&path), [(0, "{\"id\":1}".to_string()), (2, "{\"id\":2}".to_string())]);
-    }
-
-    #[test]
-    fn parquet_and_arrow_rows_become_json_objects() {
-        let dir = tempfile::tempdir().unwrap();
-        let batch = RecordBatch::try_from_iter([
-            ("id", Arc::new(Int64Array::from(vec![1, 2])) as _),
-            ("body", Arc::new(StringArray::from(vec![Some("新闻\n二"), None])) as _),
-        ])
-        .unwrap();
-        let expected = [(0, r#"{"id":1,"body":"新闻\n二"}"#.to_string()), (1, r#"{"id":2}"#.to_string())];
-        let parquet = dir.path().join("a.parquet");
-        let mut writer = ArrowWriter::try_new(File::create(&parquet).unwrap(), batch.schema(), None).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-        assert_eq!(rows(&parquet), expected);
-        let ipc = dir.path().join("a.arrow");
-        let mut writer = FileWriter::try_new(File::create(&ipc).unwrap(), &batch.schema()).unwrap();
-        writer.write(&batch).unwrap();
-        writer.finish().unwrap();
-        assert_eq!(rows(&ipc), expected);
-    }
-
-    #[test]
-    fn a_file_is_read_once_however_often_and_in_whatever_way_it_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["a.jsonl", "b.jsonl"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        let [a, b] = ["a.jsonl", "b.jsonl"].map(|name| dir.path().join(name));
-        let again = dir.path().join("./b.jsonl");
-        let found = data_files(&[again, dir.path().to_path_buf(), a.clone()]).unwrap();
-        let names =
-            |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
-        assert_eq!(names(&found), names(&[b, a]));
-        assert_eq!(without_dots(Path::new("./news/./a.jsonl")).display().to_string(), "news/a.jsonl");
-    }
-
-    #[test]
-    fn a_file_of_another_kind_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = data_files(&[dir.path().join("a.csv")]).unwrap_err().to_string();
-        assert!(error.contains("a.csv") && error.contains("parquet"), "{error}");
-        assert!(
-            data_files(&[dir.path().to_path_buf()]).unwrap_err().to_string().contains("no document files")
-        );
     }
 }

@@ -5,15 +5,14 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use fenliu_engine::Result;
 use ulid::Ulid;
 
-use super::directory::{Directory, DirectoryRef, digest};
+use super::config::FileFormat;
+use super::directory::DirectoryRef;
 use super::encode::Encoder;
-use crate::config::FileFormat;
-use crate::error::Result;
-
-/// How hidden names end.
-const ENDING: &str = ".inprogress";
+use super::names::hidden;
+use crate::digest::digest;
 
 /// A file being written. Dropping it removes it.
 pub(super) struct StagedFile {
@@ -36,22 +35,6 @@ impl StagedFile {
         let place = Staged { directory: DirectoryRef::clone(directory), name, keep: false };
         let file = directory.begin(&hidden(&place.name))?;
         Ok(StagedFile { place, encoder: Encoder::try_new(format, file, schema)? })
-    }
-
-    /// About how many bytes the file has by now.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub(super) fn size(&self) -> Result<u64> {
-        self.encoder.size()
-    }
-
-    /// Adds lines as they are; other formats than JSON Lines have none.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub(super) fn write_lines(&mut self, lines: &[u8]) -> Result<()> {
-        self.encoder.write_lines(lines)
     }
 
     /// Adds rows.
@@ -105,7 +88,7 @@ impl Staged {
         self
     }
 
-    /// Gives the file its final name; does nothing where another process has: it may have gone since, compacted.
+    /// Gives the file its final name; does nothing where another process has: it may have gone since.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -121,28 +104,4 @@ impl Drop for Staged {
             let _ = self.directory.remove(&self.hidden());
         }
     }
-}
-
-/// The name, at the top of the directory, of a file that is to have the name `name`.
-pub(crate) fn hidden(name: &str) -> String {
-    format!(".{}{ENDING}", file_name(name))
-}
-
-/// The last part of a path within the directory.
-pub(super) fn file_name(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
-}
-
-/// The final names of hidden files in `directory` that begin with one of `prefixes`.
-///
-/// # Errors
-/// When the directory cannot be read.
-pub(super) fn hidden_names(directory: &dyn Directory, prefixes: &[&str]) -> Result<Vec<String>> {
-    let names = directory.names("")?;
-    let starts: Vec<String> = prefixes.iter().map(|prefix| format!(".{prefix}-")).collect();
-    Ok(names
-        .iter()
-        .filter(|name| starts.iter().any(|start| name.starts_with(start)))
-        .filter_map(|name| Some(name.strip_suffix(ENDING)?.trim_start_matches('.').to_owned()))
-        .collect())
 }

@@ -12,8 +12,8 @@ use iceberg_catalog_sql::{
 };
 use iceberg_storage_opendal::OpenDalResolvingStorageFactory;
 
+use super::config::{IcebergCatalogKind, IcebergSinkConfig};
 use super::disk::{DiskFactory, plain};
-use crate::config::{IcebergCatalogKind, IcebergSinkConfig};
 
 /// The full name of the configured table.
 ///

@@ -1,11 +1,9 @@
-//! Apache Iceberg tables as sinks.
+//! What a user configures of Apache Iceberg tables.
 
 use std::time::Duration;
 
+use fenliu_config::{Problems, Properties, properties};
 use serde::{Deserialize, Serialize};
-
-use super::kafka::properties;
-use super::{Problems, Properties};
 
 /// An Iceberg table; it is made when missing, with its namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,10 +49,7 @@ impl Default for IcebergSinkConfig {
 
 impl IcebergSinkConfig {
     /// Checks all values; `key` names the sink in messages.
-    pub(super) fn check(&self, key: &str, problems: &mut Problems) {
-        if !cfg!(feature = "iceberg") {
-            problems.add(key, "is of type iceberg, but this binary was built without the feature `iceberg`");
-        }
+    pub(super) fn check_values(&self, key: &str, problems: &mut Problems) {
         problems.require(!self.table.is_empty(), &format!("{key}.table"), "empty", "a name");
         let has_levels = self.namespace.split('.').all(|level| !level.is_empty());
         let levels = "a name, or several parted by dots";

@@ -8,15 +8,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use fenliu_engine::position::Moves;
 use iceberg::table::Table;
 use iceberg::{
     Catalog, Error, ErrorKind, Namespace, NamespaceIdent, Result, TableCommit, TableCreation, TableIdent,
 };
 
 use super::position::positions;
-use crate::error::PipelineError;
 use crate::fault;
-use crate::position::Moves;
 
 /// The catalog for one commit.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Catalog for FencedCatalog<'_> {
     }
 
     async fn update_table(&self, commit: TableCommit) -> Result<Table> {
-        let asked_for = |error: PipelineError| Error::new(ErrorKind::Unexpected, error.to_string());
+        let asked_for = |error: fenliu_engine::Error| Error::new(ErrorKind::Unexpected, error.to_string());
         fault::point("iceberg-before-commit").map_err(asked_for)?;
         let updated = self.catalog.update_table(commit).await?;
         fault::point("iceberg-after-commit").map_err(asked_for)?;

@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fenliu_engine::position::Moves;
+use fenliu_engine::{Error, Result};
 use fenliu_schemas::Positions;
 use iceberg::table::Table;
-
-use crate::error::{PipelineError, Result};
-use crate::position::Moves;
 
 const POSITION: &str = "fenliu.position";
 const BEGINNING: &str = "fenliu.beginning";
@@ -53,7 +52,7 @@ fn parse(properties: &HashMap<String, String>, kind: &str, pipeline: &str) -> Re
             Some((Arc::from(topic), partition.parse().ok()?, value.parse().ok()?))
         });
         let Some((topic, partition, next)) = parsed else {
-            return Err(PipelineError::Data(format!(
+            return Err(Error::input(format!(
                 "the table's property `{key}` is `{value}`, which is no offset of a partition"
             )));
         };

@@ -1,80 +1,91 @@
 //! An Apache Iceberg table.
 //!
 //! A commit is: data files, a Parquet file or more for each partition value; then one transaction that adds
-//! them and moves the positions, which are properties of the table ([`position`]). The catalog exchanges the
+//! them and moves the positions, which are properties of the table (`position`). The catalog exchanges the
 //! table's newest version for the new one if it is still what the transaction was made from. Iceberg's
 //! library would otherwise load the table again and add the files to whatever it finds, another process's
-//! rows included: [`fence`] looks at the positions at each such loading. Every commit makes a snapshot, rows
+//! rows included: `fence` looks at the positions at each such loading. Every commit makes a snapshot, rows
 //! or not, so that the catalog's comparison of snapshots sees each of them.
 //!
 //! Properties outlive snapshots: the positions survive their expiry, compaction and rewriting by other
 //! engines. Files of a commit that did not take effect lie in the warehouse until an engine removes orphans.
 //! Neither compaction nor expiry is done here.
 
-mod catalog;
-mod disk;
-mod fence;
-mod position;
-mod read;
-mod table;
-mod write;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use fenliu_schemas::Positions;
+use fenliu_config::Problems;
+use fenliu_engine::position::{Moves, Stored};
+use fenliu_engine::{Error, Result, Rows, Sink};
+use fenliu_schemas::{Positions, TopicPartition};
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
-use iceberg::{Catalog, ErrorKind, TableIdent};
+use iceberg::{Catalog, TableIdent};
 use tokio::runtime::Runtime;
 
-use self::fence::FencedCatalog;
-use self::table::Shape;
-use super::{Partitions, Rows, Selection, Sink, SinkError};
-use crate::config::{IcebergSinkConfig, Problems};
-use crate::error::{PipelineError, Result};
+use super::config::IcebergSinkConfig;
+use super::error::{failed, runtime};
+use super::fence::FencedCatalog;
+use super::table::Shape;
+use super::{catalog, position, table, write};
 use crate::fault;
-use crate::position::Moves;
+use crate::selection::Selection;
 
-pub(crate) use read::IcebergReader;
-
-/// Appends rows to a table.
-pub(super) struct IcebergSink {
-    runtime: Runtime,
-    selection: Selection,
-    target: Target,
+/// The configured table, with the columns and partitions that a new one gets.
+#[derive(Clone, Debug)]
+pub(super) struct CompiledTable {
+    config: IcebergSinkConfig,
+    ident: TableIdent,
+    shape: Shape,
 }
 
-impl IcebergSink {
-    /// A sink that connects when it is first used. `key` is the configuration's; `pipeline` tells the positions
-    /// of several pipelines apart.
+impl CompiledTable {
+    /// A table for rows of `schema`; `key` is the configuration's.
     ///
     /// # Errors
     /// Columns that Iceberg has no type for, partitions by something that is no column.
     pub(super) fn try_new(
-        key: &str,
         config: &IcebergSinkConfig,
-        pipeline: &str,
-        selection: Selection,
-    ) -> Result<Self> {
+        key: &str,
+        schema: &SchemaRef,
+    ) -> Result<Self, Problems> {
         let of_config = |error: iceberg::Error| Problems::one("config", key, error.message());
-        let shape = Shape::try_new(selection.schema(), &config.partition_by).map_err(of_config)?;
+        let shape = Shape::try_new(schema, &config.partition_by).map_err(of_config)?;
         let ident = catalog::ident(config).map_err(of_config)?;
-        let target =
-            Target { config: config.clone(), ident, pipeline: pipeline.to_owned(), shape, catalog: None };
+        Ok(CompiledTable { config: config.clone(), ident, shape })
+    }
+}
+
+/// Appends rows to a table.
+pub(super) struct IcebergSink {
+    runtime: Runtime,
+    selection: Arc<Selection>,
+    target: Target,
+}
+
+impl IcebergSink {
+    /// A sink that connects when it is first used. `pipeline` tells the positions of several pipelines apart.
+    ///
+    /// # Errors
+    /// When the system gives no runtime.
+    pub(super) fn try_new(table: CompiledTable, pipeline: &str, selection: Arc<Selection>) -> Result<Self> {
+        let CompiledTable { config, ident, shape } = table;
+        let target = Target { config, ident, pipeline: pipeline.to_owned(), shape, catalog: None };
         Ok(IcebergSink { runtime: runtime()?, selection, target })
     }
 }
 
 impl Sink for IcebergSink {
-    fn positions(&mut self, _: &Partitions) -> Result<Positions, SinkError> {
+    fn positions(&mut self, _: &[TopicPartition]) -> Result<Stored> {
         let table = self.target.ident.to_string();
-        self.runtime.block_on(in_time("read positions of", table, self.target.positions()))
+        let positions =
+            self.runtime.block_on(in_time("read positions of", table, self.target.positions()))?;
+        Ok(positions.into())
     }
 
-    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         let batches = epoch.iter().map(|rows| self.selection.select(rows, moves));
         let batches = batches.collect::<Result<Vec<_>>>()?.concat();
         let table = self.target.ident.to_string();
@@ -86,31 +97,11 @@ impl Sink for IcebergSink {
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What `work` gives, if it gives it in time. A commit that is given up may take effect all the same.
-async fn in_time<T>(
-    action: &'static str,
-    table: String,
-    work: impl Future<Output = Result<T, SinkError>>,
-) -> Result<T, SinkError> {
+async fn in_time<T>(action: &'static str, table: String, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| {
-        let message = format!("no answer in {} s", PATIENCE.as_secs());
-        Err(SinkError::Retry(PipelineError::Iceberg { action, table, may_pass: true, message }))
+        let seconds = PATIENCE.as_secs();
+        Err(Error::unavailable(format!("iceberg: cannot {action} {table}: no answer in {seconds} s")))
     })
-}
-
-/// Whether a table can have the columns of `schema` and the configured partitions.
-///
-/// # Errors
-/// Says why not.
-pub(crate) fn check_columns(config: &IcebergSinkConfig, schema: &SchemaRef) -> Result<(), String> {
-    Shape::try_new(schema, &config.partition_by).map(drop).map_err(|error| error.message().to_owned())
-}
-
-/// A runtime for the library's calls: sinks are threads of their own.
-fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| PipelineError::Stage { stage: "write", message: error.to_string() })
 }
 
 /// The table that rows go to.
@@ -123,15 +114,15 @@ struct Target {
 }
 
 impl Target {
-    async fn positions(&mut self) -> Result<Positions, SinkError> {
+    async fn positions(&mut self) -> Result<Positions> {
         let (_, table) = self.load().await?;
-        Ok(position::positions(&table, &self.pipeline)?)
+        position::positions(&table, &self.pipeline)
     }
 
-    async fn commit(&mut self, batches: &[RecordBatch], moves: &Moves) -> Result<(), SinkError> {
+    async fn commit(&mut self, batches: &[RecordBatch], moves: &Moves) -> Result<()> {
         let (catalog, table) = self.load().await?;
         if !moves.start_at(&position::positions(&table, &self.pipeline)?) {
-            return Err(SinkError::Moved);
+            return Err(moved());
         }
         let files = write::data_files(&table, batches).await?;
         fault::point("iceberg-staged")?;
@@ -154,8 +145,8 @@ impl Target {
         let fence = FencedCatalog::new(catalog.as_ref(), &self.pipeline, moves);
         match transaction.commit(&fence).await {
             Ok(_) => Ok(()),
-            Err(_) if fence.has_moved() => Err(SinkError::Moved),
-            Err(error) => Err(self.failed("commit to")(error).into()),
+            Err(_) if fence.has_moved() => Err(moved()),
+            Err(error) => Err(self.failed("commit to")(error)),
         }
     }
 
@@ -173,20 +164,14 @@ impl Target {
     }
 
     /// A `map_err` adapter that names the table.
-    fn failed(&self, action: &'static str) -> impl Fn(iceberg::Error) -> PipelineError + use<> {
+    fn failed(&self, action: &'static str) -> impl Fn(iceberg::Error) -> Error + use<> {
         failed(action, &self.ident)
     }
 }
 
-/// A `map_err` adapter for calls that have to do with the table `ident`.
-fn failed(action: &'static str, ident: &TableIdent) -> impl Fn(iceberg::Error) -> PipelineError + use<> {
-    let table = ident.to_string();
-    move |error| PipelineError::Iceberg {
-        action,
-        table: table.clone(),
-        may_pass: error.kind() != ErrorKind::FeatureUnsupported,
-        message: error.to_string(),
-    }
+/// Another process committed meanwhile.
+fn moved() -> Error {
+    Error::conflict("another process has moved the positions of the table")
 }
 
 #[cfg(test)]

@@ -12,9 +12,8 @@ use iceberg::spec::{PartitionField, PartitionSpec, Schema, Transform};
 use iceberg::table::Table;
 use iceberg::{Catalog, Error, ErrorKind, Result, TableCreation, TableIdent};
 
-use crate::error::PipelineError;
-
 /// The table that the configuration asks for.
+#[derive(Clone, Debug)]
 pub(super) struct Shape {
     schema: Schema,
     spec: PartitionSpec,
@@ -47,13 +46,14 @@ impl Shape {
     ///
     /// # Errors
     /// Names what differs, and what to do.
-    pub(super) fn check(&self, table: &Table) -> crate::error::Result<()> {
+    pub(super) fn check(&self, table: &Table) -> fenliu_engine::Result<()> {
         let mismatch = match plain_columns(table.metadata().current_schema()) {
             Ok(columns) => self.column_mismatch(&columns).or_else(|| self.partition_mismatch(table)),
             Err(error) => Some(format!("has columns that cannot be written: {error}")),
         };
         let Some(mismatch) = mismatch else { return Ok(()) };
-        Err(PipelineError::Data(format!("the table {} {mismatch}", table.identifier())))
+        let message = format!("the table {} {mismatch}", table.identifier());
+        Err(fenliu_engine::Error::new(fenliu_engine::Kind::Refused, message))
     }
 
     fn column_mismatch(&self, columns: &Fields) -> Option<String> {

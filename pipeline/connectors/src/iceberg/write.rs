@@ -6,6 +6,7 @@ use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
+use fenliu_engine::{Error, Kind, Result};
 use iceberg::arrow::{RecordBatchPartitionSplitter, schema_to_arrow_schema};
 use iceberg::spec::{DataFile, DataFileFormat, PartitionKey, Struct};
 use iceberg::table::Table;
@@ -21,8 +22,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use ulid::Ulid;
 
-use super::failed;
-use crate::error::{PipelineError, Result};
+use super::error::failed;
 
 /// Writes `batches` to files of `table`, which are no part of it yet.
 ///
@@ -35,7 +35,7 @@ pub(super) async fn data_files(table: &Table, batches: &[RecordBatch]) -> Result
     let batches = batches.iter().map(|batch| conform(batch, &schema));
     let batches = batches
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| PipelineError::Encode { format: "Iceberg", message: error.to_string() })?;
+        .map_err(|error| Error::new(Kind::Refused, format!("cannot encode Iceberg: {error}")))?;
     write(table, batches).await.map_err(not_written)
 }
 

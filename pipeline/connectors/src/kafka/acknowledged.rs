@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use fenliu_schemas::Positions;
+use fenliu_engine::position::{Moves, Stored};
+use fenliu_engine::{Result, Rows, Sink};
+use fenliu_schemas::{Positions, TopicPartition};
 use rdkafka::ClientConfig;
 
-use super::Topic;
-use crate::config::ValidatedConfig;
-use crate::error::Result;
-use crate::kafka::{KafkaConsumer, MessageWriter, client_config, committed};
-use crate::position::Moves;
-use crate::sink::{Partitions, Rows, Sink, SinkError};
+use super::client::topic_client_config;
+use super::consumer::{KafkaConsumer, committed};
+use super::topics::TopicRows;
+use super::writer::MessageWriter;
+use crate::cluster::KafkaConfig;
 
 /// Sends rows to topics of any cluster.
 ///
@@ -28,17 +29,18 @@ impl AcknowledgedSink {
     /// # Errors
     /// Properties that librdkafka refuses.
     pub(super) fn try_new(
-        config: &ValidatedConfig,
-        topics: Vec<Topic>,
+        kafka: &KafkaConfig,
+        topics: Vec<TopicRows>,
         consumer: Option<Arc<KafkaConsumer>>,
     ) -> Result<Self> {
         let mut clusters: Vec<Cluster> = vec![];
         for topic in topics {
-            let is_same =
-                |other: &Topic| (&other.brokers, &other.properties) == (&topic.brokers, &topic.properties);
+            let is_same = |TopicRows { topic: other, .. }: &TopicRows| {
+                (&other.brokers, &other.properties) == (&topic.topic.brokers, &topic.topic.properties)
+            };
             match clusters.iter_mut().find(|cluster| cluster.topics.iter().all(is_same)) {
                 Some(cluster) => cluster.topics.push(topic),
-                None => clusters.push(Cluster::try_new(config, topic)?),
+                None => clusters.push(Cluster::try_new(kafka, topic)?),
             }
         }
         Ok(AcknowledgedSink { clusters, consumer, acknowledged: Positions::default() })
@@ -48,16 +50,13 @@ impl AcknowledgedSink {
 /// Topics with one producer.
 struct Cluster {
     client: ClientConfig,
-    topics: Vec<Topic>,
+    topics: Vec<TopicRows>,
     writer: Option<MessageWriter>,
 }
 
 impl Cluster {
-    fn try_new(config: &ValidatedConfig, topic: Topic) -> Result<Self> {
-        let mut client = client_config(&config.kafka, &topic.properties);
-        if let Some(brokers) = &topic.brokers {
-            client.set("bootstrap.servers", brokers);
-        }
+    fn try_new(kafka: &KafkaConfig, topic: TopicRows) -> Result<Self> {
+        let client = topic_client_config(kafka, &topic.topic);
         let writer = Some(MessageWriter::try_new(client.clone())?);
         Ok(Cluster { client, topics: vec![topic], writer })
     }
@@ -84,7 +83,7 @@ impl Cluster {
 }
 
 impl Sink for AcknowledgedSink {
-    fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError> {
+    fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
         let mut positions = match &self.consumer {
             Some(consumer) => committed(consumer, partitions)?,
             None => Positions::default(),
@@ -96,10 +95,10 @@ impl Sink for AcknowledgedSink {
                 positions.set(topic, *partition, next.max(known));
             }
         }
-        Ok(positions)
+        Ok(positions.into())
     }
 
-    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         self.clusters.iter_mut().try_for_each(|cluster| cluster.send(epoch, moves))?;
         self.clusters.iter_mut().try_for_each(Cluster::flush)?;
         self.acknowledged.update(&moves.ends());

@@ -5,13 +5,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fenliu_engine::Result;
 use fenliu_schemas::Positions;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer};
 
-use crate::error::{PipelineError, Result};
-use crate::kafka::{KafkaConsumer, Rebalance, apply, offsets_list};
-use crate::source::Commit;
+use super::consumer::{KafkaConsumer, Rebalance, apply, offsets_list};
+use super::error::failed;
+use crate::ledger::Commit;
 
 /// How long a consumer may take to leave its group.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
@@ -68,8 +69,7 @@ impl KafkaCommit {
     /// The positions of the partitions that this member still owns: after a rebalance the new owner may be
     /// further, and an old position must not overwrite its.
     fn owned(&self) -> Result<TopicPartitionList> {
-        let assigned =
-            self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))?;
+        let assigned = self.consumer.assignment().map_err(failed("list assigned partitions"))?;
         let owned = self.pending.iter().filter(|(t, p, _)| assigned.find_partition(t, *p).is_some());
         offsets_list(&owned.map(|(topic, partition, next)| ((Arc::clone(topic), partition), next)).collect())
     }
@@ -77,7 +77,7 @@ impl KafkaCommit {
     fn try_commit(&mut self) -> Result<()> {
         let list = self.owned()?;
         if list.count() > 0 {
-            self.consumer.commit(&list, CommitMode::Sync).map_err(PipelineError::kafka("commit offsets"))?;
+            self.consumer.commit(&list, CommitMode::Sync).map_err(failed("commit offsets"))?;
         }
         self.pending = Positions::default();
         Ok(())

@@ -1,19 +1,12 @@
-//! The Kafka cluster and librdkafka's properties.
+//! What a user configures of Kafka, beside the cluster: source, topics as outputs, delivery.
 
-use std::collections::BTreeMap;
-
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
-use toml::Value;
-
-/// The value of `kafka.brokers` that starts a broker inside the process.
-pub const EMBEDDED: &str = "embedded";
-
-/// librdkafka properties by name, passed through as they are.
-pub type Properties = BTreeMap<String, String>;
+use fenliu_config::{Problems, Properties, properties};
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use serde::{Deserialize, Serialize};
 
 /// Properties that fenliu sets itself, since delivery depends on them.
-pub(crate) const OWNED: &[&str] = &[
+const OWNED: &[&str] = &[
     "auto.offset.reset",
     "bootstrap.servers",
     "enable.auto.commit",
@@ -27,53 +20,102 @@ pub(crate) const OWNED: &[&str] = &[
 ];
 
 /// Names of the property that says how many replicas must have a message before it counts as written.
-pub(super) const ACKNOWLEDGEMENTS: &[&str] = &["acks", "request.required.acks"];
+const ACKNOWLEDGEMENTS: &[&str] = &["acks", "request.required.acks"];
 
-/// The Kafka cluster.
+/// A Kafka consumer group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct KafkaConfig {
-    /// `host:port,...`, or `embedded`: a broker inside the process, for trying things out. It keeps
-    /// at most 5 MB a partition and its data ends with the process.
-    pub brokers: String,
-    /// librdkafka properties for every client: TLS, SASL, time-outs.
+pub struct KafkaSourceConfig {
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// Consumer group. Default: the pipeline's name.
+    pub group: Option<String>,
+    /// A name of this instance that it keeps over restarts, such as a pod's: a restart then waits neither
+    /// for its old membership nor for its old transaction to time out. No two instances may share it.
+    pub instance: Option<String>,
+    /// Where a partition begins that no sink has a position of.
+    pub start: Start,
+    /// librdkafka properties for the consumer, over those of `kafka.properties`.
     #[serde(deserialize_with = "properties")]
     pub properties: Properties,
 }
 
-impl Default for KafkaConfig {
+impl Default for KafkaSourceConfig {
     fn default() -> Self {
-        KafkaConfig { brokers: "localhost:9092".into(), properties: Properties::new() }
-    }
-}
-
-/// Reads property values that are written as strings, numbers or booleans.
-pub(crate) fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
-    let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
-    values.into_iter().map(|(name, value)| text(&name, value).map(|text| (name, text))).collect()
-}
-
-fn text<E: Error>(name: &str, value: Value) -> Result<String, E> {
-    match value {
-        Value::String(text) => Ok(text),
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Ok(value.to_string()),
-        // TOML reads `a.b = 1` as a table `a`.
-        Value::Table(table) if !table.is_empty() => {
-            let within = table.into_iter().next().map_or_else(String::new, |(key, _)| key);
-            Err(E::custom(format!("write the name in quotes: \"{name}.{within}\" = ...")))
+        KafkaSourceConfig {
+            topics: vec!["news".into()],
+            group: None,
+            instance: None,
+            start: Start::Earliest,
+            properties: Properties::new(),
         }
-        _ => Err(E::custom(format!("`{name}` must be a string, a number or a boolean"))),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::config::Config;
+impl KafkaSourceConfig {
+    /// The consumer group, by default named as the `pipeline`.
+    pub fn group<'a>(&'a self, pipeline: &'a str) -> &'a str {
+        self.group.as_deref().unwrap_or(pipeline)
+    }
+}
 
-    #[test]
-    fn a_name_without_quotes_is_told_to_want_them() {
-        let text = "[kafka.properties]\nsecurity.protocol = \"SASL_SSL\"\n\"linger.ms\" = 5";
-        let problems = Config::parse(text, "test.toml", &[], &|_| None).unwrap_err().to_string();
-        assert!(problems.contains("write the name in quotes: \"security.protocol\" = ..."), "{problems}");
+/// Where a partition begins that no sink has a position of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// At the oldest message kept.
+    Earliest,
+    /// At messages that arrive from now on.
+    Latest,
+}
+
+/// A Kafka topic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSinkConfig {
+    /// The topic.
+    pub topic: String,
+    /// Another cluster than `kafka.brokers`.
+    pub brokers: Option<String>,
+    /// librdkafka properties for the producer, over those of `kafka.properties`.
+    #[serde(deserialize_with = "properties")]
+    pub properties: Properties,
+    /// Columns or SQL expressions; empty: all.
+    pub columns: Vec<String>,
+    /// SQL predicate; rows for which it is not true are not written here.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+}
+
+/// What a Kafka sink promises when the process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// Rows and offsets in one transaction: a reader of committed messages sees every row once.
+    ExactlyOnce,
+    /// No transactions: rows of the last epoch may come twice.
+    AtLeastOnce,
+}
+
+/// Checks librdkafka's properties, of which some are set by fenliu alone.
+pub fn check_properties(properties: &Properties, key: &str, problems: &mut Problems) {
+    for name in properties.keys().filter(|name| OWNED.contains(&name.as_str())) {
+        let instead = "is set by fenliu itself (`kafka.brokers`, `source.group`, `source.instance`, `source.start`, `epoch`)";
+        problems.add(format!("{key}.\"{name}\""), instead);
+    }
+    for (name, value) in properties.iter().filter(|(name, _)| ACKNOWLEDGEMENTS.contains(&name.as_str())) {
+        let is_all = matches!(value.as_str(), "all" | "-1");
+        problems.require(
+            is_all,
+            &format!("{key}.\"{name}\""),
+            value,
+            "all: other rows would count as written too early",
+        );
+    }
+    for (name, value) in properties {
+        let checked = ClientConfig::new().set(name, value).create_native_config();
+        if let Err(KafkaError::ClientConfig(_, reason, ..)) = checked {
+            problems.add(format!("{key}.\"{name}\""), format!("is refused by librdkafka: {}", reason.trim()));
+        }
     }
 }

@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fenliu_schemas::Positions;
+use fenliu_engine::{Error, Kind, Result};
+use fenliu_schemas::{Positions, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::{REQUEST_TIMEOUT, client_config, log_error};
-use crate::config::{KafkaSourceConfig, ValidatedConfig};
-use crate::error::{PipelineError, Result};
-use crate::sink::Partitions;
+use super::client::{REQUEST_TIMEOUT, client_config, log_error};
+use super::config::KafkaSourceConfig;
+use super::error::{failed, of};
+use crate::cluster::KafkaConfig;
 
 /// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
 /// memory budget), and an assignment that moves only the partitions that must move.
@@ -112,16 +113,16 @@ pub fn apply(consumer: &KafkaConsumer, rebalance: &Rebalance) -> Result<()> {
         (_, true) => consumer.assign(partitions),
         (_, false) => consumer.unassign(),
     };
-    outcome.map_err(PipelineError::kafka("change the assignment"))
+    outcome.map_err(failed("change the assignment"))
 }
 
-/// Makes the consumer; nothing is sent to the cluster before the first poll.
+/// Makes the consumer, by default of a group named as the `pipeline`; nothing is sent to the cluster before the first
+/// poll.
 ///
 /// # Errors
 /// Properties that librdkafka refuses.
-pub fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> Result<KafkaConsumer> {
-    let group = source.group.as_ref().unwrap_or(&config.name);
-    let mut client = client_config(&config.kafka, &source.properties);
+pub fn connect(kafka: &KafkaConfig, source: &KafkaSourceConfig, pipeline: &str) -> Result<KafkaConsumer> {
+    let mut client = client_config(kafka, &source.properties);
     for (name, value) in DEFAULTS {
         if client.get(name).is_none() {
             client.set(*name, *value);
@@ -131,13 +132,13 @@ pub fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> Result<K
         client.set("group.instance.id", instance);
     }
     client
-        .set("group.id", group)
+        .set("group.id", source.group(pipeline))
         // Every partition is given its offset; this is for offsets that the topic does not keep any more.
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "true");
-    client.create_with_context(Context::default()).map_err(PipelineError::kafka("make a consumer"))
+    client.create_with_context(Context::default()).map_err(failed("make a consumer"))
 }
 
 /// That no error has ended the consumer for good.
@@ -147,11 +148,15 @@ pub fn connect(config: &ValidatedConfig, source: &KafkaSourceConfig) -> Result<K
 pub fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
     match consumer.client().fatal_error() {
         None => Ok(()),
-        Some((RDKafkaErrorCode::FencedInstanceId, _)) => Err(PipelineError::Fenced),
-        Some((code, reason)) => Err(PipelineError::Kafka {
-            action: format!("go on consuming ({reason})"),
-            source: KafkaError::MessageConsumptionFatal(code),
-        }),
+        Some((RDKafkaErrorCode::FencedInstanceId, _)) => Err(Error::new(
+            Kind::Fenced,
+            "another process with the same `source.instance` has taken over: each process of a group needs a name of \
+             its own",
+        )),
+        Some((code, reason)) => {
+            let action = format!("go on consuming ({reason})");
+            Err(of(&action, KafkaError::MessageConsumptionFatal(code)).permanent())
+        }
     }
 }
 
@@ -160,13 +165,13 @@ pub fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
 ///
 /// # Errors
 /// When the brokers do not answer.
-pub fn committed(consumer: &KafkaConsumer, partitions: &Partitions) -> Result<Positions> {
+pub fn committed(consumer: &KafkaConsumer, partitions: &[TopicPartition]) -> Result<Positions> {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in partitions {
         list.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    let committed = committed.map_err(PipelineError::kafka("read committed offsets"))?;
+    let committed = committed.map_err(failed("read committed offsets"))?;
     let known = committed.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(next) => Some(((Arc::from(element.topic()), element.partition()), next)),
         _ => None,
@@ -182,7 +187,7 @@ pub fn offsets_list(positions: &Positions) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for (topic, partition, next) in positions.iter() {
         list.add_partition_offset(topic, partition, Offset::Offset(next))
-            .map_err(PipelineError::kafka("name an offset"))?;
+            .map_err(failed("name an offset"))?;
     }
     Ok(list)
 }

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use fenliu_engine::{Error, Kind, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
-use super::{REQUEST_TIMEOUT, log_error};
-use crate::error::{PipelineError, Result};
+use super::client::{REQUEST_TIMEOUT, log_error};
+use super::error::failed;
 
 /// Without a message for so long, the topic cannot be read to its end.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -54,7 +55,7 @@ impl TopicReader {
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
         let action = format!("make a consumer for topic `{topic}`");
-        let consumer = client.create_with_context(Logging).map_err(PipelineError::kafka(action))?;
+        let consumer = client.create_with_context(Logging).map_err(failed(action))?;
         Ok(TopicReader { consumer, topic: topic.to_string() })
     }
 
@@ -64,21 +65,19 @@ impl TopicReader {
     /// A broker that does not answer, a topic that is not there.
     pub fn ends(&self) -> Result<Ends> {
         let action = || format!("look up topic `{}`", self.topic);
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT)
-            .map_err(PipelineError::kafka(action()))?;
+        let metadata =
+            self.consumer.fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT).map_err(failed(action()))?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         let mut ends = Ends::new();
         for partition in partitions.map(|partition| partition.id()) {
             let range = self
                 .consumer
                 .fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT)
-                .map_err(PipelineError::kafka(action()))?;
+                .map_err(failed(action()))?;
             ends.insert(partition, range);
         }
         if ends.is_empty() {
-            return Err(PipelineError::Data(format!("kafka topic `{}` does not exist", self.topic)));
+            return Err(Error::new(Kind::NotFound, format!("kafka topic `{}` does not exist", self.topic)));
         }
         Ok(ends)
     }
@@ -121,11 +120,11 @@ impl TopicReader {
             if first < next {
                 open.insert(partition, next);
                 list.add_partition_offset(&self.topic, partition, Offset::Offset(first))
-                    .map_err(PipelineError::kafka("name an offset"))?;
+                    .map_err(failed("name an offset"))?;
             }
         }
         let action = format!("read topic `{}`", self.topic);
-        self.consumer.assign(&list).map_err(PipelineError::kafka(action))?;
+        self.consumer.assign(&list).map_err(failed(action))?;
         self.poll(open, visit)
     }
 
@@ -135,11 +134,10 @@ impl TopicReader {
         for partition in ends.keys() {
             times
                 .add_partition_offset(&self.topic, *partition, Offset::Offset(since_ms))
-                .map_err(PipelineError::kafka("name a time"))?;
+                .map_err(failed("name a time"))?;
         }
         let action = format!("look up offsets by time in topic `{}`", self.topic);
-        let found =
-            self.consumer.offsets_for_times(times, REQUEST_TIMEOUT).map_err(PipelineError::kafka(action))?;
+        let found = self.consumer.offsets_for_times(times, REQUEST_TIMEOUT).map_err(failed(action))?;
         let first =
             |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
                 Offset::Offset(first) => Some((element.partition(), first)),
@@ -175,7 +173,7 @@ impl TopicReader {
                 None => {}
             }
             if heard.elapsed() > SILENCE {
-                return Err(PipelineError::Data(format!(
+                return Err(Error::unavailable(format!(
                     "topic `{}`: no message for {SILENCE:?} before the end was reached",
                     self.topic
                 )));

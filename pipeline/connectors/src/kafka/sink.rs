@@ -8,97 +8,109 @@
 //! At least once, where that cannot be or is not wanted: rows count when the brokers have acknowledged
 //! them, and the group's offsets follow later.
 
-mod acknowledged;
-mod transactional;
-
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::messages::SendRows;
-use super::{Rows, Selection, SharedSink};
-use crate::config::{Config, Delivery, KafkaSinkConfig, Properties, SourceConfig, ValidatedConfig};
-use crate::error::Result;
-use crate::kafka::{KafkaConsumer, MessageWriter, client_config};
-use crate::position::Moves;
-use acknowledged::AcknowledgedSink;
-use transactional::TransactionalSink;
+use fenliu_config::Problems;
+use fenliu_engine::{Result, Sink};
 
-/// A topic with the rows that go to it.
-pub(super) struct Topic {
-    name: String,
-    brokers: Option<String>,
-    properties: Properties,
-    selection: Selection,
-    send_rows: SendRows,
+use super::acknowledged::AcknowledgedSink;
+use super::client::client_config;
+use super::config::{Delivery, KafkaSourceConfig};
+use super::consumer::KafkaConsumer;
+use super::topics::TopicRows;
+use super::transactional::TransactionalSink;
+use crate::cluster::{KafkaConfig, Topic};
+use crate::selection::Selection;
+
+/// How topics are written, all of them together.
+#[derive(Clone, Debug)]
+pub struct TopicsConfig {
+    /// The pipeline's cluster.
+    pub kafka: KafkaConfig,
+    /// What is promised when the process dies.
+    pub delivery: Delivery,
+    /// The consumer group of the source, where that is a topic.
+    pub source: Option<KafkaSourceConfig>,
+    /// The pipeline's name, after which a group is named by default.
+    pub pipeline: String,
+    /// When an epoch of topics closes at the latest.
+    pub max_age: Duration,
 }
 
-impl Topic {
-    /// The topic of `config`, for the rows of `selection`.
-    pub(super) fn new(config: &KafkaSinkConfig, selection: Selection, send_rows: SendRows) -> Self {
-        Topic {
-            name: config.topic.clone(),
-            brokers: config.brokers.clone(),
-            properties: config.properties.clone(),
-            selection,
-            send_rows,
-        }
+impl TopicsConfig {
+    /// Whether `topics` are written in transactions, the group's offsets included.
+    pub fn is_transactional(&self, topics: &[Topic]) -> bool {
+        self.delivery == Delivery::ExactlyOnce
+            && self.source.is_some()
+            && !topics.is_empty()
+            && topics.iter().all(|topic| topic.is_on(&self.kafka))
     }
 
-    fn send(&self, writer: &MessageWriter, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
-        for rows in epoch {
-            for batch in self.selection.select(rows, moves)? {
-                (self.send_rows)(writer, &self.name, &batch)?;
+    /// Topics that are written in one transaction share a producer, and so its properties; each with its key.
+    pub fn check(&self, outputs: &[(String, Topic)], problems: &mut Problems) {
+        let topics: Vec<Topic> = outputs.iter().map(|(_, topic)| topic.clone()).collect();
+        if !self.is_transactional(&topics) {
+            return;
+        }
+        let mut seen: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+        for (key, topic) in outputs {
+            for (name, value) in &topic.properties {
+                match seen.get(name.as_str()) {
+                    // Without the values, which may be secrets.
+                    Some((other, there)) if other != value => problems.add(
+                        format!("{key}.properties.\"{name}\""),
+                        format!("differs from that of `{there}`: topics that are written exactly once share a producer"),
+                    ),
+                    Some(_) => {}
+                    None => drop(seen.insert(name, (value, key))),
+                }
             }
         }
-        Ok(())
     }
-}
 
-/// One sink for all `topics`; none when there are none.
-pub(super) fn open(
-    config: &ValidatedConfig,
-    topics: Vec<Topic>,
-    consumer: Option<&Arc<KafkaConsumer>>,
-) -> Result<Option<SharedSink>> {
-    if topics.is_empty() {
-        return Ok(None);
-    }
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-    let name = format!("kafka ({})", names.join(", "));
-    // A topic's readers wait for less than a table's.
-    let max_age = Some(config.epoch.max_age.min(config.epoch.kafka_max_age));
-    let own_properties = topics.iter().flat_map(|topic| topic.properties.clone()).collect();
-    Ok(Some(match consumer.filter(|_| is_transactional(config)) {
-        Some(consumer) => {
-            let client = client_config(&config.kafka, &own_properties);
-            let sink = TransactionalSink::try_new(config, client, topics, Arc::clone(consumer))?;
-            SharedSink::new(name, max_age, Box::new(sink))
+    /// Opens one sink for all `topics`, with its name for messages; `None` when there are none. `consumer` is the
+    /// source's, where that is a topic.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses.
+    pub fn open(
+        &self,
+        topics: Vec<(Topic, Arc<Selection>)>,
+        consumer: Option<&Arc<KafkaConsumer>>,
+    ) -> Result<Option<(String, Box<dyn Sink>)>> {
+        if topics.is_empty() {
+            return Ok(None);
         }
-        None => {
-            warn_of_copies(config);
-            let sink = AcknowledgedSink::try_new(config, topics, consumer.map(Arc::clone))?;
-            SharedSink::new(name, max_age, Box::new(sink))
-        }
-    }))
-}
-
-/// Exactly once was wanted, and cannot be had.
-fn warn_of_copies(config: &ValidatedConfig) {
-    if config.epoch.delivery == Delivery::ExactlyOnce {
-        let why = match config.source {
-            SourceConfig::Files(_) => "of a files source: each run sends all rows again",
-            SourceConfig::Kafka(_) => "since one of them is on another cluster than the source",
+        let all: Vec<Topic> = topics.iter().map(|(topic, _)| topic.clone()).collect();
+        let names: Vec<&str> = all.iter().map(|topic| topic.name.as_str()).collect();
+        let name = format!("kafka ({})", names.join(", "));
+        let rows = topics.into_iter().map(|(topic, selection)| TopicRows::new(topic, selection)).collect();
+        let is_transactional = self.is_transactional(&all);
+        let sink: Box<dyn Sink> = match (consumer.filter(|_| is_transactional), &self.source) {
+            (Some(consumer), Some(source)) => {
+                let own = all.iter().flat_map(|topic| topic.properties.clone()).collect();
+                let client = client_config(&self.kafka, &own);
+                let group = source.group(&self.pipeline);
+                Box::new(TransactionalSink::try_new(client, group, source, rows, Arc::clone(consumer))?)
+            }
+            _ => {
+                self.warn_of_copies();
+                Box::new(AcknowledgedSink::try_new(&self.kafka, rows, consumer.map(Arc::clone))?)
+            }
         };
-        tracing::warn!(why, "topics are written at least once");
+        Ok(Some((name, sink)))
     }
-}
 
-/// Whether the Kafka sinks of `config` commit in transactions, the group's offsets included.
-pub(super) fn is_transactional(config: &Config) -> bool {
-    let outputs = config.kafka_outputs();
-    config.epoch.delivery == Delivery::ExactlyOnce
-        && matches!(config.source, SourceConfig::Kafka(_))
-        && !outputs.is_empty()
-        && outputs
-            .iter()
-            .all(|(_, output)| output.brokers.as_ref().is_none_or(|b| *b == config.kafka.brokers))
+    /// Exactly once was wanted, and cannot be had.
+    fn warn_of_copies(&self) {
+        if self.delivery == Delivery::ExactlyOnce {
+            let why = match self.source {
+                None => "of a files source: each run sends all rows again",
+                Some(_) => "since one of them is on another cluster than the source",
+            };
+            tracing::warn!(why, "topics are written at least once");
+        }
+    }
 }

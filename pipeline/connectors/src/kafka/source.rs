@@ -5,32 +5,31 @@
 //! long, everything in flight is dropped and reading begins anew. When the stages behind lag for long the
 //! partitions are paused and polling goes on, so that the group keeps this member.
 
-mod commit;
-
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fenliu_schemas::{Origin, Positions};
+use fenliu_engine::batch::{Batch, Permit};
+use fenliu_engine::{Error, Kind, Result};
+use fenliu_schemas::{Origin, Positions, TopicPartition};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{Message, TopicPartitionList};
 
-use super::{Assembler, Source};
-use crate::batch::{Batch, Permit};
-use crate::config::{KafkaConfig, KafkaSourceConfig, Start};
-use crate::deliver::Retry;
-use crate::error::{PipelineError, Result};
-use crate::kafka::{KafkaConsumer, REQUEST_TIMEOUT, Rebalance, apply, check_usable, committed, offsets_list};
+use super::client::REQUEST_TIMEOUT;
+use super::config::{KafkaSourceConfig, Start};
+use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, committed, offsets_list};
+use super::error::{failed, of};
+use crate::assemble::Assembler;
+use crate::cluster::KafkaConfig;
 use crate::ledger::Ledger;
+use crate::meter::Meter;
+use crate::retry::Retry;
 use crate::shutdown::Shutdown;
-use crate::sink::{Partitions, SinkError};
-use crate::stage::Meter;
-
-pub use commit::{KafkaCommit, leave};
+use crate::source::Source;
 
 /// librdkafka's default of `max.poll.interval.ms`.
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
@@ -47,7 +46,7 @@ const PAUSE_AFTER: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(5);
 
 /// Reads topics as a member of a consumer group.
-pub(super) struct KafkaSource {
+pub struct KafkaSource {
     consumer: Arc<KafkaConsumer>,
     assembler: Assembler,
     /// For messages: librdkafka's errors do not name the topic.
@@ -61,7 +60,7 @@ pub(super) struct KafkaSource {
     /// Received but not yet taken by the assembler, since the schema registry does not answer: what came
     /// before the partitions were paused.
     waiting: VecDeque<OwnedMessage>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<dyn Ledger>,
     start: Start,
     /// Since when the group wants partitions back, and how long it may take until the sinks have what was read of them.
     wanted_since: Option<Instant>,
@@ -73,11 +72,11 @@ impl KafkaSource {
     ///
     /// # Errors
     /// A topic name that Kafka does not allow; with `stop_at_end`, more than one topic.
-    pub(super) fn try_new(
+    pub fn try_new(
         consumer: Arc<KafkaConsumer>,
         source: &KafkaSourceConfig,
         assembler: Assembler,
-        ledger: Arc<Ledger>,
+        ledger: Arc<dyn Ledger>,
         stop_at_end: bool,
         drain_limit: Duration,
     ) -> Result<Self> {
@@ -85,13 +84,13 @@ impl KafkaSource {
         if stop_at_end
             && (source.topics.len() != 1 || source.topics.iter().any(|topic| topic.starts_with('^')))
         {
-            return Err(PipelineError::Data(format!(
+            return Err(Error::usage(format!(
                 "stopping at the end works with one topic, but `source.topics` is {:?}",
                 source.topics
             )));
         }
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(PipelineError::kafka(format!("subscribe to {topics:?}")))?;
+        consumer.subscribe(&topics).map_err(failed(format!("subscribe to {topics:?}")))?;
         Ok(KafkaSource {
             consumer,
             assembler,
@@ -170,7 +169,7 @@ impl KafkaSource {
         );
         check_usable(&self.consumer)?;
         if denied || (unknown_topic && self.stop_at_end) {
-            return Err(PipelineError::Kafka { action: format!("consume {}", self.topics), source: error });
+            return Err(of(&format!("consume {}", self.topics), error).permanent());
         }
         Ok(())
     }
@@ -218,9 +217,7 @@ impl KafkaSource {
             return Ok(());
         }
         if self.is_overdue() {
-            return Err(PipelineError::Lost(
-                "the sinks are too far behind to give up partitions in time".into(),
-            ));
+            return Err(lost("the sinks are too far behind to give up partitions in time"));
         }
         // Partitions assigned while paused start unpaused: pause again at each turn.
         self.pause()?;
@@ -229,7 +226,7 @@ impl KafkaSource {
 
     fn pause(&mut self) -> Result<()> {
         let assigned = self.assignment()?;
-        self.consumer.pause(&assigned).map_err(PipelineError::kafka("pause partitions"))?;
+        self.consumer.pause(&assigned).map_err(failed("pause partitions"))?;
         self.paused = true;
         Ok(())
     }
@@ -237,14 +234,14 @@ impl KafkaSource {
     fn resume(&mut self) -> Result<()> {
         if self.paused && self.waiting.is_empty() {
             let assigned = self.assignment()?;
-            self.consumer.resume(&assigned).map_err(PipelineError::kafka("resume partitions"))?;
+            self.consumer.resume(&assigned).map_err(failed("resume partitions"))?;
             self.paused = false;
         }
         Ok(())
     }
 
     fn assignment(&self) -> Result<TopicPartitionList> {
-        self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))
+        self.consumer.assignment().map_err(failed("list assigned partitions"))
     }
 }
 
@@ -273,9 +270,7 @@ impl KafkaSource {
         let positions = loop {
             match self.find_positions(&partitions) {
                 Ok(positions) => break positions,
-                Err(SinkError::Stop(error)) => return Err(error),
-                Err(SinkError::Moved) => {}
-                Err(SinkError::Retry(error)) => {
+                Err(error) => {
                     retry.pause(error)?;
                     // Keeps the group from taking this member for dead.
                     self.poll(Duration::ZERO, meter)?;
@@ -292,7 +287,7 @@ impl KafkaSource {
     }
 
     /// Where the sinks stand, which the topics still have.
-    fn find_positions(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
+    fn find_positions(&self, partitions: &[TopicPartition]) -> Result<Positions> {
         let starts = self.default_starts(partitions)?;
         let positions = self.ledger.resume(&starts, true)?;
         self.check_positions(&positions)?;
@@ -301,7 +296,7 @@ impl KafkaSource {
 
     /// Where sinks begin that have no position in a partition: where the group is; where the sink is that is furthest
     /// behind, since brokers forget a group that was away for long (`offsets.retention.minutes`); else as configured.
-    fn default_starts(&self, partitions: &Partitions) -> Result<Positions, SinkError> {
+    fn default_starts(&self, partitions: &[TopicPartition]) -> Result<Positions> {
         // The sinks first: one may have to end the transaction of a dead process, until which the group does not answer.
         let stored = self.ledger.stored(partitions)?;
         let mut starts = committed(&self.consumer, partitions)?;
@@ -328,10 +323,11 @@ impl KafkaSource {
         for (topic, partition, next) in positions.iter() {
             let (oldest, newest) = self.watermarks(topic, partition)?;
             if next > newest {
-                return Err(PipelineError::Data(format!(
+                let message = format!(
                     "{topic}/{partition}: the sinks have everything before offset {next}, but the partition ends at {newest}: \
                      was the topic made anew? Another `name` or other sinks begin from scratch"
-                )));
+                );
+                return Err(Error::new(Kind::Recreated, message));
             }
             if next < oldest {
                 let lost = oldest - next;
@@ -343,7 +339,7 @@ impl KafkaSource {
 
     fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
         let watermarks = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
-        watermarks.map_err(PipelineError::kafka(format!("read the offsets of {topic}/{partition}")))
+        watermarks.map_err(failed(format!("read the offsets of {topic}/{partition}")))
     }
 
     /// Gives partitions up once the sinks have what was read of them.
@@ -357,7 +353,7 @@ impl KafkaSource {
         let named = names(&rebalance.partitions);
         if self.consumer.assignment_lost() {
             apply(&self.consumer, rebalance)?;
-            return Err(PipelineError::Lost(format!(
+            return Err(lost(format!(
                 "the group gave {named} to other members, since this one was silent for too long"
             )));
         }
@@ -375,13 +371,13 @@ impl KafkaSource {
         }
         self.resume()?;
         // A partition that goes while it is paused would be paused when it comes again.
-        self.consumer.resume(&rebalance.partitions).map_err(PipelineError::kafka("resume partitions"))?;
+        self.consumer.resume(&rebalance.partitions).map_err(failed("resume partitions"))?;
         apply(&self.consumer, rebalance)?;
         tracing::info!(partitions = %named, drained, "partitions revoked");
         if drained {
             return Ok(true);
         }
-        Err(PipelineError::Lost(format!("{named} had to be given up before the sinks had their rows")))
+        Err(lost(format!("{named} had to be given up before the sinks had their rows")))
     }
 }
 
@@ -437,7 +433,12 @@ impl KafkaSource {
     }
 }
 
-fn keys(list: &TopicPartitionList) -> Vec<(Arc<str>, i32)> {
+/// Partitions went to another member before their rows were durable.
+fn lost(why: impl Into<String>) -> Error {
+    Error::new(Kind::Lost, why)
+}
+
+fn keys(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|p| (Arc::from(p.topic()), p.partition())).collect()
 }
 
@@ -447,7 +448,7 @@ fn names(list: &TopicPartitionList) -> String {
 }
 
 /// How long it may take to give partitions up: four fifths of what the group allows between two polls.
-pub(super) fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
+pub fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
     let key = "max.poll.interval.ms";
     let interval = source.properties.get(key).or_else(|| kafka.properties.get(key));
     Duration::from_millis(interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS)) * 4

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use fenliu_schemas::Positions;
+use fenliu_engine::position::{Move, Moves, Stored};
+use fenliu_engine::{Error, Kind, Result, Rows, Sink};
+use fenliu_schemas::TopicPartition;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer;
 use ulid::Ulid;
 
-use super::Topic;
-use crate::config::{SourceConfig, ValidatedConfig};
-use crate::error::{PipelineError, Result};
-use crate::kafka::{KafkaConsumer, MessageWriter, committed, offsets_list};
-use crate::position::Moves;
-use crate::sink::{Partitions, Rows, Sink, SinkError};
+use super::config::KafkaSourceConfig;
+use super::consumer::{KafkaConsumer, committed, offsets_list};
+use super::error::failed;
+use super::topics::TopicRows;
+use super::writer::MessageWriter;
+use crate::fault;
 
 /// How long brokers keep a transaction open whose producer has gone silent; readers wait for it.
 const TRANSACTION_TIMEOUT_MS: &str = "15000";
@@ -20,7 +22,7 @@ const TRANSACTION_TIMEOUT_MS: &str = "15000";
 /// Sends rows to topics of the source's cluster.
 pub(super) struct TransactionalSink {
     client: ClientConfig,
-    topics: Vec<Topic>,
+    topics: Vec<TopicRows>,
     consumer: Arc<KafkaConsumer>,
     writer: Option<MessageWriter>,
 }
@@ -31,17 +33,13 @@ impl TransactionalSink {
     /// # Errors
     /// Properties that librdkafka refuses together: it looks at them so only when it makes a producer.
     pub(super) fn try_new(
-        config: &ValidatedConfig,
         mut client: ClientConfig,
-        topics: Vec<Topic>,
+        group: &str,
+        source: &KafkaSourceConfig,
+        topics: Vec<TopicRows>,
         consumer: Arc<KafkaConsumer>,
     ) -> Result<Self> {
-        let (group, instance) = match &config.source {
-            SourceConfig::Kafka(source) => (source.group.clone(), source.instance.clone()),
-            SourceConfig::Files(_) => (None, None),
-        };
-        let group = group.unwrap_or_else(|| config.name.clone());
-        let instance = instance.unwrap_or_else(|| Ulid::generate().to_string());
+        let instance = source.instance.clone().unwrap_or_else(|| Ulid::generate().to_string());
         client.set("transactional.id", format!("{group}.{instance}"));
         if client.get("transaction.timeout.ms").is_none() {
             client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
@@ -65,30 +63,29 @@ impl TransactionalSink {
     fn transact(&self, writer: &MessageWriter, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         // Taken before anything is sent: should the group move on meanwhile, the broker refuses the commit.
         let group = self.consumer.group_metadata().ok_or_else(|| {
-            PipelineError::Lost("this process is no member of its consumer group any more".into())
+            Error::new(Kind::Lost, "this process is no member of its consumer group any more")
         })?;
         self.check_ownership(moves)?;
         writer.begin()?;
         for topic in &self.topics {
             topic.send(writer, epoch, moves)?;
         }
-        crate::fault::point("kafka-sent")?;
+        fault::point("kafka-sent")?;
         writer.commit(&offsets_list(&moves.ends())?, &group)
     }
 
     /// Rows of a partition that went to another member are that member's to write.
     fn check_ownership(&self, moves: &Moves) -> Result<()> {
-        let assigned =
-            self.consumer.assignment().map_err(PipelineError::kafka("list assigned partitions"))?;
-        let is_lost = |m: &&crate::position::Move| {
-            m.from.is_some() && assigned.find_partition(&m.topic, m.partition).is_none()
-        };
+        let assigned = self.consumer.assignment().map_err(failed("list assigned partitions"))?;
+        let is_lost =
+            |m: &&Move| m.from.is_some() && assigned.find_partition(&m.topic, m.partition).is_none();
         match moves.iter().find(is_lost) {
             None => Ok(()),
-            Some(m) => Err(PipelineError::Lost(format!(
-                "{}/{} went to another member of the group before its rows were written",
-                m.topic, m.partition
-            ))),
+            Some(m) => {
+                let (topic, partition) = (&m.topic, m.partition);
+                let why = "went to another member of the group before its rows were written";
+                Err(Error::new(Kind::Lost, format!("{topic}/{partition} {why}")))
+            }
         }
     }
 
@@ -103,14 +100,14 @@ impl TransactionalSink {
 }
 
 impl Sink for TransactionalSink {
-    fn positions(&mut self, partitions: &Partitions) -> Result<Positions, SinkError> {
+    fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
         // While a process before this one has offsets in an open transaction, the group's are not told: a
         // producer with its id ends that transaction at once, else it has to time out.
         self.writer = Some(self.writer()?);
-        Ok(committed(&self.consumer, partitions)?)
+        Ok(committed(&self.consumer, partitions)?.into())
     }
 
-    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<(), SinkError> {
+    fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         let writer = self.writer()?;
         match self.transact(&writer, epoch, moves) {
             Ok(()) => {
@@ -119,7 +116,7 @@ impl Sink for TransactionalSink {
             }
             Err(error) => {
                 self.abort(writer);
-                Err(SinkError::from(error))
+                Err(error)
             }
         }
     }

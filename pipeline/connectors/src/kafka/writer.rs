@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fenliu_engine::{Error, Kind, Result};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
-use super::{REQUEST_TIMEOUT, log_error};
-use crate::error::{PipelineError, Result};
+use super::client::{REQUEST_TIMEOUT, log_error};
+use super::error::{failed, kind_of, of};
+use crate::fault;
 
 /// How long a full local queue is given to drain before it is tried again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
@@ -38,8 +40,27 @@ pub struct MessageWriter {
 #[derive(Debug, Default)]
 struct Failures {
     count: usize,
-    too_large: bool,
-    first: Option<String>,
+    first: Option<(Kind, String)>,
+}
+
+impl Failures {
+    /// Counts a message that was not delivered. The first is kept for the error, but one that can never be delivered
+    /// is kept before those that may be.
+    fn note(&mut self, kind: Kind, text: impl FnOnce() -> String) {
+        self.count += 1;
+        let is_known = |known: &(Kind, String)| known.0 != Kind::Unavailable || kind == Kind::Unavailable;
+        if !self.first.as_ref().is_some_and(is_known) {
+            self.first = Some((kind, text()));
+        }
+    }
+
+    /// The failures as an error, if there are any.
+    fn check(&self) -> Result<()> {
+        let Some((kind, first)) = &self.first else { return Ok(()) };
+        let error =
+            Error::new(*kind, format!("kafka: {} messages not delivered; first: {first}", self.count));
+        Err(if *kind == Kind::Unavailable { error.retryable() } else { error })
+    }
 }
 
 /// Remembers messages that were not delivered.
@@ -59,13 +80,10 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, message)) = result {
             let mut failures = lock(&self.failures);
-            let is_too_large = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-            failures.count += 1;
-            failures.too_large |= is_too_large;
-            failures.first.get_or_insert_with(|| {
-                let hint = if is_too_large { TOO_LARGE } else { "" };
-                format!("topic `{}`: {error}{hint}", message.topic())
-            });
+            let code = error.rdkafka_error_code();
+            let kind = code.map_or(Kind::Unavailable, kind_of);
+            let hint = if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) { TOO_LARGE } else { "" };
+            failures.note(kind, || format!("topic `{}`: {error}{hint}", message.topic()));
         }
     }
 }
@@ -87,8 +105,7 @@ impl MessageWriter {
         }
         let failures = Arc::new(Mutex::new(Failures::default()));
         let context = Deliveries { failures: Arc::clone(&failures) };
-        let producer =
-            client.create_with_context(context).map_err(PipelineError::kafka("make a producer"))?;
+        let producer = client.create_with_context(context).map_err(failed("make a producer"))?;
         Ok(MessageWriter { producer, failures })
     }
 
@@ -133,12 +150,15 @@ impl MessageWriter {
                 }
                 // As the broker would say it: it stays so.
                 Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                    let first = format!("topic `{topic}`: {} bytes: {error}{TOO_LARGE}", value.len());
-                    return Err(PipelineError::Delivery { failed: 1, too_large: true, first });
+                    let mut failures = Failures::default();
+                    let length = value.len();
+                    failures.note(Kind::Refused, || {
+                        format!("topic `{topic}`: {length} bytes: {error}{TOO_LARGE}")
+                    });
+                    return failures.check();
                 }
-                Err((source, _)) => {
-                    let action = format!("send {} bytes to topic `{topic}`", value.len());
-                    return Err(PipelineError::Kafka { action, source });
+                Err((error, _)) => {
+                    return Err(of(&format!("send {} bytes to topic `{topic}`", value.len()), error));
                 }
             }
         }
@@ -149,7 +169,7 @@ impl MessageWriter {
     /// # Errors
     /// Messages that were not delivered.
     pub fn flush(&self) -> Result<()> {
-        self.producer.flush(FLUSH_TIMEOUT).map_err(PipelineError::kafka("have messages acknowledged"))?;
+        self.producer.flush(FLUSH_TIMEOUT).map_err(failed("have messages acknowledged"))?;
         self.check()
     }
 
@@ -159,7 +179,7 @@ impl MessageWriter {
     /// When none does.
     pub fn check_topic(&self, topic: &str) -> Result<()> {
         let metadata = self.producer.client().fetch_metadata(Some(topic), REQUEST_TIMEOUT);
-        metadata.map(drop).map_err(PipelineError::kafka(format!("look up topic `{topic}`")))
+        metadata.map(drop).map_err(failed(format!("look up topic `{topic}`")))
     }
 
     /// Readies a producer that has a `transactional.id`: completes or aborts what the one before it with the
@@ -169,7 +189,7 @@ impl MessageWriter {
     /// When the brokers do not answer in time.
     pub fn init_transactions(&self) -> Result<()> {
         let outcome = self.producer.init_transactions(TRANSACTION_STEP);
-        outcome.map_err(PipelineError::kafka("begin transactions"))
+        outcome.map_err(failed("begin transactions"))
     }
 
     /// Opens a transaction for the messages that follow.
@@ -178,7 +198,7 @@ impl MessageWriter {
     /// When one is open.
     pub fn begin(&self) -> Result<()> {
         *lock(&self.failures) = Failures::default();
-        self.producer.begin_transaction().map_err(PipelineError::kafka("begin a transaction"))
+        self.producer.begin_transaction().map_err(failed("begin a transaction"))
     }
 
     /// Commits the open transaction: its messages and the `offsets` of the `group`, both or neither.
@@ -188,13 +208,13 @@ impl MessageWriter {
     pub fn commit(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<()> {
         self.producer
             .send_offsets_to_transaction(offsets, group, TRANSACTION_STEP)
-            .map_err(PipelineError::kafka("put offsets into a transaction"))
+            .map_err(failed("put offsets into a transaction"))
             .or_else(|error| self.check().and(Err(error)))?;
-        crate::fault::point("kafka-before-commit")?;
+        fault::point("kafka-before-commit")?;
         let outcome = self.producer.commit_transaction(TRANSACTION_STEP);
-        crate::fault::point("kafka-after-commit")?;
+        fault::point("kafka-after-commit")?;
         // A message that was not delivered is the reason, and says more.
-        outcome.or_else(|error| self.check().and(Err(PipelineError::kafka("commit a transaction")(error))))
+        outcome.or_else(|error| self.check().and(Err(failed("commit a transaction")(error))))
     }
 
     /// Aborts the open transaction.
@@ -203,18 +223,10 @@ impl MessageWriter {
     /// When the producer cannot be used any more.
     pub fn abort(&self) -> Result<()> {
         let outcome = self.producer.abort_transaction(TRANSACTION_STEP);
-        outcome.map_err(PipelineError::kafka("abort a transaction"))
+        outcome.map_err(failed("abort a transaction"))
     }
 
     fn check(&self) -> Result<()> {
-        let failures = lock(&self.failures);
-        match &failures.first {
-            None => Ok(()),
-            Some(first) => Err(PipelineError::Delivery {
-                failed: failures.count,
-                too_large: failures.too_large,
-                first: first.clone(),
-            }),
-        }
+        lock(&self.failures).check()
     }
 }

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 
 use crate::config::RegistryConfig;
-use crate::source::decode::schema::Source;
+use crate::schema::Source;
 
 /// A larger answer is no schema.
 const MAX_ANSWER_BYTES: u64 = 16 << 20;
@@ -21,6 +22,9 @@ const MAX_REFERENCES: usize = 200;
 /// Error codes of the registry that begin with this say that a schema, subject or version is not there;
 /// any other 404 comes from something that is no registry.
 const NOT_FOUND_CODES: u32 = 404;
+
+/// What a step of a path must not contain unescaped (RFC 3986).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Why there is no schema.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ struct Trouble {
 }
 
 /// Asks one registry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     agent: Agent,
     url: String,
@@ -170,16 +174,8 @@ fn judge<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Failure> {
 }
 
 /// A subject as one step of a path.
-fn encoded(subject: &str) -> String {
-    let mut encoded = String::with_capacity(subject.len());
-    for byte in subject.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+fn encoded(subject: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(subject, RESERVED)
 }
 
 #[cfg(test)]
@@ -215,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_subject_is_one_step_of_a_path() {
-        assert_eq!(encoded("news-value"), "news-value");
-        assert_eq!(encoded("a/b ü.proto"), "a%2Fb%20%C3%BC.proto");
+        assert_eq!(encoded("news-value").to_string(), "news-value");
+        assert_eq!(encoded("a/b ü.proto").to_string(), "a%2Fb%20%C3%BC.proto");
     }
 }

@@ -3,11 +3,11 @@
 use clap::Args;
 
 use super::{Common, FilterArgs, output};
-use crate::config::{KafkaConfig, Problems};
 use crate::dlq::Letters;
 use crate::dlq::replay::{ReplayOptions, replay as replay_letters};
 use crate::error::Result;
-use crate::kafka::is_embedded;
+use fenliu_config::Problems;
+use fenliu_connectors::KafkaConfig;
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -37,7 +37,7 @@ pub(super) fn replay(
     common: &Common,
 ) -> Result<()> {
     kafka.brokers = args.brokers.clone().unwrap_or(kafka.brokers);
-    if is_embedded(&kafka.brokers) {
+    if kafka.is_embedded() {
         let message =
             "is `embedded`, a broker that ended with its pipeline: name a running one with --brokers";
         return Err(Problems::one(common.origin(), "kafka.brokers", message).into());

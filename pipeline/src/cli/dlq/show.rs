@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{FilterArgs, output, rfc_3339};
-use crate::dlq::{DeadLetter, Letters};
+use crate::dlq::Letters;
 use crate::error::Result;
+use fenliu_connectors::DeadLetter;
 
 /// Characters of a payload that people are shown; programs get all of it.
 const SHOWN_CHARS: usize = 2000;

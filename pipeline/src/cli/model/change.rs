@@ -4,21 +4,21 @@ use fenliu_model::{AliasRecord, Registry};
 use serde_json::json;
 
 use super::{name, output};
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
 
 /// A model and, if one was named, a version of it.
 type Target = (Registry, Option<String>);
 
 pub(super) fn promote((registry, selector): &Target, reason: &str, json: bool) -> Result<()> {
     let selector = selector.as_deref().unwrap_or("challenger");
-    report(registry, &registry.promote(selector, &user(), reason)?, json)
+    report(registry, &registry.promote(selector, &user(), reason).converted()?, json)
 }
 
 pub(super) fn challenge((registry, selector): &Target, reason: &str, json: bool) -> Result<()> {
     let Some(selector) = selector else {
         return Err(usage(registry, "name the version that is to challenge the champion, as NAME@VERSION"));
     };
-    let challenger = registry.set_challenger(selector, &user(), reason)?;
+    let challenger = registry.set_challenger(selector, &user(), reason).converted()?;
     if json {
         return output::json(&challenger);
     }
@@ -29,14 +29,14 @@ pub(super) fn rollback((registry, selector): &Target, reason: &str, json: bool) 
     if let Some(selector) = selector {
         return Err(usage(registry, &format!("rollback takes no version, but `{selector}` was given")));
     }
-    report(registry, &registry.rollback(&user(), reason)?, json)
+    report(registry, &registry.rollback(&user(), reason).converted()?, json)
 }
 
 pub(super) fn remove((registry, selector): &Target, reason: &str, json: bool) -> Result<()> {
     let Some(selector) = selector else {
         return Err(usage(registry, "name the version to remove, as NAME@VERSION"));
     };
-    let version = registry.remove(selector, &user(), reason)?;
+    let version = registry.remove(selector, &user(), reason).converted()?;
     removed(registry, &[version], json)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn prune((registry, selector): &Target, keep: usize, reason: &str, js
     if let Some(selector) = selector {
         return Err(usage(registry, &format!("prune takes no version, but `{selector}` was given")));
     }
-    removed(registry, &registry.prune(keep, &user(), reason)?, json)
+    removed(registry, &registry.prune(keep, &user(), reason).converted()?, json)
 }
 
 /// Who makes a change, for the history.
@@ -72,6 +72,6 @@ fn removed(registry: &Registry, versions: &[String], json: bool) -> Result<()> {
     }
 }
 
-fn usage(registry: &Registry, problem: &str) -> PipelineError {
-    crate::config::Problems::one("command line", &name(registry), problem).into()
+fn usage(registry: &Registry, problem: &str) -> Error {
+    fenliu_config::Problems::one("command line", &name(registry), problem).into()
 }

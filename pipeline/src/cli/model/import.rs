@@ -8,8 +8,8 @@ use fenliu_model::{Bundle, Labels, Manifest, runtime};
 use serde::Serialize;
 
 use crate::cli::{Common, output};
-use crate::config::Problems;
-use crate::error::Result;
+use crate::error::{Converted, Result};
+use fenliu_config::Problems;
 
 /// Files that a checkpoint's weights lie in; a directory without them holds a graph, if anything.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
@@ -45,16 +45,17 @@ struct Imported {
 }
 
 pub(super) fn import(args: &ImportArgs, models: &Path, common: &Common) -> Result<()> {
-    runtime::load(common.load()?.model.onnxruntime.as_deref())?;
-    let labels = args.labels.as_ref().map(Labels::from_ids).transpose()?;
+    runtime::load(common.load()?.model.onnxruntime.as_deref()).converted()?;
+    let labels = args.labels.as_ref().map(Labels::from_ids).transpose().converted()?;
     let bundle = if is_checkpoint(&args.path) {
         refuse("--tokenizer", args.tokenizer.is_some(), "is for .onnx files: a checkpoint brings its own")?;
         let (max_tokens, pooling) = (args.max_tokens, args.pooling);
-        huggingface(&args.path, models, &args.name, &ImportOptions { labels, max_tokens, pooling })?
+        huggingface(&args.path, models, &args.name, &ImportOptions { labels, max_tokens, pooling })
+            .converted()?
     } else {
         refuse("--pooling", args.pooling.is_some(), "is for checkpoints: a graph's head is as it is")?;
         let (max_tokens, tokenizer) = (args.max_tokens, args.tokenizer.clone());
-        onnx(&args.path, models, &args.name, &OnnxOptions { tokenizer, labels, max_tokens })?
+        onnx(&args.path, models, &args.name, &OnnxOptions { tokenizer, labels, max_tokens }).converted()?
     };
     report(&bundle, common.json)
 }

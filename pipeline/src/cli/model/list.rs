@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{name, output, path};
-use crate::error::{PipelineError, Result};
+use crate::error::{Converted, Error, Result};
 
 /// A line of the list.
 #[derive(Debug, Serialize)]
@@ -20,13 +20,13 @@ struct Line {
 
 pub(super) fn list(models: &Path, model: Option<&str>, json: bool) -> Result<()> {
     let registries = match model {
-        Some(model) => vec![Registry::open(&path(models, model))?],
+        Some(model) => vec![Registry::open(&path(models, model)).converted()?],
         None => all(models)?,
     };
     let mut lines = Vec::new();
     for registry in &registries {
         let of_model = |version| Line { model: name(registry), version };
-        lines.extend(registry.versions()?.into_iter().map(of_model));
+        lines.extend(registry.versions().converted()?.into_iter().map(of_model));
     }
     if json {
         return output::json(&lines);
@@ -42,10 +42,10 @@ pub(super) fn list(models: &Path, model: Option<&str>, json: bool) -> Result<()>
 
 /// Every model below `models`, by name.
 fn all(models: &Path) -> Result<Vec<Registry>> {
-    let entries = std::fs::read_dir(models).map_err(PipelineError::file("list", models))?;
+    let entries = std::fs::read_dir(models).map_err(Error::file("list", models))?;
     let mut registries = Vec::new();
     for entry in entries {
-        let path = entry.map_err(PipelineError::file("list", models))?.path();
+        let path = entry.map_err(Error::file("list", models))?.path();
         // Other things may lie beside the models.
         registries.extend(Registry::open(&path).ok());
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::list::age;
 use super::output;
-use crate::error::Result;
+use crate::error::{Converted, Result};
 
 /// Changes that are shown to a person.
 const LATEST: usize = 10;
@@ -27,14 +27,14 @@ struct Shown {
 
 pub(super) fn show((registry, selector): &(Registry, Option<String>), json: bool) -> Result<()> {
     let version = match selector {
-        Some(selector) => registry.resolve(selector)?,
-        None => registry.current()?,
+        Some(selector) => registry.resolve(selector).converted()?,
+        None => registry.current().converted()?,
     };
     let shown = Shown {
-        version: registry.version(&version)?,
-        champion: registry.alias(Alias::Champion)?,
-        challenger: registry.alias(Alias::Challenger)?,
-        history: registry.history()?,
+        version: registry.version(&version).converted()?,
+        champion: registry.alias(Alias::Champion).converted()?,
+        challenger: registry.alias(Alias::Challenger).converted()?,
+        history: registry.history().converted()?,
     };
     if json {
         return output::json(&shown);

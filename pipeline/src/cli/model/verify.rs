@@ -6,7 +6,7 @@ use fenliu_model::Registry;
 use serde::Serialize;
 
 use super::output;
-use crate::error::Result;
+use crate::error::{Converted, Result};
 
 /// A version and what is wrong with it.
 #[derive(Debug, Serialize)]
@@ -20,8 +20,8 @@ struct Verified {
 /// Exits with 1 if any version is not as it was published.
 pub(super) fn verify((registry, selector): &(Registry, Option<String>), json: bool) -> Result<ExitCode> {
     let versions = match selector {
-        Some(selector) => vec![registry.resolve(selector)?],
-        None => registry.versions()?.into_iter().map(|entry| entry.version).collect(),
+        Some(selector) => vec![registry.resolve(selector).converted()?],
+        None => registry.versions().converted()?.into_iter().map(|entry| entry.version).collect(),
     };
     let mut verified = Vec::with_capacity(versions.len());
     for version in versions {

@@ -1,0 +1,50 @@
+//! The Kafka cluster of a pipeline, and topics as outputs: what other modules must know of Kafka.
+
+use fenliu_config::{Properties, properties};
+use serde::{Deserialize, Serialize};
+
+/// The value of `kafka.brokers` that starts a broker inside the process.
+pub const EMBEDDED: &str = "embedded";
+
+/// The Kafka cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaConfig {
+    /// `host:port,...`, or `embedded`: a broker inside the process, for trying things out. It keeps
+    /// at most 5 MB a partition and its data ends with the process.
+    pub brokers: String,
+    /// librdkafka properties for every client: TLS, SASL, time-outs.
+    #[serde(deserialize_with = "properties")]
+    pub properties: Properties,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        KafkaConfig { brokers: "localhost:9092".into(), properties: Properties::new() }
+    }
+}
+
+impl KafkaConfig {
+    /// Whether it asks for a broker inside the process.
+    pub fn is_embedded(&self) -> bool {
+        self.brokers == EMBEDDED
+    }
+}
+
+/// A topic as an output, with what its producer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The topic.
+    pub name: String,
+    /// Another cluster than that of the pipeline.
+    pub brokers: Option<String>,
+    /// librdkafka properties of its own.
+    pub properties: Properties,
+}
+
+impl Topic {
+    /// Whether it is on the pipeline's cluster.
+    pub fn is_on(&self, kafka: &KafkaConfig) -> bool {
+        self.brokers.as_ref().is_none_or(|brokers| *brokers == kafka.brokers)
+    }
+}

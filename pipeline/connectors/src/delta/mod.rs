@@ -1,0 +1,19 @@
+//! Delta Lake tables as outputs.
+
+mod config;
+mod kind;
+
+#[cfg(feature = "delta")]
+mod columns;
+#[cfg(feature = "delta")]
+mod compact;
+#[cfg(feature = "delta")]
+mod lake;
+#[cfg(feature = "delta")]
+mod location;
+#[cfg(feature = "delta")]
+mod reader;
+#[cfg(feature = "delta")]
+mod sink;
+
+pub use config::DeltaSinkConfig;

@@ -1,0 +1,60 @@
+//! A Delta Lake table: its rows and its positions are of one version.
+
+use deltalake::DeltaTable;
+use fenliu_engine::Result;
+use fenliu_schemas::{Positions, TopicPartition};
+
+use super::config::DeltaSinkConfig;
+use super::lake::Lake;
+use crate::reader::{Beginning, Findings, PLACES, Reader, VisitPlace, visit_places};
+
+/// One version of a table, which need not exist.
+pub(super) struct TableReader {
+    open: Option<(Lake, DeltaTable)>,
+    /// Where the pipeline began with each partition.
+    beginnings: Positions,
+    /// Where it stands.
+    positions: Positions,
+}
+
+impl TableReader {
+    /// The newest version, with what it says of `pipeline` and `partitions`.
+    ///
+    /// # Errors
+    /// A store that does not answer, a log that cannot be read.
+    pub(super) fn open(
+        config: &DeltaSinkConfig,
+        pipeline: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Self> {
+        let open = match Lake::existing(config)? {
+            Some(lake) => lake.open()?.map(|table| (lake, table)),
+            None => None,
+        };
+        let (beginnings, positions) = match &open {
+            Some((lake, table)) => lake.positions(table, pipeline, partitions)?,
+            None => Default::default(),
+        };
+        Ok(TableReader { open, beginnings, positions })
+    }
+}
+
+impl Reader for TableReader {
+    fn beginning(&self) -> Beginning {
+        Beginning::Recorded(self.beginnings.clone())
+    }
+
+    fn positions(&self) -> Option<Positions> {
+        Some(self.positions.clone())
+    }
+
+    fn places(&self, visit: Option<&mut VisitPlace<'_>>) -> Result<Findings> {
+        let mut findings = Findings::default();
+        if let (Some((lake, table)), Some(visit)) = (&self.open, visit)
+            && let Err(error) = lake.read(table, &PLACES, &mut |batch| visit_places(batch, visit))
+        {
+            findings.problems.push(error.to_string());
+        }
+        Ok(findings)
+    }
+}

@@ -1,0 +1,204 @@
+//! A prefix of a bucket of S3, or of what speaks like it.
+//!
+//! Files are written to and read from the temporary directory of the machine: what makes and reads them wants to
+//! seek in them. One is an object once it is whole. The store must support conditional `PUT` (S3, MinIO, R2 do).
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use fenliu_config::Properties;
+use fenliu_engine::{Error, Result};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, RetryConfig};
+use tokio::runtime::{Builder, Runtime};
+
+use super::directory::Directory;
+
+/// Objects are sent and fetched in pieces of this size; S3 wants at least 5 MiB.
+const PIECE: usize = 8 << 20;
+
+/// How long a request is repeated before the pipeline hears of it, which has its own way of waiting.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct Bucket {
+    /// As it was configured, without a `/` at its end.
+    url: String,
+    prefix: Path,
+    store: AmazonS3,
+    runtime: Runtime,
+}
+
+impl Bucket {
+    /// `storage` takes precedence over the environment variables `AWS_...`.
+    ///
+    /// # Errors
+    /// An address or an option that is none.
+    pub(super) fn open(url: &str, storage: &Properties) -> Result<Self> {
+        let refused = |error: StoreError| Error::usage(format!("{url}: {error}"));
+        let url = url.trim_end_matches('/');
+        let prefix = url.split_once("://").and_then(|(_, place)| place.split_once('/'));
+        let prefix = Path::parse(prefix.map_or("", |(_, prefix)| prefix));
+        let prefix = prefix.map_err(|error| refused(error.into()))?;
+        let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+        for (name, value) in storage {
+            builder = builder.with_config(AmazonS3ConfigKey::from_str(name).map_err(refused)?, value);
+        }
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("bucket").enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Error::internal(format!("cannot start the threads of a bucket: {error}")))?;
+        Ok(Bucket { url: url.to_owned(), prefix, store: builder.build().map_err(refused)?, runtime })
+    }
+
+    fn run<T>(
+        &self,
+        action: &'static str,
+        name: &str,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T> {
+        let done = self.runtime.block_on(work);
+        done.map_err(|error| Error::file(action, self.path(name))(error.into()))
+    }
+
+    /// # Errors
+    /// A name that no object can have.
+    fn key(&self, name: &str) -> object_store::Result<Path> {
+        let name = Path::parse(name.trim_end_matches('/'))?;
+        Ok(self.prefix.parts().chain(name.parts()).collect())
+    }
+
+    async fn upload(&self, name: &str, mut file: File) -> object_store::Result<()> {
+        let key = self.key(name)?;
+        file.rewind().map_err(local)?;
+        let first = piece(&mut file)?;
+        if first.len() < PIECE {
+            return self.store.put(&key, first.into()).await.map(drop);
+        }
+        let mut upload = self.store.put_multipart(&key).await?;
+        let mut next = first;
+        let sent = loop {
+            if next.is_empty() {
+                break upload.complete().await.map(drop);
+            }
+            if let Err(error) = upload.put_part(next.into()).await {
+                break Err(error);
+            }
+            next = match piece(&mut file) {
+                Ok(next) => next,
+                Err(error) => break Err(error),
+            };
+        };
+        if sent.is_err() {
+            // Pieces that are left behind cost money, and are seen by nobody.
+            let _ = upload.abort().await;
+        }
+        sent
+    }
+
+    async fn download(&self, name: &str) -> object_store::Result<File> {
+        let key = self.key(name)?;
+        let size = self.store.head(&key).await?.size;
+        let mut file = tempfile::tempfile().map_err(local)?;
+        let mut at = 0;
+        while at < size {
+            let end = size.min(at + PIECE as u64);
+            file.write_all(&self.store.get_range(&key, at..end).await?).map_err(local)?;
+            at = end;
+        }
+        file.rewind().map_err(local)?;
+        Ok(file)
+    }
+}
+
+impl Directory for Bucket {
+    fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.url.clone().into() } else { format!("{}/{name}", self.url).into() }
+    }
+
+    fn make(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn begin(&self, name: &str) -> Result<File> {
+        tempfile::tempfile().map_err(Error::file("create a temporary file for", self.path(name)))
+    }
+
+    fn finish(&self, name: &str, file: File) -> Result<()> {
+        self.run("write", name, self.upload(name, file))
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
+        self.run("create", name, async {
+            let bytes = bytes.to_vec().into();
+            match self.store.put_opts(&self.key(name)?, bytes, PutMode::Create.into()).await {
+                Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(false),
+                outcome => outcome.map(|_| true),
+            }
+        })
+    }
+
+    fn read(&self, name: &str) -> Result<Option<File>> {
+        self.run("read", name, async { found(self.download(name).await) })
+    }
+
+    fn names(&self, place: &str) -> Result<Vec<String>> {
+        self.run("list", place, async {
+            let listed = self.store.list_with_delimiter(Some(&self.key(place)?)).await?;
+            let places =
+                listed.common_prefixes.iter().filter_map(|place| Some(format!("{}/", place.filename()?)));
+            let objects = listed.objects.iter().filter_map(|object| object.location.filename());
+            Ok(places.chain(objects.map(str::to_owned)).collect())
+        })
+    }
+
+    fn modified(&self, name: &str) -> Result<Option<SystemTime>> {
+        self.run("look for", name, async {
+            let object = found(self.store.head(&self.key(name)?).await)?;
+            Ok(object.map(|object| object.last_modified.into()))
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.run("rename", from, async {
+            let hidden = self.key(from)?;
+            if found(self.store.copy(&hidden, &self.key(to)?).await)?.is_some() {
+                found(self.store.delete(&hidden).await)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.run("remove", name, async { found(self.store.delete(&self.key(name)?).await).map(drop) })
+    }
+
+    fn sync(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The next bytes of a file: [`PIECE`] of them, or what is left.
+fn piece(file: &mut File) -> object_store::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(PIECE as u64).read_to_end(&mut bytes).map_err(local)?;
+    Ok(bytes)
+}
+
+/// An error of the temporary file.
+fn local(error: std::io::Error) -> StoreError {
+    StoreError::Generic { store: "temporary file", source: error.into() }
+}
+
+/// What was found; none where there is nothing.
+fn found<T>(outcome: object_store::Result<T>) -> object_store::Result<Option<T>> {
+    match outcome {
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}

@@ -1,0 +1,30 @@
+//! Kafka: topics as source and as outputs, and a broker inside the process.
+
+mod acknowledged;
+mod client;
+mod commit;
+mod config;
+mod consumer;
+mod embedded;
+mod error;
+mod kind;
+mod letters;
+mod messages;
+mod output;
+mod reader;
+mod sink;
+mod source;
+mod source_kind;
+mod topics;
+mod transactional;
+mod writer;
+
+pub use client::{REQUEST_TIMEOUT, client_config};
+pub use commit::{KafkaCommit, leave};
+pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, Start, check_properties};
+pub use consumer::{KafkaConsumer, check_usable, committed, connect};
+pub use embedded::EmbeddedBroker;
+pub use reader::{Ends, TopicReader};
+pub use sink::TopicsConfig;
+pub use source::{KafkaSource, drain_limit};
+pub use writer::MessageWriter;

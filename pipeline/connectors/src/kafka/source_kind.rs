@@ -1,0 +1,60 @@
+//! Topics as a kind of source.
+
+use fenliu_config::Problems;
+use regex::Regex;
+
+use super::config::{KafkaSourceConfig, check_properties};
+use crate::cluster::KafkaConfig;
+use crate::resource::Resource;
+use crate::source_kind::SourceKind;
+
+impl SourceKind for KafkaSourceConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.require(!self.topics.is_empty(), "source.topics", "empty", "a list of topics");
+        if self.topics.iter().any(String::is_empty) {
+            problems.add("source.topics", "has an empty name");
+        }
+        check_properties(&self.properties, "source.properties", problems);
+        // librdkafka's expressions are those of POSIX, most of which are these, too.
+        for topic in self.topics.iter().filter(|topic| topic.starts_with('^')) {
+            if let Err(error) = Regex::new(topic) {
+                let problem = format!("has `{topic}`, which cannot be compared with the outputs: {error}");
+                problems.add("source.topics", problem);
+            }
+        }
+    }
+
+    fn group(&self) -> Option<&KafkaSourceConfig> {
+        Some(self)
+    }
+
+    fn reads(&self, resource: &Resource, kafka: &KafkaConfig) -> Option<String> {
+        let topic = resource.topic_at(&kafka.brokers)?;
+        self.topics.iter().find(|wanted| means(wanted, topic)).cloned()
+    }
+}
+
+/// Whether `wanted`, a name or from `^` on a regular expression, means `topic`.
+fn means(wanted: &str, topic: &str) -> bool {
+    let is_match = || Regex::new(wanted).is_ok_and(|expression| expression.is_match(topic));
+    !topic.is_empty() && if wanted.starts_with('^') { is_match() } else { wanted == topic }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_read_by_its_name_or_by_a_pattern_on_the_same_cluster() {
+        let kafka = KafkaConfig::default();
+        let topics = |topics: &[&str]| KafkaSourceConfig {
+            topics: topics.iter().map(ToString::to_string).collect(),
+            ..KafkaSourceConfig::default()
+        };
+        let here = Resource::topic(&kafka.brokers, "news-labelled");
+        assert_eq!(topics(&["a", "^news.*"]).reads(&here, &kafka).as_deref(), Some("^news.*"));
+        assert_eq!(topics(&["news"]).reads(&here, &kafka), None);
+        let elsewhere = Resource::topic("other:9092", "news-labelled");
+        assert_eq!(topics(&["news-labelled"]).reads(&elsewhere, &kafka), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Where documents come from and where rows go: one folder a kind, each with its configuration, its source or sink, its
+//! reader and its upkeep.
+//!
+//! Start reading at [`kind`], which says what a kind is, then at [`kinds`], the one list of them. To add a kind: a folder
+//! beside the others, and a line in that list.
+//!
+//! Contract: a connector knows its destination and the engine's contracts, and neither the other connectors (but for what
+//! lies at the top of this crate) nor the run loop.
+
+mod assemble;
+mod cluster;
+mod dead_letter;
+mod digest;
+pub mod fault;
+mod json;
+pub mod kind;
+pub mod kinds;
+mod ledger;
+mod meter;
+pub mod outputs;
+pub mod reader;
+pub mod resource;
+mod retry;
+mod selection;
+mod shutdown;
+mod source;
+mod source_kind;
+
+mod delta;
+pub mod files;
+mod iceberg;
+pub mod kafka;
+mod stdout;
+
+pub use assemble::Assembler;
+pub use cluster::{EMBEDDED, KafkaConfig, Topic};
+pub use dead_letter::DeadLetter;
+pub use kind::SinkKind;
+pub use kinds::{DeadLetterConfig, SinkConfig, SourceConfig};
+pub use ledger::{Commit, Ledger, NothingToCommit};
+pub use meter::Meter;
+pub use retry::Retry;
+pub use selection::{Role, Selection};
+pub use shutdown::Shutdown;
+pub use source::Source;
+pub use source_kind::SourceKind;

@@ -1,0 +1,49 @@
+//! Reading and printing a configuration.
+
+use std::path::Path;
+
+use fenliu_config::{Format, Problems, redact};
+use toml::Value;
+
+use super::Config;
+
+/// What reading must know beside the types.
+const FORMAT: Format =
+    Format { types: &[("source", "kafka"), ("dead_letters", "files")], renamed: &[], renamed_values: &[] };
+
+impl Config {
+    /// Reads a configuration: `file` (or only defaults), then `overrides` of the form `key=value`,
+    /// then `${NAME}` from the environment.
+    ///
+    /// # Errors
+    /// All problems: unreadable file, TOML syntax, unknown keys, values of a wrong type, unset variables.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config, Problems> {
+        fenliu_config::load(file, overrides, &FORMAT)
+    }
+
+    /// As [`load`](Self::load), from `text`; `variable` looks up an environment variable.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    #[cfg(test)]
+    pub fn parse(
+        text: &str,
+        origin: &str,
+        overrides: &[String],
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, Problems> {
+        fenliu_config::parse(text, origin, overrides, variable, &FORMAT)
+    }
+
+    /// The configuration as TOML, secrets replaced by asterisks.
+    pub fn to_redacted_toml(&self) -> String {
+        toml::to_string_pretty(&self.to_redacted_value()).unwrap_or_else(|error| error.to_string())
+    }
+
+    /// The configuration as a tree of values, secrets replaced by asterisks.
+    pub fn to_redacted_value(&self) -> Value {
+        let mut value = Value::try_from(self).unwrap_or_else(|error| Value::String(error.to_string()));
+        redact(&mut value);
+        value
+    }
+}

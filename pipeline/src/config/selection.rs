@@ -1,0 +1,51 @@
+//! `FIELD=VALUE`: which rows of a file are meant.
+
+use serde::{Deserialize, Serialize};
+
+/// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Selection {
+    /// The field.
+    pub field: String,
+    /// The text that it must have.
+    pub value: String,
+}
+
+impl std::str::FromStr for Selection {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once('=') {
+            Some((field, value)) if !field.is_empty() => {
+                Ok(Selection { field: field.into(), value: value.into() })
+            }
+            _ => Err(format!("`{text}` must have the form FIELD=VALUE")),
+        }
+    }
+}
+
+impl TryFrom<String> for Selection {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Selection> for String {
+    fn from(Selection { field, value }: Selection) -> String {
+        format!("{field}={value}")
+    }
+}
+
+impl Selection {
+    /// Whether the document in `payload` has the text in that field.
+    pub(crate) fn keeps(&self, payload: &[u8]) -> bool {
+        let value: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
+        match value.as_ref().and_then(|object| object.get(&self.field)) {
+            Some(serde_json::Value::String(text)) => *text == self.value,
+            other => other.is_some_and(|number_or_flag| format!("{number_or_flag}") == self.value),
+        }
+    }
+}

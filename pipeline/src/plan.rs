@@ -1,0 +1,152 @@
+//! A configuration that can run, with everything compiled that runs.
+//!
+//! Contract: what [`Config::validate`] has compiled (cleaning steps, columns, predicates, partitions, table shapes, the
+//! schema of messages) is what a run uses; nothing is compiled a second time.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use fenliu_config::Problems;
+use fenliu_connectors::kafka::TopicsConfig;
+use fenliu_connectors::outputs::Output;
+use fenliu_connectors::{Role, SinkKind};
+use fenliu_decode::Decoder;
+use fenliu_operators::Plan as CleaningPlan;
+use fenliu_schemas::{LabelledOptions, MODEL_COLUMNS, dead_letter_schema, labelled_schema, raw};
+
+use crate::config::Config;
+
+/// A configuration whose every value is within its bounds, and all that was compiled of it.
+#[derive(Debug)]
+pub struct Plan {
+    config: Config,
+    /// The cleaning steps.
+    pub clean: Arc<CleaningPlan>,
+    /// The columns of labelled rows.
+    pub schema: SchemaRef,
+    /// Reads messages, or rows of files.
+    pub decoder: Decoder,
+    /// All sinks, and the dead letters.
+    pub outputs: Vec<Output>,
+}
+
+impl Deref for Plan {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Config {
+    /// Checks all values and compiles all that runs; `origin` names the file in messages.
+    ///
+    /// # Errors
+    /// All problems at once, each naming key, value and bound.
+    pub fn validate(self, origin: &str) -> Result<Plan, Problems> {
+        let mut problems = Problems::new(origin);
+        self.check(&mut problems);
+        let decoder = self.compile_decoder(&mut problems);
+        let clean = self.compile_cleaning(&mut problems);
+        let mut outputs = vec![];
+        if let Some(clean) = &clean {
+            outputs = self.compile_sinks(clean, &mut problems);
+        }
+        outputs.extend(self.compile_dead_letters(&mut problems));
+        match (clean, decoder) {
+            (Some(clean), Some(decoder)) => {
+                let schema = labelled_schema(clean.schema(), self.labelled_options());
+                let plan = Plan { config: self, clean: Arc::new(clean), schema, decoder, outputs };
+                problems.into_result(plan)
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// How topics are written.
+    pub(crate) fn topics(&self) -> TopicsConfig {
+        TopicsConfig {
+            kafka: self.kafka.clone(),
+            delivery: self.epoch.delivery,
+            source: self.source.group().cloned(),
+            pipeline: self.name.clone(),
+            // A topic's readers wait for less than a table's.
+            max_age: self.epoch.max_age.min(self.epoch.kafka_max_age),
+        }
+    }
+
+    fn compile_decoder(&self, problems: &mut Problems) -> Option<Decoder> {
+        if self.source.is_of_files() {
+            return Some(Decoder::for_files(&self.documents));
+        }
+        match Decoder::try_new(&self.documents) {
+            Ok(decoder) => Some(decoder),
+            Err(error) => {
+                // What keeps a schema from being named at all was said by the check of single values.
+                if self.documents.has_schema_file() {
+                    problems.add("documents.schema", format!("cannot be used: {error}"));
+                }
+                (!self.documents.has_schema_file()).then(|| Decoder::json(&self.documents))
+            }
+        }
+    }
+
+    fn compile_cleaning(&self, problems: &mut Problems) -> Option<CleaningPlan> {
+        match CleaningPlan::try_new(&self.clean, &raw::schema()) {
+            Ok(plan) => Some(plan),
+            Err(errors) => {
+                errors.iter().for_each(|error| problems.add("clean", error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// The sinks, over the rows that `clean` makes.
+    fn compile_sinks(&self, clean: &CleaningPlan, problems: &mut Problems) -> Vec<Output> {
+        let options = self.labelled_options();
+        let (outputs, found) = self.compile_sinks_for(clean, options);
+        if options.unlabelled && !found.problems.is_empty() {
+            let (_, with_model) =
+                self.compile_sinks_for(clean, LabelledOptions { unlabelled: false, ..options });
+            if with_model.problems.len() < found.problems.len() {
+                let columns = MODEL_COLUMNS.join(", ");
+                problems.add("model", format!("is not there, so rows have none of the columns {columns}"));
+            }
+        }
+        problems.problems.extend(found.problems);
+        outputs
+    }
+
+    fn compile_sinks_for(&self, clean: &CleaningPlan, options: LabelledOptions) -> (Vec<Output>, Problems) {
+        let schema = labelled_schema(clean.schema(), options);
+        let mut problems = Problems::default();
+        let mut outputs = vec![];
+        for (index, sink) in self.sinks.iter().enumerate() {
+            let key = format!("sinks[{index}]");
+            outputs.extend(compile(&key, &**sink, Role::Labelled, &schema, &mut problems));
+        }
+        (outputs, problems)
+    }
+
+    fn compile_dead_letters(&self, problems: &mut Problems) -> Option<Output> {
+        let schema = dead_letter_schema();
+        compile("dead_letters", &*self.dead_letters, Role::DeadLetters, &schema, problems)
+    }
+}
+
+fn compile(
+    key: &str,
+    kind: &dyn SinkKind,
+    role: Role,
+    schema: &SchemaRef,
+    problems: &mut Problems,
+) -> Option<Output> {
+    match Output::compile(key, kind, role, schema) {
+        Ok(output) => Some(output),
+        Err(found) => {
+            problems.problems.extend(found.problems);
+            None
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Opening a bundle as a configuration wants it.
+
+use std::path::PathBuf;
+
+use fenliu_model::{BatchOptions, Bundle, Classifier, ClassifierOptions, runtime};
+
+use crate::config::ModelConfig;
+use crate::error::{Converted, Result};
+
+/// Opens the bundle of `config` and ONNX Runtime with it.
+///
+/// # Errors
+/// A missing library or bundle, or files that do not match their digests.
+pub(crate) fn open(config: &ModelConfig) -> Result<(Bundle, Classifier)> {
+    runtime::load(config.onnxruntime.as_deref()).converted()?;
+    let bundle = Bundle::open(&config.bundle).converted()?;
+    let classifier = Classifier::open(&bundle, &classifier_options(config)).converted()?;
+    Ok((bundle, classifier))
+}
+
+/// How `config` wants a classifier to run.
+pub(crate) fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
+    let threads = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let batch =
+        BatchOptions { max_batch_tokens: config.max_batch_tokens, max_batch_rows: config.max_batch_rows };
+    ClassifierOptions { threads, batch, device: config.device }
+}
+
+/// The defaults for a bundle that is used outside a pipeline.
+pub(crate) fn model_config(bundle: PathBuf, onnxruntime: Option<PathBuf>) -> ModelConfig {
+    ModelConfig { bundle, onnxruntime, ..ModelConfig::default() }
+}

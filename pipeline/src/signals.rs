@@ -1,0 +1,37 @@
+//! SIGINT and SIGTERM.
+
+use fenliu_connectors::Shutdown;
+
+/// Turns SIGINT and SIGTERM into a request to stop; the second one ends the process at once.
+///
+/// Must be called inside a tokio runtime.
+pub(crate) fn listen_for_signals(shutdown: Shutdown) {
+    tokio::spawn(async move {
+        next_signal().await;
+        tracing::info!("stopping: finishing what is in flight (again to stop at once)");
+        shutdown.request();
+        next_signal().await;
+        tracing::warn!("stopped at once; uncommitted documents will be read again");
+        std::process::exit(130);
+    });
+}
+
+#[cfg(unix)]
+async fn next_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(error) => {
+            tracing::warn!(%error, "cannot listen for SIGTERM");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}
