@@ -5,13 +5,17 @@
 //! production also runs in a simulation on one thread, with crashes, rebalances and late answers at any moment
 //! (`tests/simulation`).
 //!
-//! Start reading at [`position`], which has the rule.
+//! Start reading at [`position`], which has the rule; then [`worker`], which commits batches to one sink, and
+//! [`reader`], which follows the consumer group.
 
 pub mod batch;
+pub mod epoch;
 pub mod error;
 pub mod position;
+pub mod reader;
 pub mod retry;
 pub mod sink;
+pub mod worker;
 
 pub use error::{Error, Kind, Result};
 pub use sink::{Rows, Sink};

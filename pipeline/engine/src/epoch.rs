@@ -1,0 +1,88 @@
+//! Batches that one sink has not committed yet.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fenliu_schemas::Offsets;
+
+/// A batch on its way to all sinks. What it holds, its share of the memory budget included, is released when the
+/// last sink has it.
+#[derive(Debug)]
+pub struct Delivery<R> {
+    /// What is written.
+    pub rows: Arc<R>,
+    /// Source positions covered, rejected rows included.
+    pub offsets: Offsets,
+    /// Documents, rejected ones included.
+    pub documents: usize,
+    /// Bytes as counted by the memory budget.
+    pub bytes: u64,
+    /// Whether every sink commits when it has this batch, as before a partition is given up.
+    pub closes_epoch: bool,
+}
+
+/// When an epoch closes: at whichever bound comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochBounds {
+    /// Time since its first batch came.
+    pub max_age: Duration,
+    /// Documents.
+    pub max_rows: usize,
+    /// Bytes as counted by the memory budget.
+    pub max_bytes: u64,
+}
+
+/// A run of batches that a sink commits together.
+#[derive(Debug)]
+pub(crate) struct Epoch<R> {
+    opened_at: Option<Instant>,
+    documents: usize,
+    bytes: u64,
+    offsets: Offsets,
+    deliveries: Vec<Arc<Delivery<R>>>,
+}
+
+impl<R> Default for Epoch<R> {
+    fn default() -> Self {
+        Epoch { opened_at: None, documents: 0, bytes: 0, offsets: Offsets::default(), deliveries: vec![] }
+    }
+}
+
+impl<R> Epoch<R> {
+    pub(crate) fn add(&mut self, now: Instant, delivery: Arc<Delivery<R>>) {
+        self.opened_at.get_or_insert(now);
+        self.documents += delivery.documents;
+        self.bytes += delivery.bytes;
+        self.offsets.merge(&delivery.offsets);
+        self.deliveries.push(delivery);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+    }
+
+    pub(crate) fn documents(&self) -> usize {
+        self.documents
+    }
+
+    pub(crate) fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Arc<R>> {
+        self.deliveries.iter().map(|delivery| Arc::clone(&delivery.rows)).collect()
+    }
+
+    /// Whether it must close now.
+    pub(crate) fn is_due(&self, now: Instant, bounds: &EpochBounds) -> bool {
+        self.documents >= bounds.max_rows
+            || self.bytes >= bounds.max_bytes
+            || self.deadline(bounds).is_some_and(|deadline| deadline <= now)
+            || self.deliveries.last().is_some_and(|delivery| delivery.closes_epoch)
+    }
+
+    /// When its age makes it close; `None` while it is empty.
+    pub(crate) fn deadline(&self, bounds: &EpochBounds) -> Option<Instant> {
+        self.opened_at.map(|opened_at| opened_at + bounds.max_age)
+    }
+}
