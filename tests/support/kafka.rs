@@ -46,6 +46,8 @@ pub struct NewRecord {
     pub value: Option<Vec<u8>>,
     /// Kafka headers, in order.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the Unix epoch; `None` is the moment it is produced.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// A message as it lies in a topic.
@@ -61,6 +63,8 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     /// Kafka headers, in order; a null header reads as an empty one.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the Unix epoch; `None` where the broker keeps none.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// The broker that all tests share, started on first use; `None`, said aloud, where there is none.
@@ -291,6 +295,7 @@ impl Record {
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
             headers,
+            timestamp_ms: message.timestamp().to_millis(),
         }
     }
 }
@@ -326,6 +331,7 @@ fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &NewRecord) ->
     outgoing.partition = record.partition;
     outgoing.key = record.key.as_deref();
     outgoing.payload = record.value.as_deref();
+    outgoing.timestamp = record.timestamp_ms;
     if !record.headers.is_empty() {
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
