@@ -62,8 +62,14 @@ impl<'a> Left<'a> {
         output.read(&self.place, self.pipeline.name, self.broker)
     }
 
+    /// What is in the outputs and the dead letters, which must be what the release left there.
     fn read_all(&self) -> Vec<Found> {
-        self.pipeline.outputs.iter().map(|output| self.read(*output)).collect()
+        let outputs = self.pipeline.outputs.iter().chain([&self.pipeline.dead]);
+        let found: Vec<Found> = outputs.map(|output| self.read(*output)).collect();
+        let summaries: Value = found.iter().map(Found::summary).collect();
+        let left = self.place.read(&format!("{}/outputs.json", self.pipeline.name));
+        assert_eq!(summaries, serde_json::from_str::<Value>(&left).unwrap());
+        found
     }
 
     /// The documents that should be rows, or else dead letters.

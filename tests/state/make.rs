@@ -1,7 +1,6 @@
 //! Makes a fixture: what the binary `FENLIU_BINARY` leaves, as `state/$FENLIU_STATE`. `make.sh` runs it.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -61,6 +60,11 @@ fn make() {
     archive(&place);
     desk(&place, &broker);
     wire(&place, &broker);
+    for pipeline in &PIPELINES {
+        let outputs = pipeline.outputs.iter().chain([&pipeline.dead]);
+        let found = outputs.map(|output| output.read(&place, pipeline.name, Some(&broker)).summary());
+        place.write(&format!("{}/outputs.json", pipeline.name), Value::from_iter(found).to_string());
+    }
     job::leave_half_done(&place);
     println!("{}: {} bytes", fixture.display(), place.keep());
 }
@@ -153,27 +157,35 @@ fn desk(place: &Place, broker: &Broker) {
     let (topic, group) = desk.topic(&place.release).unwrap();
     topics::create(broker, &topic, PARTITIONS);
     rounds(desk, place, Some(broker));
-    let manifests = || names(place, "desk/labelled/_manifests/0000000").len();
-    let before = manifests();
+    let before = newest_manifest(place)["number"].clone();
     desk.send(place, Some(broker), "", ROUNDS * ROUND, (ROUNDS + 1) * ROUND);
     let running = place.start(&["run", "-c", &desk.file()]);
-    wait_until("the freshest sink has committed", || manifests() > before);
+    wait_until("the freshest sink has committed", || newest_manifest(place)["number"] != before);
     running.signal("KILL").unwrap();
     drop(running);
+    let group = topics::dump_group(broker, &group, &topic);
+    let next = |positions: &Value| -> i64 {
+        positions.as_array().unwrap().iter().map(|position| position["next"].as_i64().unwrap()).sum()
+    };
+    assert!(
+        next(&newest_manifest(place)["positions"]) > next(&group["committed"]),
+        "all stand where the first stands"
+    );
     leave_unnamed(place);
-    dump(place, broker, &[&topic], &topics::dump_group(broker, &group, &topic));
+    dump(place, broker, &[&topic], &group);
+}
+
+/// The newest manifest of `desk/labelled`.
+fn newest_manifest(place: &Place) -> Value {
+    let directory = "desk/labelled/_manifests/0000000";
+    let newest = names(place, directory).into_iter().filter(|name| name.ends_with(".json")).max().unwrap();
+    serde_json::from_str(&place.read(&format!("{directory}/{newest}"))).unwrap()
 }
 
 /// Gives the newest file of `desk/labelled` its hidden name back, and lays beside it one that nobody committed.
 fn leave_unnamed(place: &Place) {
     let directory = place.path("desk/labelled");
-    let mut manifests: Vec<PathBuf> = fs::read_dir(directory.join("_manifests/0000000"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
-        .collect();
-    manifests.sort();
-    let newest: Value = serde_json::from_slice(&fs::read(manifests.last().unwrap()).unwrap()).unwrap();
+    let newest = newest_manifest(place);
     let name = newest["files"][0]["name"].as_str().unwrap();
     let hidden = directory.join(format!(".{name}.inprogress"));
     if directory.join(name).exists() {

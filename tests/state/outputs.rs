@@ -32,6 +32,13 @@ pub(super) struct Found {
     pub(super) columns: Value,
 }
 
+impl Found {
+    /// What is kept of it in the fixture.
+    pub(super) fn summary(&self) -> Value {
+        json!({ "rows": self.rows.values().map(Vec::len).sum::<usize>(), "columns": self.columns })
+    }
+}
+
 /// Files are read by their names, which those of uncommitted ones hide from every reader.
 const READ: &str = r#"
 import json, os, sys
@@ -40,8 +47,9 @@ files = kind in ("parquet", "arrow", "json")
 if files:
     import pyarrow.dataset as ds
     data = ds.dataset(path, format=kind, partitioning="hive", exclude_invalid_files=False)
-    columns = sorted({str(part.physical_schema.remove_metadata()) for part in data.get_fragments()})
-    table = data
+    fields = lambda schema: [str(field) for field in schema.remove_metadata()]
+    columns = sorted({tuple(fields(part.physical_schema)) for part in data.get_fragments()})
+    columns, table = sorted(data.schema.names) if kind == "json" else columns, data
 elif kind == "delta":
     import deltalake
     data = deltalake.DeltaTable(path)
