@@ -121,7 +121,9 @@ pub(super) fn dump_group(broker: &Broker, group: &str, topic: &str) -> Value {
     let offsets = broker.committed(group, topic).unwrap();
     let consumer: BaseConsumer = broker.client().set("group.id", group).create().unwrap();
     let mut wanted = TopicPartitionList::new();
-    offsets.keys().for_each(|partition| drop(wanted.add_partition(topic, *partition)));
+    for partition in offsets.keys() {
+        wanted.add_partition(topic, *partition);
+    }
     let committed = consumer.committed_offsets(wanted, TIMEOUT).unwrap();
     let metadata: BTreeMap<i32, String> =
         committed.elements().iter().map(|e| (e.partition(), e.metadata().to_owned())).collect();
