@@ -157,6 +157,18 @@ impl Broker {
         for result in created {
             result.map_err(|(topic, code)| anyhow!("cannot create topic {topic}: {code}"))?;
         }
+        self.wait_for_topic(name)
+    }
+
+    /// The controller answers that a topic is created before the broker tells clients of it, which takes a while on
+    /// a busy machine.
+    fn wait_for_topic(&self, name: &str) -> Result<()> {
+        let consumer: BaseConsumer = self.client().create()?;
+        let deadline = Instant::now() + TIMEOUT;
+        while let Err(error) = partitions(&consumer, name) {
+            ensure!(Instant::now() < deadline, "created, but: {error:#}");
+            thread::sleep(Duration::from_millis(20));
+        }
         Ok(())
     }
 
