@@ -21,7 +21,7 @@ use crate::ledger::{SharedSink, SinkLedger};
 use crate::metrics::Counters;
 
 /// A batch on its way to all sinks. Its memory returns when the last of them has it.
-pub struct Delivery {
+pub(crate) struct Delivery {
     rows: Arc<Rows>,
     offsets: Offsets,
     documents: usize,
@@ -74,7 +74,7 @@ impl Epoch {
 }
 
 /// Commits batches to one sink, epoch by epoch.
-pub struct Worker {
+pub(crate) struct Worker {
     sink: SharedSink,
     /// The sink's place in the ledger.
     index: usize,
@@ -87,7 +87,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker with an empty epoch for the sink that is number `index` in the ledger.
-    pub fn new(
+    pub(crate) fn new(
         sink: SharedSink,
         index: usize,
         bounds: EpochConfig,
@@ -103,7 +103,7 @@ impl Worker {
     /// # Errors
     /// A failure of the sink that will not pass, or that has not passed when a stop was asked for: the open
     /// epoch is read again by the next run.
-    pub fn run(mut self, input: &Receiver<Arc<Delivery>>, meter: &Meter) -> Result<()> {
+    pub(crate) fn run(mut self, input: &Receiver<Arc<Delivery>>, meter: &Meter) -> Result<()> {
         loop {
             let next = match self.epoch.remaining(&self.bounds) {
                 Some(remaining) => input.recv_timeout(remaining),

@@ -14,7 +14,7 @@ use crate::config::EpochConfig;
 
 /// A sink that its worker and the source share: the one commits, the other asks where to begin.
 #[derive(Clone)]
-pub struct SharedSink {
+pub(crate) struct SharedSink {
     /// For messages: the configuration's key and the destination.
     pub name: Arc<str>,
     max_age: Option<Duration>,
@@ -23,24 +23,24 @@ pub struct SharedSink {
 
 impl SharedSink {
     /// Shares `sink`.
-    pub fn new(sink: NamedSink) -> Self {
+    pub(crate) fn new(sink: NamedSink) -> Self {
         let NamedSink { name, max_age, sink } = sink;
         SharedSink { name: name.into(), max_age, sink: Arc::new(Mutex::new(sink)) }
     }
 
     /// When an epoch of this sink closes.
-    pub fn bounds(&self, epoch: &EpochConfig) -> EpochConfig {
+    pub(crate) fn bounds(&self, epoch: &EpochConfig) -> EpochConfig {
         EpochConfig { max_age: self.max_age.unwrap_or(epoch.max_age), ..epoch.clone() }
     }
 
     /// The sink, for as long as the guard lives.
-    pub fn lock(&self) -> MutexGuard<'_, Box<dyn Sink>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Box<dyn Sink>> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The positions of all sinks.
-pub struct SinkLedger {
+pub(crate) struct SinkLedger {
     sinks: Vec<SharedSink>,
     positions: Mutex<Vec<Positions>>,
     changed: Condvar,
@@ -49,13 +49,13 @@ pub struct SinkLedger {
 
 impl SinkLedger {
     /// A ledger of `sinks`; `commit` tells the source what all of them have.
-    pub fn new(sinks: Vec<SharedSink>, commit: Box<dyn Commit>) -> Arc<Self> {
+    pub(crate) fn new(sinks: Vec<SharedSink>, commit: Box<dyn Commit>) -> Arc<Self> {
         let positions = Mutex::new(vec![Positions::default(); sinks.len()]);
         Arc::new(SinkLedger { sinks, positions, changed: Condvar::new(), commit: Mutex::new(commit) })
     }
 
     /// Sink number `index` has everything up to `ends`.
-    pub fn acknowledge(&self, index: usize, ends: &Positions) {
+    pub(crate) fn acknowledge(&self, index: usize, ends: &Positions) {
         self.positions()[index].update(ends);
         self.changed.notify_all();
         let partitions: Vec<_> =
@@ -67,7 +67,7 @@ impl SinkLedger {
     ///
     /// # Errors
     /// When it still cannot be told: a lag, not a loss.
-    pub fn finish(&self) -> Result<()> {
+    pub(crate) fn finish(&self) -> Result<()> {
         self.commit.lock().unwrap_or_else(PoisonError::into_inner).finish()
     }
 

@@ -14,7 +14,7 @@ use fenliu_connectors::Meter;
 
 /// Hands batches to the workers. Their queues have no bound of their own: the memory budget, which a
 /// batch holds its share of until the last sink has it, bounds them all together.
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     streams: Vec<Box<dyn Stream>>,
     workers: Vec<Sender<Arc<Delivery>>>,
     breaker: Breaker,
@@ -23,7 +23,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Sends to `workers`; to `streams` before, since they keep no position.
-    pub fn new(
+    pub(crate) fn new(
         streams: Vec<Box<dyn Stream>>,
         workers: Vec<Sender<Arc<Delivery>>>,
         breaker: Breaker,
@@ -36,7 +36,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When a stream cannot be written, or the breaker trips.
-    pub fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
+    pub(crate) fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         for batch in input {
             let delivery = meter.measure(|| self.prepare(batch))?;
             if self.workers.iter().any(|worker| worker.send(Arc::clone(&delivery)).is_err()) {
