@@ -2,7 +2,7 @@
 //! transactions.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use fenliu_tests::kafka::{self, Broker, NewRecord, unique_name};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -12,12 +12,14 @@ use rdkafka::{Offset, TopicPartitionList};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn numbered(numbers: std::ops::Range<i32>) -> Vec<NewRecord> {
+    let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
     numbers
         .map(|number| NewRecord {
             partition: Some(number % 4),
             key: (number % 3 != 0).then(|| format!("key {number}").into_bytes()),
             value: (number % 5 != 0).then(|| format!("新闻 {number}").into_bytes()),
             headers: vec![("number".to_owned(), number.to_be_bytes().to_vec())],
+            timestamp_ms: Some(now + i64::from(number)),
         })
         .collect()
 }
@@ -38,7 +40,7 @@ fn a_thousand_records_come_back_whole_and_in_partition_order() {
         assert_eq!((record.partition, record.offset), (partition as i32, offset as i64));
         let expected = &sent[offset * 4 + partition];
         assert_eq!((&record.key, &record.value), (&expected.key, &expected.value));
-        assert_eq!(record.headers, expected.headers);
+        assert_eq!((&record.headers, record.timestamp_ms), (&expected.headers, expected.timestamp_ms));
     }
 }
 

@@ -52,6 +52,8 @@ mod scripts;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod verify;
 #[cfg(test)]
 mod workspace;

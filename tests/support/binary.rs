@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::thread;
@@ -74,9 +74,22 @@ pub fn start<S: AsRef<OsStr>>(args: &[S]) -> Result<Running> {
 /// # Errors
 /// As [`start`].
 pub fn start_with<S: AsRef<OsStr>>(args: &[S], variables: &[(&str, &str)]) -> Result<Running> {
-    let path = path()?;
+    start_in(Path::new("."), args, variables)
+}
+
+/// As [`start_with`], in the working directory `directory`.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_in<S: AsRef<OsStr>>(
+    directory: &Path,
+    args: &[S],
+    variables: &[(&str, &str)],
+) -> Result<Running> {
+    let path = std::path::absolute(path()?)?;
     let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
-    let child = Command::new(path)
+    let child = Command::new(&path)
+        .current_dir(directory)
         .args(args)
         .envs(variables.iter().copied())
         .stdin(Stdio::null())

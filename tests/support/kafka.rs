@@ -46,6 +46,8 @@ pub struct NewRecord {
     pub value: Option<Vec<u8>>,
     /// Kafka headers, in order.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the Unix epoch; `None` is the moment it is produced.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// A message as it lies in a topic.
@@ -61,6 +63,8 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
     /// Kafka headers, in order; a null header reads as an empty one.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Milliseconds since the Unix epoch; `None` where the broker keeps none.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// The broker that all tests share, started on first use; `None`, said aloud, where there is none.
@@ -152,6 +156,18 @@ impl Broker {
             .block_on(admin.create_topics([&topic], &options))?;
         for result in created {
             result.map_err(|(topic, code)| anyhow!("cannot create topic {topic}: {code}"))?;
+        }
+        self.wait_for_topic(name)
+    }
+
+    /// The controller answers that a topic is created before the broker tells clients of it, which takes a while on
+    /// a busy machine.
+    fn wait_for_topic(&self, name: &str) -> Result<()> {
+        let consumer: BaseConsumer = self.client().create()?;
+        let deadline = Instant::now() + TIMEOUT;
+        while let Err(error) = partitions(&consumer, name) {
+            ensure!(Instant::now() < deadline, "created, but: {error:#}");
+            thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
@@ -291,6 +307,7 @@ impl Record {
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
             headers,
+            timestamp_ms: message.timestamp().to_millis(),
         }
     }
 }
@@ -326,6 +343,7 @@ fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &NewRecord) ->
     outgoing.partition = record.partition;
     outgoing.key = record.key.as_deref();
     outgoing.payload = record.value.as_deref();
+    outgoing.timestamp = record.timestamp_ms;
     if !record.headers.is_empty() {
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })

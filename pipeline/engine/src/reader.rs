@@ -24,9 +24,12 @@ use crate::worker::{Question, recreated};
 /// and pausing throws away what the client has prefetched.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
-/// For how long the last commit of offsets is tried again, and how often. A rebalance takes a few seconds.
+/// When a commit of offsets that failed is tried again: the group may be in the middle of a rebalance, which takes a
+/// few seconds.
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// For how long the last commit of offsets is tried again.
 const LAST_COMMIT_LIMIT: Duration = Duration::from_secs(10);
-const LAST_COMMIT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where a partition begins of which neither a sink nor the group has a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +224,6 @@ enum State {
     /// Waits until the group's offsets are committed.
     Leaving {
         since: Instant,
-        retry_at: Option<Instant>,
     },
     Ended,
 }
@@ -247,6 +249,8 @@ pub struct Reader {
     /// Offsets that are to be committed to the group, and whether a commit is under way.
     uncommitted: Positions,
     committing: Option<Positions>,
+    /// No commit is tried before, since the last one failed.
+    commit_at: Option<Instant>,
 }
 
 impl Reader {
@@ -268,6 +272,7 @@ impl Reader {
             paused: false,
             uncommitted: Positions::default(),
             committing: None,
+            commit_at: None,
         }
     }
 
@@ -301,17 +306,21 @@ impl Reader {
     pub fn deadline(&self) -> Option<Instant> {
         let of_state = match &self.state {
             State::Taking(Taking { step: Step::BrokersLater(at), .. }) => Some(*at),
-            State::Leaving { since, retry_at } => Some(retry_at.unwrap_or(*since + LAST_COMMIT_LIMIT)),
+            State::Leaving { since } => Some(*since + LAST_COMMIT_LIMIT),
+            State::Ended => return None,
             _ => None,
         };
         let pause_at = self.blocked_since.filter(|_| !self.paused).map(|since| since + PAUSE_AFTER);
-        [of_state, self.overdue_at(), pause_at].into_iter().flatten().min()
+        let has_more = !self.uncommitted.is_empty() && self.committing.is_none();
+        let commit_at = self.commit_at.filter(|_| has_more);
+        [of_state, self.overdue_at(), pause_at, commit_at].into_iter().flatten().min()
     }
 
     /// Takes in what happened at `now`.
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
             Event::Assigned(partitions) => self.rebalances.push_back((Rebalance::Assign(partitions), now)),
+            Event::Revoked { partitions, lost: true } if self.is_stopping() => self.drop_lost(partitions),
             Event::Revoked { partitions, lost } => {
                 self.rebalances.push_back((Rebalance::Revoke { partitions, lost }, now));
             }
@@ -353,15 +362,15 @@ impl Reader {
                 self.next_rebalance(now);
             }
             State::Settling { handed_over: true, .. } if self.ledger.reaches(&self.reading) => {
-                self.commit_last(now)
+                self.state = State::Leaving { since: now };
             }
-            State::Leaving { since, retry_at: Some(at) } if *at <= now => self.commit_last(*since),
-            State::Leaving { since, retry_at: None } if now >= *since + LAST_COMMIT_LIMIT => {
-                self.end(Err(Error::unavailable("the brokers do not answer the last commit of offsets")));
+            State::Leaving { since } if now >= *since + LAST_COMMIT_LIMIT => {
+                self.end(Err(Error::unavailable("the brokers do not accept the last commit of offsets")));
             }
             _ => {}
         }
-        self.commit_offsets();
+        self.commit_offsets(now);
+        self.finish();
         self.pause_or_resume(now);
     }
 
@@ -466,10 +475,17 @@ impl Reader {
         };
         let starts = starts(taking, &topics, self.options.start);
         let partitions = taking.partitions.clone();
+        // Against what was stored before the brokers were asked: a sink may have moved on since, and the partition too.
+        let known = lowest_known(taking.answers.values().map(|stored| &stored.positions));
+        let bounds = std::mem::take(&mut taking.facts.bounds);
+        let deleted = match check_bounds(&known, &bounds) {
+            Ok(deleted) => deleted,
+            Err(error) => return self.end(Err(error)),
+        };
         let adopted = adopted(&taking.facts, taking.answers.values(), &topics);
         taking.answers.clear();
         self.topics.extend(topics.clone());
-        adopted.into_iter().for_each(|notice| self.notice(notice));
+        deleted.into_iter().chain(adopted).for_each(|notice| self.notice(notice));
         let starts_claimed = if self.options.claims { starts.clone() } else { Positions::default() };
         let id = self.question(&partitions, starts_claimed, topics);
         if let State::Taking(taking) = &mut self.state {
@@ -494,9 +510,6 @@ impl Reader {
             // Not the start where every sink has a later position: nothing before that is wanted.
             lowest = if *sink == 0 { own } else { lowest_known([&lowest, &own]) };
         }
-        if let Err(error) = self.check_bounds(&lowest, &taking.facts) {
-            return self.end(Err(error));
-        }
         self.reading.update(&lowest);
         self.leaving.retain(|key| !taking.partitions.contains(key));
         self.uncommitted.update(&lowest);
@@ -504,21 +517,6 @@ impl Reader {
         self.notice(Notice::Assigned(lowest));
         // What is assigned anew is fetched, also while everything else is paused.
         self.paused = false;
-    }
-
-    /// A position behind the end of its partition means that the topic was created again.
-    fn check_bounds(&mut self, positions: &Positions, facts: &BrokerFacts) -> Result<()> {
-        for (topic, partition, next) in positions.iter() {
-            let key = (Arc::clone(topic), partition);
-            let Some(&(oldest, newest)) = facts.bounds.get(&key) else { continue };
-            if next > newest {
-                return Err(shrunk(topic, partition, next, newest));
-            }
-            if next < oldest {
-                self.notice(Notice::Deleted { partition: key, position: next, oldest });
-            }
-        }
-        Ok(())
     }
 
     fn check_topics(&mut self, seen: &Topics) {
@@ -584,6 +582,22 @@ fn starts(taking: &Taking, topics: &Topics, start: Start) -> Positions {
         })
     };
     partitions.iter().filter_map(|key| Some((key.clone(), start_of(key)?))).collect()
+}
+
+/// A position behind the end of its partition means that the topic was created again. One before its oldest offset
+/// means that offsets were deleted before they were read, which is reported.
+fn check_bounds(positions: &Positions, bounds: &BTreeMap<TopicPartition, (i64, i64)>) -> Result<Vec<Notice>> {
+    let mut deleted = vec![];
+    for (partition, &(oldest, newest)) in bounds {
+        match positions.get(&partition.0, partition.1) {
+            Some(next) if next > newest => return Err(shrunk(&partition.0, partition.1, next, newest)),
+            Some(position) if position < oldest => {
+                deleted.push(Notice::Deleted { partition: partition.clone(), position, oldest });
+            }
+            _ => {}
+        }
+    }
+    Ok(deleted)
 }
 
 fn shrunk(topic: &str, partition: i32, next: i64, newest: i64) -> Error {
@@ -655,10 +669,19 @@ impl Reader {
         self.notice(Notice::Revoked { partitions, drained });
     }
 
-    fn lose(&mut self, partitions: Vec<TopicPartition>) {
-        let named = names(&partitions);
+    fn is_stopping(&self) -> bool {
+        matches!(self.state, State::Settling { stopping: true, .. } | State::Leaving { .. })
+    }
+
+    /// Partitions that are gone: their next owner reads what this member does not commit any more.
+    fn drop_lost(&mut self, partitions: Vec<TopicPartition>) {
         self.forget(&partitions);
         self.actions.push_back(Action::Unassign(partitions));
+    }
+
+    fn lose(&mut self, partitions: Vec<TopicPartition>) {
+        let named = names(&partitions);
+        self.drop_lost(partitions);
         self.end(Err(Error::new(
             Kind::Lost,
             format!("the group gave {named} to other members, since this one was silent for too long"),
@@ -691,15 +714,13 @@ impl Reader {
         self.uncommitted.update(&self.ledger.lowest(&owned.partitions()));
     }
 
-    fn commit_offsets(&mut self) {
-        let is_over = matches!(self.state, State::Ended | State::Leaving { retry_at: Some(_), .. });
-        if !self.options.commits_offsets
-            || is_over
-            || self.committing.is_some()
-            || self.uncommitted.is_empty()
-        {
+    fn commit_offsets(&mut self, now: Instant) {
+        let waits = self.committing.is_some() || self.commit_at.is_some_and(|at| now < at);
+        let has_ended = matches!(self.state, State::Ended);
+        if !self.options.commits_offsets || has_ended || waits || self.uncommitted.is_empty() {
             return;
         }
+        self.commit_at = None;
         let positions = std::mem::take(&mut self.uncommitted);
         let of = |topic: &Arc<str>| Some((Arc::clone(topic), self.topics.get(topic)?.clone()));
         let topics = positions.iter().filter_map(|(topic, ..)| of(topic)).collect();
@@ -707,15 +728,14 @@ impl Reader {
         self.actions.push_back(Action::CommitOffsets(Stored { positions, topics }));
     }
 
+    /// Offsets that could not be committed are committed with the next ones. Until then the group's lag is overstated,
+    /// and nothing is lost.
     fn offsets_committed(&mut self, now: Instant, outcome: Result<()>) {
         let Some(positions) = self.committing.take() else { return };
-        let Err(error) = outcome else {
-            if matches!(self.state, State::Leaving { .. }) && self.uncommitted.is_empty() {
-                self.end(Ok(()));
-            }
+        if outcome.is_ok() {
             return;
-        };
-        // They are committed with the next ones; the group's lag is overstated until then, and nothing is lost.
+        }
+        self.commit_at = Some(now + COMMIT_PAUSE);
         for (topic, partition, next) in positions.iter() {
             if self.reading.get(topic, partition).is_some()
                 && self.uncommitted.get(topic, partition).is_none()
@@ -723,12 +743,14 @@ impl Reader {
                 self.uncommitted.set(topic, partition, next);
             }
         }
-        match &mut self.state {
-            State::Leaving { since, .. } if now.saturating_duration_since(*since) > LAST_COMMIT_LIMIT => {
-                self.end(Err(error));
-            }
-            State::Leaving { retry_at, .. } => *retry_at = Some(now + LAST_COMMIT_PAUSE),
-            _ => {}
+    }
+
+    /// Ends when the last offsets are committed, too.
+    fn finish(&mut self) {
+        let is_done =
+            self.committing.is_none() && (self.uncommitted.is_empty() || !self.options.commits_offsets);
+        if matches!(self.state, State::Leaving { .. }) && is_done {
+            self.end(Ok(()));
         }
     }
 
@@ -748,15 +770,6 @@ impl Reader {
                 self.state = State::Settling { handed_over, stopping: true }
             }
             _ => self.settle(true),
-        }
-    }
-
-    /// Commits the last offsets, `since` when the sinks have had everything.
-    fn commit_last(&mut self, since: Instant) {
-        self.state = State::Leaving { since, retry_at: None };
-        self.commit_offsets();
-        if self.committing.is_none() {
-            self.end(Ok(()));
         }
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Member {
     /// Index into the partition's log of the next message to fetch.
     pub(crate) fetching: BTreeMap<i32, usize>,
     pub(crate) paused: bool,
+    /// Whether a poll is scheduled.
+    pub(crate) polls: bool,
     collected: Vec<(i32, i64)>,
     offsets: Offsets,
     budget: Budget,
@@ -88,6 +90,7 @@ impl Member {
             input_closed: false,
             fetching: BTreeMap::new(),
             paused: false,
+            polls: false,
             collected: vec![],
             offsets: Offsets::default(),
             budget: Budget::new(BUDGET),
@@ -114,8 +117,8 @@ impl Member {
             return;
         }
         for (partition, index) in &mut self.fetching {
-            let offsets = log[*partition as usize].iter().skip(*index).take(most);
-            for offset in offsets {
+            let room = BATCH_ROWS.saturating_sub(self.collected.len()).min(most);
+            for offset in log[*partition as usize].iter().skip(*index).take(room) {
                 *index += 1;
                 if let Some(first) = self.reader.take(&topic(), *partition, *offset) {
                     self.offsets.add(&topic(), *partition, first, *offset);
