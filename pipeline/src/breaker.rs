@@ -19,7 +19,7 @@ const CLEAN_ERROR: &str = "clean_error";
 
 /// Counts failures among the newest documents.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     config: BreakerConfig,
     /// Batches, oldest first: the fewest that hold the newest `rows` documents.
     batches: VecDeque<Tally>,
@@ -39,7 +39,7 @@ struct Tally {
 
 impl Breaker {
     /// A breaker that has seen no document.
-    pub fn new(config: BreakerConfig) -> Self {
+    pub(crate) fn new(config: BreakerConfig) -> Self {
         Breaker { config, batches: VecDeque::new(), documents: 0, failures: 0 }
     }
 
@@ -47,7 +47,7 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Kind::Breaker`](crate::error::Kind::Breaker) when too many of the newest documents have failed.
-    pub fn observe(&mut self, batch: &Batch) -> Result<()> {
+    pub(crate) fn observe(&mut self, batch: &Batch) -> Result<()> {
         if self.config.rows == 0 {
             return Ok(());
         }

@@ -21,7 +21,7 @@ use crate::serve::{Classified, Generation, Live, Rejects, Shadow};
 use fenliu_engine::batch::Batch;
 
 /// A batch with one encoding per row.
-pub struct EncodedBatch {
+pub(crate) struct EncodedBatch {
     /// The cleaned rows that could be encoded.
     pub batch: Batch,
     /// Token ids, in row order.
@@ -35,7 +35,7 @@ pub struct EncodedBatch {
 ///
 /// # Errors
 /// When the tokenizer encodes nothing any more and no other generation can take over.
-pub fn encode(live: &Live, batch: Batch) -> Result<EncodedBatch> {
+pub(crate) fn encode(live: &Live, batch: Batch) -> Result<EncodedBatch> {
     let generation = live.current();
     let outcome = generation.encode_each(&batch.records);
     match successor(live, &generation, &batch.records, &outcome)? {
@@ -113,7 +113,7 @@ fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Re
 }
 
 /// Labels batches.
-pub struct Labeller {
+pub(crate) struct Labeller {
     live: Arc<Live>,
     shadow: Option<Shadow>,
     schema: SchemaRef,
@@ -123,7 +123,7 @@ pub struct Labeller {
 
 impl Labeller {
     /// Labels rows to `schema`, with `top_k` labels each.
-    pub fn new(
+    pub(crate) fn new(
         live: Arc<Live>,
         shadow: Option<Shadow>,
         schema: SchemaRef,
@@ -139,7 +139,7 @@ impl Labeller {
     /// # Errors
     /// When the model classifies nothing any more and no other generation can take over. The batch is then
     /// neither written nor committed.
-    pub fn label(&mut self, encoded: EncodedBatch) -> Result<Batch> {
+    pub(crate) fn label(&mut self, encoded: EncodedBatch) -> Result<Batch> {
         let (encoded, classified, rejects) = self.classify(encoded)?;
         let EncodedBatch { mut batch, mut encodings, generation } = encoded;
         if !rejects.is_empty() {
@@ -199,7 +199,7 @@ impl Labeller {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use arrow::array::types::Int64Type;
     use fenliu_model::import::{OnnxOptions, onnx};
@@ -207,6 +207,10 @@ mod tests {
         Document, LabelledOptions, Offsets, Origin, RawBuilder, dead_letter_schema, labelled_schema,
     };
     use tempfile::TempDir;
+
+    use arrow::array::AsArray;
+    use fenliu_model::runtime;
+    use fenliu_schemas::text_column;
 
     use super::*;
     use crate::config::Config;
@@ -269,7 +273,7 @@ mod tests {
                 offsets,
                 received_at: Instant::now(),
                 closes_epoch: false,
-                permit: Budget::new(1).acquire(1, Duration::ZERO).unwrap(),
+                permit: Budget::new(1).try_acquire(1).unwrap(),
             };
             self.labeller.label(encode(&self.live, batch)?)
         }

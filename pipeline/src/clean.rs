@@ -5,7 +5,7 @@ use chrono::Utc;
 use fenliu_operators::{CleanConfig, Plan};
 use fenliu_schemas::{dead_letters, raw, split_rejected, unlabelled_rows};
 
-use crate::error::{Converted, Error, Result};
+use crate::error::{Converted, Result};
 use fenliu_config::Problems;
 use fenliu_engine::batch::Batch;
 
@@ -13,7 +13,7 @@ use fenliu_engine::batch::Batch;
 ///
 /// # Errors
 /// All that is wrong with them.
-pub fn compile(clean: &CleanConfig) -> Result<Plan> {
+pub(crate) fn compile(clean: &CleanConfig) -> Result<Plan> {
     Plan::try_new(clean, &raw::schema()).map_err(|errors| {
         let mut problems = Problems::new("cleaning steps");
         errors.iter().for_each(|error| problems.add("clean", error.to_string()));
@@ -26,7 +26,7 @@ pub fn compile(clean: &CleanConfig) -> Result<Plan> {
 ///
 /// # Errors
 /// When the plan cannot run at all; a row that it cannot handle is rejected instead.
-pub fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
+pub(crate) fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
     let cleaned = plan.run(&batch.records).converted()?;
     let (kept, rejected) = split_rejected(&cleaned)?;
     if rejected.num_rows() > 0 {
@@ -40,7 +40,7 @@ pub fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
 ///
 /// # Errors
 /// When `schema` is not that of unlabelled rows of this plan.
-pub fn pass(schema: &SchemaRef, mut batch: Batch) -> Result<Batch> {
+pub(crate) fn pass(schema: &SchemaRef, mut batch: Batch) -> Result<Batch> {
     batch.records = unlabelled_rows(&batch.records, schema, Utc::now().timestamp_millis())?;
     Ok(batch)
 }

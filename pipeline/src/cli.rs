@@ -31,7 +31,8 @@ use crate::plan::Plan;
 use crate::signals::listen_for_signals;
 use fenliu_connectors::Shutdown;
 
-pub use check::DEFAULT_CONFIG;
+#[cfg(test)]
+pub(crate) use check::DEFAULT_CONFIG;
 
 /// News in, labels out: Kafka-sourced documents through cleaning and an ONNX classifier to Arrow records.
 #[derive(Debug, Parser)]

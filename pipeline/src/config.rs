@@ -25,7 +25,7 @@ use fenliu_schemas::LabelledOptions;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use breaker::BreakerConfig;
-pub(crate) use finetune::{FeedbackConfig, FinetuneConfig, PromotePolicy, parse_schedule};
+pub(crate) use finetune::{FinetuneConfig, PromotePolicy, parse_schedule};
 pub(crate) use model::ModelConfig;
 pub(crate) use selection::Selection;
 pub(crate) use serve::{BakeConfig, ShadowConfig};
@@ -33,7 +33,7 @@ pub(crate) use serve::{BakeConfig, ShadowConfig};
 /// Everything that one pipeline needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Name of the pipeline, under which every sink keeps how far it is; also the default consumer group. Under another
     /// name, with another group, everything is read and written again.
     pub name: String,
@@ -91,12 +91,12 @@ impl Default for Config {
 
 impl Config {
     /// Whether documents are labelled; without a model they are cleaned and written, and no more.
-    pub fn has_model(&self) -> bool {
+    pub(crate) fn has_model(&self) -> bool {
         !self.model.bundle.as_os_str().is_empty()
     }
 
     /// Which columns written rows have.
-    pub fn labelled_options(&self) -> LabelledOptions {
+    pub(crate) fn labelled_options(&self) -> LabelledOptions {
         let (body, tokens) = (self.output.body, self.output.tokens);
         LabelledOptions { body, tokens, unlabelled: !self.has_model() }
     }
@@ -105,7 +105,7 @@ impl Config {
 /// Optional columns of written rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct OutputConfig {
+pub(crate) struct OutputConfig {
     /// Add the cleaned `body`.
     pub body: bool,
     /// Add the words of the `segment` step.
@@ -115,7 +115,7 @@ pub struct OutputConfig {
 /// Memory and batch bounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LimitsConfig {
+pub(crate) struct LimitsConfig {
     /// Bytes of documents in the pipeline at once, from reception until the sinks are durable; each byte
     /// counts twice, as message and decoded. When it is used up the source waits. Default: 256 MiB.
     pub memory: ByteSize,
@@ -136,7 +136,7 @@ impl Default for LimitsConfig {
 /// bound comes first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct EpochConfig {
+pub(crate) struct EpochConfig {
     /// What Kafka sinks promise. File sinks are always exactly once. Default: exactly-once.
     pub delivery: Delivery,
     /// Freshness of file sinks, and how much is read again after a crash. Default: 10s.

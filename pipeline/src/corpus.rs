@@ -19,7 +19,7 @@ const BATCH_ROWS: usize = 1024;
 
 /// A document as the model sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CleanDocument {
+pub(crate) struct CleanDocument {
     /// The document's id, where it has one.
     pub id: Option<String>,
     /// Cleaned headline and body.
@@ -36,7 +36,7 @@ pub struct CleanDocument {
 
 /// Cleaned documents, and how many were rejected on the way.
 #[derive(Clone, Debug, Default)]
-pub struct Corpus {
+pub(crate) struct Corpus {
     /// The documents, in the order of files and rows.
     pub documents: Vec<CleanDocument>,
     /// Documents that decoding or cleaning rejected.
@@ -47,7 +47,7 @@ pub struct Corpus {
 ///
 /// # Errors
 /// Unreadable files; no document at all.
-pub fn read(
+pub(crate) fn read(
     paths: &[PathBuf],
     selection: Option<&Selection>,
     documents: &DocumentsConfig,
@@ -97,7 +97,7 @@ impl Corpus {
 ///
 /// # Errors
 /// Rows of another shape than cleaning gives.
-pub fn clean_documents(kept: &RecordBatch) -> Result<Vec<CleanDocument>> {
+pub(crate) fn clean_documents(kept: &RecordBatch) -> Result<Vec<CleanDocument>> {
     let columns = ["id", "label", "lang", "source"].map(|name| text_column(kept, name));
     let [ids, labels, langs, sources] = columns;
     let (ids, labels, langs, sources) = (ids?, labels?, langs?, sources?);

@@ -24,7 +24,7 @@ use crate::metrics::Counters;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A batch as it goes to all sinks.
-pub fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
+pub(crate) fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
     Arc::new(Delivery {
         documents: batch.documents(),
         rows: Arc::new(Rows { labelled: batch.records, dead_letters: batch.dead_letters }),
@@ -35,17 +35,17 @@ pub fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
 }
 
 /// What connects the thread with the others.
-pub struct SinkQueues {
+pub(crate) struct SinkQueues {
     /// The sink's number.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Batches and questions.
-    pub input: Receiver<Event<Rows>>,
+    pub(crate) input: Receiver<Event<Rows>>,
     /// Answers and acknowledgements.
-    pub reports: Sender<reader::Event>,
+    pub(crate) reports: Sender<reader::Event>,
 }
 
 /// Drives one worker on the calling thread.
-pub struct SinkThread {
+pub(crate) struct SinkThread {
     sink: NamedSink,
     worker: Worker<Rows>,
     queues: SinkQueues,
@@ -57,7 +57,7 @@ pub struct SinkThread {
 
 impl SinkThread {
     /// A thread's work for `sink`, whose epochs close by `epoch` or by the sink's own age.
-    pub fn new(
+    pub(crate) fn new(
         sink: NamedSink,
         epoch: &EpochConfig,
         queues: SinkQueues,
@@ -78,7 +78,7 @@ impl SinkThread {
     /// # Errors
     /// A failure of the sink that will not pass, or that has not passed some time after a stop was requested. The open
     /// epoch is read again by the next run.
-    pub fn run(mut self, meter: &Meter) -> Result<()> {
+    pub(crate) fn run(mut self, meter: &Meter) -> Result<()> {
         loop {
             while let Some(action) = self.worker.next_action() {
                 if let Action::End(outcome) = action {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use fenliu_connectors::files::FilesSinkConfig;
 use fenliu_connectors::reader::VisitLetter;
-use fenliu_connectors::{DeadLetter, DeadLetterConfig, KafkaConfig, SinkKind};
+use fenliu_connectors::{DeadLetter, DeadLetterConfig, KafkaConfig};
 
 use crate::error::Result;
 

@@ -4,7 +4,7 @@
 use fenliu_model::ModelError;
 use fenliu_operators::OperatorError;
 
-pub use fenliu_engine::{Error, Kind, Result};
+pub(crate) use fenliu_engine::{Error, Kind, Result};
 
 /// Turns the error of another crate into one of the pipeline.
 pub(crate) trait Converted<T> {

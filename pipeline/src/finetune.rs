@@ -12,9 +12,8 @@ mod snapshot;
 mod split;
 mod state;
 
-pub use job::{Outcome, run};
-pub use judge::Judgement;
-pub use schedule::{JobCommand, Schedule};
-pub use snapshot::SnapshotSummary;
-pub use split::{SplitSummary, TestRows};
-pub use state::{JobState, Stage, Verdict};
+pub(crate) use job::{Outcome, run};
+pub(crate) use schedule::{JobCommand, Schedule};
+pub(crate) use snapshot::SnapshotSummary;
+pub(crate) use split::SplitSummary;
+pub(crate) use state::Verdict;

@@ -17,13 +17,13 @@ const MAX_LATENCY_MS: u64 = 3_600_000;
 
 /// Counters shared by the writing stage and whoever reports.
 #[derive(Clone, Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     counts: Arc<Mutex<Counts>>,
 }
 
 /// A snapshot of the counters.
 #[derive(Clone, Debug)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Documents labelled and written.
     pub labelled: u64,
     /// Dead letters by reason.
@@ -54,7 +54,7 @@ pub struct Counts {
 
 /// How often the model in use changed, or should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ServingCounts {
+pub(crate) struct ServingCounts {
     /// Times that another version was put in use.
     pub swaps: u64,
     /// Versions that could not be put in use.
@@ -71,7 +71,7 @@ pub struct ServingCounts {
 
 /// What the challenger did beside the model in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ShadowCounts {
+pub(crate) struct ShadowCounts {
     /// Documents that both labelled.
     pub compared: u64,
     /// Those of them that got different labels.
@@ -107,17 +107,17 @@ impl Default for Counts {
 
 impl Counts {
     /// Documents that left the pipeline, one way or the other.
-    pub fn documents(&self) -> u64 {
+    pub(crate) fn documents(&self) -> u64 {
         self.labelled + self.rejected()
     }
 
     /// Documents that became dead letters.
-    pub fn rejected(&self) -> u64 {
+    pub(crate) fn rejected(&self) -> u64 {
         self.dead_letters.values().sum()
     }
 
     /// From the first document's reception to the last write.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         match (self.first_received, self.last_written) {
             (Some(first), Some(last)) => last.saturating_duration_since(first),
             _ => Duration::ZERO,
@@ -127,12 +127,12 @@ impl Counts {
 
 impl Counters {
     /// The counts at this moment.
-    pub fn snapshot(&self) -> Counts {
+    pub(crate) fn snapshot(&self) -> Counts {
         self.lock().clone()
     }
 
     /// Counts a batch that was handed to the sinks.
-    pub fn count(&self, batch: &Batch) {
+    pub(crate) fn count(&self, batch: &Batch) {
         let (with_source_label, agreeing) = agreement(&batch.records);
         let latency = u64::try_from(batch.received_at.elapsed().as_millis()).unwrap_or(MAX_LATENCY_MS);
         let documents = batch.documents() as u64;
@@ -151,28 +151,28 @@ impl Counters {
     }
 
     /// Counts a committed epoch.
-    pub fn count_epoch(&self) {
+    pub(crate) fn count_epoch(&self) {
         let mut counts = self.lock();
         counts.epochs += 1;
         counts.last_written = Some(Instant::now());
     }
 
     /// Counts a change of the version in use; what is known of drift was about the one before.
-    pub fn count_swap(&self) {
+    pub(crate) fn count_swap(&self) {
         let mut counts = self.lock();
         counts.serving.swaps += 1;
         counts.drift = DriftStatus::default();
     }
 
     /// Counts a version that could not be put in use.
-    pub fn count_reload_failure(&self, reason: String) {
+    pub(crate) fn count_reload_failure(&self, reason: String) {
         let serving = &mut self.lock().serving;
         serving.reload_failures += 1;
         serving.last_reload_failure = Some(reason);
     }
 
     /// Counts a version that failed on probation.
-    pub fn count_rollback(&self, reason: String) {
+    pub(crate) fn count_rollback(&self, reason: String) {
         let mut counts = self.lock();
         counts.serving.rollbacks += 1;
         counts.serving.last_rollback = Some(reason);
@@ -180,19 +180,19 @@ impl Counters {
     }
 
     /// Counts documents that the challenger has labelled too.
-    pub fn count_shadowed(&self, compared: u64, disagreeing: u64) {
+    pub(crate) fn count_shadowed(&self, compared: u64, disagreeing: u64) {
         let shadow = &mut self.lock().shadow;
         shadow.compared += compared;
         shadow.disagreeing += disagreeing;
     }
 
     /// Counts documents that the challenger should have labelled too.
-    pub fn count_unshadowed(&self, documents: u64) {
+    pub(crate) fn count_unshadowed(&self, documents: u64) {
         self.lock().shadow.dropped += documents;
     }
 
     /// Keeps how far documents have drifted.
-    pub fn set_drift(&self, drift: DriftStatus) {
+    pub(crate) fn set_drift(&self, drift: DriftStatus) {
         self.lock().drift = drift;
     }
 

@@ -19,7 +19,7 @@ use crate::config::Config;
 
 /// A configuration whose every value is within its bounds, and all that was compiled of it.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     config: Config,
     /// The cleaning steps.
     pub clean: Arc<CleaningPlan>,
@@ -44,7 +44,7 @@ impl Config {
     ///
     /// # Errors
     /// All problems at once, each naming key, value and bound.
-    pub fn validate(self, origin: &str) -> Result<Plan, Problems> {
+    pub(crate) fn validate(self, origin: &str) -> Result<Plan, Problems> {
         let mut problems = Problems::new(origin);
         self.check(&mut problems);
         let decoder = self.compile_decoder(&mut problems);

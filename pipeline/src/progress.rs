@@ -13,14 +13,14 @@ const ON_TERMINAL: Duration = Duration::from_millis(200);
 const IN_LOG: Duration = Duration::from_secs(5);
 
 /// Reports the counters until it is dropped.
-pub struct Progress {
+pub(crate) struct Progress {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Progress {
     /// Starts reporting to standard error. `total` documents are expected, where that is known.
-    pub fn start(counters: Counters, total: Option<u64>) -> Self {
+    pub(crate) fn start(counters: Counters, total: Option<u64>) -> Self {
         let (stop, stopped) = channel();
         let bar = bar(total, "documents");
         let every = if bar.is_hidden() { IN_LOG } else { ON_TERMINAL };
@@ -56,7 +56,7 @@ impl Drop for Progress {
 }
 
 /// A bar over `total` of `what`, or a counter where the total is unknown; hidden off a terminal.
-pub fn bar(total: Option<u64>, what: &str) -> ProgressBar {
+pub(crate) fn bar(total: Option<u64>, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

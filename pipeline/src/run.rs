@@ -35,7 +35,7 @@ const TWIN_WINDOW: Duration = Duration::from_secs(600);
 
 /// What a caller may want of a run beside the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     /// End where the input ends at present, instead of waiting for more.
     pub stop_at_end: bool,
     /// Documents expected, for the progress bar.
@@ -53,7 +53,7 @@ pub struct RunOptions {
 /// # Errors
 /// Whatever keeps the pipeline from starting or going on. The sinks know how far they are: the next run
 /// reads what they lack.
-pub fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
+pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job } = options;
     let live = open_model(config, &counters)?;
     let pipeline = Pipeline { config, live: live.clone(), counters: counters.clone(), stop_at_end };
@@ -203,6 +203,6 @@ impl Pipeline<'_> {
 ///
 /// # Errors
 /// What would keep [`run`] from starting.
-pub fn preflight(config: &Plan) -> Result<Option<String>> {
+pub(crate) fn preflight(config: &Plan) -> Result<Option<String>> {
     config.has_model().then(|| Generation::open(config).map(|generation| generation.title())).transpose()
 }

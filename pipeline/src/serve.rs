@@ -21,8 +21,8 @@ mod sample;
 mod shadow;
 mod watch;
 
-pub(crate) use bundle::{classifier_options, model_config, open};
-pub use generation::{Classified, Generation, Rejects};
-pub use live::Live;
-pub use shadow::Shadow;
-pub use watch::Watcher;
+pub(crate) use bundle::{model_config, open};
+pub(crate) use generation::{Classified, Generation, Rejects};
+pub(crate) use live::Live;
+pub(crate) use shadow::Shadow;
+pub(crate) use watch::Watcher;

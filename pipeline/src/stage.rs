@@ -19,11 +19,11 @@ use fenliu_connectors::{Meter, Shutdown};
 const QUEUED_BATCHES: usize = 4;
 
 /// What each stage did, by its name, in data-flow order.
-pub type Meters = Vec<(&'static str, Arc<Meter>)>;
+pub(crate) type Meters = Vec<(&'static str, Arc<Meter>)>;
 
 /// The threads of one running pipeline.
 #[derive(Debug)]
-pub struct Stages {
+pub(crate) struct Stages {
     shutdown: Shutdown,
     threads: Vec<(&'static str, JoinHandle<Result<()>>)>,
     meters: Meters,
@@ -46,7 +46,7 @@ impl Drop for StopOnFailure {
 
 impl Stages {
     /// No stage yet; `shutdown` is requested when one fails.
-    pub fn new(shutdown: Shutdown) -> Self {
+    pub(crate) fn new(shutdown: Shutdown) -> Self {
         Stages { shutdown, threads: vec![], meters: vec![] }
     }
 
@@ -54,7 +54,7 @@ impl Stages {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn source<T: Send + 'static>(
+    pub(crate) fn source<T: Send + 'static>(
         &mut self,
         name: &'static str,
         body: impl FnOnce(&SyncSender<T>, &Meter) -> Result<()> + Send + 'static,
@@ -68,7 +68,7 @@ impl Stages {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn map<I: Send + 'static, O: Send + 'static>(
+    pub(crate) fn map<I: Send + 'static, O: Send + 'static>(
         &mut self,
         name: &'static str,
         input: Receiver<I>,
@@ -92,7 +92,7 @@ impl Stages {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn spawn(
+    pub(crate) fn spawn(
         &mut self,
         name: &'static str,
         body: impl FnOnce(&Meter) -> Result<()> + Send + 'static,
@@ -118,7 +118,7 @@ impl Stages {
     }
 
     /// What each stage did so far, in data-flow order.
-    pub fn meters(&self) -> Meters {
+    pub(crate) fn meters(&self) -> Meters {
         self.meters.clone()
     }
 
@@ -126,7 +126,7 @@ impl Stages {
     ///
     /// # Errors
     /// The failure of the stage that failed; the stages around it end without one.
-    pub fn join(self) -> Result<()> {
+    pub(crate) fn join(self) -> Result<()> {
         let mut outcome = Ok(());
         for (name, thread) in self.threads {
             let ended = thread.join().unwrap_or_else(|panic| Err(panicked(name, panic.as_ref())));

@@ -12,7 +12,7 @@ use fenliu_connectors::Meter;
 
 /// The result of one run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Documents read.
     pub documents: u64,
     /// Documents labelled, or without a model written as they were cleaned.
@@ -54,7 +54,7 @@ pub struct Summary {
 
 /// How busy one stage was.
 #[derive(Clone, Debug, Serialize)]
-pub struct StageBusy {
+pub(crate) struct StageBusy {
     /// The stage.
     pub stage: &'static str,
     /// Share of the run's time.
@@ -63,7 +63,7 @@ pub struct StageBusy {
 
 impl Summary {
     /// Sums up `counts` and the stages' `meters`, with the model in use at the end.
-    pub fn new(
+    pub(crate) fn new(
         counts: &Counts,
         meters: &[(&'static str, std::sync::Arc<Meter>)],
         model: Option<&Generation>,

@@ -11,7 +11,7 @@ use crate::error::{Converted, Error, Result};
 
 /// What a bundle's manifest says of the cleaning that its training documents went through.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub struct Preprocessing {
+pub(crate) struct Preprocessing {
     /// The settings.
     pub clean: CleanConfig,
     /// What must agree between training and serving.
@@ -20,7 +20,7 @@ pub struct Preprocessing {
 
 impl Preprocessing {
     /// Describes `clean` for a bundle.
-    pub fn new(clean: &CleanConfig) -> Self {
+    pub(crate) fn new(clean: &CleanConfig) -> Self {
         Preprocessing { clean: clean.clone(), fingerprint: clean.fingerprint() }
     }
 
@@ -28,7 +28,7 @@ impl Preprocessing {
     ///
     /// # Errors
     /// When it cannot be written as JSON, which no path or text does.
-    pub fn to_value(&self) -> Result<serde_json::Value> {
+    pub(crate) fn to_value(&self) -> Result<serde_json::Value> {
         serde_json::to_value(self).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
     }
 
@@ -36,7 +36,7 @@ impl Preprocessing {
     ///
     /// # Errors
     /// When the manifest's entry is of another form.
-    pub fn of_bundle(bundle: &Bundle) -> Result<Option<Self>> {
+    pub(crate) fn of_bundle(bundle: &Bundle) -> Result<Option<Self>> {
         let value = &bundle.manifest().model.preprocessing;
         if value.is_null() {
             return Ok(None);
@@ -48,7 +48,7 @@ impl Preprocessing {
 }
 
 /// Cleans texts that come without a document around them.
-pub struct TextCleaner {
+pub(crate) struct TextCleaner {
     plan: Plan,
 }
 
@@ -57,13 +57,13 @@ impl TextCleaner {
     ///
     /// # Errors
     /// When those cleaning steps do not compile any more.
-    pub fn of_bundle(bundle: &Bundle) -> Result<Self> {
+    pub(crate) fn of_bundle(bundle: &Bundle) -> Result<Self> {
         let clean = Preprocessing::of_bundle(bundle)?.map(|preprocessing| preprocessing.clean);
         Ok(TextCleaner { plan: compile(&clean.unwrap_or_default())? })
     }
 
     /// The plan itself.
-    pub fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 
@@ -71,7 +71,7 @@ impl TextCleaner {
     ///
     /// # Errors
     /// When the plan cannot run at all.
-    pub fn clean(&self, inputs: &[String]) -> Result<Vec<std::result::Result<String, String>>> {
+    pub(crate) fn clean(&self, inputs: &[String]) -> Result<Vec<std::result::Result<String, String>>> {
         let mut builder = RawBuilder::default();
         for (row, text) in inputs.iter().enumerate() {
             let origin = Origin { topic: "text", partition: 0, offset: row as i64, timestamp_ms: None };

@@ -27,12 +27,12 @@ use output::{Output, Outputs};
 use partitions::{ByPartition, Found, Ranges};
 use source::Source;
 
-pub use compare::Counts;
-pub use report::{PartitionReport, Report, SinkReport};
+pub(crate) use compare::Counts;
+pub(crate) use report::{PartitionReport, Report, SinkReport};
 
 /// What to look at.
 #[derive(Clone, Copy, Debug)]
-pub struct VerifyOptions {
+pub(crate) struct VerifyOptions {
     /// The number of the only sink to look at, as in `sinks[0]`; none: all.
     pub sink: Option<usize>,
     /// How many lost and how many duplicated places to list for each sink.
@@ -44,7 +44,7 @@ pub struct VerifyOptions {
 /// # Errors
 /// Brokers that do not answer, files of the source that cannot be read, a sink that does not exist.
 /// What is wrong with a sink's files is in the report.
-pub fn verify(config: &Plan, options: VerifyOptions) -> Result<Report> {
+pub(crate) fn verify(config: &Plan, options: VerifyOptions) -> Result<Report> {
     if let Some(number) = options.sink.filter(|number| *number >= config.sinks.len()) {
         let count = config.sinks.len();
         let message = format!("there is no sink {number}: the configuration has {count}, the first is 0");

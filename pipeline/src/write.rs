@@ -17,7 +17,7 @@ use fenliu_connectors::Meter;
 
 /// Hands batches to the workers. Their queues have no bound of their own: the memory budget, which a
 /// batch holds its share of until the last sink has it, bounds them all together.
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     streams: Vec<Box<dyn Stream>>,
     workers: Vec<Sender<Event<Rows>>>,
     breaker: Breaker,
@@ -26,7 +26,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Sends to `workers`; to `streams` before, since they keep no position.
-    pub fn new(
+    pub(crate) fn new(
         streams: Vec<Box<dyn Stream>>,
         workers: Vec<Sender<Event<Rows>>>,
         breaker: Breaker,
@@ -39,7 +39,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When a stream cannot be written, or the breaker trips.
-    pub fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
+    pub(crate) fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         for batch in input {
             let delivery = meter.measure(|| self.prepare(batch))?;
             if self.workers.iter().any(|worker| worker.send(Event::Deliver(Arc::clone(&delivery))).is_err()) {

@@ -17,7 +17,7 @@ use fenliu_engine::{Error, Kind, Result};
 ///
 /// # Errors
 /// [`Kind::Refused`] for column types that JSON cannot hold.
-pub fn json_lines(rows: &RecordBatch) -> Result<Vec<u8>> {
+pub(crate) fn json_lines(rows: &RecordBatch) -> Result<Vec<u8>> {
     encode(rows).map_err(|error| Error::new(Kind::Refused, format!("cannot encode JSON: {error}")))
 }
 

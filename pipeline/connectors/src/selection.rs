@@ -71,11 +71,11 @@ impl Selection {
     /// # Errors
     /// When an expression fails on a row.
     pub fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        self.projection.apply(rows).map_err(failed)
+        self.projection.apply(rows).map_err(|error| failed(&error))
     }
 }
 
 /// An expression that fails on a row fails on it each time.
-fn failed(error: OperatorError) -> Error {
+fn failed(error: &OperatorError) -> Error {
     Error::new(Kind::Refused, error.to_string())
 }

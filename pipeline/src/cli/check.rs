@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::run::preflight;
 
 /// The commented default configuration; a test holds it to the defaults of the code.
-pub const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
+pub(crate) const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {

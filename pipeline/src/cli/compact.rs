@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 use fenliu_config::Problems;
-use fenliu_connectors::SinkKind;
 use fenliu_connectors::kind::{Compacted, Upkeep};
 
 use super::{Common, output};

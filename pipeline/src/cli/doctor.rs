@@ -11,7 +11,6 @@ use super::{Common, output};
 use crate::config::Config;
 use crate::error::Result;
 use crate::serve;
-use fenliu_connectors::SourceKind;
 use fenliu_connectors::kafka::{REQUEST_TIMEOUT, client_config};
 use fenliu_decode::registry_types;
 

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use fenliu_model::Registry;
 
 use super::{Common, output};
-use crate::error::{Converted, Error, Result};
+use crate::error::{Converted, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {

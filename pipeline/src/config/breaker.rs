@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// When the pipeline stops for want of usable documents.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct BreakerConfig {
+pub(crate) struct BreakerConfig {
     /// Largest share of the newest documents that may fail. Default: 0.05.
     pub share: f64,
     /// How many documents that share is of; the pipeline stops as soon as more than `share` x `rows` of

@@ -14,7 +14,7 @@ use super::selection::Selection;
 /// The fine-tuning job of `fenliu finetune` and of the schedule inside `fenliu run`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct FinetuneConfig {
+pub(crate) struct FinetuneConfig {
     /// Labelled documents that the model learnt from, learnt again beside the corrections so that it does not
     /// forget them: files or directories, as for a files source.
     pub data: Vec<PathBuf>,
@@ -101,7 +101,7 @@ pub(crate) fn parse_schedule(text: &str) -> Result<Cron, String> {
 
 impl FinetuneConfig {
     /// Whether `run` ever starts a job.
-    pub fn is_scheduled(&self) -> bool {
+    pub(crate) fn is_scheduled(&self) -> bool {
         !self.schedule.is_empty() || self.min_new_labels > 0 || self.on_drift
     }
 }
@@ -109,7 +109,7 @@ impl FinetuneConfig {
 /// Where corrected labels come from, and the texts of those that only name a document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct FeedbackConfig {
+pub(crate) struct FeedbackConfig {
     /// Kafka topic of corrections, on the cluster `kafka`; empty: none. It is read from its beginning by
     /// every job, so give it unlimited retention.
     pub topic: String,
@@ -130,7 +130,7 @@ impl Default for FeedbackConfig {
 
 impl FeedbackConfig {
     /// Whether there is anywhere to read corrections from.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.topic.is_empty() && self.paths.is_empty()
     }
 }
@@ -138,7 +138,7 @@ impl FeedbackConfig {
 /// What becomes of a challenger that passes all gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum PromotePolicy {
+pub(crate) enum PromotePolicy {
     /// It becomes champion.
     Auto,
     /// It stays challenger, for a person to promote.

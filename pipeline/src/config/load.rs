@@ -17,7 +17,7 @@ impl Config {
     ///
     /// # Errors
     /// All problems: unreadable file, TOML syntax, unknown keys, values of a wrong type, unset variables.
-    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config, Problems> {
+    pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config, Problems> {
         fenliu_config::load(file, overrides, &FORMAT)
     }
 
@@ -26,7 +26,7 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load).
     #[cfg(test)]
-    pub fn parse(
+    pub(crate) fn parse(
         text: &str,
         origin: &str,
         overrides: &[String],
@@ -36,12 +36,12 @@ impl Config {
     }
 
     /// The configuration as TOML, secrets replaced by asterisks.
-    pub fn to_redacted_toml(&self) -> String {
+    pub(crate) fn to_redacted_toml(&self) -> String {
         toml::to_string_pretty(&self.to_redacted_value()).unwrap_or_else(|error| error.to_string())
     }
 
     /// The configuration as a tree of values, secrets replaced by asterisks.
-    pub fn to_redacted_value(&self) -> Value {
+    pub(crate) fn to_redacted_value(&self) -> Value {
         let mut value = Value::try_from(self).unwrap_or_else(|error| Value::String(error.to_string()));
         redact(&mut value);
         value

@@ -13,7 +13,7 @@ use super::serve::{BakeConfig, ShadowConfig};
 /// The classifier and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ModelConfig {
+pub(crate) struct ModelConfig {
     /// The bundle: `models/NAME` (its champion, or the newest version where there is none),
     /// `models/NAME@ALIAS`, `models/NAME@VERSION`, or one version's directory. Empty: no model. Default: empty.
     pub bundle: PathBuf,

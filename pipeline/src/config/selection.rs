@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Selection {
+pub(crate) struct Selection {
     /// The field.
     pub field: String,
     /// The text that it must have.
@@ -15,7 +15,7 @@ pub struct Selection {
 impl std::str::FromStr for Selection {
     type Err = String;
 
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             Some((field, value)) if !field.is_empty() => {
                 Ok(Selection { field: field.into(), value: value.into() })
@@ -28,7 +28,7 @@ impl std::str::FromStr for Selection {
 impl TryFrom<String> for Selection {
     type Error = String;
 
-    fn try_from(text: String) -> std::result::Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, String> {
         text.parse()
     }
 }

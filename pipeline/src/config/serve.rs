@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// How long a new version is on probation; whichever bound comes first ends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct BakeConfig {
+pub(crate) struct BakeConfig {
     /// Documents labelled by the new version. 0: no probation, and the old version is let go at once.
     /// Default: 10,000.
     pub rows: u64,
@@ -27,7 +27,7 @@ impl Default for BakeConfig {
 /// Comparing the challenger with the champion on what flows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ShadowConfig {
+pub(crate) struct ShadowConfig {
     /// Share of the documents that a `challenger`, where the model has one, labels too. 0: none.
     /// Default: 0.
     pub share: f64,

@@ -59,7 +59,7 @@ impl Config {
     ///
     /// # Errors
     /// All problems of the section `finetune` at once.
-    pub fn validate_finetune(&self, origin: &str) -> Result<(), Problems> {
+    pub(crate) fn validate_finetune(&self, origin: &str) -> Result<(), Problems> {
         let mut problems = Problems::new(origin);
         self.check_finetune(&mut problems);
         problems.into_result(())

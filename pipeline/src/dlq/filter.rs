@@ -4,7 +4,7 @@ use fenliu_connectors::DeadLetter;
 
 /// What a letter must have; everything that is none matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Its reason.
     pub reason: Option<String>,
     /// Its stage.
@@ -19,7 +19,7 @@ pub struct Filter {
 
 impl Filter {
     /// Whether `letter` has all that is wanted.
-    pub fn matches(&self, letter: &DeadLetter) -> bool {
+    pub(crate) fn matches(&self, letter: &DeadLetter) -> bool {
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         is(&self.reason, &letter.reason)

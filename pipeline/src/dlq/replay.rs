@@ -20,7 +20,7 @@ use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
 use fenliu_connectors::{DeadLetter, KafkaConfig};
 
 /// The header that names the original message, as `topic/partition/offset`.
-pub const REPLAYED_FROM: &str = "fenliu.replayed_from";
+pub(crate) const REPLAYED_FROM: &str = "fenliu.replayed_from";
 
 /// How far the clocks of those that reject and those that replay may lie apart.
 const CLOCK_SKEW_MS: i64 = 3_600_000;
@@ -30,7 +30,7 @@ const QUEUE_KILOBYTES: &str = "65536";
 
 /// What to replay, and how.
 #[derive(Clone, Debug, Default)]
-pub struct ReplayOptions {
+pub(crate) struct ReplayOptions {
     /// Which letters.
     pub filter: Filter,
     /// Another topic than the letters' own.
@@ -45,7 +45,7 @@ pub struct ReplayOptions {
 
 /// What a replay did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Replayed {
+pub(crate) struct Replayed {
     /// Messages sent, or that would be sent, by topic.
     pub sent: BTreeMap<String, u64>,
     /// Letters left out because an earlier replay had sent them.
@@ -58,7 +58,7 @@ pub struct Replayed {
 
 impl Replayed {
     /// How many messages were sent, or would be.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.sent.values().sum()
     }
 }
@@ -68,7 +68,7 @@ impl Replayed {
 /// # Errors
 /// Letters that cannot be read, that have no payload, or that came from files and no topic is named for; a
 /// target topic that is not there; messages that were not delivered.
-pub fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOptions) -> Result<Replayed> {
+pub(crate) fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOptions) -> Result<Replayed> {
     let mut known = BTreeMap::new();
     for (topic, since_ms) in targets(letters, options)? {
         let reader = TopicReader::try_new(client_config(kafka, &Default::default()), &topic)?;

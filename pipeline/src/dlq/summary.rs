@@ -8,7 +8,7 @@ use fenliu_connectors::DeadLetter;
 
 /// How many letters there are of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub(crate) struct Summary {
     groups: BTreeMap<(String, String, String), Counts>,
 }
 
@@ -21,7 +21,7 @@ struct Counts {
 
 /// Letters of one topic, stage and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Group {
+pub(crate) struct Group {
     /// Topic, or file, of the original messages.
     pub topic: String,
     /// The stage that set them aside.
@@ -38,7 +38,7 @@ pub struct Group {
 
 impl Summary {
     /// Counts one more letter.
-    pub fn add(&mut self, letter: DeadLetter) {
+    pub(crate) fn add(&mut self, letter: DeadLetter) {
         let counts = self.groups.entry((letter.topic, letter.stage, letter.reason)).or_default();
         counts.count += 1;
         if let Some(at) = letter.rejected_at_ms {
@@ -48,7 +48,7 @@ impl Summary {
     }
 
     /// The groups, by topic, stage and reason.
-    pub fn groups(&self) -> Vec<Group> {
+    pub(crate) fn groups(&self) -> Vec<Group> {
         let group = |((topic, stage, reason), counts): (&(String, String, String), &Counts)| Group {
             topic: topic.clone(),
             stage: stage.clone(),
@@ -61,7 +61,7 @@ impl Summary {
     }
 
     /// How many letters there are.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.groups.values().map(|counts| counts.count).sum()
     }
 }

@@ -40,7 +40,12 @@ const QUALITY: &str = "quality.json";
 ///
 /// # Errors
 /// Another job of the model runs; whatever keeps this one from its verdict. It is over then: the next starts anew.
-pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn Observer) -> Result<Outcome> {
+pub(crate) fn run(
+    config: &Config,
+    model: &Path,
+    only_if_new: bool,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     runtime::load(config.model.onnxruntime.as_deref()).converted()?;
     let (registry, selector) = Registry::find(model).converted()?;
     if let Some(selector) = selector.filter(|selector| selector != "champion") {
@@ -68,7 +73,7 @@ pub fn run(config: &Config, model: &Path, only_if_new: bool, observer: &mut dyn 
 
 /// A job with its verdict.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The job's directory.
     pub directory: PathBuf,
     /// The verdict, and how it came about.
@@ -219,7 +224,7 @@ impl<'a> Job<'a> {
         let examples = |rows: &[Row]| -> Vec<Example> { rows.iter().map(Row::example).collect() };
         let preprocessing = Preprocessing::new(&self.clean).to_value()?;
         let (options, work) = (self.options()?, self.directory.work()?);
-        Ok(stage_finetuned(
+        stage_finetuned(
             &self.base,
             &name,
             &root,
@@ -230,7 +235,7 @@ impl<'a> Job<'a> {
             Some(&work),
             observer,
         )
-        .converted()?)
+        .converted()
     }
 
     fn evaluate(&mut self, staged: &Staged, test: &[Row], quality: QualityReport) -> Result<Judgement> {

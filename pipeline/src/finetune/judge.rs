@@ -31,7 +31,7 @@ const SPEED_TEXTS: usize = 256;
 
 /// Everything measured of a challenger; `report.json` of a job, `eval/report.json` of its bundle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Judgement {
+pub(crate) struct Judgement {
     /// ULID of the job.
     pub job: String,
     /// Version that training started from.
@@ -66,12 +66,12 @@ pub struct Judgement {
 
 impl Judgement {
     /// Whether every gate was passed.
-    pub fn passed(&self) -> bool {
+    pub(crate) fn passed(&self) -> bool {
         gates::passed(&self.gates)
     }
 
     /// The gates that were not passed, in words; empty when there are none.
-    pub fn failures(&self) -> String {
+    pub(crate) fn failures(&self) -> String {
         let failed = self.gates.iter().filter(|gate| !gate.passed);
         failed.map(|gate| format!("{}: {}", gate.name, gate.detail)).collect::<Vec<_>>().join("; ")
     }

@@ -31,7 +31,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 
 /// What the command line of a job begins with: the program and the options that give it this configuration.
 #[derive(Clone, Debug, Default)]
-pub struct JobCommand {
+pub(crate) struct JobCommand {
     /// The program; `fenliu` itself.
     pub program: PathBuf,
     /// Options such as `-c FILE`.
@@ -40,7 +40,7 @@ pub struct JobCommand {
 
 /// Starts jobs until it is dropped; a running job then ends with it.
 #[derive(Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -50,7 +50,7 @@ impl Schedule {
     ///
     /// # Errors
     /// A cron expression that is none; a model that is no directory of versions; no thread.
-    pub fn start(config: &Config, command: JobCommand, counters: Counters) -> Result<Option<Self>> {
+    pub(crate) fn start(config: &Config, command: JobCommand, counters: Counters) -> Result<Option<Self>> {
         let job = &config.finetune;
         if !job.is_scheduled() {
             return Ok(None);

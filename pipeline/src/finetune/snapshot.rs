@@ -26,7 +26,7 @@ const SKIPPED: &str = "skipped.jsonl";
 
 /// What a snapshot holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SnapshotSummary {
+pub(crate) struct SnapshotSummary {
     /// Replayed documents.
     pub data: usize,
     /// Corrections that became rows.

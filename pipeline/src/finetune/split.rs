@@ -14,7 +14,7 @@ use crate::config::FinetuneConfig;
 /// How the test rows were chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TestRows {
+pub(crate) enum TestRows {
     /// They were named.
     Given,
     /// The newest.
@@ -26,7 +26,7 @@ pub enum TestRows {
 
 /// How many rows are where.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SplitSummary {
+pub(crate) struct SplitSummary {
     /// Rows to learn.
     pub train: usize,
     /// Rows to stop and calibrate by.

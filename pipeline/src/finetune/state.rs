@@ -32,7 +32,7 @@ const KEPT_JOBS: usize = 10;
 /// What a job does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Read corrections and replayed documents, up to fixed offsets.
     Snapshot,
     /// Set rows aside for development and test.
@@ -57,7 +57,7 @@ pub enum Stage {
 
 impl Stage {
     /// The word in `state.json`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Stage::Snapshot => "snapshot",
             Stage::Split => "split",
@@ -76,7 +76,7 @@ impl Stage {
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The challenger passed all gates and is champion.
     Promoted,
     /// The challenger passed all gates and waits for a person to promote it.
@@ -89,7 +89,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The word in JSON.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Verdict::Promoted => "promoted",
             Verdict::Challenger => "challenger",
@@ -101,7 +101,7 @@ impl Verdict {
 
 /// `state.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct JobState {
+pub(crate) struct JobState {
     /// ULID of the job.
     pub job: String,
     /// What it does next.
@@ -216,7 +216,7 @@ impl JobDirectory {
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))?;
-        Ok(durable::replace(&self.file(name), &bytes).converted()?)
+        durable::replace(&self.file(name), &bytes).converted()
     }
 
     /// Brings a file to disk as JSON Lines.
@@ -227,7 +227,7 @@ impl JobDirectory {
                 .map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))?;
             bytes.push(b'\n');
         }
-        Ok(durable::replace(&self.file(name), &bytes).converted()?)
+        durable::replace(&self.file(name), &bytes).converted()
     }
 
     /// Reads back what [`write_lines`](Self::write_lines) wrote.

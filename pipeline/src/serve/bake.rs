@@ -7,9 +7,7 @@
 //! only one of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
+use std::time::Instant;
 
 use super::generation::{Classified, Generation};
 use crate::config::BakeConfig;
@@ -137,6 +135,8 @@ fn quantile(values: &[f64], q: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// `rows` documents in `millis`, the first `abstained` of them not trusted.

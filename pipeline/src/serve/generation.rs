@@ -28,11 +28,11 @@ use fenliu_config::Problems;
 const DETAIL_CHARS: usize = 400;
 
 /// Why rows leave the main path, by row.
-pub type Rejects = BTreeMap<usize, Reject>;
+pub(crate) type Rejects = BTreeMap<usize, Reject>;
 
 /// A loaded model.
 #[derive(Debug)]
-pub struct Generation {
+pub(crate) struct Generation {
     name: String,
     version: String,
     device: Device,
@@ -51,7 +51,7 @@ pub struct Generation {
 
 /// What a generation says of the rows of a batch that it could classify.
 #[derive(Debug)]
-pub struct Classified {
+pub(crate) struct Classified {
     /// A row each, over the generation's labels.
     pub probabilities: Vec<Probabilities>,
     /// Whether the row's label should not be trusted.
@@ -66,7 +66,7 @@ impl Generation {
     /// # Errors
     /// A missing library or bundle, files that do not match their digests, a model that was trained on
     /// texts cleaned otherwise than `config.clean` says.
-    pub fn open(config: &Config) -> Result<Self> {
+    pub(crate) fn open(config: &Config) -> Result<Self> {
         runtime::load(config.model.onnxruntime.as_deref()).converted()?;
         Self::load(&Bundle::open(&config.model.bundle).converted()?, config)
     }
@@ -75,7 +75,7 @@ impl Generation {
     ///
     /// # Errors
     /// As [`Generation::open`].
-    pub fn load(bundle: &Bundle, config: &Config) -> Result<Self> {
+    pub(crate) fn load(bundle: &Bundle, config: &Config) -> Result<Self> {
         check_preprocessing(bundle, &config.clean)?;
         let classifier = Classifier::open(bundle, &classifier_options(&config.model)).converted()?;
         let reference = DriftReference::load(bundle.path(), bundle.labels()).converted()?;
@@ -94,22 +94,22 @@ impl Generation {
     }
 
     /// The model's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// ULID of the version.
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
     /// Name and version, for people.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 
     /// Where it really runs.
-    pub fn device(&self) -> Device {
+    pub(crate) fn device(&self) -> Device {
         self.device
     }
 
@@ -119,12 +119,12 @@ impl Generation {
     }
 
     /// Whether batches that it has encoded are to be labelled by another.
-    pub fn is_withdrawn(&self) -> bool {
+    pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.load(Ordering::Relaxed)
     }
 
     /// The label of a logit.
-    pub fn label(&self, index: usize) -> &str {
+    pub(crate) fn label(&self, index: usize) -> &str {
         self.labels.get(index).map_or("", |label| label.id.as_str())
     }
 
@@ -132,7 +132,7 @@ impl Generation {
     ///
     /// # Errors
     /// As [`Generation::classify_each`].
-    pub fn encode_each(&self, rows: &RecordBatch) -> Result<(Vec<Encoding>, Rejects)> {
+    pub(crate) fn encode_each(&self, rows: &RecordBatch) -> Result<(Vec<Encoding>, Rejects)> {
         let (mut encodings, mut rejects) = (vec![], Rejects::new());
         for (row, encoding) in self.encoder.encode_each(&texts(rows)?).converted()?.into_iter().enumerate() {
             match encoding {
@@ -151,7 +151,7 @@ impl Generation {
     ///
     /// # Errors
     /// When the tokenizer fails on one of them.
-    pub fn encode(&self, rows: &RecordBatch) -> Result<Vec<Encoding>> {
+    pub(crate) fn encode(&self, rows: &RecordBatch) -> Result<Vec<Encoding>> {
         self.encode_texts(&texts(rows)?)
     }
 
@@ -159,7 +159,7 @@ impl Generation {
     ///
     /// # Errors
     /// As [`Generation::encode`].
-    pub fn encode_texts<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
+    pub(crate) fn encode_texts<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
         self.encoder.encode_batch(texts).converted()
     }
 
@@ -167,7 +167,7 @@ impl Generation {
     ///
     /// # Errors
     /// When ONNX Runtime fails or a logit is not a finite number.
-    pub fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
+    pub(crate) fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
         let mut classifier = lock(&self.classifier);
         let start = Instant::now();
         let probabilities = classifier.classify(encodings).converted()?;
@@ -181,7 +181,7 @@ impl Generation {
     /// # Errors
     /// When the failure is the model's or the device's, not the documents': not even the empty text can be
     /// handled, or each of several documents fails and none was ever labelled.
-    pub fn classify_each(&self, encodings: &[Encoding]) -> Result<(Classified, Rejects)> {
+    pub(crate) fn classify_each(&self, encodings: &[Encoding]) -> Result<(Classified, Rejects)> {
         let mut classifier = lock(&self.classifier);
         let start = Instant::now();
         let outcomes = classifier.classify_each(encodings).converted()?;
@@ -202,7 +202,7 @@ impl Generation {
     }
 
     /// Whether it can label any of some cleaned rows.
-    pub fn handles_any(&self, rows: &RecordBatch) -> bool {
+    pub(crate) fn handles_any(&self, rows: &RecordBatch) -> bool {
         let encoded = self.encode_each(rows);
         let outcome = encoded.and_then(|(encodings, _)| self.classify_each(&encodings));
         outcome.is_ok_and(|(classified, _)| !classified.probabilities.is_empty())
@@ -241,7 +241,7 @@ impl Generation {
     }
 
     /// Takes labelled documents into account for drift; none without a reference to compare with.
-    pub fn watch_drift(
+    pub(crate) fn watch_drift(
         &self,
         encodings: &[Encoding],
         probabilities: &[Probabilities],

@@ -17,7 +17,7 @@ const ROLLED_BACK_BY: &str = "fenliu run";
 
 /// What labels documents now. Shared by the stages that encode and label and by the watcher.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     state: Mutex<State>,
     bake: BakeConfig,
     followed: Option<(Registry, Alias)>,
@@ -37,7 +37,7 @@ impl Live {
     ///
     /// # Errors
     /// As [`Generation::open`].
-    pub fn open(config: &Config, counters: Counters) -> Result<Self> {
+    pub(crate) fn open(config: &Config, counters: Counters) -> Result<Self> {
         let current = Arc::new(Generation::open(config)?);
         let followed = followed(config);
         let bake = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
@@ -50,19 +50,19 @@ impl Live {
     }
 
     /// The generation to encode and label the next batch with.
-    pub fn current(&self) -> Arc<Generation> {
+    pub(crate) fn current(&self) -> Arc<Generation> {
         Arc::clone(&self.state().current)
     }
 
     /// The registry and alias that say which version should be in use; none where the configuration
     /// names one version.
-    pub fn followed(&self) -> Option<&(Registry, Alias)> {
+    pub(crate) fn followed(&self) -> Option<&(Registry, Alias)> {
         self.followed.as_ref()
     }
 
     /// Puts `next` in use from the next batch on. With `on_probation` the generation before stays loaded
     /// until the probation is over.
-    pub fn swap(&self, next: Generation, on_probation: bool) {
+    pub(crate) fn swap(&self, next: Generation, on_probation: bool) {
         let next = Arc::new(next);
         let mut state = self.state();
         tracing::info!(from = state.current.title(), to = next.title(), "model swapped");
@@ -76,7 +76,7 @@ impl Live {
     }
 
     /// Puts the generation before in use again, if it is still loaded and is `version`.
-    pub fn return_to(&self, version: &str) -> bool {
+    pub(crate) fn return_to(&self, version: &str) -> bool {
         let mut state = self.state();
         let Some(bake) = state.bake.take_if(|bake| bake.previous.version() == version) else { return false };
         take_over(&mut state, bake);
@@ -85,7 +85,7 @@ impl Live {
     }
 
     /// What [`Live::fall_back`] would give, without a change.
-    pub fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
+    pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
         let state = self.state();
         if Arc::ptr_eq(&state.current, failed) {
             return state.bake.as_ref().map(|bake| Arc::clone(&bake.previous));
@@ -96,7 +96,7 @@ impl Live {
     /// The generation to label a batch with that `failed` could not label: the one before, to which the
     /// alias is moved back, if `failed` is on probation; the one in use, if it is another; `None` when there is
     /// no other generation.
-    pub fn fall_back(&self, failed: &Arc<Generation>, reason: &str) -> Option<Arc<Generation>> {
+    pub(crate) fn fall_back(&self, failed: &Arc<Generation>, reason: &str) -> Option<Arc<Generation>> {
         self.roll_back(failed, reason);
         let current = self.current();
         (!Arc::ptr_eq(&current, failed)).then_some(current)
@@ -104,7 +104,7 @@ impl Live {
 
     /// Compares a generation on probation with the one before, on a sample of what it labels, and rolls
     /// it back if it is worse.
-    pub fn examine(&self, generation: &Arc<Generation>, rows: &RecordBatch, new: &Classified) {
+    pub(crate) fn examine(&self, generation: &Arc<Generation>, rows: &RecordBatch, new: &Classified) {
         self.end_probation();
         let Some(previous) = self.sampled(generation, rows.num_rows()) else { return };
         // Outside the lock: the watcher and the tokenize stage must not wait for an inference.
@@ -126,7 +126,7 @@ impl Live {
     }
 
     /// Lets the generation before go when the probation is over.
-    pub fn end_probation(&self) {
+    pub(crate) fn end_probation(&self) {
         let mut state = self.state();
         let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
         if over.is_some() {

@@ -27,7 +27,6 @@ use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
 use crate::system::step_back;
 use fenliu_connectors::files::FileAppender;
-use fenliu_connectors::files::{FileFormat, FilesSinkConfig};
 
 /// Samples that may wait for the challenger.
 const QUEUED_SAMPLES: usize = 4;
@@ -36,7 +35,7 @@ const NICENESS: i32 = 10;
 
 /// The champion's side of the comparison; the challenger's thread ends when this is dropped.
 #[derive(Debug)]
-pub struct Shadow {
+pub(crate) struct Shadow {
     share: f64,
     samples: Option<SyncSender<Sample>>,
     thread: Option<JoinHandle<()>>,
@@ -57,7 +56,7 @@ impl Shadow {
     ///
     /// # Errors
     /// The directory cannot be made, or the system gives no thread.
-    pub fn start(config: &Config, counters: Counters) -> Result<Option<Self>> {
+    pub(crate) fn start(config: &Config, counters: Counters) -> Result<Option<Self>> {
         let share = config.shadow.share;
         let Ok((registry, _)) = Registry::find(&config.model.bundle) else { return Ok(None) };
         if share <= 0.0 {
@@ -88,7 +87,7 @@ impl Shadow {
     ///
     /// # Errors
     /// [`SchemaError::Column`] when the rows lack a column, which no document can cause.
-    pub fn offer(
+    pub(crate) fn offer(
         &self,
         cleaned: &RecordBatch,
         labelled: &RecordBatch,

@@ -18,7 +18,7 @@ use crate::metrics::Counters;
 
 /// The watching thread; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,7 +28,7 @@ impl Watcher {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(config: &Config, live: Arc<Live>, counters: Counters) -> Result<Self> {
+    pub(crate) fn start(config: &Config, live: Arc<Live>, counters: Counters) -> Result<Self> {
         let Some((registry, alias)) = live.followed().cloned().filter(|_| !config.model.watch.is_zero())
         else {
             return Ok(Watcher { stop: None, thread: None });

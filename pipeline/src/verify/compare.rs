@@ -9,7 +9,7 @@ use super::partitions::Held;
 
 /// Documents and rows of one partition, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Documents of the source that were compared.
     pub documents: u64,
     /// Rows that the output holds, repeated ones included.

@@ -12,7 +12,7 @@ use super::partitions::{Found, Ranges};
 
 /// All sinks and the dead letters.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Whether nothing is lost, nothing is there twice, and the files are those of the manifests.
     pub ok: bool,
     /// The sinks, in the configuration's order.
@@ -30,7 +30,7 @@ impl Report {
 
 /// One sink, or the dead letters.
 #[derive(Clone, Debug, Serialize)]
-pub struct SinkReport {
+pub(crate) struct SinkReport {
     /// The configuration's key and the destination.
     pub name: String,
     /// By partition; empty where nothing can be told of single documents.
@@ -49,7 +49,7 @@ pub struct SinkReport {
 
 /// One partition of one sink.
 #[derive(Clone, Debug, Serialize)]
-pub struct PartitionReport {
+pub(crate) struct PartitionReport {
     /// Topic, or file, of the source.
     pub topic: String,
     /// Its partition; 0 for files.

@@ -1,23 +1,22 @@
 //! Real sinks write real files, which are then tampered with.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytesize::ByteSize;
+use fenliu_connectors::outputs;
+use fenliu_engine::Rows;
+use fenliu_engine::position::Moves;
 use fenliu_schemas::{
     Document, LabelledOptions, Offsets, Origin, Prediction, RawBuilder, Reject, Stage, label_rows,
     labelled_schema, model_dead_letters, raw,
 };
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
-use crate::dlq::{Filter, Letters};
-use crate::sink::{Contents, Rows, compact_dead_letters, compact_files, open, open_directory};
-use fenliu_config::Properties;
-use fenliu_connectors::{DeadLetterConfig, SinkConfig};
-use fenliu_engine::position::Moves;
+use crate::error::Kind;
 
 const DOCUMENTS: i64 = 40;
 
@@ -76,11 +75,13 @@ impl Job {
     fn commit(&self) {
         let schema = labelled_schema(&raw::schema(), LabelledOptions::default());
         let topic: Arc<str> = self.path("in.jsonl").into();
-        for sink in open(&self.config, &schema, None).unwrap() {
+        let topics = self.config.topics();
+        let open = outputs::open(&self.config.outputs, &self.config.name, &topics, None).unwrap();
+        for mut sink in open.sinks {
             for first in (0..DOCUMENTS).step_by(10) {
                 let mut covered = Offsets::default();
                 covered.add(&topic, 0, first, first + 9);
-                let moves = Moves::plan(&sink.lock().positions(&[]).unwrap(), &covered).unwrap();
+                let moves = Moves::plan(&sink.sink.positions(&[]).unwrap().positions, &covered).unwrap();
                 let offsets = || (first..first + 10).filter(|offset| *offset != 20);
                 let raw = |dead: bool| {
                     let mut builder = RawBuilder::default();
@@ -98,7 +99,7 @@ impl Job {
                     labelled: label_rows(&good, &labels, &schema, ("m", "1"), 0).unwrap(),
                     dead_letters: vec![model_dead_letters(&bad, &rejects, "1", 0).unwrap()],
                 };
-                sink.lock().commit(&[Arc::new(rows)], &moves).unwrap();
+                sink.sink.commit(&[Arc::new(rows)], &moves).unwrap();
             }
         }
     }
@@ -107,11 +108,20 @@ impl Job {
         self.directory.path().join(name).display().to_string()
     }
 
+    /// The manifests of a sink, oldest first.
+    fn manifests(&self, sink: &str) -> Vec<Value> {
+        let directory = self.directory.path().join(sink).join("_manifests/0000000");
+        let mut paths: Vec<_> =
+            std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect()
+    }
+
     /// The data files of a sink, in the order of their commits.
     fn files(&self, sink: &str) -> Vec<PathBuf> {
-        let directory = self.directory.path().join(sink);
-        let contents = Contents::read(&open_directory(&directory, &Properties::new()).unwrap()).unwrap();
-        contents.files().keys().map(|name| directory.join(name)).collect()
+        let manifests = self.manifests(sink);
+        let files = manifests.iter().flat_map(|manifest| manifest["files"].as_array().unwrap());
+        files.map(|file| self.directory.path().join(sink).join(file["name"].as_str().unwrap())).collect()
     }
 
     fn verify(&self) -> Report {
@@ -175,36 +185,43 @@ fn a_file_that_readers_do_not_see_is_lost_until_it_has_its_name() {
     let job = Job::new();
     let file = &job.files("dead")[0];
     let name = file.file_name().unwrap().to_str().unwrap();
-    std::fs::rename(file, file.with_file_name(crate::sink::hidden(name))).unwrap();
+    std::fs::rename(file, file.with_file_name(format!(".{name}.inprogress"))).unwrap();
     let report = job.verify();
     assert_eq!(report.sinks[0].total.lost, Some(1));
     assert!(report.dead_letters.problems[0].contains("readers do not see it"), "{report:#?}");
 }
 
+/// As earlier releases did it: one manifest adds a merged file and removes those that it is made of.
 #[test]
-fn directories_that_were_compacted_are_whole() {
+fn a_directory_that_an_earlier_release_compacted_is_whole() {
     let job = Job::new();
-    let target = ByteSize::mib(1);
-    for sink in &job.config.sinks {
-        let SinkConfig::Files(files) = sink else { continue };
-        assert_eq!(compact_files(files, &job.config.name, target, None).unwrap().replaced, 4);
+    let (files, manifests) = (job.files("jsonl"), job.manifests("jsonl"));
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    let merged: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
+    let name = "labelled-01J00000000000000000000000.jsonl";
+    std::fs::write(job.path(&format!("jsonl/{name}")), &merged).unwrap();
+    let (mut manifest, number) = (manifests[manifests.len() - 1].clone(), manifests.len() + 1);
+    let (rows, sha256) = (merged.split(|byte| *byte == b'\n').count() - 1, Sha256::digest(&merged));
+    let entry = json!({
+        "name": name, "rows": rows, "bytes": merged.len(), "sha256": hex::encode(sha256), "model_versions": ["1"],
+        "since": 1,
+    });
+    for (key, value) in [
+        ("format", json!(2)),
+        ("number", json!(number)),
+        ("files", json!([entry])),
+        ("covers", json!([])),
+        ("removed", json!(names)),
+    ] {
+        manifest[key] = value;
     }
-    let DeadLetterConfig::Files(files) = &job.config.dead_letters else { panic!() };
-    assert_eq!(compact_dead_letters(files, &job.config.name, target, None).unwrap().replaced, 4);
-    assert!(["parquet", "arrow", "jsonl", "blind", "dead"].iter().all(|sink| job.files(sink).len() == 1));
+    std::fs::write(job.path(&format!("jsonl/_manifests/0000000/{number:010}.json")), manifest.to_string())
+        .unwrap();
+    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
 
     let report = job.verify();
     assert!(report.ok, "{report:#?}");
-    assert_eq!(report.sinks[0].total, counts(Some(0), 35, 0));
     assert_eq!(report.sinks[2].total, counts(Some(0), 35, 0));
-    let mut letters = vec![];
-    let of = Letters::of(&job.config.dead_letters, &job.config.kafka);
-    of.read(&Filter::default(), true, &mut |letter| {
-        letters.push(letter.offset);
-        Ok(ControlFlow::Continue(()))
-    })
-    .unwrap();
-    assert_eq!(letters, [7, 17, 27, 37]);
 }
 
 #[test]
@@ -223,7 +240,8 @@ fn rows_that_the_sinks_have_not_come_to_are_not_lost() {
 fn a_sink_that_is_not_there_is_a_wrong_command() {
     let job = Job::new();
     let error = verify(&job.config, VerifyOptions { sink: Some(5), examples: 3 }).unwrap_err();
-    assert!(error.is_usage() && error.to_string().contains("has 5"), "{error}");
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().contains("has 5"), "{error}");
     let only = verify(&job.config, VerifyOptions { sink: Some(2), examples: 3 }).unwrap();
     assert_eq!(only.sinks.len(), 1);
     assert!(only.sinks[0].name.contains("jsonl"));

@@ -16,4 +16,4 @@ mod reader;
 #[cfg(feature = "delta")]
 mod sink;
 
-pub use config::DeltaSinkConfig;
+pub(crate) use config::DeltaSinkConfig;

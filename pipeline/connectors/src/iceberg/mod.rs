@@ -22,4 +22,4 @@ mod table;
 #[cfg(feature = "iceberg")]
 mod write;
 
-pub use config::IcebergSinkConfig;
+pub(crate) use config::IcebergSinkConfig;

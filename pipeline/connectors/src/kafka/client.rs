@@ -43,7 +43,7 @@ pub fn client_config(kafka: &KafkaConfig, own: &Properties) -> ClientConfig {
 }
 
 /// Client properties for the cluster of `topic`.
-pub fn topic_client_config(kafka: &KafkaConfig, topic: &Topic) -> ClientConfig {
+pub(super) fn topic_client_config(kafka: &KafkaConfig, topic: &Topic) -> ClientConfig {
     let mut client = client_config(kafka, &topic.properties);
     if let Some(brokers) = &topic.brokers {
         client.set("bootstrap.servers", brokers);

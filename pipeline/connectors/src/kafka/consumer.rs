@@ -110,7 +110,7 @@ impl ConsumerContext for Context {
 ///
 /// # Errors
 /// When librdkafka refuses.
-pub fn apply(consumer: &KafkaConsumer, rebalance: &Rebalance) -> Result<()> {
+pub(super) fn apply(consumer: &KafkaConsumer, rebalance: &Rebalance) -> Result<()> {
     let partitions = &rebalance.partitions;
     let outcome = match (consumer.rebalance_protocol(), rebalance.is_assignment) {
         (RebalanceProtocol::Cooperative, true) => consumer.incremental_assign(partitions),
@@ -188,7 +188,7 @@ pub fn committed(consumer: &KafkaConsumer, partitions: &[TopicPartition]) -> Res
 ///
 /// # Errors
 /// A negative offset.
-pub fn offsets_list(positions: &Positions) -> Result<TopicPartitionList> {
+pub(super) fn offsets_list(positions: &Positions) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for (topic, partition, next) in positions.iter() {
         list.add_partition_offset(topic, partition, Offset::Offset(next))

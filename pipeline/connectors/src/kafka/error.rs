@@ -4,7 +4,7 @@ use fenliu_engine::{Error, Kind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// A `map_err` adapter for Kafka calls: `kafka: cannot ACTION: REASON`.
-pub fn failed(action: impl Into<String>) -> impl FnOnce(KafkaError) -> Error {
+pub(super) fn failed(action: impl Into<String>) -> impl FnOnce(KafkaError) -> Error {
     let action = action.into();
     move |error| of(&action, error)
 }

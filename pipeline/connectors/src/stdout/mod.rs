@@ -4,4 +4,4 @@ mod config;
 mod kind;
 mod sink;
 
-pub use config::StdoutSinkConfig;
+pub(crate) use config::StdoutSinkConfig;

@@ -15,6 +15,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
 use super::*;
 use crate::config::{FieldNames, RegistryConfig};
+use crate::schema;
 
 const MILLIS: Option<i64> = Some(1_700_000_000_000);
 
