@@ -114,7 +114,7 @@ mod tests {
     const NEWS: &str = "新华社北京电，记者从国家统计局获悉，今年一季度国内生产总值同比增长百分之五。";
 
     #[test]
-    fn golden() {
+    fn known_bytes_decode_to_their_text() {
         let gbk = GB18030.encode(NEWS).0.into_owned();
         let big5 = BIG5.encode("中央社台北電，氣象局今日發布天氣預報，明天有雨。").0.into_owned();
         let page = |charset: &str, text: &[u8]| {

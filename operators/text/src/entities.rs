@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn references_of_each_kind_are_decoded() {
         let cases = [
             ("AT&amp;T &lt;b&gt; &quot;x&quot;", "AT&T <b> \"x\""),
             ("邓肯&#8226;温格汉姆", "邓肯•温格汉姆"),

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn known_markup_becomes_its_text() {
         let cases = [
             ("<p>第一段</p><p>第二段</p>", "第一段\n第二段"),
             ("a<br>b<br/>\n\n<br />c", "a\nb\nc"),

@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn golden() {
+    fn texts_of_each_script_get_their_language() {
         let cases = [
             ("央行宣布降息", "zh"),
             ("中央銀行宣布降息", "zh"),

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn each_rule_is_applied() {
         let cases = [
             ("中国ＡＢｃ１２３", "中国ABc123"),
             ("　　新华社北京１月１日电　记者", "新华社北京1月1日电 记者"),

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn traditional_text_is_converted_except_for_kept_names() {
         let cases = [
             ("一名猶他爵士隊球員確診新冠病毒之後", "一名犹他爵士队球员确诊新冠病毒之后"),
             ("臺灣的著作權與乾隆皇帝", "台湾的著作权与乾隆皇帝"),
