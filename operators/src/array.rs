@@ -1,8 +1,8 @@
 //! From a kernel for one text to an operation on a column of texts.
 //!
-//! The text-to-text kernels of `fenliu_text` know nothing of Arrow. This module runs them over `Utf8`, `LargeUtf8`
-//! and `Utf8View` columns, and over dictionaries of those. The result has the type of the input, null stays null, and
-//! a column of which no text changes is returned as it is, without a copy.
+//! The text-to-text kernels of `fenliu_text` know nothing of Arrow. This module runs them over `Utf8`,
+//! `LargeUtf8` and `Utf8View` columns, and over dictionaries of those. The result has the type of the input,
+//! null stays null, and a column of which no text changes is returned as it is, without a copy.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use crate::function::Operation;
 
-/// A text-to-text kernel: writes the new text to an empty buffer and returns `true`, or returns `false` if the text
-/// stays as it is, whatever the buffer then holds.
+/// A text-to-text kernel: writes the new text to an empty buffer and returns `true`, or returns `false` if
+/// the text stays as it is, whatever the buffer then holds.
 pub(crate) type Kernel = fn(&str, &mut String) -> bool;
 
 /// Maps each text to another by a kernel.
 #[derive(Debug)]
 pub(crate) struct TextToText(pub(crate) Kernel);
 
-// Always equal: functions are compared by their names too, and a name stands for one kernel. (The address of a Rust
-// function is not a reliable identity.)
+// Always equal: functions are compared by their names too, and a name stands for one kernel. (The address of
+// a Rust function is not a reliable identity.)
 impl PartialEq for TextToText {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -67,7 +67,8 @@ pub(crate) fn text_type(function: &str, found: &DataType) -> Result<DataType> {
     }
 }
 
-/// The type to which the one argument of a function is cast, if its result is not text; a dictionary is unpacked.
+/// The type to which the one argument of a function is cast, if its result is not text; a dictionary is
+/// unpacked.
 pub(crate) fn plain_text_type(function: &str, found: &[DataType]) -> Result<Vec<DataType>> {
     match found {
         [DataType::Dictionary(_, value)] => Ok(vec![text_type(function, value)?]),
@@ -115,7 +116,8 @@ pub(crate) fn map_text(array: &ArrayRef, kernel: Kernel) -> Result<ArrayRef> {
     }
 }
 
-/// Runs `kernel` over a `Utf8` or `LargeUtf8` column. A new column is built from the first text on that changes.
+/// Runs `kernel` over a `Utf8` or `LargeUtf8` column. A new column is built from the first text on that
+/// changes.
 fn map_offsets<O: OffsetSizeTrait>(
     original: &ArrayRef,
     array: &GenericStringArray<O>,
@@ -153,7 +155,8 @@ fn copy_of_first<O: OffsetSizeTrait>(
     Ok(builder)
 }
 
-/// Runs `kernel` over a `Utf8View` column. Texts that do not change keep their buffers; only changed ones are written.
+/// Runs `kernel` over a `Utf8View` column. Texts that do not change keep their buffers; only changed ones are
+/// written.
 fn map_views(original: &ArrayRef, array: &StringViewArray, kernel: Kernel) -> Result<ArrayRef> {
     let mut builder = StringViewBuilder::with_capacity(array.len());
     let blocks: Vec<u32> =

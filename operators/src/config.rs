@@ -22,8 +22,8 @@ pub struct CleanConfig {
     ///
     /// Needs a step that sets `lang`. Default: empty, which keeps every language.
     pub languages: Vec<String>,
-    /// A file of words that `segment` must know, one `word [frequency] [tag]` a line; `#` starts a comment line.
-    /// Default: none.
+    /// A file of words that `segment` must know, one `word [frequency] [tag]` a line; `#` starts a comment
+    /// line. Default: none.
     pub user_dict: Option<PathBuf>,
     /// Documents whose cleaned title and body have fewer characters than this, white space not counted, are
     /// rejected as `empty_text`. Default: 1.
@@ -89,12 +89,12 @@ fn words(sql: &str) -> impl Iterator<Item = String> {
 }
 
 impl CleanConfig {
-    /// The part of this configuration on which the text that a model sees depends, as canonical JSON: the steps that
-    /// set `title` or `body`, or a column that those steps read; the version of each operator in them; and the SHA-256
-    /// of the user dictionary if they segment text.
+    /// The part of this configuration on which the text that a model sees depends, as canonical JSON: the
+    /// steps that set `title` or `body`, or a column that those steps read; the version of each operator in
+    /// them; and the SHA-256 of the user dictionary if they segment text.
     ///
-    /// Two configurations with equal fingerprints give the same text. A dictionary that cannot be read counts as
-    /// `unreadable`; [`Plan::try_new`](crate::Plan::try_new) reports it.
+    /// Two configurations with equal fingerprints give the same text. A dictionary that cannot be read counts
+    /// as `unreadable`; [`Plan::try_new`](crate::Plan::try_new) reports it.
     pub fn fingerprint(&self) -> String {
         let (steps, named) = self.text_steps();
         let operators: BTreeMap<&str, u32> = OPERATORS
@@ -108,8 +108,8 @@ impl CleanConfig {
         json!({ "operators": operators, "steps": steps, "user_dict": user_dict }).to_string()
     }
 
-    /// The steps on which `title` and `body` depend, and all words of their SQL. Steps are examined from the last to the
-    /// first, because a step counts if a later one that counts reads a column that it sets.
+    /// The steps on which `title` and `body` depend, and all words of their SQL. Steps are examined from the
+    /// last to the first, because a step counts if a later one that counts reads a column that it sets.
     fn text_steps(&self) -> (Vec<&Step>, BTreeSet<String>) {
         let mut needed = BTreeSet::from(["title".to_owned(), "body".to_owned()]);
         let mut steps = Vec::new();

@@ -10,8 +10,8 @@ use crate::OperatorError;
 /// A segmenter that knows the words of the file `path` beside those of jieba's own dictionary.
 ///
 /// # Errors
-/// [`OperatorError::DictionaryFile`] if the file cannot be read as UTF-8, [`OperatorError::DictionaryLine`] for the
-/// first line that is invalid or has a word that segmentation could never find.
+/// [`OperatorError::DictionaryFile`] if the file cannot be read as UTF-8, [`OperatorError::DictionaryLine`]
+/// for the first line that is invalid or has a word that segmentation could never find.
 pub(crate) fn read_dictionary(path: &Path) -> Result<Segmenter, OperatorError> {
     let text = fs::read_to_string(path)
         .map_err(|source| OperatorError::DictionaryFile { path: path.to_owned(), source })?;

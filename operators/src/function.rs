@@ -1,8 +1,8 @@
 //! The shape that all SQL functions of this crate share: a reference text and an operation.
 //!
-//! DataFusion asks a function for many things (name, signature, equality, documentation, ...) that follow from
-//! these two. [`Function`] answers them once for all functions, so that the file of a function holds only what is
-//! particular to it.
+//! DataFusion asks a function for many things (name, signature, equality, documentation, ...) that follow
+//! from these two. [`Function`] answers them once for all functions, so that the file of a function holds
+//! only what is particular to it.
 
 use std::any::Any;
 use std::fmt;
@@ -15,8 +15,8 @@ use datafusion_expr::{
     Volatility,
 };
 
-/// The documentation of a function, in Markdown. `operators/README.md` and DataFusion's own documentation of the
-/// function are generated from it.
+/// The documentation of a function, in Markdown. `operators/README.md` and DataFusion's own documentation of
+/// the function are generated from it.
 #[derive(Debug)]
 pub(crate) struct Reference {
     /// The name in SQL, and as a step of the cleaning configuration.
@@ -48,11 +48,11 @@ pub(crate) struct Example {
 
 /// What a function does with its arguments.
 ///
-/// Functions of the same name are interchangeable if their operations are equal; DataFusion then evaluates a call that
-/// occurs twice only once.
+/// Functions of the same name are interchangeable if their operations are equal; DataFusion then evaluates a
+/// call that occurs twice only once.
 pub(crate) trait Operation: fmt::Debug + Eq + Hash + Send + Sync + 'static {
-    /// The types to which DataFusion casts the arguments, given the types that it found; `name` is the function's,
-    /// for messages.
+    /// The types to which DataFusion casts the arguments, given the types that it found; `name` is the
+    /// function's, for messages.
     ///
     /// # Errors
     /// The number of arguments is wrong, or a type is not supported.
@@ -83,7 +83,8 @@ impl<O: Operation> Function<O> {
         ScalarUDF::from(Function {
             reference,
             operation,
-            // The functions are deterministic, so calls on constants are evaluated once, when SQL is compiled.
+            // The functions are deterministic, so calls on constants are evaluated once, when SQL is
+            // compiled.
             signature: Signature::user_defined(Volatility::Immutable),
             documentation: reference.documentation(),
         })

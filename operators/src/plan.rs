@@ -1,9 +1,10 @@
 //! A compiled cleaning configuration: raw rows in, the same number of cleaned rows out, in the same order.
 //!
-//! The plan runs on one bounded batch at a time and keeps nothing between batches, so the result does not depend on
-//! where a stream was cut into batches. A document that does not pass becomes a row with `reject_stage` = `clean` and a
-//! `reject_reason`. A row keeps its first reason, and a row that an earlier stage rejected stays as it is. Rejected rows
-//! go through the remaining steps like all others. Steps see the reject columns as they were in the input.
+//! The plan runs on one bounded batch at a time and keeps nothing between batches, so the result does not
+//! depend on where a stream was cut into batches. A document that does not pass becomes a row with
+//! `reject_stage` = `clean` and a `reject_reason`. A row keeps its first reason, and a row that an earlier
+//! stage rejected stays as it is. Rejected rows go through the remaining steps like all others. Steps see the
+//! reject columns as they were in the input.
 //!
 //! | reason | when |
 //! |---|---|
@@ -24,6 +25,12 @@ use crate::registry::{OPERATORS, Operator};
 use crate::rejections::{REJECT_COLUMNS, Rejections};
 use crate::sql::{Compiler, Expression, RequiredType};
 use crate::{CleanConfig, OperatorError, Step};
+
+const NOT_SETTABLE: &str = "cleaning cannot set this column: it belongs to the lineage or to the model, or the \
+                            name is empty";
+
+const INVALID_REASON: &str = "a reason must consist of lower-case letters, digits and `_`, because metrics use \
+                              it as a label";
 
 /// A compiled [`CleanConfig`].
 #[derive(Clone, Debug)]
@@ -48,9 +55,9 @@ impl Plan {
     /// Compiles `config` for rows of schema `input`, usually `fenliu_schemas::raw::schema()`.
     ///
     /// # Errors
-    /// All problems of the configuration at once: unknown operators, SQL that does not compile or needs more than one
-    /// row, columns that cleaning may not set, a user dictionary that cannot be read, languages without a step that
-    /// sets `lang`.
+    /// All problems of the configuration at once: unknown operators, SQL that does not compile or needs more
+    /// than one row, columns that cleaning may not set, a user dictionary that cannot be read, languages
+    /// without a step that sets `lang`.
     pub fn try_new(config: &CleanConfig, input: &Schema) -> Result<Self, Vec<OperatorError>> {
         let mut problems = missing_columns(input);
         problems.extend(check_languages(config));
@@ -89,7 +96,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`OperatorError::BatchSchema`] if the batch has other columns than the plan was compiled for, and
-    /// [`OperatorError::Arrow`] if Arrow cannot hold the result. The content of a document never causes an error.
+    /// [`OperatorError::Arrow`] if Arrow cannot hold the result. The content of a document never causes an
+    /// error.
     pub fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, OperatorError> {
         if batch.schema().fields() != self.input.fields() {
             let (expected, found) = (column_list(&self.input), column_list(&batch.schema()));
@@ -161,7 +169,8 @@ impl CompiledStep {
     }
 }
 
-/// Replaces or adds a column. The rows in `failed`, which is sorted, keep the old value; it is null in a new column.
+/// Replaces or adds a column. The rows in `failed`, which is sorted, keep the old value; it is null in a new
+/// column.
 fn set_column(
     rows: &RecordBatch,
     index: usize,
@@ -218,9 +227,7 @@ impl PlanBuilder {
                 self.problems.push(OperatorError::Setting {
                     key: format!("{key}.column"),
                     value: column.clone(),
-                    problem: "cleaning cannot set this column: it belongs to the lineage or to the model, or the name is \
-                              empty"
-                        .to_owned(),
+                    problem: NOT_SETTABLE.to_owned(),
                 });
             }
             Step::Column { column, sql } => self.add_column(&format!("{key}.sql"), column, sql),
@@ -266,8 +273,7 @@ impl PlanBuilder {
             self.problems.push(OperatorError::Setting {
                 key: format!("{key}.reject"),
                 value: reason.to_owned(),
-                problem: "a reason must consist of lower-case letters, digits and `_`, because metrics use it as a label"
-                    .to_owned(),
+                problem: INVALID_REASON.to_owned(),
             });
         }
         match self.compiler.compile(&format!("{key}.when"), when, &self.schema, &RequiredType::Boolean) {
@@ -282,7 +288,8 @@ fn unknown_operator(key: &str, name: &str) -> OperatorError {
     OperatorError::UnknownOperator { key: key.to_owned(), name: name.to_owned(), known: known.join(", ") }
 }
 
-/// A problem for each column that every plan reads or writes and that `input` lacks, or does not have as text.
+/// A problem for each column that every plan reads or writes and that `input` lacks, or does not have as
+/// text.
 fn missing_columns(input: &Schema) -> Vec<OperatorError> {
     let needed = ["title", "body", "lang"].into_iter().chain(REJECT_COLUMNS);
     let problem = |column| {

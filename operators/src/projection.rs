@@ -33,12 +33,12 @@ enum Output {
 impl Projection {
     /// Compiles a projection of rows of `schema`.
     ///
-    /// Each of `columns` is a column's name or `expression AS name`. If `columns` is empty, all columns are kept.
-    /// `filter` is a SQL predicate; rows for which it is false or null are dropped.
+    /// Each of `columns` is a column's name or `expression AS name`. If `columns` is empty, all columns are
+    /// kept. `filter` is a SQL predicate; rows for which it is false or null are dropped.
     ///
     /// # Errors
-    /// All problems at once: unknown columns or functions, expressions without a name, repeated names, SQL that needs
-    /// more than one row, a filter that is not boolean.
+    /// All problems at once: unknown columns or functions, expressions without a name, repeated names, SQL
+    /// that needs more than one row, a filter that is not boolean.
     pub fn try_new(
         schema: &SchemaRef,
         columns: &[String],
@@ -80,8 +80,8 @@ impl Projection {
     /// Projects one batch of the schema that this projection was compiled for.
     ///
     /// # Errors
-    /// [`OperatorError::Evaluate`] if an expression fails on a row that passes the filter, e.g. in a cast (`try_cast`
-    /// gives null instead). [`OperatorError::Arrow`] if the batch has another schema.
+    /// [`OperatorError::Evaluate`] if an expression fails on a row that passes the filter, e.g. in a cast
+    /// (`try_cast` gives null instead). [`OperatorError::Arrow`] if the batch has another schema.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, OperatorError> {
         let evaluate = |expression: &Expression, rows: &RecordBatch| {
             let failed = |source| OperatorError::Evaluate { sql: expression.sql.clone(), source };

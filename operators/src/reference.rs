@@ -19,8 +19,8 @@ use crate::{CleanConfig, Plan};
 const README: &str = include_str!("../README.md");
 
 /// The markers around the generated part; the first one also tells how to update it.
-const BEGIN: &str = "<!-- Generated from the references in src/functions. To update: FENLIU_UPDATE=1 cargo test -p \
-                     fenliu-operators reference -->\n";
+const BEGIN: &str = "<!-- Generated from the references in src/functions. To update: FENLIU_UPDATE=1 cargo \
+                     test -p fenliu-operators reference -->\n";
 const END: &str = "<!-- end of the generated part -->\n";
 
 /// Splits the README into the generated part and the parts before and after it.
@@ -52,8 +52,9 @@ fn section(operator: &Operator) -> String {
         operator.sets.iter().map(|(column, sql)| format!("- `{column}` to `{sql}`\n")).collect();
     let related: Vec<String> = related.iter().map(|name| format!("[`{name}`](#{name})")).collect();
     format!(
-        "\n### {name}\n\n`{syntax}`\n\n{summary}\n\n{rules}\nArguments:\n\n{arguments}\nReturns: {returns}\n\n\
-         ```sql\n{}\n```\n\nAs a step, it sets\n\n{sets}\nSee also: {}. Version of the results: {}.\n",
+        "\n### {name}\n\n`{syntax}`\n\n{summary}\n\n{rules}\nArguments:\n\n{arguments}\nReturns: \
+         {returns}\n\n```sql\n{}\n```\n\nAs a step, it sets\n\n{sets}\nSee also: {}. Version of the results: \
+         {}.\n",
         examples.join("\n"),
         related.join(", "),
         operator.version,
@@ -73,7 +74,7 @@ fn the_reference_in_the_readme_is_that_of_the_functions() {
 }
 
 /// The value of a SQL expression without columns, as text.
-fn value(sql: &str) -> String {
+pub(crate) fn value(sql: &str) -> String {
     let expression = Compiler::new(Segmenter::default())
         .compile("example", sql, &Schema::empty(), &RequiredType::Any)
         .unwrap_or_else(|error| panic!("{error}"));

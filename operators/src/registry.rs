@@ -1,7 +1,8 @@
 //! The list of operators.
 //!
-//! To add one, write a file under `functions` with its reference and its evaluation, and add an entry here. The rest
-//! follows from this list: SQL, steps of the cleaning configuration, fingerprints, the README's reference, benchmarks.
+//! To add one, write a file under `functions` with its reference and its evaluation, and add an entry here.
+//! The rest follows from this list: SQL, steps of the cleaning configuration, fingerprints, the README's
+//! reference, benchmarks.
 
 use datafusion_common::Result;
 use datafusion_expr::ScalarUDF;
@@ -14,9 +15,9 @@ use crate::functions::{decode_bytes, detect_lang, normalize, segment, strip_html
 pub(crate) struct Operator {
     /// Its documentation; has its name.
     pub(crate) reference: &'static Reference,
-    /// The version of its results. Raise it whenever the result changes for some text: fingerprints of cleaning
-    /// configurations contain it, so a model that was trained on the old results is not served on the new ones
-    /// unnoticed.
+    /// The version of its results. Raise it whenever the result changes for some text: fingerprints of
+    /// cleaning configurations contain it, so a model that was trained on the old results is not served on
+    /// the new ones unnoticed.
     pub(crate) version: u32,
     /// Makes its SQL function.
     pub(crate) function: fn() -> ScalarUDF,

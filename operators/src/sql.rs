@@ -1,9 +1,9 @@
 //! SQL expressions over one row, compiled once and evaluated per batch.
 //!
-//! DataFusion parses, checks, coerces, simplifies and plans an expression. The result is evaluated directly on record
-//! batches, without a query plan or a stream, so that no row waits for others. Expressions that need more than the row
-//! itself (aggregates, window functions, subqueries) are refused, and so are those whose value would differ when a
-//! document is read again (`now()`, `random()`).
+//! DataFusion parses, checks, coerces, simplifies and plans an expression. The result is evaluated directly
+//! on record batches, without a query plan or a stream, so that no row waits for others. Expressions that
+//! need more than the row itself (aggregates, window functions, subqueries) are refused, and so are those
+//! whose value would differ when a document is read again (`now()`, `random()`).
 
 mod scope;
 
@@ -120,8 +120,8 @@ fn result_type(found: &DataType, required: &RequiredType) -> Result<DataType> {
     }
 }
 
-/// Fails if `expression` needs other rows than the one that it is evaluated on, or has a value that changes from run to
-/// run.
+/// Fails if `expression` needs other rows than the one that it is evaluated on, or has a value that changes
+/// from run to run.
 fn refuse_more_than_a_row(expression: &Expr) -> Result<()> {
     expression.apply(|part| {
         let problem = match part {
@@ -161,8 +161,8 @@ impl Expression {
 
     /// Like [`evaluate`](Self::evaluate), but a row on which the expression fails gets null and is listed.
     ///
-    /// DataFusion does not say on which row an expression failed. A batch that fails is therefore halved until the
-    /// failing rows are alone, which costs nothing for batches without such rows.
+    /// DataFusion does not say on which row an expression failed. A batch that fails is therefore halved
+    /// until the failing rows are alone, which costs nothing for batches without such rows.
     pub(crate) fn evaluate_each(&self, batch: &RecordBatch) -> Result<(ArrayRef, Failures), ArrowError> {
         let (mut parts, mut failures) = (Vec::new(), Failures::new());
         self.evaluate_halves(batch, 0, &mut parts, &mut failures);
@@ -173,7 +173,8 @@ impl Expression {
         Ok((values, failures))
     }
 
-    /// Evaluates the rows of `batch`, which starts at row `first_row` of the whole, and appends the values to `parts`.
+    /// Evaluates the rows of `batch`, which starts at row `first_row` of the whole, and appends the values to
+    /// `parts`.
     fn evaluate_halves(
         &self,
         batch: &RecordBatch,
@@ -194,5 +195,91 @@ impl Expression {
                 failures.extend((rows == 1).then(|| (first_row, error.strip_backtrace())));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::value;
+
+    /// DataFusion plans operators and special syntax by planners that a [`Scope`] must list.
+    #[test]
+    fn operators_and_special_syntax_are_planned_as_functions() {
+        let cases = [
+            ("[1, 2][2]", "2"),
+            ("[1] || [2]", "[1, 2]"),
+            ("[1, 2] @> [2]", "true"),
+            ("named_struct('a', 5)['a']", "5"),
+            ("MAP {'a': 1}['a']", "1"),
+            ("'a' || 'b' || 1", "ab1"),
+            ("EXTRACT(YEAR FROM DATE '2024-03-01')", "2024"),
+            ("POSITION('b' IN 'abc')", "2"),
+            ("SUBSTRING('abcdef' FROM 2 FOR 3)", "bcd"),
+            ("OVERLAY('Txxxxas' PLACING 'hom' FROM 2 FOR 4)", "Thomas"),
+            ("TRIM(BOTH 'x' FROM 'xax')", "a"),
+            ("'abc' ~ '^a'", "true"),
+            ("'abc' ILIKE 'A%'", "true"),
+            ("5 BETWEEN 1 AND 9 AND 1 IN (1, 2)", "true"),
+            ("CASE WHEN 1 > 2 THEN 'x' ELSE 'y' END", "y"),
+            ("DATE '2024-01-31' + INTERVAL '1 day' = DATE '2024-02-01'", "true"),
+            ("1 + 1.5", "2.5"),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(value(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_function_of_each_group_is_known() {
+        let cases = [
+            ("coalesce(NULL, 'a')", "a"),
+            ("upper('a')", "A"),
+            ("character_length('新闻')", "2"),
+            ("regexp_replace('a1b', '[0-9]', '-')", "a-b"),
+            ("round(2.456, 2)", "2.46"),
+            ("encode('a', 'hex')", "61"),
+            ("array_length([1, 2, 3])", "3"),
+            ("to_timestamp('2024-01-01T00:00:00Z')", "2024-01-01T00:00:00"),
+            ("date_trunc('year', DATE '2024-03-01') = DATE '2024-01-01'", "true"),
+            ("try_cast('x' AS INT) IS NULL", "true"),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(value(sql), expected, "{sql}");
+        }
+    }
+
+    fn problem(sql: &str) -> String {
+        let compiled =
+            Compiler::new(Segmenter::default()).compile("key", sql, &Schema::empty(), &RequiredType::Any);
+        compiled.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn expressions_that_need_more_than_a_row_are_refused_with_the_reason() {
+        let cases = [
+            ("count(*)", "is an aggregate"),
+            ("sum(1) OVER ()", "is a window function"),
+            ("rank() OVER (ORDER BY 1)", "is a window function"),
+            ("(SELECT 1)", "it has a subquery"),
+            ("1 IN (SELECT 1)", "it has a subquery"),
+            ("unnest([1, 2])", "makes several rows of one"),
+            ("now()", "gives another value on each run"),
+            ("$1 + 1", "for which there is no value"),
+            ("(SELECT a FROM b)", "table 'datafusion.public.b' not found"),
+        ];
+        for (sql, expected) in cases {
+            let problem = problem(sql);
+            assert!(problem.contains(expected) && problem.contains(sql), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_function_is_named_with_the_one_that_was_probably_meant() {
+        assert!(
+            problem("strip_htm('a')").contains("Did you mean 'strip_html'?"),
+            "{}",
+            problem("strip_htm('a')")
+        );
     }
 }

@@ -13,12 +13,13 @@ use crate::function::{Example, Function, Operation, Reference};
 pub(crate) static REFERENCE: Reference = Reference {
     name: "decode_bytes",
     syntax: "decode_bytes(binary [, charset])",
-    summary: "Turns bytes of unknown encoding into text. Decoding never fails: bytes that are invalid in the chosen \
-              encoding become replacement characters (U+FFFD).",
+    summary: "Turns bytes of unknown encoding into text. Decoding never fails: bytes that are invalid in the \
+              chosen encoding become replacement characters (U+FFFD).",
     rules: &[
-        "The first of these that applies decides on the encoding: a byte-order mark; UTF-8, if the bytes are valid or \
-         damaged in few places; the `charset` argument, then the charset that the document declares in its first 1024 \
-         bytes, if nearly all bytes are valid in it; the guess of the detector that Firefox uses.",
+        "The first of these that applies decides on the encoding: a byte-order mark; UTF-8, if the bytes are \
+         valid or damaged in few places; the `charset` argument, then the charset that the document declares \
+         in its first 1024 bytes, if nearly all bytes are valid in it; the guess of the detector that \
+         Firefox uses.",
         "Labels are those of the WHATWG Encoding Standard, in which `gb2312` and `gbk` mean GB 18030.",
     ],
     arguments: &[

@@ -13,14 +13,14 @@ use crate::function::{Example, Function, Operation, Reference};
 pub(crate) static REFERENCE: Reference = Reference {
     name: "detect_lang",
     syntax: "detect_lang(text)",
-    summary: "Detects the language of a text. The script with the most letters decides first; for Latin letters, a \
-              statistical model decides among the languages that use them.",
+    summary: "Detects the language of a text. The script with the most letters decides first; for Latin \
+              letters, a statistical model decides among the languages that use them.",
     rules: &[
         "A Chinese, Japanese or Korean character counts as much as four Latin letters.",
         "Latin letters can give `de`, `en`, `es`, `fr`, `it`, `nl`, `pt`, `sv`, `tr` and `vi`.",
         "East Asian characters give `zh`, `ja` or `ko`. Simplified and traditional Chinese are both `zh`.",
-        "Any other script gives the code of one language, although several may use it: Cyrillic `ru`, Arabic `ar`, \
-         Hebrew `he`, Greek `el`, Devanagari `hi`, Thai `th`.",
+        "Any other script gives the code of one language, although several may use it: Cyrillic `ru`, Arabic \
+         `ar`, Hebrew `he`, Greek `el`, Devanagari `hi`, Thai `th`.",
         "A text without a letter of these scripts gives `und`.",
     ],
     arguments: &[("text", "Text of any string type.")],

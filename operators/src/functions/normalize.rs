@@ -8,12 +8,12 @@ use crate::function::{Example, Function, Reference};
 pub(crate) static REFERENCE: Reference = Reference {
     name: "normalize",
     syntax: "normalize(text)",
-    summary: "Brings text to one spelling, so that texts that look the same are the same. Normalising a normalised \
-              text changes nothing.",
+    summary: "Brings text to one spelling, so that texts that look the same are the same. Normalising a \
+              normalised text changes nothing.",
     rules: &[
         "Unicode Normalization Form C is applied.",
-        "Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese punctuation \
-         stays full-width, because Chinese language models were trained on it.",
+        "Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese \
+         punctuation stays full-width, because Chinese language models were trained on it.",
         "Control characters, zero-width characters, bidirectional marks and byte-order marks are removed.",
         "A run of spaces becomes one space, or one tab if it contains a tab.",
         "Lines and the whole text are trimmed. Several blank lines become one.",

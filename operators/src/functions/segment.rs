@@ -14,8 +14,8 @@ use crate::function::{Example, Function, Operation, Reference};
 pub(crate) static REFERENCE: Reference = Reference {
     name: "segment",
     syntax: "segment(text)",
-    summary: "Cuts a text into words. Chinese is segmented by jieba, with its dictionary and a hidden Markov model for \
-              words that the dictionary lacks.",
+    summary: "Cuts a text into words. Chinese is segmented by jieba, with its dictionary and a hidden Markov \
+              model for words that the dictionary lacks.",
     rules: &[
         "Runs of Latin letters and digits stay whole.",
         "Punctuation marks are words; white space is not.",

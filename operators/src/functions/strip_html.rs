@@ -8,15 +8,16 @@ use crate::function::{Example, Function, Reference};
 pub(crate) static REFERENCE: Reference = Reference {
     name: "strip_html",
     syntax: "strip_html(text)",
-    summary: "Turns HTML into the text that a reader sees: without tags, scripts and styles, with one line for each \
-              block element, and with character references decoded. Text without markup is unchanged.",
+    summary: "Turns HTML into the text that a reader sees: without tags, scripts and styles, with one line \
+              for each block element, and with character references decoded. Text without markup is \
+              unchanged.",
     rules: &[
         "The content of `script`, `style`, `noscript`, `template`, `title`, `select` and `svg` is removed.",
-        "A `<` counts as markup only where a known element, a comment or a doctype starts, so `a < b` and `<神探>` are \
-         kept.",
+        "A `<` counts as markup only where a known element, a comment or a doctype starts, so `a < b` and \
+         `<神探>` are kept.",
         "If all markup of a text is escaped (`&lt;p&gt;`), as in some feeds, it is decoded and removed too.",
-        "Character references are also decoded where they are malformed in ways that feeds often are: `&nbsp` without \
-         its semicolon, ` #39;` for `&#39;`, and `&#150;` for a dash of windows-1252.",
+        "Character references are also decoded where they are malformed in ways that feeds often are: \
+         `&nbsp` without its semicolon, ` #39;` for `&#39;`, and `&#150;` for a dash of windows-1252.",
         "An element that is never closed does not hide the rest of the page.",
         "The main content of a page is not searched for: navigation and footers are kept as text.",
     ],

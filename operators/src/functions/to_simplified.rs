@@ -8,11 +8,12 @@ use crate::function::{Example, Function, Reference};
 pub(crate) static REFERENCE: Reference = Reference {
     name: "to_simplified",
     syntax: "to_simplified(text)",
-    summary: "Converts traditional Chinese to simplified, by the dictionaries of OpenCC. Converting a converted text \
-              changes nothing.",
+    summary: "Converts traditional Chinese to simplified, by the dictionaries of OpenCC. Converting a \
+              converted text changes nothing.",
     rules: &[
-        "A text is converted only if it has more characters that only traditional text uses than characters that only \
-         simplified text uses. Conversion would damage simplified text: 乾 in the name 乾安县 must be kept.",
+        "A text is converted only if it has more characters that only traditional text uses than characters \
+         that only simplified text uses. Conversion would damage simplified text: 乾 in the name 乾安县 must be \
+         kept.",
         "Kana count as evidence against traditional Chinese, so Japanese is not converted.",
     ],
     arguments: &[("text", "Text of any string type.")],

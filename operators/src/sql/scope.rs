@@ -1,8 +1,8 @@
 //! What SQL expressions may refer to: functions, and the syntax that stands for functions.
 //!
-//! The scope is that of a `SessionContext` of DataFusion with default settings, so its documentation of scalar
-//! functions applies. Aggregates and window functions are known although no expression may use them: a message then
-//! says why one is refused, not that it does not exist.
+//! The scope is that of a `SessionContext` of DataFusion with default settings, so its documentation of
+//! scalar functions applies. Aggregates and window functions are known although no expression may use them: a
+//! message then says why one is refused, not that it does not exist.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -80,8 +80,8 @@ fn add_named<F>(functions: &mut HashMap<String, Arc<F>>, name: &str, aliases: &[
     functions.extend(names.map(|name| (name, Arc::clone(function))));
 }
 
-/// The planners that turn operators and special syntax (`[1, 2]`, `a.b`, `EXTRACT(...)`) into functions, in the order
-/// in which DataFusion asks them.
+/// The planners that turn operators and special syntax (`[1, 2]`, `a.b`, `EXTRACT(...)`) into functions, in
+/// the order in which DataFusion asks them.
 fn planners() -> Vec<Arc<dyn ExprPlanner>> {
     vec![
         Arc::new(CoreFunctionPlanner::default()),
@@ -134,5 +134,30 @@ impl ContextProvider for Scope {
 
     fn udwf_names(&self) -> Vec<String> {
         self.window.keys().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions;
+    use std::collections::HashSet;
+
+    /// The names and aliases of the scalar functions that configurations could use from the first release on.
+    const NAMES: &str = include_str!("functions.txt");
+
+    #[test]
+    fn no_function_of_earlier_releases_is_missing() {
+        let scope = Scope::of_datafusion();
+        let missing: Vec<&str> = NAMES.lines().filter(|name| !scope.scalar.contains_key(*name)).collect();
+        assert!(missing.is_empty() && NAMES.lines().count() > 200, "{missing:?}");
+    }
+
+    #[test]
+    fn names_of_operators_are_unique_and_hide_no_function_of_datafusion() {
+        let mut seen: HashSet<String> = Scope::of_datafusion().scalar.into_keys().collect();
+        for function in functions() {
+            assert!(seen.insert(function.name().to_owned()), "{} is taken", function.name());
+        }
     }
 }

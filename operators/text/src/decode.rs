@@ -4,12 +4,12 @@
 //! 1. a byte-order mark;
 //! 2. UTF-8, if the bytes are valid, or damaged in few places (a message may be cut within a character);
 //! 3. the charset that the caller declares, then the one that the document declares in its first
-//!    [`DECLARATION_BYTES`], if (nearly) all bytes are valid in it. Validity is required because declared charsets
-//!    are often wrong;
+//!    [`DECLARATION_BYTES`], if (nearly) all bytes are valid in it. Validity is required because declared
+//!    charsets are often wrong;
 //! 4. the guess of `chardetng`, the detector of Firefox.
 //!
-//! Labels are those of the WHATWG Encoding Standard, in which `gb2312` and `gbk` mean GB 18030. Decoding never
-//! fails: bytes that are invalid in the chosen encoding become U+FFFD, the replacement character.
+//! Labels are those of the WHATWG Encoding Standard, in which `gb2312` and `gbk` mean GB 18030. Decoding
+//! never fails: bytes that are invalid in the chosen encoding become U+FFFD, the replacement character.
 
 use std::borrow::Cow;
 
@@ -27,8 +27,8 @@ const CHARACTERS_PER_ERROR: usize = 10;
 
 /// Decodes `bytes` of unknown encoding to text.
 ///
-/// `charset` is the label that the source declares, such as `gb2312`; an unknown label counts as none. The result
-/// borrows from `bytes` if they are valid UTF-8.
+/// `charset` is the label that the source declares, such as `gb2312`; an unknown label counts as none. The
+/// result borrows from `bytes` if they are valid UTF-8.
 pub fn decode<'a>(bytes: &'a [u8], charset: Option<&str>) -> Cow<'a, str> {
     if let Some((encoding, mark_bytes)) = Encoding::for_bom(bytes) {
         return encoding.decode_without_bom_handling(&bytes[mark_bytes..]).0;
@@ -58,7 +58,8 @@ fn decode_as<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<Cow<'a,
     (good >= bad * CHARACTERS_PER_ERROR).then_some(text)
 }
 
-/// The charset of `<meta charset=...>`, `<meta ... content="text/html; charset=...">` or `<?xml encoding=...?>`.
+/// The charset of `<meta charset=...>`, `<meta ... content="text/html; charset=...">` or `<?xml
+/// encoding=...?>`.
 fn declared_inside(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(DECLARATION_BYTES)]).to_ascii_lowercase();
     ["charset=", "encoding="].iter().find_map(|key| {
@@ -83,9 +84,9 @@ fn guess(bytes: &[u8]) -> &'static Encoding {
 
 /// The parts of `bytes` that the detector reads, the second of which may be empty.
 ///
-/// A page may start with kilobytes of ASCII tags, so reading only the first bytes would miss all of its text. Both
-/// parts are cut at bytes that cannot belong to a multi-byte character; half a character would look like an error
-/// to the detector and exclude the true encoding.
+/// A page may start with kilobytes of ASCII tags, so reading only the first bytes would miss all of its text.
+/// Both parts are cut at bytes that cannot belong to a multi-byte character; half a character would look like
+/// an error to the detector and exclude the true encoding.
 fn samples(bytes: &[u8]) -> (&[u8], &[u8]) {
     let text = &bytes[Encoding::ascii_valid_up_to(bytes)..];
     if text.len() <= 2 * SAMPLE_BYTES {
@@ -170,7 +171,8 @@ mod tests {
         for row in &index {
             let bytes = fs::read(data_file(text_of(row, "file")).unwrap()).unwrap();
             all += 1;
-            // The Encoding Standard lacks EUC-TW, so `truth` has no text for such files, and they count as wrong.
+            // The Encoding Standard lacks EUC-TW, so `truth` has no text for such files, and they count as
+            // wrong.
             match truth(&bytes, text_of(row, "charset")) {
                 Some(truth) if truth == decode(&bytes, None) => right += 1,
                 _ => println!("wrong: {} ({})", text_of(row, "file"), text_of(row, "charset")),

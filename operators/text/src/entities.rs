@@ -3,8 +3,8 @@
 //! `html-escape` decodes well-formed references. This module adds the malformed ones that real feeds contain:
 //! - `&#128;` to `&#159;` are read as windows-1252, as browsers read them (HTML standard §13.2.5.84);
 //! - `&nbsp` may lack its semicolon, as on many Chinese pages;
-//! - ` #39;` is read as `&#39;`: in AG News, the ampersand was replaced by a space. This applies only to the few
-//!   characters that feeds escape, since ` #33;` may just as well be a rank.
+//! - ` #39;` is read as `&#39;`: in AG News, the ampersand was replaced by a space. This applies only to the
+//!   few characters that feeds escape, since ` #33;` may just as well be a rank.
 //!
 //! Anything else, such as `R&D` or `&unknown;`, stays as it is.
 
@@ -77,8 +77,8 @@ fn decode_broken_reference(text: &str, out: &mut String) -> Option<usize> {
     Some(end + 1)
 }
 
-/// Whether feeds write this character as a reference: `$`, `&`, `'`, the no-break space, dashes, quotes, bullets
-/// and ellipses.
+/// Whether feeds write this character as a reference: `$`, `&`, `'`, the no-break space, dashes, quotes,
+/// bullets and ellipses.
 fn is_feed_punctuation(code_point: &u32) -> bool {
     matches!(code_point, 36 | 38 | 39 | 160 | 0x2013..=0x2026)
 }

@@ -1,20 +1,20 @@
 //! `strip_html`: HTML to the text that a reader sees.
 //!
-//! - Tags and comments are removed, and so is the content of script, style, noscript, template, title and similar
-//!   elements.
-//! - Block elements and `<br>` become line breaks. A text that contains any of them is laid out as in a browser:
-//!   line breaks of the source count as spaces, and blank lines are dropped.
-//! - Character references are decoded. Some feeds escape all of their markup (`&lt;b&gt;`); a text without any real
-//!   markup is therefore decoded first and stripped then. Beside real markup, escaped markup is text about HTML, and
-//!   is kept.
-//! - Text without markup is unchanged. A `<` counts as markup only where a known element, a comment or a doctype
-//!   starts, so `a < b`, `x<y>z` and `<神探>` are kept.
-//! - An unclosed element never hides the rest of a page: if a `<title>` or `<iframe>` is self-closed or has no end
-//!   tag, only its start tag is removed.
+//! - Tags and comments are removed, and so is the content of script, style, noscript, template, title and
+//!   similar elements.
+//! - Block elements and `<br>` become line breaks. A text that contains any of them is laid out as in a
+//!   browser: line breaks of the source count as spaces, and blank lines are dropped.
+//! - Character references are decoded. Some feeds escape all of their markup (`&lt;b&gt;`); a text without
+//!   any real markup is therefore decoded first and stripped then. Beside real markup, escaped markup is text
+//!   about HTML, and is kept.
+//! - Text without markup is unchanged. A `<` counts as markup only where a known element, a comment or a
+//!   doctype starts, so `a < b`, `x<y>z` and `<神探>` are kept.
+//! - An unclosed element never hides the rest of a page: if a `<title>` or `<iframe>` is self-closed or has
+//!   no end tag, only its start tag is removed.
 //!
-//! The parser is `lol_html`, which builds no tree. Its memory is bounded by [`MEMORY_LIMIT_BYTES`]; a text that
-//! would need more keeps its tags. This module does not look for the main content of a page: navigation and footers
-//! are text too.
+//! The parser is `lol_html`, which builds no tree. Its memory is bounded by [`MEMORY_LIMIT_BYTES`]; a text
+//! that would need more keeps its tags. This module does not look for the main content of a page: navigation
+//! and footers are text too.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,7 +27,8 @@ use memchr::{memchr, memchr2, memchr3, memmem};
 
 use crate::decode_entities;
 
-/// The bytes that the parser may hold at once. Real pages stay far below: it holds the open elements and one tag.
+/// The bytes that the parser may hold at once. Real pages stay far below: it holds the open elements and one
+/// tag.
 const MEMORY_LIMIT_BYTES: usize = 16 << 20;
 
 /// Marks a line break of the page until the line breaks of the source, which look the same, are spaces.
@@ -54,8 +55,8 @@ pub fn strip_html(text: &str, out: &mut String) -> bool {
     out != text
 }
 
-/// The text outside of tags, with its references still encoded; `None` if there is no markup, or if the parser
-/// reaches its memory limit.
+/// The text outside of tags, with its references still encoded; `None` if there is no markup, or if the
+/// parser reaches its memory limit.
 fn strip_tags(html: &str) -> Option<String> {
     if !Brackets::new(html).any(|(_, bracket)| bracket != Bracket::Text) {
         return None;
@@ -102,9 +103,9 @@ impl Page {
 
 /// Runs the parser over `html`, and collects the text in `page`.
 ///
-/// Two things are replaced on the way. A `<` that does not start markup is escaped, so that the parser keeps it. A
-/// start tag without an end tag gets the name `x-…`, which no element has: the parser decides by the name alone
-/// whether an element hides its content, and would otherwise hide the rest of the page.
+/// Two things are replaced on the way. A `<` that does not start markup is escaped, so that the parser keeps
+/// it. A start tag without an end tag gets the name `x-…`, which no element has: the parser decides by the
+/// name alone whether an element hides its content, and would otherwise hide the rest of the page.
 fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
     let (on_element, on_text) = (Rc::clone(page), Rc::clone(page));
     let settings = Settings::new()
@@ -236,7 +237,8 @@ fn starts_declaration(after: &str) -> bool {
         .any(|name| after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
-/// Whether `after`, which follows a `<`, starts with the name of a known element or of a custom one (`o:p`, `my-tag`).
+/// Whether `after`, which follows a `<`, starts with the name of a known element or of a custom one (`o:p`,
+/// `my-tag`).
 fn starts_tag(after: &str) -> bool {
     let (name, rest) = split_name(after.strip_prefix('/').unwrap_or(after));
     if !rest.starts_with(['>', '/', ' ', '\t', '\n', '\r'])
@@ -261,8 +263,8 @@ fn hiding_element(after: &str) -> Option<&'static str> {
 
 /// Whether the tag that `after` starts with ends in `/>`.
 ///
-/// The search stops at the next `<`; otherwise many unclosed tags would each search the rest of the text, and the
-/// time would be quadratic.
+/// The search stops at the next `<`; otherwise many unclosed tags would each search the rest of the text, and
+/// the time would be quadratic.
 fn is_self_closed(after: &str) -> bool {
     memchr2(b'<', b'>', after.as_bytes()).is_some_and(|end| after[..end].ends_with('/'))
 }
@@ -273,7 +275,8 @@ fn is_known(name: &str) -> bool {
 
 /// Elements whose content a reader does not see as running text.
 ///
-/// The parser never gives the content of script and style the type `Data`; they are listed because they are known.
+/// The parser never gives the content of script and style the type `Data`; they are listed because they are
+/// known.
 const HIDDEN: &[&str] = &["noscript", "script", "select", "style", "svg", "template", "title"];
 
 /// The other elements to whose content the parser never gives the type `Data`.

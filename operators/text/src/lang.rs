@@ -1,14 +1,14 @@
 //! `detect_lang`: the language of a text.
 //!
-//! The script decides first, and a statistical model only where the script does not suffice. A model alone takes
-//! Chinese with English names for French (greyblake/whatlang-rs issue 136).
+//! The script decides first, and a statistical model only where the script does not suffice. A model alone
+//! takes Chinese with English names for French (greyblake/whatlang-rs issue 136).
 //!
-//! Letters are counted by script. An East Asian character counts [`EAST_ASIAN_WEIGHT`] times, because it stands for
-//! about as much text as that many Latin letters. The script with the highest count decides:
+//! Letters are counted by script. An East Asian character counts [`EAST_ASIAN_WEIGHT`] times, because it
+//! stands for about as much text as that many Latin letters. The script with the highest count decides:
 //! - Latin: `whichlang` decides among the languages that it knows and that are written in Latin letters;
 //! - Han, kana and Hangul: their proportions decide among Chinese, Japanese and Korean;
-//! - any other script: the code of one language that is written in it. Cyrillic is reported as `ru`, Arabic as `ar`,
-//!   Devanagari as `hi`, although other languages use these scripts too.
+//! - any other script: the code of one language that is written in it. Cyrillic is reported as `ru`, Arabic
+//!   as `ar`, Devanagari as `hi`, although other languages use these scripts too.
 //!
 //! Simplified and traditional Chinese are both `zh`.
 
@@ -106,8 +106,8 @@ impl ScriptCounts {
     }
 }
 
-/// The language of the Latin letters of `text`. Letters of other scripts are removed first, because they would
-/// mislead the model.
+/// The language of the Latin letters of `text`. Letters of other scripts are removed first, because they
+/// would mislead the model.
 fn latin_language(text: &str) -> &'static str {
     let latin = if text.chars().all(|character| character < '\u{250}') {
         Cow::Borrowed(text)
@@ -125,7 +125,8 @@ fn latin_language(text: &str) -> &'static str {
         Lang::Swe => "sv",
         Lang::Tur => "tr",
         Lang::Vie => "vi",
-        // These are not written in Latin letters, so the text is too short for the model. English is the likeliest.
+        // These are not written in Latin letters, so the text is too short for the model. English is the
+        // likeliest.
         Lang::Ara | Lang::Cmn | Lang::Hin | Lang::Jpn | Lang::Kor | Lang::Rus => "en",
     }
 }

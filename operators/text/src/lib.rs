@@ -15,8 +15,8 @@
 //!
 //! A text-to-text kernel is a `fn(&str, &mut String) -> bool`. The caller passes an empty buffer. The kernel
 //! either writes the new text to it and returns `true`, or returns `false` when the text stays as it is; the
-//! content of the buffer is then meaningless. A caller that runs over many texts can therefore reuse one buffer,
-//! and copies only texts that change:
+//! content of the buffer is then meaningless. A caller that runs over many texts can therefore reuse one
+//! buffer, and copies only texts that change:
 //!
 //! ```
 //! let mut cleaned = String::new();

@@ -1,15 +1,15 @@
 //! `normalize`: one spelling for what looks the same.
 //!
 //! - Unicode Normalization Form C (UAX #15).
-//! - Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese punctuation
-//!   stays full-width, because Chinese language models were trained on it.
-//! - Control characters, zero-width characters, bidirectional marks and byte-order marks are removed. (An emoji that
-//!   is joined of several becomes its parts.)
-//! - A run of spaces becomes one space, or one tab if the run has a tab. Lines and the whole text are trimmed.
-//!   Several blank lines become one.
+//! - Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese
+//!   punctuation stays full-width, because Chinese language models were trained on it.
+//! - Control characters, zero-width characters, bidirectional marks and byte-order marks are removed. (An
+//!   emoji that is joined of several becomes its parts.)
+//! - A run of spaces becomes one space, or one tab if the run has a tab. Lines and the whole text are
+//!   trimmed. Several blank lines become one.
 //!
-//! Normalisation is idempotent: NFC is applied last, and never produces a character that an earlier rule would
-//! change.
+//! Normalisation is idempotent: NFC is applied last, and never produces a character that an earlier rule
+//! would change.
 
 use std::borrow::Cow;
 
@@ -80,7 +80,8 @@ fn half_width(character: char) -> char {
 
 /// Writes text with single blanks, trimmed lines and at most one blank line in a row.
 ///
-/// Blanks and line breaks are counted, and written only when text follows, so that the text ends with neither.
+/// Blanks and line breaks are counted, and written only when text follows, so that the text ends with
+/// neither.
 struct LineWriter<'a> {
     out: &'a mut String,
     breaks: usize,

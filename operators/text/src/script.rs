@@ -1,9 +1,9 @@
 //! `to_simplified`: traditional Chinese to simplified, by the dictionaries of OpenCC.
 //!
-//! Conversion damages text that is already simplified: 乾 must be kept in the name 乾安县, but becomes 干 elsewhere.
-//! A text is therefore converted only if it is traditional, that is, if it has more characters that only traditional
-//! text uses than characters that only simplified text uses. [`Evidence`] derives both sets from the converter and
-//! the national character sets.
+//! Conversion damages text that is already simplified: 乾 must be kept in the name 乾安县, but becomes 干
+//! elsewhere. A text is therefore converted only if it is traditional, that is, if it has more characters
+//! that only traditional text uses than characters that only simplified text uses. [`Evidence`] derives both
+//! sets from the converter and the national character sets.
 //!
 //! Conversion is idempotent: a converted text has no traditional-only character left.
 
@@ -43,8 +43,8 @@ fn convert_except(kept: &[&str], text: &str, out: &mut String) {
 
 /// Converts a whole text by OpenCC.
 ///
-/// The dictionaries are compiled in, so loading them cannot fail in practice (tests show that they load); if it did,
-/// text would stay as it is.
+/// The dictionaries are compiled in, so loading them cannot fail in practice (tests show that they load); if
+/// it did, text would stay as it is.
 fn convert(text: &str) -> String {
     static CONVERTER: LazyLock<Option<OpenCC>> =
         LazyLock::new(|| OpenCC::from_config(BuiltinConfig::T2s).ok());
@@ -55,13 +55,15 @@ static EVIDENCE: LazyLock<Evidence> = LazyLock::new(Evidence::new);
 
 /// For each character, whether it is evidence for traditional text or against it.
 ///
-/// - A character is *traditional only* if OpenCC simplifies it and GB/T 2312, the character set of simplified text,
-///   lacks it. 乾 and 著 are in GB/T 2312, so they are no evidence.
-/// - A character is *simplified only* if it is the simplified form of such a character and Big5, the character set of
-///   traditional text, lacks it. 台 and 后 are in Big5.
-/// - Kana count against traditional Chinese too: Japanese has its own character forms, which must not be converted.
+/// - A character is *traditional only* if OpenCC simplifies it and GB/T 2312, the character set of simplified
+///   text, lacks it. 乾 and 著 are in GB/T 2312, so they are no evidence.
+/// - A character is *simplified only* if it is the simplified form of such a character and Big5, the
+///   character set of traditional text, lacks it. 台 and 后 are in Big5.
+/// - Kana count against traditional Chinese too: Japanese has its own character forms, which must not be
+///   converted.
 struct Evidence {
-    /// One vote for each character from [`FIRST`](Self::FIRST) on: 1 is traditional, -1 simplified, 0 neither.
+    /// One vote for each character from [`FIRST`](Self::FIRST) on: 1 is traditional, -1 simplified, 0
+    /// neither.
     votes: Vec<i8>,
 }
 
@@ -75,8 +77,8 @@ impl Evidence {
         ('ぁ'..='ヺ').for_each(|kana| Self::set(&mut votes, kana, -1));
         let pairs: Vec<(char, char)> = (Self::FIRST..=Self::LAST).filter_map(simplified_form).collect();
         pairs.iter().for_each(|&(traditional, _)| Self::set(&mut votes, traditional, 1));
-        // A few characters are both: 苧 is simplified to 苎, and is itself the simplified form of 薴. Big5 has them, so
-        // this second pass sets their vote to 0.
+        // A few characters are both: 苧 is simplified to 苎, and is itself the simplified form of 薴. Big5 has
+        // them, so this second pass sets their vote to 0.
         for &(_, simplified) in &pairs {
             Self::set(&mut votes, simplified, if is_in(BIG5, simplified) { 0 } else { -1 });
         }
@@ -99,8 +101,8 @@ impl Evidence {
     }
 }
 
-/// A traditional-only character and its simplified form; `None` if `traditional` is not one, or if its simplified
-/// form is not a single character.
+/// A traditional-only character and its simplified form; `None` if `traditional` is not one, or if its
+/// simplified form is not a single character.
 fn simplified_form(traditional: char) -> Option<(char, char)> {
     let converted = convert(traditional.encode_utf8(&mut [0; 4]));
     let mut characters = converted.chars();

@@ -1,8 +1,8 @@
 //! Segmentation: text to words.
 //!
-//! jieba segments Chinese by its dictionary, by the words of a user dictionary, and by a hidden Markov model for
-//! words that neither has. Runs of Latin letters and digits stay whole. Punctuation marks are words; white space is
-//! not.
+//! jieba segments Chinese by its dictionary, by the words of a user dictionary, and by a hidden Markov model
+//! for words that neither has. Runs of Latin letters and digits stay whole. Punctuation marks are words;
+//! white space is not.
 
 pub(crate) mod dictionary;
 
@@ -21,9 +21,9 @@ static BUILT_IN: OnceLock<Jieba> = OnceLock::new();
 
 /// Segments text by jieba's own dictionary, or by one that a user extended.
 ///
-/// By default, jieba's own dictionary is loaded when the first text is segmented, and then shared by the whole process. Clones
-/// share a user's dictionary. Two segmenters are equal if they share their dictionary, not if they were made of equal
-/// entries.
+/// By default, jieba's own dictionary is loaded when the first text is segmented, and then shared by the
+/// whole process. Clones share a user's dictionary. Two segmenters are equal if they share their dictionary,
+/// not if they were made of equal entries.
 #[derive(Clone, Default)]
 pub struct Segmenter {
     /// `None`: jieba's own dictionary.
@@ -39,18 +39,19 @@ impl Segmenter {
 
     /// A segmenter that knows the words of `entries` beside those of jieba's own dictionary.
     pub fn with_entries<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Self {
-        // A copy of a loaded dictionary is made faster than the dictionary is loaded; one that nothing else needs is
-        // not loaded for the copy alone.
+        // A copy of a loaded dictionary is made faster than the dictionary is loaded; one that nothing else
+        // needs is not loaded for the copy alone.
         let mut jieba = BUILT_IN.get().cloned().unwrap_or_else(Jieba::new);
         for entry in entries {
-            // jieba's own loader reads a missing frequency as 0, and such a word never wins; `add_word` computes a
-            // frequency with which it does.
+            // jieba's own loader reads a missing frequency as 0, and such a word never wins; `add_word`
+            // computes a frequency with which it does.
             jieba.add_word(entry.word, entry.frequency, entry.tag);
         }
         Segmenter { extended: Some(Arc::new(jieba)) }
     }
 
-    /// Cuts `text` into tokens with their positions. They are adjacent and cover all of it, white space included.
+    /// Cuts `text` into tokens with their positions. They are adjacent and cover all of it, white space
+    /// included.
     pub fn cut<'a>(&self, text: &'a str) -> Vec<Token<'a>> {
         self.jieba().cut(text, true)
     }
@@ -92,8 +93,8 @@ impl Hash for Segmenter {
 
 /// Whether the character is a Chinese ideograph.
 ///
-/// The planes 2 and 3 count as a whole, since Unicode reserves them for ideographs. Tokens of trained models depend on
-/// these ranges, so they must not change.
+/// The planes 2 and 3 count as a whole, since Unicode reserves them for ideographs. Tokens of trained models
+/// depend on these ranges, so they must not change.
 pub fn is_han(character: char) -> bool {
     matches!(character,
         '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')

@@ -1,8 +1,8 @@
 //! User dictionaries: words that segmentation must know beside those of jieba's own dictionary.
 //!
 //! A dictionary is UTF-8 text with one entry a line, `word [frequency] [tag]`. Lines that start with `#` are
-//! comments, empty lines are skipped, and a byte-order mark at the start is ignored. An entry without a frequency
-//! gets one that makes the word win over its parts.
+//! comments, empty lines are skipped, and a byte-order mark at the start is ignored. An entry without a
+//! frequency gets one that makes the word win over its parts.
 
 /// One entry of a user dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub struct Entry<'a> {
     pub line: usize,
     /// The word.
     pub word: &'a str,
-    /// How often the word occurs in the corpus that jieba's dictionary was counted in, at least 1; `None` if the line
-    /// has no frequency.
+    /// How often the word occurs in the corpus that jieba's dictionary was counted in, at least 1; `None` if
+    /// the line has no frequency.
     pub frequency: Option<usize>,
     /// The part of speech, which segmentation does not use.
     pub tag: Option<&'a str>,
@@ -58,7 +58,8 @@ impl<'a> Entry<'a> {
     /// Passes the entry on if segmentation can find its word.
     ///
     /// # Errors
-    /// The word contains a character at which jieba always splits a text, so that the word would never be found.
+    /// The word contains a character at which jieba always splits a text, so that the word would never be
+    /// found.
     pub fn require_findable(self) -> Result<Self, InvalidLine> {
         match self.word.chars().find(|&character| !is_word_character(character)) {
             None => Ok(self),
@@ -92,7 +93,8 @@ fn is_tag(field: &str) -> bool {
 
 /// Whether jieba may take the character for part of a word.
 ///
-/// This is `is_han_default` of jieba-rs 0.11, which is private there, and so is not [`is_han`](super::is_han).
+/// This is `is_han_default` of jieba-rs 0.11, which is private there, and so is not
+/// [`is_han`](super::is_han).
 fn is_word_character(character: char) -> bool {
     match character {
         '+' | '#' | '&' | '.' | '_' | '%' | '-' => true,
