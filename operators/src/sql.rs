@@ -267,6 +267,7 @@ mod tests {
             ("now()", "gives another value on each run"),
             ("$1 + 1", "for which there is no value"),
             ("(SELECT a FROM b)", "table 'datafusion.public.b' not found"),
+            ("(SELECT max(value) FROM generate_series(1, 3))", "`generate_series` is a table function"),
         ];
         for (sql, expected) in cases {
             let problem = problem(sql);
