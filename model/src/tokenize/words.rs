@@ -10,9 +10,8 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
 
-use jieba_rs::Jieba;
+use fenliu_text::{Entry, InvalidLine, Segmenter, entries, is_han};
 use rayon::prelude::*;
 
 use super::{Encoding, PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
@@ -25,11 +24,8 @@ const USER_DICT_FILE: &str = "user_dict.txt";
 /// beyond the tokens that are kept.
 const PIECE_BYTES: usize = 1024;
 
-/// The embedded dictionary takes a noticeable part of a second to load and is never changed.
-static DEFAULT_DICTIONARY: LazyLock<Arc<Jieba>> = LazyLock::new(|| Arc::new(Jieba::new()));
-
 pub(super) struct Words {
-    jieba: Arc<Jieba>,
+    segmenter: Segmenter,
     /// Content of the user dictionary, kept so that it travels with the vocabulary.
     user_dict: Option<String>,
     ids: HashMap<Box<str>, u32>,
@@ -38,8 +34,8 @@ pub(super) struct Words {
 impl Words {
     pub(super) fn train(texts: &[String], options: &VocabularyOptions) -> Result<Self> {
         let user_dict = options.user_dict.as_deref().map(read).transpose()?;
-        let jieba = segmenter(user_dict.as_deref(), options.user_dict.as_deref())?;
-        let vocabulary = most_frequent(count_words(&jieba, texts), options);
+        let segmenter = segmenter(user_dict.as_deref(), options.user_dict.as_deref())?;
+        let vocabulary = most_frequent(count_words(&segmenter, texts), options);
         if vocabulary.is_empty() {
             let problem = format!("no token occurs {} times in {} texts", options.min_count, texts.len());
             return Err(ModelError::tokenizer(VOCABULARY_FILE, problem));
@@ -47,16 +43,16 @@ impl Words {
         let special = [PAD_TOKEN, UNK_TOKEN].map(String::from);
         let ids =
             special.into_iter().chain(vocabulary).zip(0..).map(|(token, id)| (token.into(), id)).collect();
-        Ok(Self { jieba, user_dict, ids })
+        Ok(Self { segmenter, user_dict, ids })
     }
 
     pub(super) fn load(dir: &Path) -> Result<Self> {
         let user_dict_path = dir.join(USER_DICT_FILE);
         let user_dict = user_dict_path.exists().then(|| read(&user_dict_path)).transpose()?;
-        let jieba = segmenter(user_dict.as_deref(), Some(&user_dict_path))?;
+        let segmenter = segmenter(user_dict.as_deref(), Some(&user_dict_path))?;
         let vocabulary_path = dir.join(VOCABULARY_FILE);
         let ids = parse_vocabulary(&read(&vocabulary_path)?, &vocabulary_path)?;
-        Ok(Self { jieba, user_dict, ids })
+        Ok(Self { segmenter, user_dict, ids })
     }
 
     pub(super) fn save(&self, dir: &Path) -> Result<()> {
@@ -79,7 +75,7 @@ impl Words {
     pub(super) fn encode(&self, text: &str, max_tokens: usize) -> Encoding {
         let mut ids = Vec::new();
         for piece in pieces(text) {
-            for_each_word(&self.jieba, piece, |word| self.push_ids(&lowercase(word), &mut ids));
+            for_each_word(&self.segmenter, piece, |word| self.push_ids(&lowercase(word), &mut ids));
             if ids.len() > max_tokens {
                 break;
             }
@@ -111,56 +107,21 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(ModelError::io("read", path))
 }
 
-/// The default dictionary, or a copy of it with the user's words added.
-fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Arc<Jieba>> {
+/// The segmenter with the default dictionary, or with the user's words too.
+///
+/// Words at whose characters text is always split are accepted here, since dictionaries of existing bundles may have
+/// them.
+fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Segmenter> {
     let Some(user_dict) = user_dict else {
-        return Ok(Arc::clone(&DEFAULT_DICTIONARY));
+        // Loaded here, so that no document waits for the dictionary.
+        return Ok(Segmenter::loaded());
     };
-    let mut jieba = Jieba::clone(&DEFAULT_DICTIONARY);
-    for (line_number, line) in (1..).zip(user_dict.trim_start_matches('\u{feff}').lines()) {
-        let entry = parse_entry(line).map_err(|problem| {
-            let path = path.unwrap_or(Path::new(USER_DICT_FILE));
-            ModelError::tokenizer(path, format!("line {line_number}: {problem}"))
-        })?;
-        // jieba's own loader reads a missing frequency as 0, and such a word never wins;
-        // `add_word` computes a frequency that does.
-        if let Some(entry) = entry {
-            jieba.add_word(entry.word, entry.frequency, entry.tag);
-        }
-    }
-    Ok(Arc::new(jieba))
-}
-
-/// A line `word [frequency] [tag]` of a user dictionary.
-struct Entry<'a> {
-    word: &'a str,
-    frequency: Option<usize>,
-    tag: Option<&'a str>,
-}
-
-/// The entry of a line; none on a comment (`#`) or an empty line.
-fn parse_entry(line: &str) -> Result<Option<Entry<'_>>, String> {
-    if line.trim_start().starts_with('#') {
-        return Ok(None);
-    }
-    let is_number = |field: &str| field.bytes().all(|byte| byte.is_ascii_digit());
-    let is_tag = |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (word, frequency, tag) = match *fields.as_slice() {
-        [] => return Ok(None),
-        [word] => (word, None, None),
-        [word, frequency] if is_number(frequency) => (word, Some(frequency), None),
-        [word, tag] if is_tag(tag) => (word, None, Some(tag)),
-        [word, frequency, tag] if is_number(frequency) && is_tag(tag) => (word, Some(frequency), Some(tag)),
-        _ => return Err(format!("`{}` is not `word [frequency] [tag]`", line.trim())),
-    };
-    let frequency = match frequency.map(str::parse) {
-        None => None,
-        Some(Ok(0)) => return Err(format!("the frequency of `{word}` is 0 but must be at least 1")),
-        Some(Ok(frequency)) => Some(frequency),
-        Some(Err(_)) => return Err(format!("the frequency of `{word}` is too large")),
-    };
-    Ok(Some(Entry { word, frequency, tag }))
+    let entries: Result<Vec<Entry<'_>>, InvalidLine> = entries(user_dict).collect();
+    let entries = entries.map_err(|invalid| {
+        let path = path.unwrap_or(Path::new(USER_DICT_FILE));
+        ModelError::tokenizer(path, invalid.to_string())
+    })?;
+    Ok(Segmenter::with_entries(entries))
 }
 
 fn parse_vocabulary(content: &str, path: &Path) -> Result<HashMap<Box<str>, u32>> {
@@ -183,10 +144,10 @@ fn parse_vocabulary(content: &str, path: &Path) -> Result<HashMap<Box<str>, u32>
     Ok(ids)
 }
 
-fn count_words(jieba: &Jieba, texts: &[String]) -> HashMap<String, usize> {
+fn count_words(segmenter: &Segmenter, texts: &[String]) -> HashMap<String, usize> {
     let count_text = |mut counts: HashMap<String, usize>, text: &String| {
         for piece in pieces(text) {
-            for_each_word(jieba, piece, |word| add(&mut counts, &lowercase(word), 1));
+            for_each_word(segmenter, piece, |word| add(&mut counts, &lowercase(word), 1));
         }
         counts
     };
@@ -242,8 +203,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Calls `visit` with each word of `text` in order; white space is dropped.
-fn for_each_word(jieba: &Jieba, text: &str, mut visit: impl FnMut(&str)) {
-    let tokens = jieba.cut(text, true);
+fn for_each_word(segmenter: &Segmenter, text: &str, mut visit: impl FnMut(&str)) {
+    let tokens = segmenter.cut(text);
     for run in tokens.chunk_by(|left, right| joins(left.word, right.word)) {
         let [first, .., last] = run else {
             run.iter().map(|token| token.word).filter(|word| !word.trim().is_empty()).for_each(&mut visit);
@@ -284,11 +245,6 @@ fn is_spaced_letter(character: char) -> bool {
         )
 }
 
-fn is_han(character: char) -> bool {
-    matches!(character,
-        '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
-}
-
 fn lowercase(word: &str) -> Cow<'_, str> {
     if word.chars().any(char::is_uppercase) { Cow::Owned(word.to_lowercase()) } else { Cow::Borrowed(word) }
 }
@@ -301,7 +257,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        for_each_word(&DEFAULT_DICTIONARY, text, |word| words.push(word.to_owned()));
+        for_each_word(&Segmenter::default(), text, |word| words.push(word.to_owned()));
         words
     }
 
@@ -309,7 +265,7 @@ mod tests {
         let lines =
             [PAD_TOKEN, UNK_TOKEN].iter().chain(tokens).flat_map(|token| [*token, "\n"]).collect::<String>();
         let ids = parse_vocabulary(&lines, Path::new(VOCABULARY_FILE)).unwrap();
-        Words { jieba: Arc::clone(&DEFAULT_DICTIONARY), user_dict: None, ids }
+        Words { segmenter: Segmenter::default(), user_dict: None, ids }
     }
 
     fn ids(words: &Words, text: &str) -> Vec<u32> {

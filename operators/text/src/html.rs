@@ -1,52 +1,43 @@
 //! `strip_html`: HTML to the text that a reader sees.
 //!
-//! - Tags and comments go; so does the content of script, style, noscript, template, title and the like.
-//! - Block elements and `<br>` become line breaks; in a text that has any of them, line breaks of the
-//!   source are spaces, as in a browser, and blank lines are dropped.
-//! - Character references are decoded. A text whose markup is all escaped (`&lt;b&gt;`, common in feeds) is
-//!   decoded first; beside real markup, escaped markup is text about HTML and stays.
-//! - Text without markup is left alone: a `<` counts only where a known element, a comment or a doctype
-//!   starts, so `a < b`, `x<y>z` and `<神探>` survive.
-//! - Nothing swallows the rest of a page: of a `<title>` or `<iframe>` that is self-closed or never closed,
-//!   only the tag goes.
+//! - Tags and comments are removed, and so is the content of script, style, noscript, template, title and
+//!   similar elements.
+//! - Block elements and `<br>` become line breaks. A text that contains any of them is laid out as in a
+//!   browser: line breaks of the source count as spaces, and blank lines are dropped.
+//! - Character references are decoded. Some feeds escape all of their markup (`&lt;b&gt;`); a text without
+//!   any real markup is therefore decoded first and stripped then. Beside real markup, escaped markup is text
+//!   about HTML, and is kept.
+//! - Text without markup is unchanged. A `<` counts as markup only where a known element, a comment or a
+//!   doctype starts, so `a < b`, `x<y>z` and `<神探>` are kept.
+//! - An unclosed element never hides the rest of a page: if a `<title>` or `<iframe>` is self-closed or has
+//!   no end tag, only its start tag is removed.
 //!
-//! Parsed by `lol_html`, which keeps no tree: memory beyond the text itself is bounded by
-//! [`MEMORY_LIMIT_BYTES`]; a text that would need more keeps its tags. It does not look for the main
-//! content of a page: navigation and footers are text too.
+//! The parser is `lol_html`, which builds no tree. Its memory is bounded by [`MEMORY_LIMIT_BYTES`]; a text
+//! that would need more keeps its tags. This module does not look for the main content of a page: navigation
+//! and footers are text too.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use datafusion::logical_expr::ScalarUDF;
 use lol_html::errors::RewritingError;
 use lol_html::html_content::{Element, TextType};
 use lol_html::{HtmlRewriter, MemorySettings, Settings, doc_text, element, end_tag};
 use memchr::{memchr, memchr2, memchr3, memmem};
 
-use crate::array::TextFunction;
-use crate::text::entities::decode_entities;
+use crate::decode_entities;
 
-/// What the parser may hold at once: far above any real page's open elements and longest tag.
+/// The bytes that the parser may hold at once. Real pages stay far below: it holds the open elements and one
+/// tag.
 const MEMORY_LIMIT_BYTES: usize = 16 << 20;
 
-/// Stands for a line break of the page while line breaks of the source are still to be told apart.
+/// Marks a line break of the page until the line breaks of the source, which look the same, are spaces.
 const BREAK: char = '\u{1E}';
 
-/// The SQL function `strip_html(text)`.
-pub(crate) fn function() -> ScalarUDF {
-    ScalarUDF::from(TextFunction::new(
-        "strip_html",
-        strip_html,
-        "Turns HTML to the text a reader sees: no tags, scripts or styles, one line per block element, \
-         character references decoded. Text without markup is unchanged.",
-        "SELECT strip_html('<p>央行&nbsp;降息</p><script>x()</script>'); -- '央行 降息'",
-        "normalize",
-    ))
-}
-
-/// The kernel; see the module's head.
-pub(crate) fn strip_html(text: &str, out: &mut String) -> bool {
+/// Removes the markup of `text` and decodes its character references; returns whether that changed it.
+///
+/// [The crate's documentation](crate) describes the buffer `out`.
+pub fn strip_html(text: &str, out: &mut String) -> bool {
     if memchr3(b'<', b'&', b'#', text.as_bytes()).is_none() {
         return false;
     }
@@ -64,7 +55,8 @@ pub(crate) fn strip_html(text: &str, out: &mut String) -> bool {
     out != text
 }
 
-/// The text outside of tags, references still encoded; `None` when there is no markup.
+/// The text outside of tags, with its references still encoded; `None` if there is no markup, or if the
+/// parser reaches its memory limit.
 fn strip_tags(html: &str) -> Option<String> {
     if !Brackets::new(html).any(|(_, bracket)| bracket != Bracket::Text) {
         return None;
@@ -75,11 +67,11 @@ fn strip_tags(html: &str) -> Option<String> {
     Some(if page.has_blocks { page.lines() } else { page.text })
 }
 
-/// What the parser has seen so far.
+/// The part of a page that the parser has read so far.
 #[derive(Default)]
 struct Page {
     text: String,
-    /// How many open elements hide their content.
+    /// The number of open elements that hide their content.
     hidden: usize,
     has_blocks: bool,
 }
@@ -90,7 +82,7 @@ impl Page {
         self.has_blocks = true;
     }
 
-    /// One line per block, spaces collapsed, no empty lines.
+    /// The text with one line per block, single spaces and no empty lines.
     fn lines(&self) -> String {
         let mut lines = String::with_capacity(self.text.len());
         for line in self.text.split(BREAK) {
@@ -109,8 +101,11 @@ impl Page {
     }
 }
 
-/// Runs the parser over `html`. On the way, every `<` that starts no markup is escaped, and an element with no
-/// end is renamed to one that means nothing: the parser looks only at the name to tell what hides its content.
+/// Runs the parser over `html`, and collects the text in `page`.
+///
+/// Two things are replaced on the way. A `<` that does not start markup is escaped, so that the parser keeps
+/// it. A start tag without an end tag gets the name `x-…`, which no element has: the parser decides by the
+/// name alone whether an element hides its content, and would otherwise hide the rest of the page.
 fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
     let (on_element, on_text) = (Rc::clone(page), Rc::clone(page));
     let settings = Settings::new()
@@ -120,7 +115,7 @@ fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
         }))
         .append_document_content_handler(doc_text!(move |chunk| {
             let mut page = on_text.borrow_mut();
-            // The content of script, style, noscript, title and textarea is of other types.
+            // The parser gives the content of script, style, noscript, title and textarea other types.
             if chunk.text_type() == TextType::Data && page.hidden == 0 {
                 page.text.push_str(chunk.as_str());
             }
@@ -134,7 +129,7 @@ fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
         let replacement: &[u8] = match bracket {
             Bracket::Markup => continue,
             Bracket::Text => b"&lt;",
-            Bracket::Endless => b"<x-",
+            Bracket::Unclosed => b"<x-",
         };
         rewriter.write(&html.as_bytes()[rest..at])?;
         rewriter.write(replacement)?;
@@ -144,6 +139,7 @@ fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
     rewriter.end()
 }
 
+/// Notes what `element` does to the text around and inside of it, when the parser reads its start tag.
 fn visit_element(element: &mut Element<'_, '_>, page: &Rc<RefCell<Page>>) {
     let name = element.tag_name();
     let mut state = page.borrow_mut();
@@ -154,7 +150,7 @@ fn visit_element(element: &mut Element<'_, '_>, page: &Rc<RefCell<Page>>) {
     } else if CELLS.contains(&name.as_str()) {
         state.text.push(' ');
     }
-    // Elements such as `<br>` have no end tag to wait for.
+    // A void element such as `<br>` has no end tag, hence no handlers for it.
     let Some(at_end) = element.end_tag_handlers().filter(|_| hides || breaks) else {
         return;
     };
@@ -171,25 +167,29 @@ fn visit_element(element: &mut Element<'_, '_>, page: &Rc<RefCell<Page>>) {
     }));
 }
 
-/// What starts at a `<`.
+/// The meaning of a `<`.
 #[derive(Clone, Copy, PartialEq)]
 enum Bracket {
-    /// Nothing: it is a character of the text.
+    /// It is a character of the text.
     Text,
-    /// A tag, a comment or a doctype.
+    /// It starts a tag, a comment or a doctype.
     Markup,
-    /// The start tag of an element that would hide the rest of the text, for it has no end.
-    Endless,
+    /// It starts the start tag of an element that hides its content and has no end tag.
+    Unclosed,
 }
 
-/// Every `<` of a text: its position, and what starts there.
+/// An iterator over every `<` of a text: its position in bytes, and its meaning.
+///
+/// The positions of the last ends are collected once, so that the time stays linear in the text however many
+/// brackets it has.
 struct Brackets<'a> {
     html: &'a str,
     position: usize,
-    /// Where the last `>` and `-->` are: what starts behind them has no end.
+    /// Position of the last `>`: a tag that starts behind it has no end.
     last_close: usize,
+    /// Position of the last `-->`: a comment that starts behind it has no end.
     last_comment_end: usize,
-    /// Where the last end tag of each element that hides its content is.
+    /// Position of the last end tag of each element that hides its content.
     last_ends: HashMap<&'static str, usize>,
 }
 
@@ -214,10 +214,10 @@ impl<'a> Brackets<'a> {
         if !is_markup {
             return Bracket::Text;
         }
-        let is_endless = hiding_element(after).is_some_and(|name| {
+        let is_unclosed = hiding_element(after).is_some_and(|name| {
             is_self_closed(after) || self.last_ends.get(name).is_none_or(|&end| end < at)
         });
-        if is_endless { Bracket::Endless } else { Bracket::Markup }
+        if is_unclosed { Bracket::Unclosed } else { Bracket::Markup }
     }
 }
 
@@ -237,7 +237,8 @@ fn starts_declaration(after: &str) -> bool {
         .any(|name| after.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
-/// Whether `after`, which follows a `<`, is a known element's name or a custom one's (`o:p`, `my-tag`).
+/// Whether `after`, which follows a `<`, starts with the name of a known element or of a custom one (`o:p`,
+/// `my-tag`).
 fn starts_tag(after: &str) -> bool {
     let (name, rest) = split_name(after.strip_prefix('/').unwrap_or(after));
     if !rest.starts_with(['>', '/', ' ', '\t', '\n', '\r'])
@@ -248,20 +249,22 @@ fn starts_tag(after: &str) -> bool {
     name.contains([':', '-']) || is_known(&name.to_ascii_lowercase())
 }
 
-/// Splits what follows a `<` or `</` behind the name.
+/// Splits the text that follows a `<` or `</` into the element's name and the rest.
 fn split_name(after: &str) -> (&str, &str) {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-');
     after.split_at(after.bytes().position(|byte| !is_name(byte)).unwrap_or(after.len()))
 }
 
-/// The element of which `after` starts with the name, if its content is no running text.
+/// The element whose name `after` starts with, if its content is not running text.
 fn hiding_element(after: &str) -> Option<&'static str> {
     let (name, _) = split_name(after);
     HIDDEN.iter().chain(RAW_TEXT).copied().find(|hiding| name.eq_ignore_ascii_case(hiding))
 }
 
-/// Whether the tag that `after` starts with ends in `/>`. It is not looked for behind the next `<`, so that the
-/// time stays linear.
+/// Whether the tag that `after` starts with ends in `/>`.
+///
+/// The search stops at the next `<`; otherwise many unclosed tags would each search the rest of the text, and
+/// the time would be quadratic.
 fn is_self_closed(after: &str) -> bool {
     memchr2(b'<', b'>', after.as_bytes()).is_some_and(|end| after[..end].ends_with('/'))
 }
@@ -270,10 +273,13 @@ fn is_known(name: &str) -> bool {
     [HIDDEN, RAW_TEXT, BLOCKS, CELLS, INLINE].iter().any(|list| list.contains(&name))
 }
 
-/// Elements whose content no reader sees as running text. (That of script and style never is `Data`.)
+/// Elements whose content a reader does not see as running text.
+///
+/// The parser never gives the content of script and style the type `Data`; they are listed because they are
+/// known.
 const HIDDEN: &[&str] = &["noscript", "script", "select", "style", "svg", "template", "title"];
 
-/// The other elements whose content never is `Data`.
+/// The other elements to whose content the parser never gives the type `Data`.
 const RAW_TEXT: &[&str] = &["iframe", "noframes", "textarea"];
 
 /// Elements that start and end a line.
@@ -323,7 +329,7 @@ const BLOCKS: &[&str] = &[
     "ul",
 ];
 
-/// Elements that stand beside one another on a line.
+/// Elements that stand beside one another on a line, and are separated by a space.
 const CELLS: &[&str] = &["td", "th"];
 
 /// The other elements of HTML, the obsolete ones of news pages included.
@@ -348,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn known_markup_becomes_its_text() {
         let cases = [
             ("<p>第一段</p><p>第二段</p>", "第一段\n第二段"),
             ("a<br>b<br/>\n\n<br />c", "a\nb\nc"),
@@ -410,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn many_open_brackets_and_deep_nesting_end() {
+    fn many_open_brackets_and_deep_nesting_terminate() {
         for unit in ["<", "<!--", "<div>", "<div ", "&lt;", "<template>", "<title ", "</title>", "</p>"] {
             let text = unit.repeat(50_000) + ">";
             stripped(&text);
@@ -422,7 +428,7 @@ mod tests {
         text.chars().filter(|character| character.is_alphanumeric()).collect()
     }
 
-    /// Nothing of the main text that people marked on real pages may get lost.
+    /// The main text that people marked on real pages must be kept.
     #[test]
     fn the_gold_text_of_real_pages_is_kept() {
         for (file, floor) in [("raw_html_zh.jsonl", 998), ("raw_html_en.jsonl", 994)] {

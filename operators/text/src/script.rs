@@ -1,38 +1,25 @@
-//! `to_simplified`: traditional Chinese to simplified, by OpenCC's dictionaries.
+//! `to_simplified`: traditional Chinese to simplified, by the dictionaries of OpenCC.
 //!
-//! Conversion damages text that is simplified already: 乾 is right in 乾安县, wrong elsewhere. So a text is
-//! converted only if it shows itself to be traditional: it has more characters that only traditional text
-//! uses than characters that only simplified text uses. Which those are follows from the converter and the
-//! national character sets, see [`Evidence`].
+//! Conversion damages text that is already simplified: 乾 must be kept in the name 乾安县, but becomes 干
+//! elsewhere. A text is therefore converted only if it is traditional, that is, if it has more characters
+//! that only traditional text uses than characters that only simplified text uses. [`Evidence`] derives both
+//! sets from the converter and the national character sets.
 //!
-//! Idempotent: a converted text has no traditional-only character left.
+//! Conversion is idempotent: a converted text has no traditional-only character left.
 
 use std::sync::LazyLock;
 
-use datafusion::logical_expr::ScalarUDF;
 use encoding_rs::{BIG5, Encoding, GBK};
 use ferrous_opencc::OpenCC;
 use ferrous_opencc::config::BuiltinConfig;
 
-use crate::array::TextFunction;
-
-/// Names that keep a character which OpenCC would change (nk2028/opencc-js issue 24).
+/// Names with a character that OpenCC would change and that must be kept (nk2028/opencc-js issue 24).
 const KEPT: &[&str] = &["乾安", "乾縣", "乾县", "乾州"];
 
-/// The SQL function `to_simplified(text)`.
-pub(crate) fn function() -> ScalarUDF {
-    ScalarUDF::from(TextFunction::new(
-        "to_simplified",
-        to_simplified,
-        "Converts traditional Chinese to simplified. Text that is simplified already, or has no Chinese, is \
-         unchanged. Idempotent.",
-        "SELECT to_simplified('臺灣發展'); -- '台湾发展'",
-        "normalize",
-    ))
-}
-
-/// The kernel; see the module's head.
-pub(crate) fn to_simplified(text: &str, out: &mut String) -> bool {
+/// Converts traditional Chinese in `text` to simplified; returns whether that changed it.
+///
+/// [The crate's documentation](crate) describes the buffer `out`.
+pub fn to_simplified(text: &str, out: &mut String) -> bool {
     if text.is_ascii() || !EVIDENCE.is_traditional(text) {
         return false;
     }
@@ -40,7 +27,7 @@ pub(crate) fn to_simplified(text: &str, out: &mut String) -> bool {
     out != text
 }
 
-/// Converts what stands between the `kept` words.
+/// Appends `text` to `out`, converted except for the words in `kept`.
 fn convert_except(kept: &[&str], text: &str, out: &mut String) {
     let Some((word, others)) = kept.split_first() else {
         out.push_str(&convert(text));
@@ -54,7 +41,10 @@ fn convert_except(kept: &[&str], text: &str, out: &mut String) {
     }
 }
 
-/// OpenCC's conversion; the dictionaries are built in, and a test holds that they load.
+/// Converts a whole text by OpenCC.
+///
+/// The dictionaries are compiled in, so loading them cannot fail in practice (tests show that they load); if
+/// it did, text would stay as it is.
 fn convert(text: &str) -> String {
     static CONVERTER: LazyLock<Option<OpenCC>> =
         LazyLock::new(|| OpenCC::from_config(BuiltinConfig::T2s).ok());
@@ -63,15 +53,17 @@ fn convert(text: &str) -> String {
 
 static EVIDENCE: LazyLock<Evidence> = LazyLock::new(Evidence::new);
 
-/// What a single character says about the script of its text.
+/// For each character, whether it is evidence for traditional text or against it.
 ///
-/// - *traditional only*: OpenCC simplifies it, and GB/T 2312, the character set of simplified text, lacks it
-///   (乾 and 著 are in it, so they prove nothing);
-/// - *simplified only*: it is the simplified form of such a character, and Big5, the character set of
-///   traditional text, lacks it (台 and 后 are in it);
-/// - kana speak against traditional Chinese too: Japanese keeps its own forms.
+/// - A character is *traditional only* if OpenCC simplifies it and GB/T 2312, the character set of simplified
+///   text, lacks it. 乾 and 著 are in GB/T 2312, so they are no evidence.
+/// - A character is *simplified only* if it is the simplified form of such a character and Big5, the
+///   character set of traditional text, lacks it. 台 and 后 are in Big5.
+/// - Kana count against traditional Chinese too: Japanese has its own character forms, which must not be
+///   converted.
 struct Evidence {
-    /// One vote per character from [`FIRST`](Self::FIRST) on: 1 traditional, -1 simplified, 0 either.
+    /// One vote for each character from [`FIRST`](Self::FIRST) on: 1 is traditional, -1 simplified, 0
+    /// neither.
     votes: Vec<i8>,
 }
 
@@ -85,7 +77,8 @@ impl Evidence {
         ('ぁ'..='ヺ').for_each(|kana| Self::set(&mut votes, kana, -1));
         let pairs: Vec<(char, char)> = (Self::FIRST..=Self::LAST).filter_map(simplified_form).collect();
         pairs.iter().for_each(|&(traditional, _)| Self::set(&mut votes, traditional, 1));
-        // A few are both: 苧 is simplified to 苎, and the simplified form of 薴. They prove nothing.
+        // A few characters are both: 苧 is simplified to 苎, and is itself the simplified form of 薴. Big5 has
+        // them, so this second pass sets their vote to 0.
         for &(_, simplified) in &pairs {
             Self::set(&mut votes, simplified, if is_in(BIG5, simplified) { 0 } else { -1 });
         }
@@ -108,7 +101,8 @@ impl Evidence {
     }
 }
 
-/// A character that simplified text does not use, with the one that it uses instead.
+/// A traditional-only character and its simplified form; `None` if `traditional` is not one, or if its
+/// simplified form is not a single character.
 fn simplified_form(traditional: char) -> Option<(char, char)> {
     let converted = convert(traditional.encode_utf8(&mut [0; 4]));
     let mut characters = converted.chars();
@@ -141,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn traditional_text_is_converted_except_for_kept_names() {
         let cases = [
             ("一名猶他爵士隊球員確診新冠病毒之後", "一名犹他爵士队球员确诊新冠病毒之后"),
             ("臺灣的著作權與乾隆皇帝", "台湾的著作权与乾隆皇帝"),
@@ -168,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_converted_character_is_simplified_for_good() {
+    fn converting_a_converted_character_changes_nothing() {
         for character in Evidence::FIRST..=Evidence::LAST {
             let text = character.to_string();
             let once = simplified(&text);
@@ -176,9 +170,9 @@ mod tests {
         }
     }
 
-    /// The same sentences in both scripts: all traditional ones change, no simplified one does.
+    /// The data has the same sentences in both scripts.
     #[test]
-    fn sentences_in_both_scripts_are_told_apart() {
+    fn only_the_traditional_one_of_two_parallel_sentences_is_converted() {
         let Some(rows) = json_lines("sentences_zh_en_sib200.jsonl") else { return };
         let changed = |lang: &str| {
             let of_lang: Vec<&str> =

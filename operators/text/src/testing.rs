@@ -1,17 +1,17 @@
-//! What the tests of several files share: the real data, where it is there.
+//! Access to the real data, for the tests of several files.
 
 use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// A file of the real data, or `None` with a printed reason.
+/// The path of a file of the real data, or `None` with a printed reason where the data is not installed.
 pub(crate) fn data_file(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(name);
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(name);
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} is not there", path.display());
+    println!("skipped: {} does not exist", path.display());
     None
 }
 

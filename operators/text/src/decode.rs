@@ -1,42 +1,35 @@
-//! `decode_bytes`: bytes of unknown encoding to text.
+//! `decode`: bytes of unknown encoding to text.
 //!
-//! The first that applies:
+//! The first of these that applies decides on the encoding:
 //! 1. a byte-order mark;
-//! 2. UTF-8, if the bytes are valid, or damaged in few places (a message cut within a character);
+//! 2. UTF-8, if the bytes are valid, or damaged in few places (a message may be cut within a character);
 //! 3. the charset that the caller declares, then the one that the document declares in its first
-//!    [`DECLARATION_BYTES`], if the bytes are (nearly) valid in it: charset labels are often wrong;
-//! 4. the guess of `chardetng`, Firefox's detector.
+//!    [`DECLARATION_BYTES`], if (nearly) all bytes are valid in it. Validity is required because declared
+//!    charsets are often wrong;
+//! 4. the guess of `chardetng`, the detector of Firefox.
 //!
-//! Labels are those of the WHATWG Encoding Standard, where `gb2312` and `gbk` mean GB 18030. Never fails:
-//! at worst there are replacement characters.
+//! Labels are those of the WHATWG Encoding Standard, in which `gb2312` and `gbk` mean GB 18030. Decoding
+//! never fails: bytes that are invalid in the chosen encoding become U+FFFD, the replacement character.
 
-use std::any::Any;
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
-use arrow::datatypes::DataType;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use datafusion::common::{exec_err, plan_err};
-use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
 use encoding_rs::{Encoding, UTF_8};
 
-use crate::array::{SECTION, text_type, texts};
-
-/// Where a declaration must stand, as in the HTML standard.
+/// A document may declare its charset within this many bytes from its start, as in the HTML standard.
 const DECLARATION_BYTES: usize = 1024;
 
-/// The detector sees this much of the start (from the first non-ASCII byte on) and of the end.
+/// The detector reads this many bytes from the first non-ASCII byte on, and as many at the end.
 const SAMPLE_BYTES: usize = 32 << 10;
 
-/// One damaged place per this many good characters is still that encoding.
+/// Text counts as valid in an encoding with at most one invalid place per this many valid characters.
 const CHARACTERS_PER_ERROR: usize = 10;
 
-/// The kernel: `bytes` as text, `charset` being the label that the source declares, if any.
-pub(crate) fn decode<'a>(bytes: &'a [u8], charset: Option<&str>) -> Cow<'a, str> {
+/// Decodes `bytes` of unknown encoding to text.
+///
+/// `charset` is the label that the source declares, such as `gb2312`; an unknown label counts as none. The
+/// result borrows from `bytes` if they are valid UTF-8.
+pub fn decode<'a>(bytes: &'a [u8], charset: Option<&str>) -> Cow<'a, str> {
     if let Some((encoding, mark_bytes)) = Encoding::for_bom(bytes) {
         return encoding.decode_without_bom_handling(&bytes[mark_bytes..]).0;
     }
@@ -51,13 +44,13 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], charset: Option<&str>) -> Cow<'a, str>
     guess(bytes).decode_without_bom_handling(bytes).0
 }
 
-/// The text in `encoding`, if (nearly) all of it is valid.
+/// The text of `bytes` in `encoding`, or `None` unless (nearly) all of it is valid.
 fn decode_as<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
     let (text, has_errors) = encoding.decode_without_bom_handling(bytes);
     if !has_errors {
         return Some(text);
     }
-    // ASCII is valid in any encoding, so it is no evidence for this one.
+    // ASCII bytes are valid in nearly every encoding, so they say nothing about this one.
     let (mut good, mut bad) = (0_usize, 0_usize);
     for character in text.chars().filter(|character| !character.is_ascii()) {
         if character == char::REPLACEMENT_CHARACTER { bad += 1 } else { good += 1 }
@@ -65,7 +58,8 @@ fn decode_as<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<Cow<'a,
     (good >= bad * CHARACTERS_PER_ERROR).then_some(text)
 }
 
-/// The charset of `<meta charset=...>`, `<meta ... content="text/html; charset=...">` or `<?xml encoding=...?>`.
+/// The charset of `<meta charset=...>`, `<meta ... content="text/html; charset=...">` or `<?xml
+/// encoding=...?>`.
 fn declared_inside(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(DECLARATION_BYTES)]).to_ascii_lowercase();
     ["charset=", "encoding="].iter().find_map(|key| {
@@ -77,6 +71,7 @@ fn declared_inside(bytes: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
+/// The most likely encoding of bytes that are valid neither as UTF-8 nor in a declared charset.
 fn guess(bytes: &[u8]) -> &'static Encoding {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     let (head, tail) = samples(bytes);
@@ -87,105 +82,23 @@ fn guess(bytes: &[u8]) -> &'static Encoding {
     detector.guess(None, Utf8Detection::Deny)
 }
 
-/// What the detector reads: pages of one charset may start with kilobytes of ASCII tags.
+/// The parts of `bytes` that the detector reads, the second of which may be empty.
 ///
-/// Cut where a byte cannot be part of a multi-byte character, else the detector would see an error there.
+/// A page may start with kilobytes of ASCII tags, so reading only the first bytes would miss all of its text.
+/// Both parts are cut at bytes that cannot belong to a multi-byte character; half a character would look like
+/// an error to the detector and exclude the true encoding.
 fn samples(bytes: &[u8]) -> (&[u8], &[u8]) {
     let text = &bytes[Encoding::ascii_valid_up_to(bytes)..];
     if text.len() <= 2 * SAMPLE_BYTES {
         return (text, &[]);
     }
-    // Below '0' no East Asian encoding has a second, third or fourth byte.
+    // In East Asian encodings, the second, third and fourth bytes of a character are '0' or above.
     let is_boundary = |byte: &u8| *byte < b'0';
     let (head, rest) = text.split_at(SAMPLE_BYTES);
     let tail = &rest[rest.len() - SAMPLE_BYTES..];
     match (head.iter().rposition(is_boundary), tail.iter().position(is_boundary)) {
         (Some(head_end), Some(tail_start)) => (&head[..=head_end], &tail[tail_start..]),
         _ => (text, &[]),
-    }
-}
-
-/// The SQL function `decode_bytes(binary [, charset])`.
-pub(crate) fn function() -> ScalarUDF {
-    let documentation = Documentation::builder(
-        SECTION,
-        "Turns bytes of unknown encoding to text: byte-order mark, UTF-8, declared charset, detection, in \
-         this order. Never fails; at worst there are replacement characters.",
-        "decode_bytes(binary [, charset])",
-    )
-    .with_argument("binary", "The bytes. Null gives null.")
-    .with_argument("charset", "The charset that the source declares, e.g. 'gb2312'. Null or unknown: none.")
-    .with_sql_example("SELECT decode_bytes(X'D6D0B9FA', 'gbk'); -- '中国'")
-    .build();
-    ScalarUDF::from(DecodeBytes { signature: Signature::user_defined(Volatility::Immutable), documentation })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct DecodeBytes {
-    signature: Signature,
-    documentation: Documentation,
-}
-
-impl ScalarUDFImpl for DecodeBytes {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn name(&self) -> &str {
-        "decode_bytes"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        let (Some(bytes), 1..=2) = (arg_types.first(), arg_types.len()) else {
-            return plan_err!("decode_bytes takes bytes and, if known, a charset");
-        };
-        let bytes = match bytes {
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => bytes.clone(),
-            DataType::FixedSizeBinary(_) | DataType::Null => DataType::Binary,
-            other => return plan_err!("decode_bytes takes bytes, not {other}"),
-        };
-        let charset = arg_types.get(1).map(|charset| text_type("the charset of decode_bytes", charset));
-        std::iter::once(Ok(bytes)).chain(charset).collect()
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let Some(bytes) = arrays.first() else {
-            return exec_err!("decode_bytes was called without arguments");
-        };
-        let charsets = arrays.get(1).map(|array| texts(array)).transpose()?;
-        let mut builder = StringBuilder::with_capacity(bytes.len(), bytes.get_buffer_memory_size());
-        for (row, bytes) in binaries(bytes)?.into_iter().enumerate() {
-            let charset = charsets.as_ref().and_then(|charsets| charsets.get(row).copied().flatten());
-            let text = bytes.map(|bytes| decode(bytes, charset));
-            let total = builder.values_slice().len() + text.as_deref().map_or(0, str::len);
-            if i32::try_from(total).is_err() {
-                return exec_err!("a column of decoded text passes 2 GiB; use smaller batches");
-            }
-            builder.append_option(text);
-        }
-        Ok(ColumnarValue::Array(Arc::new(builder.finish())))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
-    }
-}
-
-fn binaries(array: &ArrayRef) -> Result<Vec<Option<&[u8]>>> {
-    match array.data_type() {
-        DataType::Binary => Ok(array.as_binary::<i32>().iter().collect()),
-        DataType::LargeBinary => Ok(array.as_binary::<i64>().iter().collect()),
-        DataType::BinaryView => Ok(array.as_binary_view().iter().collect()),
-        other => exec_err!("decode_bytes was called on {other}"),
     }
 }
 
@@ -202,7 +115,7 @@ mod tests {
     const NEWS: &str = "新华社北京电，记者从国家统计局获悉，今年一季度国内生产总值同比增长百分之五。";
 
     #[test]
-    fn golden() {
+    fn known_bytes_decode_to_their_text() {
         let gbk = GB18030.encode(NEWS).0.into_owned();
         let big5 = BIG5.encode("中央社台北電，氣象局今日發布天氣預報，明天有雨。").0.into_owned();
         let page = |charset: &str, text: &[u8]| {
@@ -246,7 +159,7 @@ mod tests {
         assert_eq!(decode(&chinese_only, None), NEWS.repeat(2_000));
     }
 
-    /// The true text of a file: its bytes in the charset that the index states, errors replaced.
+    /// The true text of a file: its bytes decoded by the charset that the index states, errors replaced.
     fn truth(bytes: &[u8], charset: &str) -> Option<String> {
         Some(Encoding::for_label(charset.as_bytes())?.decode(bytes).0.into_owned())
     }
@@ -258,7 +171,8 @@ mod tests {
         for row in &index {
             let bytes = fs::read(data_file(text_of(row, "file")).unwrap()).unwrap();
             all += 1;
-            // EUC-TW is no web encoding: nothing here can read it.
+            // The Encoding Standard lacks EUC-TW, so `truth` has no text for such files, and they count as
+            // wrong.
             match truth(&bytes, text_of(row, "charset")) {
                 Some(truth) if truth == decode(&bytes, None) => right += 1,
                 _ => println!("wrong: {} ({})", text_of(row, "file"), text_of(row, "charset")),

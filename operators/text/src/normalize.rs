@@ -1,38 +1,26 @@
 //! `normalize`: one spelling for what looks the same.
 //!
 //! - Unicode Normalization Form C (UAX #15).
-//! - Full-width letters and digits become ASCII, the ideographic space a space. Chinese punctuation
-//!   stays full-width: Chinese language models were trained on it.
-//! - Control characters, zero-width characters, bidirectional marks and byte-order marks go. (Joined
-//!   emoji fall apart into their parts.)
-//! - Runs of spaces become one space, or one tab where the run had a tab; lines and the whole text are
-//!   trimmed; more than one blank line becomes one.
+//! - Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese
+//!   punctuation stays full-width, because Chinese language models were trained on it.
+//! - Control characters, zero-width characters, bidirectional marks and byte-order marks are removed. (An
+//!   emoji that is joined of several becomes its parts.)
+//! - A run of spaces becomes one space, or one tab if the run has a tab. Lines and the whole text are
+//!   trimmed. Several blank lines become one.
 //!
-//! Idempotent: NFC comes last, and never yields a character that an earlier rule would change.
+//! Normalisation is idempotent: NFC is applied last, and never produces a character that an earlier rule
+//! would change.
 
 use std::borrow::Cow;
 
-use datafusion::logical_expr::ScalarUDF;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use crate::array::TextFunction;
-
-/// The SQL function `normalize(text)`.
-pub(crate) fn function() -> ScalarUDF {
-    ScalarUDF::from(TextFunction::new(
-        "normalize",
-        normalize,
-        "Brings text to one spelling: NFC, half-width letters and digits, single spaces, trimmed lines, \
-         no control or zero-width characters. Chinese punctuation stays. Idempotent.",
-        "SELECT normalize('ＡＢＣ１２３　新闻'); -- 'ABC123 新闻'",
-        "to_simplified",
-    ))
-}
-
-/// The kernel; see the module's head.
-pub(crate) fn normalize(text: &str, out: &mut String) -> bool {
+/// Brings `text` to one spelling; returns whether that changed it.
+///
+/// [The crate's documentation](crate) describes the buffer `out`.
+pub fn normalize(text: &str, out: &mut String) -> bool {
     let mut writer = LineWriter { out, breaks: 0, blank: None };
-    // Plain characters are copied by the run, not one by one.
+    // Most characters are plain: copying whole runs of them is faster than copying each.
     let mut run = 0;
     for (start, character) in text.char_indices() {
         let class = classify(character);
@@ -44,7 +32,7 @@ pub(crate) fn normalize(text: &str, out: &mut String) -> bool {
         match class {
             Class::Folded(ascii) => writer.push_str(ascii.encode_utf8(&mut [0; 4])),
             Class::Blank => writer.push_blank(character),
-            // Of a carriage return and line feed, the latter is the break.
+            // The line feed that follows is the break.
             Class::LineBreak if character == '\r' && text[run..].starts_with('\n') => {}
             Class::LineBreak => writer.push_break(),
             Class::Removed | Class::Plain => {}
@@ -57,12 +45,18 @@ pub(crate) fn normalize(text: &str, out: &mut String) -> bool {
     out != text
 }
 
+/// The rule that applies to a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
+    /// It is copied.
     Plain,
+    /// It is replaced by this ASCII character.
     Folded(char),
+    /// It is a space or a tab.
     Blank,
+    /// It ends a line.
     LineBreak,
+    /// It is dropped.
     Removed,
 }
 
@@ -79,14 +73,15 @@ fn classify(character: char) -> Class {
     }
 }
 
-/// Full-width forms stand at a fixed distance from their ASCII originals.
+/// The ASCII character of a full-width form; in Unicode, their distance is constant.
 fn half_width(character: char) -> char {
     char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character)
 }
 
-/// Writes text with single blanks, trimmed lines and at most one blank line.
+/// Writes text with single blanks, trimmed lines and at most one blank line in a row.
 ///
-/// Blanks and breaks are held back until text follows, so none is left at the end.
+/// Blanks and line breaks are counted, and written only when text follows, so that the text ends with
+/// neither.
 struct LineWriter<'a> {
     out: &'a mut String,
     breaks: usize,
@@ -133,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn each_rule_is_applied() {
         let cases = [
             ("中国ＡＢｃ１２３", "中国ABc123"),
             ("　　新华社北京１月１日电　记者", "新华社北京1月1日电 记者"),

@@ -1,10 +1,10 @@
-//! Character references (`&amp;`, `&#8226;`) to characters, the broken ones of real feeds included.
+//! `decode_entities`: character references (`&amp;`, `&#8226;`) to the characters they stand for.
 //!
-//! Beyond well-formed references, which `html-escape` decodes:
-//! - `&#128;`..`&#159;` mean windows-1252, as browsers read them (HTML standard §13.2.5.84);
+//! `html-escape` decodes well-formed references. This module adds the malformed ones that real feeds contain:
+//! - `&#128;` to `&#159;` are read as windows-1252, as browsers read them (HTML standard §13.2.5.84);
 //! - `&nbsp` may lack its semicolon, as on many Chinese pages;
-//! - ` #39;` is `&#39;` whose ampersand was turned to a space, as in AG News; only for the few characters that
-//!   feeds escape so, since ` #33;` may as well be a rank.
+//! - ` #39;` is read as `&#39;`: in AG News, the ampersand was replaced by a space. This applies only to the
+//!   few characters that feeds escape, since ` #33;` may just as well be a rank.
 //!
 //! Anything else, such as `R&D` or `&unknown;`, stays as it is.
 
@@ -12,11 +12,11 @@ use encoding_rs::WINDOWS_1252;
 use html_escape::decode_html_entities_to_string;
 use memchr::{memchr, memchr2};
 
-/// No reference is longer: the longest name is `&CounterClockwiseContourIntegral;`.
+/// No reference is longer than this many bytes; the longest is `&CounterClockwiseContourIntegral;`.
 const LONGEST: usize = 34;
 
-/// Writes `text` with its references decoded.
-pub(crate) fn decode_entities(text: &str, out: &mut String) {
+/// Appends `text` to `out` with its character references decoded.
+pub fn decode_entities(text: &str, out: &mut String) {
     let mut rest = text;
     while let Some(at) = memchr2(b'&', b'#', rest.as_bytes()) {
         let (before, reference) = rest.split_at(at);
@@ -35,7 +35,7 @@ pub(crate) fn decode_entities(text: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// Decodes the reference at the start of `text`, and says how many bytes of it were used.
+/// Decodes the reference at the start of `text`, and returns its length in bytes; `None` if there is none.
 fn decode_reference(text: &str, out: &mut String) -> Option<usize> {
     let window = &text.as_bytes()[..text.len().min(LONGEST)];
     if let Some(end) = memchr(b';', window) {
@@ -46,7 +46,7 @@ fn decode_reference(text: &str, out: &mut String) -> Option<usize> {
         }
         let start = out.len();
         decode_html_entities_to_string(reference, out);
-        // What it does not know, it copies.
+        // The decoder copies a reference that it does not know.
         if &out[start..] != reference {
             return Some(reference.len());
         }
@@ -59,7 +59,7 @@ fn decode_reference(text: &str, out: &mut String) -> Option<usize> {
     })
 }
 
-/// Decodes a `#39;` that follows a space, and takes that space back.
+/// Decodes a `#39;` that follows a space, and removes that space from `out`: it replaced the ampersand.
 fn decode_broken_reference(text: &str, out: &mut String) -> Option<usize> {
     let window = &text.as_bytes()[..text.len().min("#65535;".len())];
     let end = memchr(b';', window)?;
@@ -77,13 +77,13 @@ fn decode_broken_reference(text: &str, out: &mut String) -> Option<usize> {
     Some(end + 1)
 }
 
-/// Whether feeds write this character as a reference: `$`, `&`, `'`, the no-break space, and dashes, quotes,
+/// Whether feeds write this character as a reference: `$`, `&`, `'`, the no-break space, dashes, quotes,
 /// bullets and ellipses.
 fn is_feed_punctuation(code_point: &u32) -> bool {
     matches!(code_point, 36 | 38 | 39 | 160 | 0x2013..=0x2026)
 }
 
-/// `146;` to the character that byte 146 is in windows-1252; `None` outside 128..=159.
+/// The character that the byte `146` of `146;` stands for in windows-1252; `None` outside of 128..=159.
 fn windows_1252(number: &str) -> Option<char> {
     let byte = u8::try_from(code_point(number)?).ok()?;
     if !(128..=159).contains(&byte) {
@@ -92,7 +92,7 @@ fn windows_1252(number: &str) -> Option<char> {
     WINDOWS_1252.decode_without_bom_handling(&[byte]).0.chars().next()
 }
 
-/// The number in `146;`, if that is all there is.
+/// The number of `146;`; `None` unless `number` consists of digits and a semicolon.
 fn code_point(number: &str) -> Option<u32> {
     let digits = number.strip_suffix(';')?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn references_of_each_kind_are_decoded() {
         let cases = [
             ("AT&amp;T &lt;b&gt; &quot;x&quot;", "AT&T <b> \"x\""),
             ("邓肯&#8226;温格汉姆", "邓肯•温格汉姆"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_stays() {
+    fn text_that_only_resembles_a_reference_is_unchanged() {
         for text in [
             "R&D; M&S",
             "a & b",

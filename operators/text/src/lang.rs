@@ -1,39 +1,32 @@
-//! `detect_lang`: which language a text is in.
+//! `detect_lang`: the language of a text.
 //!
-//! Script first, model second: a statistical model alone takes Chinese with English names for French
-//! (greyblake/whatlang-rs issue 136). Letters are counted by script; East Asian characters weigh
-//! [`EAST_ASIAN_WEIGHT`] each, since one stands for about as much text as that many Latin letters. The
-//! heaviest script decides; where it serves several languages (Latin, Arabic), `whichlang` decides among
-//! those it knows.
+//! The script decides first, and a statistical model only where the script does not suffice. A model alone
+//! takes Chinese with English names for French (greyblake/whatlang-rs issue 136).
 //!
-//! Answers are ISO 639-1 codes, `und` when no letter of a known script is there. Cyrillic text is reported
-//! as `ru`, Devanagari as `hi`; simplified and traditional Chinese both as `zh`.
+//! Letters are counted by script. An East Asian character counts [`EAST_ASIAN_WEIGHT`] times, because it
+//! stands for about as much text as that many Latin letters. The script with the highest count decides:
+//! - Latin: `whichlang` decides among the languages that it knows and that are written in Latin letters;
+//! - Han, kana and Hangul: their proportions decide among Chinese, Japanese and Korean;
+//! - any other script: the code of one language that is written in it. Cyrillic is reported as `ru`, Arabic
+//!   as `ar`, Devanagari as `hi`, although other languages use these scripts too.
+//!
+//! Simplified and traditional Chinese are both `zh`.
 
-use std::any::Any;
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
-use arrow::datatypes::DataType;
-use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
 use whichlang::Lang;
 
-use crate::array::{SECTION, map_first, plain_text_type, texts};
-
-/// How many Latin letters a Han, kana or Hangul character outweighs.
+/// The number of Latin letters that one Han, kana or Hangul character counts for.
 const EAST_ASIAN_WEIGHT: usize = 4;
 
-/// Japanese has at least one kana per this many Han characters; Chinese has hardly any.
+/// Text is Japanese if it has more than one kana per this many Han characters. Chinese text has hardly any.
 const HAN_PER_KANA: usize = 12;
 
-/// The answer for text without letters of a known script.
+/// The code for text without letters of a known script (ISO 639-2: undetermined).
 const UNDETERMINED: &str = "und";
 
-/// The kernel: the ISO 639-1 code of `text`'s language.
-pub(crate) fn detect_lang(text: &str) -> &'static str {
+/// The ISO 639-1 code of the language of `text`, or `und` if it has no letter of a known script.
+pub fn detect_lang(text: &str) -> &'static str {
     let counts = ScriptCounts::of(text);
     let east_asian = (counts.han + counts.kana + counts.hangul) * EAST_ASIAN_WEIGHT;
     let scripts = [
@@ -54,13 +47,15 @@ pub(crate) fn detect_lang(text: &str) -> &'static str {
     }
 }
 
+/// A script, or a group of them, by the way in which the language follows from it.
 enum Script {
     EastAsian,
     Latin,
+    /// Text in this script is reported as this one language.
     Language(&'static str),
 }
 
-/// Letters by script.
+/// The number of letters of each script.
 #[derive(Default)]
 struct ScriptCounts {
     han: usize,
@@ -84,7 +79,7 @@ impl ScriptCounts {
                 '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3134F}' => {
                     counts.han += 1
                 }
-                // の decorates Chinese brand names, so it is no evidence of Japanese.
+                // Chinese brand names use の as decoration, so it is not evidence for Japanese.
                 'の' => {}
                 'ぁ'..='ゖ' | 'ァ'..='ヺ' | 'ｦ'..='ﾝ' => counts.kana += 1,
                 '\u{AC00}'..='\u{D7A3}' | '\u{1100}'..='\u{11FF}' => counts.hangul += 1,
@@ -111,7 +106,8 @@ impl ScriptCounts {
     }
 }
 
-/// The language of Latin letters: the model must not see those of other scripts, they would mislead it.
+/// The language of the Latin letters of `text`. Letters of other scripts are removed first, because they
+/// would mislead the model.
 fn latin_language(text: &str) -> &'static str {
     let latin = if text.chars().all(|character| character < '\u{250}') {
         Cow::Borrowed(text)
@@ -129,60 +125,9 @@ fn latin_language(text: &str) -> &'static str {
         Lang::Swe => "sv",
         Lang::Tur => "tr",
         Lang::Vie => "vi",
-        // Not written in Latin letters: the model had too little to go by.
+        // These are not written in Latin letters, so the text is too short for the model. English is the
+        // likeliest.
         Lang::Ara | Lang::Cmn | Lang::Hin | Lang::Jpn | Lang::Kor | Lang::Rus => "en",
-    }
-}
-
-/// The SQL function `detect_lang(text)`.
-pub(crate) fn function() -> ScalarUDF {
-    let documentation = Documentation::builder(
-        SECTION,
-        "The ISO 639-1 code of a text's language ('zh', 'en', 'ja', ...), 'und' where there is no letter.",
-        "detect_lang(text)",
-    )
-    .with_argument("text", "Text of any string type. Null gives null.")
-    .with_sql_example("SELECT detect_lang('iPhone 在中国开售'); -- 'zh'")
-    .build();
-    ScalarUDF::from(DetectLang { signature: Signature::user_defined(Volatility::Immutable), documentation })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct DetectLang {
-    signature: Signature,
-    documentation: Documentation,
-}
-
-impl ScalarUDFImpl for DetectLang {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn name(&self) -> &str {
-        "detect_lang"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        plain_text_type("detect_lang", arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        map_first(&args, |array| {
-            let languages = texts(array)?.into_iter().map(|text| text.map(detect_lang));
-            Ok(Arc::new(languages.collect::<StringArray>()) as ArrayRef)
-        })
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
     }
 }
 
@@ -193,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn golden() {
+    fn texts_of_each_script_get_their_language() {
         let cases = [
             ("央行宣布降息", "zh"),
             ("中央銀行宣布降息", "zh"),
