@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
-use crate::registry::Registry;
 use crate::tokenize::{Tokenization, Tokenizer};
 
 mod digest;
@@ -38,7 +37,7 @@ pub use writer::BundleWriter;
 pub(crate) use writer::{remove_leftovers, staging_name};
 
 const FORMAT: u32 = 1;
-const MANIFEST_FILE: &str = "manifest.json";
+pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 const LABELS_FILE: &str = "labels.json";
 
 /// How logits become a decision.
@@ -112,26 +111,6 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a version directory; or, of a model directory `models/<name>`, the champion or else the
-    /// newest version; or what `models/<name>@<selector>` means, see [`Registry::resolve`].
-    ///
-    /// Reads every file once to compare it with its digest.
-    ///
-    /// # Errors
-    ///
-    /// There is no bundle at `path`; a file is missing, changed, cut short or not listed in
-    /// `SHA256SUMS`; a description is not valid or of a newer format; an alias pins other bytes.
-    pub fn open(path: &Path) -> Result<Self> {
-        if path.join(MANIFEST_FILE).exists() {
-            return Self::open_version(path);
-        }
-        let (registry, selector) = Registry::find(path)?;
-        match selector {
-            Some(selector) => registry.bundle(&selector),
-            None => registry.current_bundle(),
-        }
-    }
-
     pub(crate) fn open_version(path: &Path) -> Result<Self> {
         digest::verify(path)?;
         let manifest = read_manifest(path)?;

@@ -10,11 +10,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
 use crate::evaluate::coverage::{CoveragePoint, coverage, lowest_threshold};
 use crate::evaluate::reliability::{Outcome, expected_error, reliability};
 use crate::labels::Labels;
+use crate::probabilities::Probabilities;
 
 const CALIBRATION_FILE: &str = "calibration.json";
 /// Share of trusted labels that are to be right, of each label's rows.

@@ -10,9 +10,9 @@ mod speed;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
 use crate::evaluate::counts::{ClassCounts, macro_f1, ratio};
+use crate::probabilities::Probabilities;
 
 pub use speed::{Speed, measure_speed};
 

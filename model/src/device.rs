@@ -44,7 +44,7 @@ impl Device {
     /// # Errors
     ///
     /// It is [`Device::Cuda`], and this build or this machine has none.
-    pub(crate) fn open<T, E: fmt::Display>(
+    pub fn open<T, E: fmt::Display>(
         self,
         what: &'static str,
         open_cuda: impl FnOnce() -> Result<T, E>,

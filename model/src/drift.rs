@@ -19,9 +19,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
+use crate::probabilities::Probabilities;
 use crate::tokenize::Encoding;
 
 mod histogram;

@@ -130,40 +130,43 @@ pub enum ModelError {
     Training(String),
 }
 
-impl From<candle_core::Error> for ModelError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Training(error.to_string())
-    }
-}
-
 impl ModelError {
     /// For `map_err` on file operations.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
     }
 
     /// For `map_err` on JSON read from or written to a file.
-    pub(crate) fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
+    pub fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Json { path, source }
     }
 
-    pub(crate) fn bundle(path: &Path, problem: impl Into<String>) -> Self {
+    /// A bundle in `path` that is invalid.
+    pub fn bundle(path: &Path, problem: impl Into<String>) -> Self {
         Self::Bundle { path: path.to_path_buf(), problem: problem.into() }
     }
 
-    pub(crate) fn registry(path: &Path, problem: impl Into<String>) -> Self {
+    /// A model that cannot be imported from `path`.
+    pub fn import(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Import { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    /// A model in `path` whose versions and aliases do not allow what was asked.
+    pub fn registry(path: &Path, problem: impl Into<String>) -> Self {
         Self::Registry { path: path.to_path_buf(), problem: problem.into() }
     }
 
+    /// A tokenizer in `path` that is unusable.
     #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]
-    pub(crate) fn tokenizer(path: impl AsRef<Path>, problem: impl ToString) -> Self {
+    pub fn tokenizer(path: impl AsRef<Path>, problem: impl ToString) -> Self {
         Self::Tokenizer { path: path.as_ref().to_path_buf(), problem: problem.to_string() }
     }
 
+    /// An option whose value misses a bound; `bound` completes "but …".
     #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]
-    pub(crate) fn option(option: &'static str, value: impl ToString, bound: impl Into<String>) -> Self {
+    pub fn option(option: &'static str, value: impl ToString, bound: impl Into<String>) -> Self {
         Self::Option { option, value: value.to_string(), bound: bound.into() }
     }
 }

@@ -10,8 +10,8 @@ mod roc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
+use crate::probabilities::Probabilities;
 use counts::{ClassCounts, macro_f1, ratio};
 use reliability::{Outcome, expected_error};
 

@@ -188,9 +188,9 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::SmallRng};
 
     use super::*;
-    use crate::classifier::Probabilities;
     use crate::compare::{paired_bootstrap, slices};
     use crate::evaluate::evaluate;
+    use crate::probabilities::Probabilities;
 
     const LABELS: usize = 4;
 

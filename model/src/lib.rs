@@ -1,7 +1,7 @@
 //! Texts in, labels out: the classifier of fenliu.
 //!
 //! A [`Bundle`] is an immutable directory that holds a classifier: ONNX graph, tokenizer, labels, and
-//! how it was made. [`train`](mod@train) makes one, [`Classifier`] runs one, [`evaluate()`] scores it.
+//! how it was made. The crate `fenliu-training` makes one, [`Classifier`] runs one, [`evaluate()`] scores it.
 //! The way of a text: [`Encoder`] → [`batcher`] → [`session`] → [`Probabilities`].
 //!
 //! This crate opens no sockets and knows neither Kafka nor SQL.
@@ -32,30 +32,37 @@ pub mod drift;
 pub mod durable;
 pub mod error;
 pub mod evaluate;
+pub mod example;
 pub mod gates;
 pub mod import;
 pub mod labels;
-mod onnx;
+mod lock;
+pub mod onnx;
+pub mod probabilities;
 pub mod quality;
 pub mod registry;
 pub mod report;
 pub mod runtime;
 pub mod session;
+mod time;
 pub mod tokenize;
-pub mod train;
+pub mod training_report;
 
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
 pub use calibration::Calibration;
-pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome, Probabilities};
+pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome};
 pub use compare::{Comparison, Slice, Speed};
 pub use device::Device;
 pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus, Signal, SignalDrift};
 pub use error::{ModelError, Result};
 pub use evaluate::{ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, evaluate};
+pub use example::Example;
 pub use gates::{Gate, GateInputs, GateLimits};
 pub use labels::{Label, Labels};
+pub use lock::Lease;
+pub use probabilities::Probabilities;
 pub use quality::QualityReport;
-pub use registry::{Alias, AliasRecord, Lease, Registry, VersionEntry};
+pub use registry::{Alias, AliasRecord, Registry, VersionEntry};
 pub use runtime::Runtime;
 pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};

@@ -3,17 +3,12 @@
 //! Rows that stand on both sides of a split, one text under several labels, labels with too few rows, and labels
 //! that a model which did not learn the row would not have given. Nothing is changed or dropped here.
 
-mod suspects;
-
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::Result;
-use crate::train::Example;
-
-pub use suspects::{Suspect, suspects};
+use crate::example::Example;
 
 /// One text that stands under several labels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +19,23 @@ pub struct Conflict {
     pub labels: BTreeMap<String, usize>,
     /// Numbers of the rows.
     pub rows: Vec<usize>,
+}
+
+/// A row whose label is probably wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Number of the row.
+    pub row: usize,
+    /// Start of its text.
+    pub text: String,
+    /// Id of its label.
+    pub label: String,
+    /// Id of the label that it probably should have.
+    pub likely: String,
+    /// Probability of its label, from a model that did not learn the row.
+    pub probability: f32,
+    /// Probability of the likely label, from the same model.
+    pub likely_probability: f32,
 }
 
 /// What was found in labelled data.
@@ -39,22 +51,6 @@ pub struct QualityReport {
     pub conflicts: Vec<Conflict>,
     /// Rows whose label is probably wrong, the likeliest first.
     pub suspects: Vec<Suspect>,
-}
-
-/// Checks rows to learn from, given the texts to test on. `threads`: 0 = one per core.
-///
-/// # Errors
-///
-/// As [`suspects`].
-pub fn inspect(train: &[Example], test: &[&str], threads: usize) -> Result<QualityReport> {
-    let texts: Vec<&str> = train.iter().map(|example| example.text.as_str()).collect();
-    Ok(QualityReport {
-        rows: train.len(),
-        class_rows: class_rows(train),
-        leaked: leaked(&texts, test),
-        conflicts: conflicts(train),
-        suspects: suspects(train, threads)?,
-    })
 }
 
 /// SHA-256 of the letters and digits of a text in lower case: equal for texts that differ in nothing that a reader
@@ -103,7 +99,7 @@ pub fn conflicts(examples: &[Example]) -> Vec<Conflict> {
 const EXCERPT: usize = 160;
 
 /// The start of a text, for reports.
-pub(crate) fn excerpt(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     let mut start: String = text.chars().take(EXCERPT).collect();
     if start.len() < text.len() {
         start.push('…');

@@ -26,19 +26,18 @@ use ulid::Ulid;
 
 use crate::bundle::Bundle;
 use crate::error::{ModelError, Result};
+use crate::lock::{ChangeLock, Lease};
 
 mod alias;
 mod history;
-mod lock;
+mod open;
 mod selector;
 mod versions;
 
 pub use alias::{Alias, AliasRecord};
 pub use history::{History, HistoryEntry};
-pub use lock::Lease;
 pub use versions::VersionEntry;
 
-pub(crate) use lock::{ChangeLock, try_lock_directory};
 use selector::Selector;
 
 /// All versions of one model.
@@ -329,14 +328,10 @@ fn record(bundle: &Bundle, by: &str, reason: &str, previous: Option<String>) -> 
         version: bundle.manifest().version.clone(),
         sums_sha256: bundle.sums_sha256()?,
         by: by.to_owned(),
-        at: now(),
+        at: crate::time::now(),
         reason: reason.to_owned(),
         previous,
     })
-}
-
-fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]

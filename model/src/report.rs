@@ -23,12 +23,12 @@ mod tests {
 
     use super::*;
     use crate::calibration::Calibration;
-    use crate::classifier::Probabilities;
     use crate::compare::{Speed, paired_bootstrap, slices};
     use crate::evaluate::{evaluate, roc_curves};
     use crate::gates::{GateInputs, GateLimits, check};
+    use crate::probabilities::Probabilities;
     use crate::quality::{Conflict, QualityReport, Suspect};
-    use crate::train::{EpochReport, RunSize, TrainReport};
+    use crate::training_report::{EpochReport, RunSize, TrainReport};
 
     /// A text that would break the page wherever it is not escaped.
     const HOSTILE: &str = "<script>alert('x')</script>\"'&";

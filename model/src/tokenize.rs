@@ -8,27 +8,23 @@
 //! `max_tokens` ids, since a text without tokens becomes one unknown token. Padding and attention
 //! masks are the batcher's business, cleaning and width folding happen before.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
 
+mod encoding;
 mod subword;
+mod vocabulary;
 mod words;
 
 use subword::Subword;
 use words::Words;
 
-/// Id of the padding token in every tokenizer that is trained here.
-pub const PAD_ID: u32 = 0;
-/// Id of the unknown token in every tokenizer that is trained here.
-pub const UNK_ID: u32 = 1;
-/// How the token with [`PAD_ID`] is written in vocabulary files.
-const PAD_TOKEN: &str = "[PAD]";
-/// How the token with [`UNK_ID`] is written in vocabulary files.
-const UNK_TOKEN: &str = "[UNK]";
+pub use encoding::Encoding;
+pub use vocabulary::{PAD_ID, UNK_ID, VocabularyOptions, WordPieceOptions};
 
 /// How texts are cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,53 +34,6 @@ pub enum Tokenization {
     Words,
     /// Pieces of words; file `tokenizer.json`.
     Subword,
-}
-
-/// How a vocabulary is drawn from a corpus.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct VocabularyOptions {
-    /// Most entries of the vocabulary, padding and unknown included. At least 3. Default: 50000.
-    pub max_size: usize,
-    /// How often a token must occur in the corpus to get an entry. Default: 2.
-    pub min_count: usize,
-    /// For words only: a jieba user dictionary, one `word [frequency] [tag]` a line.
-    pub user_dict: Option<PathBuf>,
-}
-
-impl Default for VocabularyOptions {
-    fn default() -> Self {
-        Self { max_size: 50_000, min_count: 2, user_dict: None }
-    }
-}
-
-impl VocabularyOptions {
-    fn validate(&self) -> Result<()> {
-        if self.max_size < 3 {
-            return Err(ModelError::option("vocabulary.max_size", self.max_size, "must be at least 3"));
-        }
-        Ok(())
-    }
-}
-
-/// How BERT's tokenizer prepares texts for a `vocab.txt`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WordPieceOptions {
-    /// Whether texts are lower-cased.
-    pub lowercase: bool,
-    /// Whether each Chinese character is a word of its own.
-    pub split_chinese: bool,
-    /// Whether accents are taken off; none = when texts are lower-cased.
-    pub strip_accents: Option<bool>,
-}
-
-/// The token ids of one text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoding {
-    /// Between one and `max_tokens` ids, unpadded.
-    pub ids: Vec<u32>,
-    /// Whether tokens were cut off at the end of the text.
-    pub truncated: bool,
 }
 
 /// A tokenizer of either kind; cheap to share between threads by reference.

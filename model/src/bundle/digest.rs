@@ -118,8 +118,7 @@ fn digest(path: &Path) -> Result<(String, u64)> {
     loop {
         let read = file.read(&mut buffer).map_err(ModelError::io("read", path))?;
         if read == 0 {
-            let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok((hex, bytes));
+            return Ok((hex::encode(hasher.finalize()), bytes));
         }
         hasher.update(&buffer[..read]);
         bytes += read as u64;

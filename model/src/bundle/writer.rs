@@ -11,7 +11,7 @@ use super::{Bundle, FORMAT, LABELS_FILE, MANIFEST_FILE, Manifest, ModelDescripti
 use crate::durable::{sync, sync_tree};
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
-use crate::registry::{ChangeLock, try_lock_directory};
+use crate::lock::{ChangeLock, try_lock_directory};
 
 /// How the names of directories begin that hold a bundle in the making.
 const STAGING_PREFIX: &str = ".staging-";
@@ -65,7 +65,7 @@ impl BundleWriter {
     /// # Errors
     ///
     /// There are no valid labels in the stage.
-    pub(crate) fn preview(&self, model: &ModelDescription) -> Result<Bundle> {
+    pub fn preview(&self, model: &ModelDescription) -> Result<Bundle> {
         let labels = Labels::load(&self.stage.join(LABELS_FILE))?;
         Ok(Bundle { path: self.stage.clone(), manifest: self.manifest(model.clone()), labels })
     }

@@ -6,9 +6,10 @@
 //! When no text at all could be classified, the empty text decides whether the model can still classify
 //! anything; if not, the failure is the model's or the device's, and an error.
 
-use super::{Classifier, Probabilities};
+use super::Classifier;
 use crate::batcher::{BatchOptions, TokenBatch, plan};
 use crate::error::{ModelError, Result};
+use crate::probabilities::Probabilities;
 use crate::session::Session;
 use crate::tokenize::Encoding;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::{psi, psi_by_chance};
 use super::{DriftReference, Signal};
-use crate::classifier::Probabilities;
+use crate::probabilities::Probabilities;
 use crate::tokenize::Encoding;
 
 /// When a difference counts as drift.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
+use crate::probabilities::Probabilities;
 
 /// About how many points of a curve are kept for drawing.
 const POINTS: usize = 64;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Alias;
+use super::alias::Alias;
 
 /// The versions that a text may mean.
 #[derive(Clone, Debug, PartialEq, Eq)]

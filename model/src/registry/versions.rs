@@ -6,10 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::{Alias, ChangeLock, HistoryEntry, Registry, alias, history};
+use super::Registry;
+use super::alias::{self, Alias};
+use super::history::{self, HistoryEntry};
 use crate::bundle::{self, Manifest};
 use crate::durable;
 use crate::error::{ModelError, Result};
+use crate::lock::ChangeLock;
 
 /// A version as it stands in the registry.
 #[derive(Clone, Debug, Serialize)]
@@ -136,7 +139,7 @@ impl Registry {
         let entry = HistoryEntry::Remove {
             version: version.to_owned(),
             by: by.to_owned(),
-            at: super::now(),
+            at: crate::time::now(),
             reason: reason.to_owned(),
         };
         history::append(&self.model, Some(entry))?;

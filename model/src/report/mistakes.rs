@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
+use crate::probabilities::Probabilities;
 use crate::quality::excerpt;
 
 /// Examples of one pair of labels: more would hide the other pairs.

@@ -8,7 +8,7 @@ use crate::compare::{Comparison, Slice, Speed};
 use crate::evaluate::{Evaluation, RocCurve};
 use crate::gates::{Gate, passed};
 use crate::quality::QualityReport;
-use crate::train::TrainReport;
+use crate::training_report::TrainReport;
 
 /// How good a model is on some documents.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use super::html::{Html, count, optional_score, score, section};
 use super::table::{Cell, table};
 use crate::calibration::Calibration;
 use crate::quality::{QualityReport, Suspect};
-use crate::train::TrainReport;
+use crate::training_report::TrainReport;
 
 /// Suspects that a page shows.
 const SHOWN: usize = 30;
@@ -13,7 +13,7 @@ const SHOWN: usize = 30;
 /// Loss and development scores by epoch.
 pub(super) fn training(report: &TrainReport) -> Html {
     let epochs = || Axis::numbers("epoch", report.epochs.len());
-    let points = |value: fn(&crate::train::EpochReport) -> Option<f64>| -> Vec<(f64, f64)> {
+    let points = |value: fn(&crate::training_report::EpochReport) -> Option<f64>| -> Vec<(f64, f64)> {
         report.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f64, value(epoch)?))).collect()
     };
     let losses = points(|epoch| Some(epoch.train_loss));

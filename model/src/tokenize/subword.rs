@@ -14,7 +14,8 @@ use tokenizers::{
     PreTokenizedString, PreTokenizer, Trainer, TruncationDirection,
 };
 
-use super::{Encoding, PAD_TOKEN, UNK_TOKEN, VocabularyOptions, WordPieceOptions};
+use super::encoding::Encoding;
+use super::vocabulary::{PAD_TOKEN, UNK_TOKEN, VocabularyOptions, WordPieceOptions};
 use crate::error::{ModelError, Result};
 
 pub(super) const FILE: &str = "tokenizer.json";

@@ -15,7 +15,8 @@ use std::sync::{Arc, LazyLock};
 use jieba_rs::Jieba;
 use rayon::prelude::*;
 
-use super::{Encoding, PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
+use super::encoding::Encoding;
+use super::vocabulary::{PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
 use crate::error::{ModelError, Result};
 
 const VOCABULARY_FILE: &str = "vocabulary.txt";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fenliu_model::GateLimits;
-use fenliu_model::train::Adaptation;
+use fenliu_training::Adaptation;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Selection;
