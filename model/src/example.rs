@@ -7,6 +7,7 @@ pub struct Example {
     pub text: String,
     /// Id of its label.
     pub label: String,
-    /// Documents of one group (one story, one source page) are never split between training and development rows.
+    /// Documents of one group (one story, one source page) are never split between training and development
+    /// rows.
     pub group: Option<String>,
 }

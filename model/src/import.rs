@@ -1,10 +1,14 @@
-//! Any text classifier in the ONNX format, as a bundle that serves and cannot be trained on.
+//! Importing a text classifier in the ONNX format: it becomes a bundle that can be served but not trained
+//! further.
 //!
-//! The graph's interface is that of [`crate::session`]. Beside the graph, or above it where it lies in a
-//! directory `onnx`, are looked for `tokenizer.json` and, for labels and the longest text, `config.json`:
-//! exporters of Hugging Face models write both.
+//! Contract: an import does not change the computation. A graph that cannot be served is refused with the
+//! reason, and nothing is published. How texts were cleaned is not known, so the manifest does not say it.
+//! `fenliu-training` imports checkpoints that can be trained further. The graph must have the interface that
+//! [`crate::session`] describes. `tokenizer.json` and `config.json` (labels and most tokens), which exporters
+//! of Hugging Face models write, are read from the graph's directory, or from its parent if the graph is in a
+//! directory `onnx`.
 //!
-//! Not here: graphs with other inputs or outputs, and several labels for one text.
+//! Not supported: graphs with other inputs or outputs, and several labels for one text.
 
 mod graph;
 
@@ -24,30 +28,29 @@ use crate::session::Session;
 use crate::tokenize::{Encoding, Tokenizer};
 use graph::Graph;
 
-/// Where the graph and its data lie in the bundle.
+/// The directory of the graph and its data in the bundle.
 const DIRECTORY: &str = "onnx";
-/// Most tokens of a text where nobody says: what most encoders have positions for.
+/// Default limit on the tokens of a text: the number of positions of most encoders.
 const MAX_TOKENS: usize = 512;
 
 /// What can be chosen about the import of a graph.
 #[derive(Clone, Debug, Default)]
 pub struct OnnxOptions {
-    /// A Hugging Face `tokenizer.json`; none = the one beside the graph.
+    /// A Hugging Face `tokenizer.json`; `None` = the one beside the graph.
     pub tokenizer: Option<PathBuf>,
-    /// Labels in logit order; none = those of `config.json`.
+    /// Labels in logit order; `None` = those of `config.json`.
     pub labels: Option<Labels>,
-    /// Most tokens of a text that the model reads; none = what `config.json` says, or 512.
+    /// Most tokens of a text that the model reads; `None` = the limit in `config.json`, or 512.
     pub max_tokens: Option<usize>,
 }
 
-/// Imports the graph `path`, or the one in the directory `path`, as a new version of `<root>/<name>`. Files
-/// with its weights, where it has such, are copied with it.
+/// Imports the graph `path`, or the one in the directory `path`, as a new version of `<root>/<name>`.
+/// External files with its weights are copied, too.
 ///
 /// # Errors
-///
-/// There is no graph, or several; its interface is another one; tokenizer or labels are missing or do not
-/// fit it; it does not run on texts of `max_tokens` tokens; ONNX Runtime is not there; a file cannot be read
-/// or written. Nothing is published then.
+/// There is no graph or more than one; it has another interface; tokenizer or labels are missing or do not
+/// fit it; it does not run on texts of `max_tokens` tokens; ONNX Runtime is missing; a file cannot be read or
+/// written. Nothing is published then.
 pub fn onnx(path: &Path, root: &Path, name: &str, options: &OnnxOptions) -> Result<Bundle> {
     let source = find_graph(path)?;
     let config = match companion(&source, "config.json") {
@@ -79,18 +82,19 @@ pub fn onnx(path: &Path, root: &Path, name: &str, options: &OnnxOptions) -> Resu
         trainable: false,
         head_trained: true,
     };
-    // The copy must run without the files that it was copied from.
+    // Checks that the copy runs without the original files.
     Classifier::open(&writer.preview(&description)?, &ClassifierOptions::default())?;
     writer.finish(description)
 }
 
-/// The name of what was imported; the rest of its path is nobody else's business.
+/// The name of an imported file or directory for the manifest. The rest of its path is not recorded, since it
+/// would reveal the layout of the machine.
 pub fn origin(path: &Path) -> String {
     let full = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
     full.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The graph that `path` is or holds.
+/// The graph at `path`, or the only one in the directory `path`.
 fn find_graph(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
@@ -145,7 +149,7 @@ fn labels(graph: &Path, config: &Config, options: &OnnxOptions) -> Result<Labels
     }
 }
 
-/// Runs the graph on what serving will ask of it.
+/// Runs the graph on the extreme inputs of serving: padding, the highest token, and the longest text.
 fn probe(graph: &Path, tokenizer: &Tokenizer, labels: &Labels, max_tokens: usize) -> Result<()> {
     let mut session = Session::open(graph, ClassifierOptions::default().threads, Device::Cpu)?;
     let highest = (tokenizer.vocab_size() - 1) as u32;
@@ -189,7 +193,7 @@ fn copy(source: &Path, graph: &Graph, bundle: &Path) -> Result<String> {
     Ok(format!("{DIRECTORY}/{name}"))
 }
 
-/// The fields of an exporter's `config.json` that matter to a graph.
+/// The fields of an exporter's `config.json` that are used.
 #[derive(Debug, Default, Deserialize)]
 struct Config {
     model_type: Option<String>,
@@ -212,9 +216,9 @@ impl Config {
         }
     }
 
-    /// The positions that texts can use.
+    /// Number of positions that texts can use.
     fn max_tokens(&self) -> Option<usize> {
-        // RoBERTa's positions count from the padding token's id + 1.
+        // RoBERTa's first position is the padding token's id plus one.
         let roberta =
             self.model_type.as_deref().is_some_and(|name| name.contains("roberta") || name == "camembert");
         let unused = if roberta { self.pad_token_id.unwrap_or(1) + 1 } else { 0 };
@@ -230,7 +234,7 @@ mod tests {
     use crate::session::graphs::TestGraph;
     use crate::tokenize::VocabularyOptions;
 
-    /// A directory as exporters write it: a graph of two labels, a tokenizer, descriptions.
+    /// A directory as exporters write it, with a graph of two labels.
     fn export(config: &Value) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("onnx")).unwrap();
@@ -264,7 +268,7 @@ mod tests {
         let model = &bundle.manifest().model;
         assert_eq!((model.max_tokens, model.preset.as_str()), (64, "xlm-roberta"));
         assert_eq!((model.trainable, model.head_trained), (false, true));
-        // The embeddings of 64 tokens and the head, 48 wide; axes are no parameters.
+        // 64 embeddings and a head of two labels, each 48 wide; constants for axes are not parameters.
         assert_eq!(model.parameters, 48 * (64 + 2));
         let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
         let encodings = classifier.encoder().encode_batch(&["bank", "match match bank"]).unwrap();
@@ -302,11 +306,11 @@ mod tests {
     }
 
     #[test]
-    fn files_of_weights_are_copied_with_the_graph() {
+    fn external_weights_are_copied_with_the_graph() {
         let directory = export(&config());
         let graph = directory.path().join("onnx/model.onnx");
         let mut bytes = fs::read(&graph).unwrap();
-        // Protocol buffers that follow each other are one message: this adds a tensor to the graph.
+        // Concatenated protocol buffers are parsed as one message, so this adds a tensor to the graph.
         bytes.extend(graph::tests::external_tensor("weights.bin"));
         fs::write(&graph, bytes).unwrap();
         fs::write(directory.path().join("onnx/weights.bin"), [0; 8]).unwrap();
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_by_name_and_nothing_is_published() {
+    fn mismatches_are_refused_by_name_and_nothing_is_published() {
         let three = Labels::from_ids(["a", "b", "c"]).unwrap();
         let short = OnnxOptions { max_tokens: Some(0), ..OnnxOptions::default() };
         let labels = OnnxOptions { labels: Some(three), ..OnnxOptions::default() };
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_doubtful_file_is_named() {
+    fn a_missing_or_ambiguous_file_is_named() {
         let directory = export(&config());
         let refusal = |path: &Path| import(path, &OnnxOptions::default()).unwrap_err().to_string();
         fs::copy(directory.path().join("onnx/model.onnx"), directory.path().join("onnx/int8.onnx")).unwrap();

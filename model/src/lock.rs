@@ -1,6 +1,6 @@
-//! Locks between processes. The system drops them with the process that holds them, however it ends,
-//! so that none is ever stale. The lock files stay: removing one would let two processes lock two
-//! files of the same name.
+//! Locks between processes. The operating system releases them when the process that holds them ends, however
+//! it ends, so that no lock becomes stale. Lock files are never removed: otherwise two processes could lock
+//! two different files of the same name.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -11,15 +11,14 @@ use crate::error::{ModelError, Result};
 const CHANGE_FILE: &str = ".lock";
 const LEASE_FILE: &str = ".lease";
 
-/// The right to change aliases and to add or remove directories of versions; held for as long as it
-/// lives.
+/// The exclusive right to change aliases and to add or remove version directories, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ChangeLock {
     _file: File,
 }
 
 impl ChangeLock {
-    /// Waits for the lock of a model's directory. Holders keep it for the moment of one change.
+    /// Waits for the lock of a model's directory, which is held only during a change.
     pub(crate) fn wait(model: &Path) -> Result<Self> {
         let path = model.join(CHANGE_FILE);
         let file = open(&path)?;
@@ -28,14 +27,14 @@ impl ChangeLock {
     }
 }
 
-/// The right to run the one job that a model may have at a time; held for as long as it lives.
+/// The exclusive right to run a fine-tuning job of a model, until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     _file: File,
 }
 
 impl Lease {
-    /// Takes the lease of a model's directory or says who has it.
+    /// Takes the lease of a model's directory. If it is taken, the error says by whom.
     pub(crate) fn take(model: &Path, purpose: &str) -> Result<Self> {
         let path = model.join(LEASE_FILE);
         let mut file = open(&path)?;
@@ -57,7 +56,7 @@ impl Lease {
     }
 }
 
-/// Locks a directory for as long as the result lives; `None` when another process has it locked.
+/// Locks a directory until the result is dropped; `None` if another process has locked it.
 pub(crate) fn try_lock_directory(directory: &Path) -> Result<Option<File>> {
     let file = File::open(directory).map_err(ModelError::io("open", directory))?;
     match file.try_lock() {

@@ -1,7 +1,8 @@
 //! The protocol buffer messages of the ONNX format, as far as they are read or written here.
 //!
-//! Names, numbers and types are those of `onnx/onnx.proto` (onnx.ai, IR version 8). Protocol buffers allow a reader
-//! to skip fields that it does not know, and a writer to leave fields out, so other fields are not declared.
+//! Names, numbers and types are those of `onnx/onnx.proto` (onnx.ai, IR version 8). Protocol buffers allow a
+//! reader to skip fields that it does not know, and a writer to leave fields out, so other fields are not
+//! declared.
 
 use bytes::Bytes;
 use prost::Message;

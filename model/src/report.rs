@@ -1,7 +1,6 @@
-//! Pages and cards for people.
-//!
-//! A page is one HTML file that loads nothing and runs nothing: style and charts are inside, it follows the reader's
-//! light or dark theme, and it prints. Every text in it is escaped. Nothing is measured here.
+//! Reports for people: HTML pages and model cards. A page is one HTML file without scripts and external
+//! resources: style and charts are in the file. It follows the reader's light or dark theme and can be
+//! printed. Every text is escaped. Not here: the measurements themselves.
 
 mod card;
 mod chart;
@@ -30,7 +29,7 @@ mod tests {
     use crate::quality::{Conflict, QualityReport, Suspect};
     use crate::training_report::{EpochReport, RunSize, TrainReport};
 
-    /// A text that would break the page wherever it is not escaped.
+    /// A text that breaks the page if it is not escaped somewhere.
     const HOSTILE: &str = "<script>alert('x')</script>\"'&";
 
     fn labels() -> Vec<String> {
@@ -127,11 +126,11 @@ mod tests {
         for outside in ["http://", "https://", "url(", "src=", "href="] {
             assert!(!page.contains(outside), "the page loads nothing, but has {outside}");
         }
-        assert!(!page.contains("NaN") && !page.contains("inf%"), "every number is one");
+        assert!(!page.contains("NaN") && !page.contains("inf%"), "every number is finite");
     }
 
     #[test]
-    fn pages_are_whole_escaped_and_self_contained() {
+    fn pages_are_well_formed_escaped_and_self_contained() {
         let labels = labels();
         let ((gold, worse), (_, better)) = (rows(3), rows(7));
         let (champion, challenger) = (probabilities(&worse), probabilities(&better));

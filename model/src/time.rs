@@ -1,4 +1,4 @@
-//! The time as records on disk write it.
+//! The format of times in records on disk.
 
 /// The current time in RFC 3339 with milliseconds, UTC.
 pub(crate) fn now() -> String {

@@ -1,12 +1,9 @@
-//! Texts to token ids.
-//!
-//! Two tokenisations, named in a bundle's manifest: **words** (jieba segmentation and a word-level
-//! vocabulary, the classic route for Chinese news) and **subword** (any Hugging Face
-//! `tokenizer.json`, or WordPiece trained on a corpus).
-//!
-//! Contract: encoding is a pure function of tokenizer and text; an [`Encoding`] has between one and
-//! `max_tokens` ids, since a text without tokens becomes one unknown token. Padding and attention
-//! masks are the batcher's business, cleaning and width folding happen before.
+//! Texts to token ids. There are two tokenisations, named in a bundle's manifest: **words** (jieba
+//! segmentation with a vocabulary of words) and
+//! **subword** (any Hugging Face `tokenizer.json`, or WordPiece trained on a corpus).
+//! Contract: an encoding depends on tokenizer and text only. An [`Encoding`] has at least one and at most
+//! `max_tokens` ids: a text without tokens becomes one unknown token. Not here: padding and attention masks
+//! (see the batcher), and cleaning, which happens before.
 
 use std::path::Path;
 
@@ -45,16 +42,15 @@ enum Kind {
 }
 
 impl Tokenizer {
-    /// Segments `texts` with jieba (HMM on), lower-cases the words, and keeps those that occur at
-    /// least `min_count` times, most frequent first, up to `max_size`; ties in code-point order.
-    ///
-    /// A rarer word that has Han characters counts, and is later encoded, as its characters.
-    /// Punctuation is kept as tokens, white space dropped.
+    /// Segments `texts` with jieba (HMM on), lower-cases the words, and keeps those that occur at least
+    /// `min_count` times, most frequent first, up to `max_size`; ties in code-point order. A rarer word with
+    /// Han characters is counted, and later encoded, as its characters. Punctuation is kept as tokens; white
+    /// space is dropped.
     ///
     /// # Errors
     ///
-    /// An option is out of bounds, the user dictionary is unusable, or the texts hold no token that
-    /// occurs `min_count` times.
+    /// An option is out of bounds, the user dictionary is unusable, or the texts hold no token that occurs
+    /// `min_count` times.
     pub fn train_words(texts: &[String], options: &VocabularyOptions) -> Result<Self> {
         options.validate()?;
         Ok(Self(Kind::Words(Words::train(texts, options)?)))
@@ -96,7 +92,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// A file is missing, cannot be read, or does not hold what it should.
+    /// A file is missing, cannot be read, or is invalid.
     pub fn load(dir: &Path, kind: Tokenization) -> Result<Self> {
         match kind {
             Tokenization::Words => Ok(Self(Kind::Words(Words::load(dir)?))),
@@ -132,7 +128,7 @@ impl Tokenizer {
         }
     }
 
-    /// The id to fill batches with.
+    /// The id that batches are padded with.
     pub fn pad_id(&self) -> u32 {
         match &self.0 {
             Kind::Words(_) => PAD_ID,
@@ -140,7 +136,7 @@ impl Tokenizer {
         }
     }
 
-    /// The id that stands for what the vocabulary lacks.
+    /// The id of tokens that are not in the vocabulary.
     pub fn unk_id(&self) -> u32 {
         match &self.0 {
             Kind::Words(_) => UNK_ID,
@@ -151,9 +147,8 @@ impl Tokenizer {
     /// The ids of one text, cut off at the end after `max_tokens`.
     ///
     /// # Errors
-    ///
-    /// `max_tokens` leaves no room beside the tokenizer's special tokens, or a tokenizer from
-    /// elsewhere cannot encode the text.
+    /// `max_tokens` leaves no room beside the tokenizer's special tokens, or an imported tokenizer cannot
+    /// encode the text.
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<Encoding> {
         if max_tokens == 0 {
             return Err(ModelError::option("max_tokens", max_tokens, "must be at least 1"));
@@ -205,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_its_texts_one_by_one() {
+    fn a_batch_is_encoded_like_its_texts_one_by_one() {
         for tokenizer in trained() {
             let one_by_one = TEXTS.map(|text| tokenizer.encode(text, 4).unwrap());
             assert_eq!(tokenizer.encode_batch(&TEXTS, 4).unwrap(), one_by_one);
@@ -241,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Texts of one split of the THUCNews headlines, or nothing where the data set is not there.
+    /// Texts of one split of the THUCNews headlines; empty if the data set is not available.
     fn headlines(split: &str) -> Vec<String> {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/headlines_zh_thucnews.jsonl");
         let Ok(lines) = std::fs::read_to_string(path) else {

@@ -1,25 +1,25 @@
-//! How a training run went: what `eval/report.json` in a bundle says, and what pages show.
+//! The record of a training run: `eval/report.json` in a bundle, and the input of report pages.
 
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::Evaluation;
 
-/// How much there is to learn from, and with.
+/// The sizes of a training run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSize {
-    /// Rows that are learnt.
+    /// Training rows.
     pub train_rows: usize,
     /// Rows held out for development.
     pub dev_rows: usize,
-    /// Tokens of the rows that are learnt, after cutting at `max_tokens`.
+    /// Tokens of the training rows, after truncation to `max_tokens`.
     pub train_tokens: usize,
-    /// Labels.
+    /// Number of labels.
     pub labels: usize,
     /// Entries of the vocabulary.
     pub vocabulary: usize,
-    /// Numbers to train.
+    /// Number of weights.
     pub parameters: u64,
-    /// Passes over the rows, at most.
+    /// Most epochs.
     pub epochs: usize,
 }
 
@@ -30,11 +30,11 @@ pub struct EpochReport {
     pub epoch: usize,
     /// Mean loss over the batches, with dropout and label smoothing.
     pub train_loss: f64,
-    /// Share of development rows labelled right; none without development rows.
+    /// Accuracy on the development rows; `None` without development rows.
     pub dev_accuracy: Option<f64>,
-    /// Macro-F1 over the development rows; none without development rows.
+    /// Macro-F1 on the development rows; `None` without development rows.
     pub dev_macro_f1: Option<f64>,
-    /// Wall time of the pass and its evaluation.
+    /// Wall time of the epoch and its evaluation.
     pub seconds: f64,
 }
 
@@ -45,14 +45,14 @@ pub struct TrainReport {
     pub size: RunSize,
     /// SHA-256 over labels and texts of the training and development rows, in their order.
     pub dataset_sha256: String,
-    /// All passes made.
+    /// All epochs that were run.
     pub epochs: Vec<EpochReport>,
-    /// The pass whose weights were kept.
+    /// The epoch whose weights were kept.
     pub best_epoch: usize,
-    /// Scores of the kept weights on the development rows; none without such rows.
+    /// Scores of the kept weights on the development rows; `None` without development rows.
     pub dev: Option<Evaluation>,
-    /// What the n-gram side path counts beside an encoder that it learnt apart from, chosen on the development rows;
-    /// none where it did not.
+    /// The weight of the n-gram side path's logits, fitted to the development rows; `None` if encoder and
+    /// side path were trained together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ngram_weight: Option<f32>,
     /// Largest difference between a logit of the trained network and of the ONNX graph.

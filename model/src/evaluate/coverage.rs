@@ -1,4 +1,4 @@
-//! What is gained by not answering: accuracy on the rows whose confidence reaches a threshold.
+//! Coverage: the accuracy on the rows whose confidence reaches a threshold, against their share.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,18 +7,18 @@ use super::reliability::Outcome;
 /// Points of a coverage curve: 5 %, 10 % … 100 % of the rows.
 const POINTS: usize = 20;
 
-/// One threshold on the top probability, and what it does.
+/// One threshold on the highest probability of a row, and its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CoveragePoint {
-    /// Rows with at least this confidence are answered.
+    /// Rows with at least this confidence are covered.
     pub threshold: f32,
-    /// Share of rows that are answered.
+    /// Share of rows that are covered.
     pub coverage: f64,
-    /// Accuracy on the answered rows.
+    /// Accuracy on the covered rows.
     pub accuracy: f64,
 }
 
-/// Every distinct confidence as a threshold, the highest first.
+/// One point for each distinct confidence as a threshold, in descending order.
 fn points(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     let mut sorted = outcomes.to_vec();
     sorted.sort_by(|left, right| right.confidence.total_cmp(&left.confidence));
@@ -26,7 +26,7 @@ fn points(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     let mut correct = 0;
     for (row, outcome) in sorted.iter().enumerate() {
         correct += usize::from(outcome.is_correct);
-        // A threshold takes in all rows of its confidence.
+        // A threshold covers all rows with its confidence.
         if sorted.get(row + 1).is_none_or(|next| next.confidence < outcome.confidence) {
             let answered = (row + 1) as f64;
             points.push(CoveragePoint {
@@ -39,7 +39,7 @@ fn points(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     points
 }
 
-/// The coverage curve, thinned to at most 20 points; the last one answers every row.
+/// The coverage curve, thinned to at most 20 points; the last one covers every row.
 pub(crate) fn coverage(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     let all = points(outcomes);
     let mut thinned: Vec<CoveragePoint> = Vec::new();
@@ -52,8 +52,8 @@ pub(crate) fn coverage(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     thinned
 }
 
-/// The lowest confidence at which the rows that reach it are right with at least the share `target`; none when
-/// no confidence is high enough.
+/// The lowest confidence for which the accuracy on the rows that reach it is at least `target`; `None` if
+/// there is none.
 pub(crate) fn lowest_threshold(outcomes: &[Outcome], target: f64) -> Option<f32> {
     points(outcomes).into_iter().rev().find(|point| point.accuracy >= target).map(|point| point.threshold)
 }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_confidences_are_answered_together() {
+    fn rows_of_equal_confidence_are_covered_together() {
         let rows = outcomes(&[(0.9, true), (0.5, false), (0.5, true), (0.2, false)]);
         let curve: Vec<_> = coverage(&rows).iter().map(|p| (p.threshold, p.coverage, p.accuracy)).collect();
         assert_eq!(curve, [(0.9, 0.25, 1.0), (0.5, 0.75, 2.0 / 3.0), (0.2, 1.0, 0.5)]);

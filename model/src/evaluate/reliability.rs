@@ -1,11 +1,11 @@
-//! Confidence against accuracy: how far a stated probability can be believed.
+//! Reliability: the accuracy of predictions against their confidence.
 
 use serde::{Deserialize, Serialize};
 
 /// Number of equally wide confidence bins of the expected calibration error.
 const BINS: usize = 15;
 
-/// The prediction of one row: its top probability, and whether the top label is the gold label.
+/// The prediction of one row: its highest probability, and whether that label is the gold label.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) confidence: f32,
@@ -21,7 +21,7 @@ pub struct ReliabilityBin {
     pub rows: usize,
     /// Mean confidence of these rows; 0 without rows.
     pub confidence: f64,
-    /// Share of these rows whose top label is right; 0 without rows.
+    /// Share of these rows whose prediction is correct; 0 without rows.
     pub accuracy: f64,
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn calibration_error_is_taken_per_bin() {
-        // Right at 0.6 and wrong at 1.0: on average calibrated, in each bin not.
+        // Correct at 0.6 and wrong at 1.0: calibrated on average, but not within the bins.
         let outcomes = [(0.6, true), (1.0, false), (0.0, false)]
             .map(|(confidence, is_correct)| Outcome { confidence, is_correct });
         let bins = reliability(&outcomes);

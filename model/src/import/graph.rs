@@ -1,6 +1,6 @@
-//! What an import must know of an ONNX file: where its weights lie and how many there are.
+//! The weights of an ONNX file: how many there are, and in which files they are stored.
 //!
-//! The weights themselves are not copied: they stay slices of the bytes that were read.
+//! Their values are not copied while parsing: they are slices of the bytes that were read.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,8 +11,8 @@ use prost::Message;
 use crate::error::{ModelError, Result};
 use crate::onnx::{EXTERNAL, ModelProto, TensorProto};
 
-/// Numbers of `TensorProto.DataType` that weights have: float, uint8, int8, float16, double, bfloat16.
-/// Integers of other widths are shapes and axes.
+/// The values of `TensorProto.DataType` for weights: float, uint8, int8, float16, double, bfloat16. Integers
+/// of other widths are shapes and axes.
 const WEIGHTS: [i32; 6] = [1, 2, 3, 10, 11, 16];
 
 /// The tensors of a graph.
@@ -28,7 +28,7 @@ impl Graph {
         Ok(Self(model.graph.map(|graph| graph.initializer).unwrap_or_default()))
     }
 
-    /// Files with weights, relative to the graph's directory.
+    /// External files with weights, relative to the graph's directory.
     pub(super) fn external_files(&self) -> BTreeSet<String> {
         let external = self.0.iter().filter(|tensor| tensor.data_location == EXTERNAL);
         let entries = external.flat_map(|tensor| &tensor.external_data);
@@ -47,7 +47,7 @@ pub(super) mod tests {
     use super::*;
     use crate::onnx::{GraphProto, StringStringEntryProto};
 
-    /// A file with nothing but a tensor of two floats that lie in `location`.
+    /// An ONNX file with only a tensor of two floats, which are stored in the file `location`.
     pub(in crate::import) fn external_tensor(location: &str) -> Vec<u8> {
         let entry = |key: &str, value: &str| StringStringEntryProto { key: key.into(), value: value.into() };
         let tensor = TensorProto {
@@ -63,7 +63,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn tensors_elsewhere_are_found() {
+    fn external_tensors_are_found() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.onnx");
         std::fs::write(&path, external_tensor("a/b.bin")).unwrap();

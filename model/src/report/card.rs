@@ -3,18 +3,18 @@
 use crate::calibration::Calibration;
 use crate::evaluate::Evaluation;
 
-/// What a card says.
+/// The content of a model card.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelCard<'a> {
     /// The model's name.
     pub name: &'a str,
-    /// What it was made for, in a sentence or two.
+    /// Its purpose, in one or two sentences.
     pub purpose: &'a str,
     /// Names and values: architecture, parent version, options, data digest.
     pub facts: &'a [(String, String)],
     /// What it was tested on, as it completes "tested on …".
     pub tested_on: &'a str,
-    /// Scores on those documents; none when there were none.
+    /// Scores on those documents, if there were any.
     pub evaluation: Option<&'a Evaluation>,
     /// How its confidences were calibrated, if they were.
     pub calibration: Option<&'a Calibration>,
@@ -85,7 +85,7 @@ impl ModelCard<'_> {
     }
 }
 
-/// Text on one line that Markdown takes as it is.
+/// Escapes a text for Markdown, on one line.
 fn line(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {

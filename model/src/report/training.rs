@@ -1,4 +1,4 @@
-//! Parts of a page that show what a model learnt from, and how.
+//! Parts of a page that show the training data and the course of the training.
 
 use super::chart::{Axis, Chart, Ink, figures};
 use super::html::{Html, count, optional_score, score, section};
@@ -7,7 +7,7 @@ use crate::calibration::Calibration;
 use crate::quality::{QualityReport, Suspect};
 use crate::training_report::TrainReport;
 
-/// Suspects that a page shows.
+/// Most suspects that a page shows.
 const SHOWN: usize = 30;
 
 /// Loss and development scores by epoch.

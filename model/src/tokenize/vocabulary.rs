@@ -1,4 +1,4 @@
-//! What vocabularies have in common, and the options to make one.
+//! Special tokens of the vocabularies that are made here, and the options to make one.
 
 use std::path::PathBuf;
 
@@ -15,15 +15,16 @@ pub(super) const PAD_TOKEN: &str = "[PAD]";
 /// How the token with [`UNK_ID`] is written in vocabulary files.
 pub(super) const UNK_TOKEN: &str = "[UNK]";
 
-/// How a vocabulary is drawn from a corpus.
+/// How a vocabulary is made from a corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VocabularyOptions {
-    /// Most entries of the vocabulary, padding and unknown included. At least 3. Default: 50000.
+    /// Most entries of the vocabulary, including those for padding and unknown tokens. At least 3. Default:
+    /// 50000.
     pub max_size: usize,
     /// How often a token must occur in the corpus to get an entry. Default: 2.
     pub min_count: usize,
-    /// For words only: a jieba user dictionary, one `word [frequency] [tag]` a line.
+    /// For words only: a jieba user dictionary with lines `word [frequency] [tag]`.
     pub user_dict: Option<PathBuf>,
 }
 
@@ -42,13 +43,13 @@ impl VocabularyOptions {
     }
 }
 
-/// How BERT's tokenizer prepares texts for a `vocab.txt`.
+/// How BERT's tokenizer normalises texts before it applies a `vocab.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WordPieceOptions {
     /// Whether texts are lower-cased.
     pub lowercase: bool,
     /// Whether each Chinese character is a word of its own.
     pub split_chinese: bool,
-    /// Whether accents are taken off; none = when texts are lower-cased.
+    /// Whether accents are removed; `None` = if texts are lower-cased.
     pub strip_accents: Option<bool>,
 }

@@ -14,7 +14,7 @@ pub enum Adaptation {
     Head,
     /// The head and the encoder's last layers.
     TopLayers {
-        /// How many layers; more than there are means all of them, without the embeddings.
+        /// How many layers. A number above that of the encoder means all its layers, but not the embeddings.
         layers: usize,
     },
     /// The head, and for each matrix `W` of the encoder's layers a product of two thin ones:
@@ -22,7 +22,7 @@ pub enum Adaptation {
     Lora {
         /// Columns of `A` and rows of `B`.
         rank: usize,
-        /// How strongly the product counts.
+        /// Scale of the product, before it is divided by the rank.
         alpha: usize,
     },
     /// Everything.

@@ -1,4 +1,4 @@
-//! What kind of transformer encoder a network is, beside its sizes.
+//! Which variant of a transformer encoder a network computes; its sizes are in `shape`.
 //!
 //! The defaults are our own encoder's; the other values are those of the BERT family: BERT (Devlin et
 //! al., 2019), RoBERTa (Liu et al., 2019), DistilBERT (Sanh et al., 2019), ELECTRA (Clark et al., 2020).
@@ -15,11 +15,12 @@ pub(crate) struct Architecture {
     pub(crate) norm_epsilon: f32,
     /// Whether the sum of the embeddings is normalised.
     pub(crate) embedding_norm: bool,
-    /// Width of the embeddings where it is not the encoder's; they are projected to it then.
+    /// Width of the embeddings if it differs from the encoder's: a linear layer then projects them. `None` =
+    /// the encoder's width, without a projection.
     pub(crate) embedding_width: Option<usize>,
-    /// Between the two matrices of the feed-forward part.
+    /// The function between the two matrices of the feed-forward part.
     pub(crate) activation: Activation,
-    /// What becomes of the encoder's output.
+    /// How logits are computed from the encoder's output.
     pub(crate) head: Head,
 }
 
@@ -60,15 +61,16 @@ pub(crate) enum Activation {
     Tanh,
 }
 
-/// How the logits come from the encoder's output; a linear layer ends each.
+/// What the final linear layer reads to compute the logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Head {
-    /// From the mean over the tokens of the output, and that of the embeddings beside it.
+    /// The mean of the encoder's output over the tokens, concatenated with the mean of the embeddings.
     Means,
-    /// From the mean over the tokens.
+    /// The mean of the encoder's output over the tokens.
     Mean,
-    /// From the first token, through a dense layer of the encoder's width (the "pooler") and this function.
+    /// The encoder's output at the first token, after a dense layer of its width (the "pooler") and this
+    /// function.
     FirstToken(Activation),
 }
 
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_without_an_architecture_is_our_own() {
+    fn a_configuration_without_an_architecture_means_the_default() {
         assert_eq!(serde_json::from_str::<Architecture>("{}").unwrap(), Architecture::default());
         let json = serde_json::to_string(&Head::FirstToken(Activation::Tanh)).unwrap();
         assert_eq!(json, r#"{"first_token":"tanh"}"#);

@@ -22,9 +22,10 @@ use crate::trainer::{Position, Trainer};
 pub struct StepBench {
     /// Sizes of the encoder.
     pub encoder: EncoderShape,
-    /// As in BERT: normalisation after each sum, the first token pooled, no n-grams; else our own encoder.
+    /// Whether the encoder is BERT's (normalisation after each sum, pooling of the first token, no n-grams)
+    /// instead of our own.
     pub is_bert: bool,
-    /// What is trained.
+    /// Which weights are trained.
     pub adaptation: Adaptation,
     /// Entries of the vocabulary.
     pub vocabulary: usize,
@@ -44,7 +45,7 @@ impl StepBench {
         Self { encoder, is_bert: false, adaptation, vocabulary: 30_000, rows: 32, tokens: 128, threads: 0 }
     }
 
-    /// The time of `steps` steps (forward, backward, update), after a first one.
+    /// The time of `steps` steps (forward, backward, update), measured after one step that warms up.
     ///
     /// # Errors
     ///

@@ -1,17 +1,19 @@
-//! What a staged bundle learns from its development rows: how sure it may be, and what its documents look like.
+//! Calibration of a staged bundle, and the reference for its drift, both measured on its development rows.
 
 use fenliu_model::{Calibration, Classifier, DriftReference, Probabilities, Result};
 
 use crate::staged::Staged;
 
 impl Staged {
-    /// Fits temperature and thresholds and measures what the documents look like, on the development rows: the
-    /// bundle's `calibration.json` and `reference/drift.json`. `classifier` is this bundle's own. False when there
-    /// are no development rows; nothing is written then.
+    /// Writes `calibration.json` (temperature and thresholds, fitted to the development rows) and
+    /// `reference/drift.json` (the distribution of those rows) into the bundle. `classifier` must be this
+    /// bundle's.
+    ///
+    /// Returns false, and writes nothing, if there are no development rows.
     ///
     /// # Errors
     ///
-    /// The classifier fails on a row, gives a logit that is not finite, or a file cannot be written.
+    /// The classifier fails on a row or gives a logit that is not finite, or a file cannot be written.
     pub fn calibrate(&self, classifier: &mut Classifier) -> Result<bool> {
         let Some((encodings, gold)) = self.dev() else { return Ok(false) };
         let logits = classifier.logits(encodings)?;

@@ -1,8 +1,8 @@
-//! Progress of a run on disk, so that a run that was killed goes on where it was.
-//!
-//! Contract: the file is replaced by one rename, so it is a whole checkpoint or the one before. It holds all that
-//! a run changes: trained parameters, the optimiser's moments, the weights that are to be kept, and where the
-//! run is. A key of the run's base, data and options stands in it; a checkpoint of another key is not read.
+//! The progress of a run on disk, from which a run that was killed continues. Contract: the file is replaced
+//! by one rename, so a crash leaves either the new checkpoint or the one before. It holds everything that a
+//! run changes: trained parameters, the optimiser's moments, the best weights so far, and the position in the
+//! run. It also holds a key made of the run's base, data and options. A checkpoint with another key belongs
+//! to another run and is ignored.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,22 +16,23 @@ use fenliu_model::evaluate::Evaluation;
 use fenliu_model::training_report::EpochReport;
 use fenliu_model::{ModelError, Result};
 
-/// How far a run is.
+/// The position of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Progress {
-    /// The current epoch, from 0; all of them when the run is over.
+    /// The current epoch, counted from 0; the number of epochs when the run is over.
     pub(super) epoch: usize,
-    /// Batches learnt in this epoch.
+    /// Batches of this epoch that have been trained on.
     pub(super) batch: usize,
-    /// Bits of the sum of their losses: as a decimal number it could change.
+    /// The bits of the sum of their losses. JSON would round a decimal number, and the run would end
+    /// differently.
     pub(super) loss_bits: u64,
     pub(super) epochs: Vec<EpochReport>,
-    /// Bits of the best macro-F1 so far.
+    /// The bits of the best macro-F1 so far, for the same reason.
     pub(super) best_bits: Option<u64>,
     pub(super) kept: Option<(usize, Evaluation)>,
 }
 
-/// Where a run's checkpoints are.
+/// The checkpoint file of a run.
 pub(super) struct Checkpoints {
     path: PathBuf,
     key: String,
@@ -43,16 +44,16 @@ struct Header {
     progress: Progress,
 }
 
-/// The name of the header in the file's metadata.
+/// The key of the header in the file's metadata.
 const HEADER: &str = "fenliu";
 
 impl Checkpoints {
-    /// The checkpoints of the run that `key` stands for, in the existing directory `work`.
+    /// The checkpoints, in the existing directory `work`, of the run that `key` identifies.
     pub(super) fn new(work: &Path, key: String) -> Self {
         Self { path: work.join("checkpoint.safetensors"), key }
     }
 
-    /// The last checkpoint; none when there is none of this run.
+    /// The last checkpoint; `None` if there is no usable checkpoint of this run.
     pub(super) fn load(&self) -> Result<Option<(Progress, Tensors)>> {
         if !self.path.exists() {
             return Ok(None);
@@ -61,7 +62,7 @@ impl Checkpoints {
         match self.parse(&bytes) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(reason) => {
-                tracing::warn!(path = %self.path.display(), reason, "checkpoint is not used");
+                tracing::warn!(path = %self.path.display(), reason, "checkpoint ignored, training starts from the beginning");
                 Ok(None)
             }
         }
@@ -73,7 +74,7 @@ impl Checkpoints {
         let header = header.ok_or("it has no header")?;
         let Header { key, progress } = serde_json::from_str(header).map_err(|error| error.to_string())?;
         if key != self.key {
-            return Err("it is of a run from another base, with other data or other options".to_owned());
+            return Err("it belongs to a run with another base, other data or other options".to_owned());
         }
         let stored = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
         let mut tensors = Tensors::default();
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_checkpoint_is_not_used() {
+    fn a_damaged_checkpoint_is_ignored() {
         let work = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(work.path(), "one".to_owned());
         checkpoints.save(&Progress::default(), &tensors()).unwrap();

@@ -1,4 +1,4 @@
-//! Encoded training and development rows with what encoded them.
+//! Encoded training and development rows, with the tokenizer that encoded them and their labels.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +21,15 @@ pub(super) struct Corpus {
     pub(super) sha256: String,
 }
 
-/// How many of a base's labels it has learnt: the labels of an untrained head are place holders.
+/// The number of a base's labels that a model trained from it keeps. The labels of an untrained head are
+/// placeholders, so none of them is kept.
 pub(super) fn kept_labels(base: &Bundle) -> usize {
     if base.manifest().model.head_trained { base.labels().len() } else { 0 }
 }
 
 impl Corpus {
-    /// Rows with a tokenizer drawn from the training texts; the labels are those of the training rows, sorted.
+    /// Rows for training from scratch. The tokenizer is made from the training texts; the labels are those of
+    /// the training rows, sorted.
     pub(super) fn from_scratch(
         train: Vec<Example>,
         dev: Vec<Example>,
@@ -42,8 +44,8 @@ impl Corpus {
         Self::encode(tokenizer, labels, sha256, train, dev, options.max_tokens)
     }
 
-    /// Rows in the tokens of `base`. The labels that it has learnt come first in their order, the others
-    /// follow sorted.
+    /// Rows for training from `base`, in its tokens. Its labels come first, in their order; new labels
+    /// follow, sorted.
     pub(super) fn for_base(base: &Bundle, train: Vec<Example>, dev: Vec<Example>) -> Result<Self> {
         check_rows(&train)?;
         let mut labels: Vec<Label> = base.labels().iter().take(kept_labels(base)).cloned().collect();
@@ -58,8 +60,8 @@ impl Corpus {
         Self::encode(base.tokenizer()?, labels, sha256, train, dev, max_tokens)
     }
 
-    /// Rows for a student of a teacher that knows `labels`: `soft` are its probabilities for the training rows and
-    /// then the unlabelled ones. The tokenizer is drawn from both.
+    /// Rows for a student. `labels` are its teacher's, `soft` the teacher's probabilities for the training
+    /// rows followed by those for the unlabelled texts. The tokenizer is made from both kinds of texts.
     pub(super) fn for_student(
         labels: &Labels,
         train: Vec<Example>,
@@ -105,7 +107,7 @@ impl Corpus {
         if self.dev.len() > 0 { &self.dev.documents } else { &self.train.documents }
     }
 
-    /// How much there is to learn from, and with.
+    /// The sizes of a run of this corpus with `network`.
     pub(super) fn size(&self, network: &Network, epochs: usize) -> RunSize {
         RunSize {
             train_rows: self.train.len(),
@@ -138,7 +140,7 @@ fn tokenizer(texts: &[String], options: &TrainOptions) -> Result<Tokenizer> {
     }
 }
 
-/// Texts apart from the numbers of their labels.
+/// Texts, and the indices of their labels.
 type Numbered = (Vec<String>, Vec<usize>);
 
 fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<Numbered> {
@@ -154,8 +156,8 @@ fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<Numbered> {
     Ok((texts, numbers))
 }
 
-/// SHA-256 over the number of training rows and the labels and texts, each with its length in front, so
-/// that no two data sets look alike.
+/// SHA-256 over the number of training rows and over all labels and texts. Each text is preceded by its
+/// length, so that moving a boundary between rows changes the digest.
 fn digest(train: &[Example], dev: &[Example], unlabelled: &[String]) -> String {
     let mut hasher = Sha256::new();
     hasher.update((train.len() as u64).to_le_bytes());
@@ -173,7 +175,7 @@ mod tests {
     use crate::testing::examples;
 
     #[test]
-    fn the_digest_tells_training_and_development_rows_apart() {
+    fn the_digest_depends_on_where_the_development_rows_begin() {
         let rows = examples(3);
         let digests: BTreeSet<String> = (0..=3).map(|at| digest(&rows[..at], &rows[at..], &[])).collect();
         assert_eq!(digests.len(), 4);

@@ -11,13 +11,13 @@ use fenliu_model::tokenize::Encoding;
 pub(super) struct Dataset {
     /// The documents; none is empty.
     pub(super) documents: Vec<Encoding>,
-    /// Labels of the first documents; those that follow have none.
+    /// Labels of the first documents; the documents after those are unlabelled.
     pub(super) labels: Vec<usize>,
-    /// A teacher's probability of each label for each document; empty without a teacher.
+    /// For each document a teacher's probability of each label; empty without a teacher.
     pub(super) soft: Vec<Vec<f32>>,
 }
 
-/// Documents of similar length, one after another.
+/// The tokens of a batch of documents, one document after another, without padding.
 pub(super) struct Batch<'a> {
     /// Token ids of each document.
     pub(super) ids: Vec<&'a [u32]>,
@@ -25,7 +25,8 @@ pub(super) struct Batch<'a> {
     pub(super) starts: Vec<usize>,
 }
 
-/// For each token of a batch the table rows of its features: `rows[starts[i]..starts[i + 1]]`.
+/// The table rows of the features of each token of a batch: those of token `i` are `rows[starts[i]..starts[i
+/// + 1]]`.
 pub(super) struct Features {
     pub(super) starts: Vec<u32>,
     pub(super) rows: Vec<u32>,
@@ -62,7 +63,7 @@ impl Dataset {
         Batch::new(rows.iter().map(|row| self.documents[*row].ids.as_slice()).collect())
     }
 
-    /// What the logits of the documents at `rows` should be like.
+    /// The training targets of the documents at `rows`.
     pub(super) fn targets(&self, rows: &[usize]) -> Vec<Target<'_>> {
         let target = |row: &usize| Target {
             gold: self.labels.get(*row).copied(),
@@ -71,11 +72,10 @@ impl Dataset {
         rows.iter().map(target).collect()
     }
 
-    /// Cuts all documents into batches of similar length: at most `batch_tokens` tokens, counted as if all were
-    /// as long as the longest, and `batch_rows` rows each (a longer document goes alone).
-    ///
-    /// With a generator, documents of about one length are mixed and the batches come in random order;
-    /// without one, shortest first.
+    /// Divides all documents into batches of similar length. A batch has at most `batch_rows` rows and at
+    /// most `batch_tokens` tokens, where every row counts as long as the longest; a document with more tokens
+    /// is a batch of its own. With a generator, documents of similar length are mixed and the batches are in
+    /// random order; without one, they are sorted by length.
     pub(super) fn plan(
         &self,
         batch_tokens: usize,
@@ -88,7 +88,7 @@ impl Dataset {
             return self.cut(&order, batch_tokens, batch_rows);
         };
         order.shuffle(generator);
-        // A random factor blurs the sort, so that rows do not always meet the same neighbours.
+        // A random factor perturbs the sort, so that a row shares its batch with other rows in each epoch.
         let mut keyed: Vec<(f32, usize)> = order
             .into_iter()
             .map(|row| (self.length(row) as f32 * generator.random_range(0.9..1.1), row))
@@ -133,8 +133,8 @@ impl<'a> Batch<'a> {
         Self { ids, starts }
     }
 
-    /// The table rows of every token. With a generator, each feature is left out
-    /// with the given probability.
+    /// The table rows of every token. With `dropout`, a rate and a generator, each feature is dropped with that
+    /// probability.
     pub(super) fn features(
         &self,
         layout: &FeatureLayout,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_lie_one_after_another() {
+    fn a_batch_concatenates_its_documents() {
         let batch = Batch::new(vec![&[5, 6, 7, 8], &[9]]);
         assert_eq!(batch.starts, [0, 4, 5]);
         let layout = FeatureLayout { tokens: 10, bigrams: 0, trigrams: 0, positions: 0 };
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_leaves_out_its_share_but_never_a_position() {
+    fn dropout_drops_its_share_of_features_but_no_position() {
         let ids = vec![1; 2000];
         let batch = Batch::new(vec![&ids]);
         let layout = FeatureLayout { tokens: 2, bigrams: 0, trigrams: 0, positions: 2000 };

@@ -1,4 +1,5 @@
-//! Training a small network to answer as a larger one does (Hinton, Vinyals and Dean, 2015).
+//! Distillation: training a small network on the probabilities of a larger one (Hinton, Vinyals and Dean,
+//! 2015).
 
 use fenliu_model::{Bundle, Classifier, ClassifierOptions, Example, ModelError, Result};
 use serde::{Deserialize, Serialize};
@@ -11,15 +12,16 @@ use crate::scratch::{TrainRequest, Trained, finish, random_network, with_dev};
 use crate::staged::{Plan, Provenance, Staged};
 use crate::threads::on_threads;
 
-/// How much a student listens to its teacher.
+/// The teacher's part in the training loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DistillOptions {
-    /// Share of the teacher in the loss of a labelled document, in [0, 1]; the rest is the gold label's. Default:
-    /// 0.7. Documents without a label have the teacher alone.
+    /// Weight of the teacher's probabilities in the loss of a labelled document, in [0, 1]; the gold label
+    /// has the rest. Documents without a label have the teacher's probabilities only. Default: 0.7.
     pub soft_share: f32,
-    /// Temperature at which teacher and student are compared, at least 1; the higher, the more what the teacher
-    /// thinks of the wrong labels counts. Default: 2.
+    /// Temperature at which the probabilities of teacher and student are compared, at least 1. The higher it
+    /// is, the larger is the influence of the probabilities that the teacher gives to the wrong labels.
+    /// Default: 2.
     pub temperature: f32,
 }
 
@@ -119,7 +121,7 @@ fn soft_labels(
     let mut classifier = Classifier::open(teacher, &options)?;
     let texts: Vec<&str> =
         train.iter().map(|example| &example.text).chain(unlabelled).map(String::as_str).collect();
-    tracing::info!(texts = texts.len(), version = classifier.version(), "the teacher labels");
+    tracing::info!(texts = texts.len(), version = classifier.version(), "labelling texts with the teacher");
     let encodings = classifier.encoder().encode_batch(&texts)?;
     let probabilities = classifier.classify(&encodings)?;
     Ok(probabilities.iter().map(|probabilities| probabilities.as_slice().to_vec()).collect())
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_student_learns_from_texts_that_only_its_teacher_labels() {
+    fn a_student_learns_from_texts_that_only_its_teacher_has_labelled() {
         if !has_runtime() {
             return;
         }

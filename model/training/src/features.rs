@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 /// Products with ids below 2^32 stay far inside `i64`.
 pub(crate) const MULTIPLIERS: [i64; 3] = [15_485_863, 32_452_843, 1_000_003];
 
-/// How the rows of one table are shared out: `[tokens | bigrams | trigrams | positions]`.
+/// The parts of one table, in this order: `[tokens | bigrams | trigrams | positions]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FeatureLayout {
     /// Rows for single tokens: the vocabulary size.
     pub(crate) tokens: usize,
-    /// Rows that bigrams are hashed to; 0 = no bigrams. Best a prime.
+    /// Rows that bigrams are hashed to; 0 = no bigrams. A prime spreads them most evenly.
     pub(crate) bigrams: usize,
-    /// Rows that trigrams are hashed to; 0 = no trigrams. Best a prime.
+    /// Rows that trigrams are hashed to; 0 = no trigrams. A prime spreads them most evenly.
     pub(crate) trigrams: usize,
     /// Rows for positions: the most tokens of a document, or 0.
     pub(crate) positions: usize,
@@ -37,8 +37,8 @@ impl FeatureLayout {
         self.tokens + self.bigrams + self.trigrams + self.positions
     }
 
-    /// Calls `use_row` with each table row of the token at `position` and whether it may be dropped in
-    /// training (positions may not). Id 0 stands before the first token.
+    /// Calls `use_row` with each table row of the token at `position`, and whether dropout may drop that row:
+    /// positions are never dropped. N-grams at the start of a text are padded with id 0.
     pub(crate) fn for_each_row(&self, ids: &[u32], position: usize, mut use_row: impl FnMut(u32, bool)) {
         let at = |back: usize| position.checked_sub(back).and_then(|p| ids.get(p)).copied().unwrap_or(0);
         use_row(at(0), true);
@@ -77,11 +77,11 @@ mod tests {
         let ids = [4, 3, 9];
         assert_eq!(rows(LAYOUT, &ids, 2), [9, 10 + bigram as u32, 17 + trigram as u32]);
         let first = [4, 10 + (4 * newest % 7) as u32, 17 + (4 * newest % 5) as u32, 22];
-        assert_eq!(rows(LAYOUT, &ids, 0), first, "id 0 stands before the first token");
+        assert_eq!(rows(LAYOUT, &ids, 0), first, "n-grams at the start are padded with id 0");
     }
 
     #[test]
-    fn parts_may_be_absent_and_rows_stay_inside_the_table() {
+    fn rows_stay_inside_the_table_also_if_parts_are_absent() {
         let layout = FeatureLayout { bigrams: 0, trigrams: 0, positions: 0, ..LAYOUT };
         assert_eq!(rows(layout, &[4, 3], 1), [3]);
         for position in 0..4 {

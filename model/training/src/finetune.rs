@@ -21,10 +21,11 @@ use crate::shape::{NetworkConfig, NgramShape};
 use crate::staged::{Destination, Plan, Provenance, Staged};
 use crate::threads::on_threads;
 
-/// Everything that can be chosen about fine-tuning; [`FineTuneOptions::new`] gives defaults that suit a bundle.
+/// Everything that can be chosen about fine-tuning; [`FineTuneOptions::new`] gives defaults that suit a
+/// bundle.
 ///
-/// In JSON and on command lines the fields of [`Optimisation`] and [`Transfer`] stand beside the others, without a
-/// prefix.
+/// In JSON and on command lines the fields of [`Optimisation`] and [`Transfer`] stand beside the others,
+/// without a prefix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FineTuneOptions {
     /// Which weights change.
@@ -42,8 +43,8 @@ pub struct FineTuneOptions {
 }
 
 impl FineTuneOptions {
-    /// Defaults for `base`. A pretrained encoder needs a small learning rate, a small network that was trained from
-    /// scratch a larger one; and the fewer weights change, the larger it is.
+    /// Defaults for `base`. A pretrained encoder needs a small learning rate, a small network that was
+    /// trained from scratch a larger one; and the fewer weights change, the larger it is.
     pub fn new(base: &Bundle, adaptation: Adaptation) -> Self {
         let preset = base.manifest().model.preset.parse::<Preset>().ok();
         let mut options = Self { adaptation, ..preset.map_or_else(Self::for_pretrained, Self::for_preset) };
@@ -79,8 +80,8 @@ impl FineTuneOptions {
         }
     }
 
-    /// For a network of ours. A part of the rate that its preset is trained with suffices, since the weights are
-    /// good already.
+    /// For a network of ours. A part of the rate that its preset is trained with suffices, since the weights
+    /// are good already.
     fn for_preset(preset: Preset) -> Self {
         let rate = preset.learning_rate();
         Self {
@@ -115,7 +116,7 @@ impl FineTuneOptions {
     }
 }
 
-/// What is trained further on what, how, and where the result goes.
+/// Fine-tuning: the base, the data, the options, and the destination of the result.
 #[derive(Clone, Debug)]
 pub struct FineTuneRequest<'a> {
     /// The bundle whose tokenizer, labels and weights training starts from.
@@ -132,8 +133,8 @@ pub struct FineTuneRequest<'a> {
     pub options: &'a FineTuneOptions,
     /// An existing directory in which progress is saved; `None` saves none.
     ///
-    /// The same request after a crash continues from there and ends with the same weights. A checkpoint of another
-    /// base, other data or other options is ignored.
+    /// The same request after a crash continues from there and ends with the same weights. A checkpoint of
+    /// another base, other data or other options is ignored.
     pub work: Option<&'a Path>,
 }
 
@@ -171,8 +172,8 @@ pub fn stage_finetuned(request: FineTuneRequest<'_>, observer: &mut dyn Observer
     })
 }
 
-/// The network of `base` with room for the labels of `corpus`, a side path if it gets one, and the parameters that
-/// the adaptation trains.
+/// The network of `base` with room for the labels of `corpus`, a side path if it gets one, and the parameters
+/// that the adaptation trains.
 fn adapted_network(base: &Bundle, corpus: &Corpus, options: &FineTuneOptions) -> Result<Network> {
     let mut generator = SmallRng::seed_from_u64(options.optimisation.seed);
     let network = Network::load(base)?;
@@ -199,7 +200,7 @@ impl Provenance {
     }
 }
 
-/// What tells a run from every other: its base, its data, its shape, its options.
+/// The key that identifies a run: its base, data, shape and options.
 fn run_key(base: &Bundle, corpus: &Corpus, shape: &NetworkConfig, options: &Hyperparameters) -> String {
     let manifest = base.manifest();
     json!([manifest.name, manifest.version, corpus.sha256, corpus.labels.ids(), shape, options]).to_string()
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_kept_in_order_and_a_new_one_is_learnt() {
+    fn labels_keep_their_order_and_a_new_one_is_learnt() {
         if !has_runtime() {
             return;
         }
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_adaptation_names_changes() {
+    fn an_adaptation_changes_only_the_weights_that_it_names() {
         if !has_runtime() {
             return;
         }
@@ -314,7 +315,7 @@ mod tests {
         }
     }
 
-    /// Panics at a step, as a process that is killed there.
+    /// Panics at a step, like a process that is killed there.
     struct KilledAt(usize);
 
     impl Observer for KilledAt {
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_run_goes_on_and_ends_with_the_same_weights() {
+    fn a_killed_run_resumes_and_ends_with_the_same_weights() {
         if !has_runtime() {
             return;
         }
@@ -355,12 +356,12 @@ mod tests {
             assert!(work.path().join("checkpoint.safetensors").is_file());
             assert!(run(Some(work.path()), &mut ()) == expected, "{adaptation}: after two kills");
             let finished = || run(Some(work.path()), &mut KilledAt(1));
-            assert!(finished() == expected, "{adaptation}: no step is made again");
+            assert!(finished() == expected, "{adaptation}: no step is repeated");
         }
     }
 
     #[test]
-    fn embeddings_that_stay_as_they_are_have_no_adversary() {
+    fn adversarial_training_needs_trained_embeddings() {
         if !has_runtime() {
             return;
         }
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_is_dropped_leaves_nothing() {
+    fn dropping_a_staged_bundle_removes_its_directory() {
         if !has_runtime() {
             return;
         }

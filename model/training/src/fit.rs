@@ -1,4 +1,4 @@
-//! Epochs of training, and which of them is kept.
+//! Runs the epochs of a training run and chooses the one whose weights are kept.
 
 use std::time::{Duration, Instant};
 
@@ -15,26 +15,26 @@ use fenliu_model::evaluate::{Evaluation, evaluate};
 use fenliu_model::probabilities::Probabilities;
 use fenliu_model::training_report::EpochReport;
 
-/// The weights that were kept, and how the run went.
+/// The network with the weights of the chosen epoch, and the record of the run.
 pub(super) struct Fitted {
     pub(super) network: Network,
     pub(super) epochs: Vec<EpochReport>,
     pub(super) best_epoch: usize,
     pub(super) dev: Option<Evaluation>,
-    /// What the side path's weights were multiplied by, if it learnt apart.
+    /// The factor of the side path's weights, if it was trained separately.
     pub(super) ngram_weight: Option<f32>,
 }
 
-/// How far below the best a macro-F1 may lie and count as equal: one standard error of the accuracy on the
-/// development rows (Breiman et al., 1984). The latest of equal epochs is kept, because the falling learning
-/// rate makes a later epoch the better one where the score cannot tell.
+/// A macro-F1 that is lower than the best by at most this counts as equal: one standard error of the accuracy
+/// on the development rows (Breiman et al., 1984). The latest of equal epochs is kept: where the score does
+/// not decide, the later epoch is likely to be better because its learning rate was lower.
 fn tolerance(dev: &Evaluation) -> f64 {
     (dev.accuracy * (1.0 - dev.accuracy) / dev.rows.max(1) as f64).sqrt()
 }
 
-/// Trains `network` until the epochs are over or the development score has stopped rising.
+/// Trains `network` until all epochs have run or the development score has stopped rising.
 ///
-/// With `checkpoints` the run goes on from the last of them, and writes them as it goes.
+/// With `checkpoints` the run continues from the last one, if there is one, and writes new ones.
 pub(super) fn fit(
     network: Network,
     corpus: &Corpus,
@@ -46,7 +46,11 @@ pub(super) fn fit(
     observer.start(&corpus.size(trainer.network(), options.optimisation.epochs));
     let mut run = Run { progress: Progress::default(), kept: None };
     if let Some((progress, mut tensors)) = checkpoints.map_or(Ok(None), Checkpoints::load)? {
-        tracing::info!(epoch = progress.epoch + 1, batch = progress.batch, "training goes on");
+        tracing::info!(
+            epoch = progress.epoch + 1,
+            batch = progress.batch,
+            "training resumes from a checkpoint"
+        );
         run = Run::resume(progress, &mut tensors, &mut trainer)?;
         run.progress.epochs.iter().for_each(|report| observer.epoch(report));
     }
@@ -59,10 +63,10 @@ pub(super) fn fit(
     run.finish(trainer, corpus)
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run {
     progress: Progress,
-    /// The weights that go with the kept evaluation.
+    /// The weights of the kept evaluation.
     kept: Option<Tensors>,
 }
 
@@ -73,7 +77,7 @@ impl Run {
         Ok(Self { progress, kept })
     }
 
-    /// Learns the rest of the current epoch and scores it.
+    /// Trains for the rest of the current epoch and evaluates the result.
     fn epoch(
         &mut self,
         trainer: &mut Trainer<'_>,
@@ -117,7 +121,8 @@ impl Run {
         Ok(())
     }
 
-    /// Keeps the weights if they are the best so far, or ends the run if they have not been for long.
+    /// Keeps the weights if they are the best so far. Otherwise ends the run once the best epoch is
+    /// `patience` epochs ago.
     fn keep_or_stop(&mut self, dev: Evaluation, trainer: &Trainer<'_>, options: &Hyperparameters) {
         let epoch = self.progress.epoch;
         let best = self.progress.best_bits.map_or(f64::NEG_INFINITY, f64::from_bits).max(dev.macro_f1);
@@ -151,7 +156,7 @@ impl Run {
         let ngram_weight = mixed(&mut trainer, corpus)?.map(|mixed| mixed.ngram_weight);
         let mut network = trainer.into_network();
         if let (Some(weight), Some(table)) = (ngram_weight, &mut network.ngrams) {
-            tracing::info!(weight, "the n-gram path counts beside the encoder");
+            tracing::info!(weight, "fitted the weight of the n-gram side path");
             table.scale(weight);
         }
         network.merge();
@@ -159,10 +164,10 @@ impl Run {
     }
 }
 
-/// Before the names of kept weights in a checkpoint.
+/// Prefix of the names of kept weights in a checkpoint.
 const KEPT: &str = "kept/";
 
-/// Scores on the development rows; none when there are no such rows.
+/// The evaluation on the development rows; `None` if there are none.
 fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evaluation>> {
     if corpus.dev.len() == 0 {
         return Ok(None);
@@ -176,17 +181,17 @@ fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evalu
     evaluate(&corpus.labels.ids(), &corpus.dev.labels, &probabilities).map(Some)
 }
 
-/// What encoder and side path, which learnt apart, answer together to the development rows.
+/// The combined logits of the development rows, where encoder and side path were trained separately.
 struct Mixed {
     logits: Vec<Vec<f32>>,
-    /// The side path's weight in them.
+    /// The weight of the side path's logits in them.
     ngram_weight: f32,
 }
 
-/// None where nothing learns apart.
+/// `None` if encoder and side path are trained together, or if there is no side path.
 fn mixed(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Mixed>> {
     let dev = &corpus.dev;
-    let Some(side) = trainer.apart_logits(dev) else { return Ok(None) };
+    let Some(side) = trainer.side_path_logits(dev) else { return Ok(None) };
     let encoder = added(&trainer.logits(dev)?, &side, -1.0);
     let ngram_weight = side_weight(&encoder, &side, &dev.labels);
     Ok(Some(Mixed { logits: added(&encoder, &side, ngram_weight), ngram_weight }))

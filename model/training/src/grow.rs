@@ -1,4 +1,4 @@
-//! Making a network larger: room for labels that it does not know, a side path that it does not have.
+//! Enlarging a network: logits for new labels, and a side path if it has none.
 
 use rand::{Rng, rngs::SmallRng};
 
@@ -6,10 +6,9 @@ use crate::network::Network;
 use crate::shape::NgramShape;
 use fenliu_model::error::Result;
 
-/// `network` with `labels` logits, of which the first `kept` compute what they did.
-///
-/// The classifier's new columns are drawn as in a new network (Glorot and Bengio, 2010); new biases and
-/// n-gram weights are zero.
+/// `network` with `labels` logits. The weights of the first `kept` logits stay as they are. New columns of
+/// the head's matrix are random, as in a new network (Glorot and Bengio, 2010); new biases and n-gram weights
+/// are zero.
 pub(super) fn with_labels(
     network: Network,
     kept: usize,
@@ -40,8 +39,8 @@ pub(super) fn with_labels(
     Network::from_weights(config, &mut weights)
 }
 
-/// `network` with an n-gram side path of zeros, which computes what it did; unchanged if it has a side path
-/// already or `shape` is of none.
+/// `network` with an n-gram side path whose weights are zero, so that its logits stay the same. It is returned
+/// unchanged if it has a side path already or `shape` says that it gets none.
 pub(super) fn with_side_path(network: Network, shape: &NgramShape) -> Result<Network> {
     let mut config = network.config;
     let (None, Some(layout)) = (config.ngrams, shape.layout(config.embedding.tokens)) else {
@@ -54,7 +53,8 @@ pub(super) fn with_side_path(network: Network, shape: &NgramShape) -> Result<Net
     Network::from_weights(config, &mut weights)
 }
 
-/// Rows of `old` columns as rows of `new` columns: the first `kept` are copied, the others made.
+/// Turns rows of `old` columns into rows of `new` columns: copies the first `kept` of each and calls `make`
+/// for the others.
 fn with_columns(
     values: &[f32],
     old: usize,

@@ -8,8 +8,8 @@ use crate::optimisation::{Optimisation, Transfer};
 
 /// The settings of a training loop.
 ///
-/// Its JSON is part of the key of a checkpoint: all fields on one level, under the names that the options have. With
-/// another name or value a half-done run of an earlier release would start again from its base.
+/// Its JSON is part of the key of a checkpoint: all fields on one level, under the names that the options
+/// have. With another name or value a half-done run of an earlier release would start again from its base.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Hyperparameters {
     pub(crate) adaptation: Adaptation,

@@ -1,8 +1,11 @@
-//! A checkpoint directory of the Hugging Face `transformers` library: an encoder of the BERT family, with or
-//! without a classification head, as a bundle that can be served and trained on.
+//! Importing a checkpoint directory of the Hugging Face library `transformers`: an encoder of the BERT
+//! family, with or without a classification head, becomes a bundle that can be served and trained further.
 //!
-//! Read are `config.json`, `model.safetensors` or `pytorch_model.bin`, and `tokenizer.json` or `vocab.txt`.
-//! Token types other than 0 do not exist here: their constant embedding is added to the positions' ones.
+//! Contract: the bundle's logits are those of the library, up to rounding. A checkpoint with a setting that
+//! is not implemented here is refused by the name of the setting, and nothing is published. How texts were
+//! cleaned is not known, so the manifest does not say it. The files are `config.json`, `model.safetensors` or
+//! `pytorch_model.bin`, and `tokenizer.json` or `vocab.txt`. All tokens have type 0, so the embedding of that
+//! type is added to those of the positions at import.
 //!
 //! Not here: other kinds of encoder, sentence pairs, several labels for one text.
 
@@ -32,11 +35,11 @@ pub use pooling::Pooling;
 /// What can be chosen about an import.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// Labels in logit order; none = those of the checkpoint.
+    /// Labels in logit order; `None` = those of the checkpoint.
     pub labels: Option<Labels>,
-    /// Most tokens of a text that the model reads; none = all that the checkpoint has positions for.
+    /// Most tokens of a text that the model reads; `None` = as many as the checkpoint has positions.
     pub max_tokens: Option<usize>,
-    /// How an encoder without a classification head is read; none = by the mean.
+    /// Pooling of an encoder without a classification head; `None` = the mean.
     pub pooling: Option<Pooling>,
 }
 
@@ -46,9 +49,8 @@ pub struct ImportOptions {
 /// `head_trained: false`: it can be fine-tuned but not used before that.
 ///
 /// # Errors
-///
-/// A file is missing or not valid; the checkpoint is of a kind that is not computed here (the message names
-/// the setting); labels or `max_tokens` do not fit it; ONNX Runtime is not there or does not give the same
+/// A file is missing or invalid; the checkpoint has a setting that is not implemented here (the message names
+/// it); labels or `max_tokens` do not fit the checkpoint; ONNX Runtime is missing or does not give the same
 /// logits. Nothing is published then.
 pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOptions) -> Result<Bundle> {
     let start = Instant::now();
@@ -86,7 +88,8 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
     })
 }
 
-/// Compares logits over random tokens: documents of many short lengths together, and the longest alone.
+/// Compares the logits of random documents: many short lengths in one batch, and the longest possible one
+/// alone.
 fn parity(
     network: &Network,
     directory: &Path,

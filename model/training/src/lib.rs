@@ -1,15 +1,15 @@
-//! Labelled texts in, a bundle out: training a classifier from scratch, from a teacher, or further from another
-//! bundle; and importing the checkpoints of others so that they can be trained further.
+//! Labelled texts in, a bundle out: training a classifier from scratch, from a teacher, or further from
+//! another bundle; and importing the checkpoints of others so that they can be trained further.
 //!
-//! [`stage`] holds development rows out, draws a vocabulary, trains a small transformer encoder with a linear n-gram
-//! side path (see [`TrainOptions`]), keeps the weights of the epoch with the best development macro-F1 (the latest of
-//! nearly equal ones), exports them to ONNX, and checks that the graph gives the same logits. [`stage_finetuned`]
-//! does the same from the weights, tokenizer and labels of a bundle ([`FineTuneOptions`]). Either gives a [`Staged`]
-//! bundle, to which its owner may add files before it is published; [`train`] stages and publishes. The same rows,
-//! options and seed give the same weights.
+//! [`stage`] holds development rows out, draws a vocabulary, trains a small transformer encoder with a linear
+//! n-gram side path (see [`TrainOptions`]), keeps the weights of the epoch with the best development macro-F1
+//! (the latest of nearly equal ones), exports them to ONNX, and checks that the graph gives the same logits.
+//! [`stage_finetuned`] does the same from the weights, tokenizer and labels of a bundle
+//! ([`FineTuneOptions`]). Either gives a [`Staged`] bundle, to which its owner may add files before it is
+//! published; [`train`] stages and publishes. The same rows, options and seed give the same weights.
 //!
-//! Serving is `fenliu-model`, which does not depend on this crate. Not here: cleaning texts, choosing which version is
-//! in use, comparing a model with another.
+//! Serving is `fenliu-model`, which does not depend on this crate. Not here: cleaning texts, choosing which
+//! version is in use, comparing a model with another.
 
 mod adapt;
 mod adaptation;

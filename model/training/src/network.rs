@@ -20,8 +20,8 @@
 //!
 //! `Architecture` says which of them is computed. The encoder is that of Vaswani et al. (2017), ours with
 //! normalisation first (Xiong et al., 2020); adding a linear model over sparse features is wide and deep
-//! learning (Cheng et al., 2016). The exported graph (`crate::onnx`) computes the same from `input_ids` and
-//! `attention_mask`.
+//! learning (Cheng et al., 2016). The exported graph (`crate::onnx`) computes the same logits from
+//! `input_ids` and `attention_mask`.
 
 mod buffers;
 mod build;
@@ -54,9 +54,9 @@ pub(super) use candle::Accelerator;
 pub(super) use device::open_device;
 pub(super) use dropout::DropoutSource;
 pub(super) use passes::Passes;
-pub(super) use step::{Lesson, States, Step, TableGradient};
+pub(super) use step::{States, Step, StepInput, TableGradient};
 
-/// All parameters. Those of the dense layers know whether they are trained; the tables are sparse.
+/// All parameters of a network. Each dense parameter records whether it is trained; the tables follow `frozen`.
 pub(crate) struct Network {
     pub(crate) config: NetworkConfig,
     /// The encoder's embeddings, one row per feature of its layout.
@@ -66,19 +66,19 @@ pub(crate) struct Network {
     embedding_norm: Option<Norm>,
     embedding_projection: Option<Linear>,
     layers: Vec<Layer>,
-    /// After the last layer, where layers normalise their inputs.
+    /// Normalises the output of the last layer; only where layers normalise their inputs.
     final_norm: Option<Norm>,
-    /// Of the first token, where the head reads that.
+    /// The dense layer over the first token; only where the head reads that token.
     pooler: Option<Linear>,
     head: Linear,
-    /// How much of the network, from below, steps do not change.
+    /// The lower part of the network that steps do not change.
     frozen: Frozen,
 }
 
-/// The part of a network, from below, that has no trained parameter.
+/// The lower part of a network that is frozen: none of its parameters is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frozen {
-    /// Nothing: also the embeddings are trained.
+    /// Nothing: everything is trained, including the embeddings.
     Nothing,
     /// The embeddings and this many layers.
     Layers(usize),
@@ -93,7 +93,7 @@ pub(super) struct Inputs {
 }
 
 impl Network {
-    /// The dense parameters in a fixed order, the trained and the frozen.
+    /// All dense parameters, trained or frozen, in a fixed order.
     pub(super) fn dense(&self) -> Vec<&Parameter> {
         let mut all = Vec::new();
         all.extend(self.embedding_norm.iter().flat_map(Norm::parameters));
@@ -105,7 +105,7 @@ impl Network {
         all
     }
 
-    /// As [`Network::dense`], to be changed.
+    /// As [`Network::dense`], mutable.
     pub(super) fn dense_mut(&mut self) -> Vec<&mut Parameter> {
         let mut all = Vec::new();
         all.extend(self.embedding_norm.iter_mut().flat_map(Norm::parameters_mut));
@@ -129,7 +129,7 @@ impl Network {
         }
     }
 
-    /// Everything that is stored.
+    /// A copy of all weights, as they are stored in a bundle.
     pub(super) fn weights(&self) -> Weights {
         let mut weights = Weights::default();
         for parameter in self.dense() {
@@ -159,11 +159,12 @@ impl Network {
         tensors
     }
 
-    /// Puts trained weights back, taking them out of `tensors`.
+    /// Sets all trained weights to those in `tensors`, and removes them there.
     ///
     /// # Errors
     ///
-    /// One is missing or of another size; the network is not to be used then.
+    /// One is missing or has another size. The network then has some old and some new weights and must be
+    /// dropped.
     pub(super) fn restore(&mut self, tensors: &mut Tensors) -> Result<()> {
         for parameter in self.dense_mut().into_iter().filter(|parameter| parameter.is_trained()) {
             parameter.values = tensors.floats(&parameter.name, parameter.values.len())?;
@@ -178,19 +179,19 @@ impl Network {
         Ok(())
     }
 
-    /// How many numbers the network has.
+    /// The number of weights.
     pub(crate) fn parameters(&self) -> u64 {
         let dense: usize = self.dense().iter().map(|parameter| parameter.values.len()).sum();
         let tables = self.embedding.values().len() + self.ngrams.as_ref().map_or(0, |t| t.values().len());
         (dense + tables) as u64
     }
 
-    /// Which part steps do not change.
+    /// The frozen part.
     pub(super) fn frozen(&self) -> Frozen {
         self.frozen
     }
 
-    /// Lets steps change everything above `frozen`, the side path included, and nothing else.
+    /// Makes everything above `frozen` trained, the side path included, and freezes the rest.
     pub(super) fn freeze(&mut self, frozen: Frozen) {
         self.frozen = frozen;
         let lowest = match frozen {
@@ -218,7 +219,8 @@ impl Network {
         self.head.parameters_mut().into_iter().for_each(|parameter| parameter.set_trained(true));
     }
 
-    /// Freezes everything below the head and gives each matrix of the layers a low-rank product to train.
+    /// Freezes everything below the head, then adds a low-rank product, which is trained, to each matrix of
+    /// the layers.
     pub(super) fn add_low_rank(&mut self, rank: usize, scale: f32, generator: &mut SmallRng) {
         self.freeze(Frozen::BelowHead);
         self.frozen = Frozen::Layers(0);
@@ -227,12 +229,13 @@ impl Network {
         }
     }
 
-    /// Brings the sums with low-rank products up to date, if there are any: after every change of those.
+    /// Computes the sums of matrices and low-rank products again. Must be called after every change of a
+    /// product.
     pub(super) fn refresh(&mut self) {
         self.layers.iter_mut().flat_map(Layer::linears_mut).for_each(Linear::refresh);
     }
 
-    /// Makes the sums with low-rank products the weights, if there are any.
+    /// Replaces matrices by their sums with low-rank products, and removes the products.
     pub(super) fn merge(&mut self) {
         self.layers.iter_mut().flat_map(Layer::linears_mut).for_each(Linear::merge);
     }

@@ -1,10 +1,10 @@
 //! The arithmetic of the network: each operation with its forward and its backward pass, on plain slices.
-//!
-//! Contract: rows lie one after another without padding. A forward pass overwrites its output; a backward pass
-//! turns the slope of the loss by the output into that by the input, in place where the shapes are the same,
-//! and *adds* to the gradients of parameters, so that several batches can make one step. Work is split over
-//! the current rayon pool in a way that does not change the order of any sum: a run is repeatable whatever the
-//! number of threads. Shapes are the callers' business; a wrong one is a mistake in the program and panics.
+//! Contract: rows are contiguous, without padding. A forward pass overwrites its output. A backward pass
+//! turns the gradient of the output into that of the input, in place where the shapes are equal, and *adds*
+//! to the gradients of parameters, so that one step can sum over several batches. "The gradient of x" always
+//! means that of the loss with respect to x. Work is divided among the threads of the current rayon pool
+//! without changing the order of any sum, so that the result does not depend on their number. Callers
+//! guarantee the shapes; a wrong shape is a mistake in the program and panics.
 //!
 //! Not here: parameters, optimisation, and anything about tokens.
 
@@ -24,7 +24,7 @@ pub(super) use activation::{activate, activate_backward};
 pub(super) use attention::{attention, attention_backward};
 pub(super) use cross_entropy::{Loss, Target};
 pub(super) use gather::{RowIndex, sum_rows};
-pub(super) use linear::{add_product, column_sums, product, slope_by_input, slope_by_weight};
+pub(super) use linear::{add_product, add_weight_gradient, column_sums, input_gradient, product};
 pub(super) use matmul::Write;
 pub(super) use norm::{normalise, normalise_backward};
 pub(super) use pool::{mean_rows, mean_rows_backward};
@@ -64,7 +64,7 @@ mod testing {
         }
     }
 
-    /// `sum(weights * values)`: an objective whose slope by each value is its weight.
+    /// `sum(weights * values)`: an objective whose gradient is `weights`.
     pub(crate) fn weighted(values: &[f32], weights: &[f32]) -> f64 {
         assert_eq!(values.len(), weights.len());
         values.iter().zip(weights).map(|(v, w)| f64::from(*v) * f64::from(*w)).sum()

@@ -30,14 +30,15 @@ pub struct Optimisation {
     pub token_dropout: f32,
     /// Share of n-gram features dropped.
     ///
-    /// The remaining features are not scaled up, so the side path's logits are `1 / (1 - share)` times as large in
-    /// use as in training: on held-out Chinese headlines that scores better than inverted dropout does.
+    /// The remaining features are not scaled up, so the side path's logits are `1 / (1 - share)` times as
+    /// large in use as in training: on held-out Chinese headlines that scores better than inverted dropout
+    /// does.
     pub ngram_dropout: f32,
     /// Probability spread over all labels in the training target.
     pub label_smoothing: f32,
-    /// Weight of the loss that makes two passes over one document under different dropout agree (R-Drop, Liang et
-    /// al., 2021), relative to the cross-entropy. 0 = one pass per document and step; otherwise two, which takes
-    /// twice the time.
+    /// Weight of the loss that makes two passes over one document under different dropout agree (R-Drop,
+    /// Liang et al., 2021), relative to the cross-entropy. 0 = one pass per document and step; otherwise two,
+    /// which takes twice the time.
     pub consistency: f32,
     /// Decoupled weight decay of the encoder's matrices and embeddings.
     pub weight_decay: f32,
@@ -113,19 +114,19 @@ pub struct Transfer {
     /// The learning rate of each layer, as a multiple of that of the layer above it (layer-wise decay); 1 = all
     /// layers have the same rate.
     pub layer_decay: f32,
-    /// Distance, as a Euclidean norm, by which the embeddings of all tokens of a batch together are moved up the
-    /// loss for a second pass over the batch (adversarial training, Miyato, Dai and Goodfellow, 2017). 0 = no
-    /// second pass. Only where the embeddings are trained; it doubles the time of a step.
+    /// Distance, as a Euclidean norm, by which the embeddings of all tokens of a batch together are moved up
+    /// the loss for a second pass over the batch (adversarial training, Miyato, Dai and Goodfellow, 2017). 0
+    /// = no second pass. Only where the embeddings are trained; it doubles the time of a step.
     pub adversarial: f32,
-    /// Whether encoder and n-gram side path are trained separately, each with a loss of its own, instead of with
-    /// one loss of the sum of their logits. In use the logits are summed (a product of experts, Hinton, 2002), the
-    /// side path's times a weight that is fitted to the development rows. Trained together, a pretrained encoder
-    /// would leave the side path little to learn, or the other way round.
+    /// Whether encoder and n-gram side path are trained separately, each with a loss of its own, instead of
+    /// with one loss of the sum of their logits. In use the logits are summed (a product of experts, Hinton,
+    /// 2002), the side path's times a weight that is fitted to the development rows. Trained together, a
+    /// pretrained encoder would leave the side path little to learn, or the other way round.
     pub ngrams_apart: bool,
     /// Whether the rows of a rare label get a larger weight: the root of its rarity, 1 on average.
     pub class_weights: bool,
-    /// Most memory for hidden states of frozen layers, in bytes. States that do not fit are computed again in every
-    /// epoch.
+    /// Most memory for hidden states of frozen layers, in bytes. States that do not fit are computed again in
+    /// every epoch.
     pub cache_bytes: usize,
     /// Seconds between two checkpoints within an epoch; one is also written after every epoch.
     pub checkpoint_seconds: u64,

@@ -14,13 +14,13 @@ pub(super) struct AdamW {
     pub(super) beta1: f32,
     /// Decay of the running mean of squared gradients.
     pub(super) beta2: f32,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment, so that the division is defined.
     pub(super) epsilon: f32,
-    /// Share of a value taken off per step, times the learning rate.
+    /// Each step multiplies a value by one minus the learning rate times this.
     pub(super) weight_decay: f32,
 }
 
-/// Values that one update moves, with their gradient and their moments: four slices of one length.
+/// Values to be updated, with their gradient and moments: four slices of one length.
 pub(super) struct Moving<'a> {
     pub(super) values: &'a mut [f32],
     pub(super) gradient: &'a [f32],
@@ -30,10 +30,10 @@ pub(super) struct Moving<'a> {
     pub(super) second: &'a mut [f32],
 }
 
-/// How far one update goes.
+/// The size of one update.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// The gradient is multiplied by this first.
+    /// Factor of the gradient, for clipping and for the mean over the batches of a step.
     pub(super) scale: f32,
     /// Number of updates of these values so far, this one included.
     pub(super) updates: u32,
@@ -75,7 +75,7 @@ struct Moments {
     second: Vec<f32>,
 }
 
-/// Values of a parameter that are moved by one task, with what moves them.
+/// The part of a parameter that one task updates.
 struct Share<'a> {
     values: &'a mut [f32],
     gradient: &'a mut [f32],
@@ -85,7 +85,7 @@ struct Share<'a> {
     optimizer: AdamW,
 }
 
-/// Values that one task moves.
+/// Values that one task updates.
 const SHARE: usize = 16_384;
 
 impl DenseState {
@@ -99,7 +99,7 @@ impl DenseState {
         Self { moments: moments.map(|parameter| zeros(&parameter)).collect(), updates: 0 }
     }
 
-    /// How many updates were made.
+    /// Number of updates so far.
     pub(super) fn updates(&self) -> u32 {
         self.updates
     }
@@ -114,11 +114,11 @@ impl DenseState {
         tensors.insert("updates", Vector::Integers(vec![self.updates]));
     }
 
-    /// Puts back what [`DenseState::save`] saved.
+    /// Restores what [`DenseState::save`] saved.
     ///
     /// # Errors
     ///
-    /// A part is missing or of another size.
+    /// A part is missing or has another size.
     pub(super) fn restore(&mut self, parameters: &[&Parameter], tensors: &mut Tensors) -> Result<()> {
         let trained = parameters.iter().filter(|parameter| parameter.is_trained());
         for (parameter, moments) in trained.zip(&mut self.moments) {
@@ -130,8 +130,9 @@ impl DenseState {
         Ok(())
     }
 
-    /// Moves every trained parameter against its gradient times `scale`, at the rate that `rate` gives it, and
-    /// sets the gradient to zero. Vectors (biases, norms) are not decayed.
+    /// Updates every trained parameter with its gradient times `scale` and the learning rate that `rate`
+    /// returns for its name, then sets the gradient to zero. Weight decay does not apply to vectors (biases
+    /// and norms).
     pub(super) fn update(
         &mut self,
         parameters: Vec<&mut Parameter>,
@@ -166,7 +167,7 @@ impl DenseState {
     }
 }
 
-/// The factor that brings a joint norm down to `limit` (Pascanu et al., 2013).
+/// The factor that reduces a joint norm to `limit`; 1 if it is not larger (Pascanu et al., 2013).
 pub(super) fn clip_scale(norm: f32, limit: f32) -> f32 {
     if norm > limit { limit / norm } else { 1.0 }
 }
@@ -197,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn clipping_brings_the_norm_to_the_limit() {
+    fn clipping_reduces_the_norm_to_the_limit() {
         assert_eq!((clip_scale(5.0, 1.0), clip_scale(5.0, 10.0)), (0.2, 1.0));
     }
 
     #[test]
-    fn trained_parameters_move_and_their_gradients_are_spent() {
+    fn trained_parameters_are_updated_and_their_gradients_reset() {
         let parameter = |name: &str| Parameter::new(name.to_owned(), vec![2], vec![1.0; 2]);
         let (mut frozen, mut trained, mut slow) = (parameter("a"), parameter("b"), parameter("c"));
         for parameter in [&mut trained, &mut slow] {

@@ -74,7 +74,8 @@ impl FromStr for Preset {
     }
 }
 
-/// Everything that can be chosen about training from scratch; [`TrainOptions::new`] gives the defaults of a preset.
+/// Everything that can be chosen about training from scratch; [`TrainOptions::new`] gives the defaults of a
+/// preset.
 ///
 /// In JSON and on command lines the fields of [`Optimisation`] stand beside the others, without a prefix.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
-//! Probabilities for rows that a model has not learnt, by learning from the others (k-fold cross-validation).
+//! Probabilities for rows from a model that was trained on the other rows (k-fold cross-validation).
 //!
-//! The model is our network without encoder layers: bags of words and n-grams, which learn in seconds.
+//! The model is our network without encoder layers, that is bags of words and n-grams, which trains in seconds.
 
 use fenliu_model::tokenize::{Tokenization, Tokenizer};
 use fenliu_model::{Probabilities, Result};
@@ -14,9 +14,10 @@ use crate::shape::{EncoderShape, NetworkConfig};
 use crate::threads::on_threads;
 use crate::trainer::{Position, Trainer};
 
-/// For each row the probabilities of a model that learnt the rows of all other folds.
+/// For each row the probabilities of a model that was trained on the rows of all other folds.
 ///
-/// `gold[row]` is below `labels`, and `folds[row]` is the number of the row's fold. `threads`: 0 = one per core.
+/// `gold[row]` is below `labels`, and `folds[row]` is the number of the row's fold. `threads`: 0 = one per
+/// core.
 ///
 /// # Errors
 ///
@@ -47,7 +48,7 @@ pub(crate) fn out_of_fold<T: AsRef<str> + Sync>(
     })
 }
 
-/// Logits of the rows of `held` from a model that learns those of `kept`.
+/// Logits of the rows of `held` from a model that is trained on those of `kept`.
 fn fold_logits(
     config: NetworkConfig,
     options: &TrainOptions,

@@ -1,12 +1,12 @@
 //! Named parameters of dense layers.
 
-/// A named vector or matrix, with its gradient while it is trained.
+/// A named vector or matrix, with its gradient if it is trained.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) values: Vec<f32>,
-    /// As many as values, summed up since the last step; empty while the parameter is frozen.
+    /// The sum of the gradients since the last step, one for each value; empty if the parameter is frozen.
     pub(crate) gradient: Vec<f32>,
 }
 
@@ -17,12 +17,12 @@ impl Parameter {
         Self { name, shape, values, gradient: Vec::new() }
     }
 
-    /// Whether steps change it.
+    /// Whether steps of the optimiser change it.
     pub(crate) fn is_trained(&self) -> bool {
         !self.gradient.is_empty()
     }
 
-    /// Lets steps change it, or not.
+    /// Makes it trained or frozen.
     pub(crate) fn set_trained(&mut self, is_trained: bool) {
         self.gradient = if is_trained { vec![0.0; self.values.len()] } else { Vec::new() };
     }

@@ -1,4 +1,4 @@
-//! From a trained network to a bundle: weights, ONNX graph, proof that both agree, descriptions.
+//! Writing a network into a bundle: weights, ONNX graph, and the check that both give the same logits.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use fenliu_model::error::{ModelError, Result};
 use fenliu_model::session::Session;
 use fenliu_model::tokenize::Encoding;
 
-/// Where the graph lies in a bundle.
+/// The graph's path in a bundle.
 pub(crate) const ONNX_FILE: &str = "onnx/fp32.onnx";
 /// Most bytes of a protocol buffer message.
 const GRAPH_LIMIT: usize = i32::MAX as usize;
 /// Largest accepted difference between a logit of the network and of ONNX Runtime.
 const PARITY_LIMIT: f64 = 1e-4;
-/// Documents compared.
+/// Number of documents that are compared.
 const PARITY_ROWS: usize = 32;
 
 /// Writes `config.json`, the weights and the ONNX graph into `directory`.
@@ -39,7 +39,7 @@ pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
     write(&directory.join(ONNX_FILE), &model.encode_to_vec())
 }
 
-/// Writes a file, making its directory.
+/// Writes a file, and creates its directory if necessary.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(ModelError::io("create", parent))?;
@@ -47,8 +47,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).map_err(ModelError::io("write", path))
 }
 
-/// Runs documents of many lengths through the network and through the ONNX graph, one by one and as one
-/// batch, and returns the largest difference of two logits.
+/// Runs documents of many lengths through the network and the ONNX graph, each alone and all as one batch,
+/// and returns the largest difference between two logits.
 ///
 /// # Errors
 ///
@@ -74,13 +74,13 @@ pub(crate) fn check_parity(
     }
     if largest > PARITY_LIMIT {
         return Err(ModelError::Training(format!(
-            "the exported graph differs from the network by {largest:.2e} but at most {PARITY_LIMIT:.0e} is accepted"
+            "the exported graph differs from the network by {largest:.2e} but may differ by at most {PARITY_LIMIT:.0e}"
         )));
     }
     Ok(largest)
 }
 
-/// Documents spread evenly over all lengths, shortest and longest included.
+/// Documents evenly spread over all lengths, including the shortest and the longest.
 fn sample(documents: &[Encoding]) -> Vec<&Encoding> {
     let mut sorted: Vec<&Encoding> = documents.iter().collect();
     sorted.sort_by_key(|encoding| encoding.ids.len());
@@ -99,7 +99,7 @@ mod tests {
     use crate::shape::{EncoderShape, NetworkConfig};
     use fenliu_model::runtime;
 
-    /// Ours, and one of each kind that the BERT family has.
+    /// Our own architecture, and one of each kind in the BERT family.
     fn architectures() -> Vec<Architecture> {
         let ours = Architecture::default();
         let bert = Architecture {

@@ -1,9 +1,8 @@
-//! The learning rate over a run: linear warm-up, then a cosine to zero (one cycle; Smith, 2018).
-//!
-//! The rate is a function of the share of the run that is done, not of a number of steps: epochs may be cut
-//! into different numbers of batches.
+//! The learning rate over a run: linear warm-up, then a cosine to zero (one cycle; Smith, 2018). The rate is
+//! a function of the completed share of the run, not of a number of steps, because epochs may have different
+//! numbers of batches.
 
-/// The share of a run that is done in the middle of a step, in (0, 1): `batch` of `batches` in `epoch` of
+/// The completed share of a run in the middle of a step, in (0, 1): `batch` of `batches` in `epoch` of
 /// `epochs`, both counted from 0.
 pub(super) fn progress(epoch: usize, epochs: usize, batch: usize, batches: usize) -> f32 {
     ((epoch as f64 + (batch as f64 + 0.5) / batches as f64) / epochs as f64) as f32
@@ -27,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rises_to_the_peak_and_falls_to_almost_nothing() {
+    fn the_rate_rises_to_the_peak_and_falls_to_almost_zero() {
         let factors: Vec<f32> = (0..100).map(|batch| one_cycle(progress(0, 1, batch, 100), 0.1)).collect();
         assert!((factors[0] - 0.05).abs() < 1e-6 && (factors[9] - 0.95).abs() < 1e-6);
         assert!(factors[..10].windows(2).all(|pair| pair[0] < pair[1]));
@@ -37,7 +36,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn epochs_of_different_lengths_neither_jump_nor_pass_the_end(
+        fn progress_is_steady_and_ends_with_the_run_if_epochs_differ_in_length(
             lengths in prop::collection::vec(50_usize..80, 1..8),
             warmup_share in 0.1_f32..0.9,
         ) {

@@ -15,7 +15,7 @@ use crate::split;
 use crate::staged::{Destination, Plan, Provenance, Staged};
 use crate::threads::on_threads;
 
-/// What a classifier is trained on from scratch, how, and where the result goes.
+/// Training from scratch: the data, the options, and the destination of the result.
 #[derive(Clone, Debug)]
 pub struct TrainRequest<'a> {
     /// Where the new version goes.
@@ -105,7 +105,7 @@ pub fn stage(request: TrainRequest<'_>, observer: &mut dyn Observer) -> Result<S
     })
 }
 
-/// Training and development rows; the latter are held out of the former where none are given.
+/// Training and development rows. If no development rows are given, some training rows are held out.
 pub(crate) fn with_dev(
     train: Vec<Example>,
     dev: Option<Vec<Example>>,
@@ -124,7 +124,8 @@ pub(crate) fn random_network(corpus: &Corpus, options: &TrainOptions) -> Result<
 }
 
 impl Provenance {
-    /// What the manifest says of a network trained with `options`; `training` repeats the run.
+    /// The description of a network that is trained with `options`; `training` is what is needed to repeat
+    /// the run.
     pub(crate) fn from_scratch(
         options: &TrainOptions,
         preprocessing: serde_json::Value,
@@ -142,8 +143,6 @@ impl Provenance {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use fenliu_model::Classifier;
     use fenliu_model::tokenize::Tokenization;
 
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trained_bundle_tells_the_labels_apart() {
+    fn a_trained_bundle_distinguishes_the_labels() {
         if !has_runtime() {
             return;
         }
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_loads_as_the_network_that_was_trained() {
+    fn a_network_loaded_from_its_bundle_is_the_one_that_was_trained() {
         if !has_runtime() {
             return;
         }
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_trained_is_refused_and_nothing_is_published() {
+    fn invalid_requests_are_refused_and_nothing_is_published() {
         let lone =
             |label: &str| vec![Example { text: "a a".to_owned(), label: label.to_owned(), group: None }];
         let words = options(Tokenization::Words);

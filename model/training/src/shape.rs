@@ -1,4 +1,4 @@
-//! The sizes of a network: all that fixes the shapes of its weights.
+//! The sizes of a network: everything that determines the shapes of its weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,8 @@ use crate::features::FeatureLayout;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderShape {
-    /// Encoder layers; 0 = only the mean of the embeddings, as in fastText (Joulin et al., 2017).
+    /// Number of layers; with 0 the head reads the mean of the embeddings, as in fastText (Joulin et al.,
+    /// 2017).
     pub layers: usize,
     /// Width of embeddings and layers; a multiple of `heads`.
     pub width: usize,
@@ -25,9 +26,9 @@ pub struct EncoderShape {
 pub struct NgramShape {
     /// Whether there is a side path.
     pub enabled: bool,
-    /// Rows that bigrams are hashed to; 0 = none. Best a prime.
+    /// Rows that bigrams are hashed to; 0 = no bigrams. A prime spreads them most evenly.
     pub bigram_buckets: usize,
-    /// Rows that trigrams are hashed to; 0 = none. Best a prime.
+    /// Rows that trigrams are hashed to; 0 = no trigrams. A prime spreads them most evenly.
     pub trigram_buckets: usize,
 }
 
@@ -41,7 +42,7 @@ impl NgramShape {
     /// No side path.
     pub(super) const NONE: Self = Self { enabled: false, bigram_buckets: 0, trigram_buckets: 0 };
 
-    /// The rows of the side path's table for a vocabulary; none when there is no side path.
+    /// The layout of the side path's table for a vocabulary; `None` if there is no side path.
     pub(super) fn layout(&self, vocabulary: usize) -> Option<FeatureLayout> {
         self.enabled.then_some(FeatureLayout {
             tokens: vocabulary,
@@ -52,10 +53,10 @@ impl NgramShape {
     }
 }
 
-/// `config.json`: what fixes the shapes of all weights and what is computed from them.
+/// `config.json` in a bundle: determines the shapes of all weights and what is computed from them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NetworkConfig {
-    /// Rows of the logits' last axis.
+    /// Number of labels: the length of the logits' last axis.
     pub(crate) labels: usize,
     /// Size of the encoder.
     pub(crate) encoder: EncoderShape,
@@ -74,7 +75,7 @@ impl NetworkConfig {
         self.architecture.embedding_width.unwrap_or(self.encoder.width)
     }
 
-    /// How many numbers of a document the last linear layer reads.
+    /// Width of the head's input.
     pub(crate) fn head_inputs(&self) -> usize {
         match self.architecture.head {
             Head::Means => self.encoder.width + self.embedding_width(),

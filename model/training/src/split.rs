@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use fenliu_model::Example;
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
-/// Splits `examples` into training and development rows, `share` of each label's rows (rounded down)
-/// at most going to development.
-///
-/// Rows of one group stay together, and so do rows without a group that have the same text. The same
-/// seed and rows give the same split; both parts keep the order of the rows. A label keeps at least one
-/// training row.
+/// Splits `examples` into training and development rows. At most `share` of the rows of each label, rounded
+/// down, are development rows. Rows of one group stay together, and so do rows without a group that have the
+/// same text. Every label keeps at least one training row. The same seed and rows give the same split, and
+/// both parts keep the order of the rows.
 pub(super) fn hold_out(examples: Vec<Example>, share: f32, seed: u64) -> (Vec<Example>, Vec<Example>) {
     let mut room: HashMap<String, usize> = HashMap::new();
     for example in &examples {
@@ -39,14 +37,14 @@ pub(super) fn hold_out(examples: Vec<Example>, share: f32, seed: u64) -> (Vec<Ex
     (rows(kept), rows(held))
 }
 
-/// What rows that stay together have in common.
+/// What rows that must stay together share.
 #[derive(PartialEq, Eq, Hash)]
 enum Key<'a> {
     Group(&'a str),
     Text(&'a str),
 }
 
-/// Row numbers by group, or by text where there is no group, in order of first appearance.
+/// The row numbers of each group, or of each text without a group, in order of first appearance.
 fn groups(examples: &[Example]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut numbers: HashMap<Key, usize> = HashMap::new();
@@ -76,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_row_is_lost_and_no_group_text_or_label_is_torn(
+        fn no_row_is_lost_and_groups_and_texts_stay_together(
             rows in prop::collection::vec((0_u8..4, prop::option::of(0_u8..20), any::<u8>()), 0..200),
             share in 0.0_f32..0.9,
             seed: u64,
@@ -97,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn each_label_gives_its_share() {
+    fn each_label_has_its_share_of_development_rows() {
         let examples = (0..100).map(|row| example((u8::from(row < 20), None, row))).collect();
         let (_, held) = hold_out(examples, 0.1, 7);
         let count = |label: &str| held.iter().filter(|e| e.label == label).count();

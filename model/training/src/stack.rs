@@ -1,28 +1,26 @@
-//! How much the n-gram side path counts beside an encoder that learnt apart from it.
-//!
-//! Both answer as if they were alone, so their sum is too sure where they agree, and a weak side path outvotes a
-//! strong encoder. Held-out rows tell the right mix (stacking, Wolpert, 1992): a logistic regression of the labels
-//! on the two answers,
+//! The weight of the n-gram side path's logits, if encoder and side path were trained separately. Each was
+//! trained as if it were the only classifier. The plain sum of their logits is therefore overconfident where
+//! they agree, and a weak side path can outvote a strong encoder. The right combination is fitted to held-out
+//! rows (stacking, Wolpert, 1992), by a logistic regression of the labels on the two logits,
 //!
 //! ```text
 //! p(label) = softmax(a * encoder + b * side)        minimise  -sum log p(gold) + ((a - 1)^2 + (b - 1)^2) / 2
 //! weight   = b / a
 //! ```
-//!
-//! by Newton's method: the problem is convex in `a` and `b`. The second term keeps few rows from moving the weight
-//! far from 1, and the optimum finite where all rows are answered rightly. `a` is left to the calibration, which
-//! chooses a temperature anyway.
+//! with Newton's method, since the problem is convex in `a` and `b`. The second term keeps the weight near 1
+//! if there are few rows, and the optimum finite if all rows are classified correctly. `a` itself is not
+//! used: the calibration fits a temperature, which has the same effect.
 
-/// The largest weight: beyond, the encoder would say nothing.
+/// The largest weight. Above it, the encoder would have no influence.
 const LARGEST: f64 = 10.0;
 const STEPS: usize = 50;
-/// How often a step is halved when it leads up.
+/// How often a step is halved if it increases the objective.
 const HALVINGS: usize = 30;
-/// A step that is smaller ends the search.
+/// A smaller step ends the search.
 const SMALLEST_STEP: f64 = 1e-6;
 
-/// The weight of the side path's logits, from 0 to 10, when those of the encoder count 1; `gold[row]` is an index
-/// into the logits of `encoder[row]` and `side[row]`.
+/// The weight of the side path's logits relative to the encoder's, from 0 to 10. `gold[row]` is an index into
+/// the logits `encoder[row]` and `side[row]`.
 pub(super) fn side_weight(encoder: &[Vec<f32>], side: &[Vec<f32>], gold: &[usize]) -> f32 {
     let mut at = [1.0, 1.0];
     let mut here = objective(encoder, side, gold, at);
@@ -43,13 +41,13 @@ pub(super) fn side_weight(encoder: &[Vec<f32>], side: &[Vec<f32>], gold: &[usize
     let weight = match at {
         [encoder, side] if encoder > 0.0 => (side / encoder).clamp(0.0, LARGEST),
         [_, side] if side > 0.0 => LARGEST,
-        // Neither says anything: it does not matter.
+        // Neither helps to predict the labels, so any weight is as good.
         _ => 1.0,
     };
     weight as f32
 }
 
-/// What is minimised, at one point.
+/// The objective at one point, with its derivatives.
 struct Objective {
     value: f64,
     gradient: [f64; 2],
@@ -60,7 +58,7 @@ struct Objective {
 impl Objective {
     fn newton_step(&self) -> [f64; 2] {
         let ([x, y], [xx, xy, yy]) = (self.gradient, self.hessian);
-        // The penalty adds 1 to both diagonal entries of a matrix that has no negative direction.
+        // Never zero: the penalty adds 1 to both diagonal entries of a positive semidefinite matrix.
         let determinant = xx * yy - xy * xy;
         [(yy * x - xy * y) / determinant, (xx * y - xy * x) / determinant]
     }
@@ -79,8 +77,8 @@ fn objective(encoder: &[Vec<f32>], side: &[Vec<f32>], gold: &[usize], at: [f64; 
     sum
 }
 
-/// Adds the loss of one row, its slope (what the answers say of all labels, on average, less what they say of the
-/// gold one) and its curvature (how what they say varies over the labels).
+/// Adds the loss of one row, its gradient (the expected logits under the predicted probabilities minus those
+/// of the gold label) and its Hessian (the covariance of the logits under the same probabilities).
 fn add_row(sum: &mut Objective, encoder: &[f32], side: &[f32], gold: usize, at: [f64; 2]) {
     let answers = || encoder.iter().zip(side).map(|(e, s)| [f64::from(*e), f64::from(*s)]);
     let scores: Vec<f64> = answers().map(|[e, s]| at[0] * e + at[1] * s).collect();
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_side_path_that_is_wrong_counts_nothing_and_a_wrong_encoder_little() {
+    fn a_side_path_that_is_wrong_gets_no_weight_and_one_beside_a_wrong_encoder_the_largest() {
         let (encoder, _, gold) = rows(500, 2.0, 0.0);
         let wrong: Answers = encoder.iter().map(|row| row.iter().map(|logit| -logit).collect()).collect();
         let unlike: Answers =
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn few_or_perfect_rows_keep_it_finite_and_near_one() {
+    fn the_weight_stays_near_one_if_rows_are_few_or_all_correct() {
         assert_eq!(side_weight(&[], &[], &[]), 1.0);
         let (right, gold) = (vec![vec![9.0, -9.0]; 40], vec![0; 40]);
         let weight = side_weight(&right, &right, &gold);

@@ -20,8 +20,8 @@ use fenliu_model::labels::Labels;
 use fenliu_model::tokenize::{Encoding, Tokenization};
 use fenliu_model::training_report::TrainReport;
 
-/// A bundle in its staging directory, with everything that training gives. Its owner may score it and add
-/// files; dropping it removes it.
+/// A trained bundle in its staging directory. Its owner may evaluate it and add files before publishing it.
+/// Dropping it removes the directory.
 #[derive(Debug)]
 pub struct Staged {
     writer: BundleWriter,
@@ -31,13 +31,13 @@ pub struct Staged {
     report: TrainReport,
 }
 
-/// What the manifest says beyond what training finds out.
+/// The parts of the manifest that are known before training.
 pub(super) struct Provenance {
     pub(super) preset: String,
     pub(super) tokenization: Tokenization,
     pub(super) max_tokens: usize,
     pub(super) preprocessing: Value,
-    /// A JSON object: the options, and what else repeats the run.
+    /// A JSON object with the options and everything else that is needed to repeat the run.
     pub(super) training: Value,
 }
 
@@ -50,7 +50,7 @@ pub struct Destination<'a> {
     pub name: &'a str,
 }
 
-/// What is trained on what, and how.
+/// A network, its training data, and how to train it.
 pub(super) struct Plan<'a> {
     pub(super) network: Network,
     pub(super) corpus: Corpus,
@@ -109,14 +109,14 @@ impl Staged {
         &self.labels
     }
 
-    /// Adds a field to what the manifest says of the training; a field of that name is replaced.
+    /// Sets a field of `training` in the manifest.
     pub fn describe(&mut self, field: &str, value: Value) {
         if let Value::Object(training) = &mut self.description.training {
             training.insert(field.to_owned(), value);
         }
     }
 
-    /// The development documents and the number of each one's label; none when there were no such rows.
+    /// The development documents and the index of the label of each; `None` if there are no development rows.
     pub fn dev(&self) -> Option<(&[Encoding], &[usize])> {
         (self.dev.len() > 0).then_some((&self.dev.documents, &self.dev.labels))
     }
@@ -160,7 +160,7 @@ impl Provenance {
     }
 }
 
-/// What the manifest says of a run: enough to repeat it and to compare models at a glance.
+/// Adds the outcome of a run to `training`, so that models can be compared by their manifests.
 fn with_outcome(mut training: Value, report: &TrainReport) -> Value {
     let outcome = json!({
         "dataset_sha256": report.dataset_sha256,

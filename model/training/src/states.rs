@@ -1,10 +1,10 @@
-//! Hidden states below what is trained, kept from epoch to epoch.
+//! A cache of the hidden states of frozen layers, which are the same in every epoch.
 
 use super::data::{Batch, Dataset};
 use super::hyperparameters::Hyperparameters;
 use super::network::{Buffers, Frozen, Inputs, Network, States};
 
-/// The states of a data set's documents, as far as they fit the memory that they may take.
+/// The states of as many documents of a data set as fit into the allowed memory.
 pub(super) struct StateCache {
     documents: Vec<Option<Kept>>,
     bytes_left: usize,
@@ -13,7 +13,7 @@ pub(super) struct StateCache {
 /// The states of one document.
 struct Kept {
     hidden: Box<[f32]>,
-    /// The mean embedding, where the head reads that; else empty.
+    /// The mean embedding if the head reads it, otherwise empty.
     mean: Box<[f32]>,
 }
 
@@ -23,9 +23,11 @@ impl StateCache {
         Self { documents: Vec::new(), bytes_left: bytes }
     }
 
-    /// Computes and keeps the states of the documents of `data`, as many as may be kept, unless that was done.
+    /// Fills the cache with the states of the documents of `data`, until the memory is used up. Does nothing
+    /// if it was filled before.
     ///
-    /// In an order of its own, so that the values do not depend on which batches a run has learnt.
+    /// The documents are processed in a fixed order. The values therefore do not depend on the batches that a
+    /// run has processed, which differ after a resume.
     pub(super) fn fill(
         &mut self,
         network: &Network,
@@ -33,7 +35,7 @@ impl StateCache {
         options: &Hyperparameters,
         buffers: &mut Buffers,
     ) {
-        // Embeddings alone are found faster than kept.
+        // Looking embeddings up again is faster than reading them from a cache.
         let is_worthwhile = !matches!(network.frozen(), Frozen::Nothing | Frozen::Layers(0));
         if self.documents.len() == data.len() {
             return;
@@ -51,7 +53,7 @@ impl StateCache {
         }
     }
 
-    /// The states of the batch of `rows`, kept or computed; none when everything is trained.
+    /// The states of the batch of `rows`, cached or computed; `None` if nothing is frozen.
     pub(super) fn states(
         &self,
         network: &Network,

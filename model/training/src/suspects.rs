@@ -1,8 +1,7 @@
-//! Labels that are probably wrong, by confident learning (Northcutt et al. 2021).
-//!
-//! Each row is judged by a model that did not learn it. A label's threshold is the mean probability that its own rows
-//! get for it; a row is a suspect when another label reaches its threshold there, and is the likeliest of those that
-//! do.
+//! Labels that are probably wrong, by confident learning (Northcutt et al. 2021). Each row is classified by a
+//! model that was not trained on it. The threshold of a label is the mean probability of the label over the
+//! rows that have it. A row is a suspect if the most probable of the labels that reach their threshold is not
+//! its own.
 
 use fenliu_model::quality::{QualityReport, Suspect, class_rows, conflicts, excerpt, leaked, text_key};
 use fenliu_model::{Example, Labels, Probabilities, Result};
@@ -10,14 +9,14 @@ use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use crate::out_of_fold::out_of_fold;
 
-/// Parts that the rows are cut into; a model learns four of them to judge the fifth.
+/// Number of parts of the rows: a model is trained on four of them and classifies the fifth.
 const FOLDS: usize = 5;
-/// Labels with fewer rows are not judged: too little is learnt of them.
+/// Labels with fewer rows are not checked, because a model learns too little about them.
 const LEAST_ROWS: usize = 10;
-/// The same rows are always cut into the same parts.
+/// Seed of the division into folds.
 const SEED: u64 = 1;
 
-/// Checks rows to learn from, given the texts to test on. `threads`: 0 = one per core.
+/// Checks training rows, given the texts of the test rows. `threads`: 0 = one per core.
 ///
 /// # Errors
 ///
@@ -66,7 +65,8 @@ pub fn suspects(examples: &[Example], threads: usize) -> Result<Vec<Suspect>> {
     Ok(suspects)
 }
 
-/// The fold of each row; rows with one text are in one fold, so that no copy gives a label away.
+/// The fold of each row. Rows with the same text are in the same fold; otherwise the model would have been
+/// trained on the text that it classifies.
 fn folds(examples: &[Example]) -> Vec<usize> {
     let keys: Vec<[u8; 32]> = examples.iter().map(|example| text_key(&example.text)).collect();
     let mut distinct: Vec<&[u8; 32]> = keys.iter().collect();
@@ -78,7 +78,7 @@ fn folds(examples: &[Example]) -> Vec<usize> {
     keys.iter().map(|key| fold_of.get(key).copied().unwrap_or(0)).collect()
 }
 
-/// For each label the mean probability that its own rows get for it; none where there are too few rows.
+/// For each label its mean probability over the rows that have it; `None` if there are too few rows.
 fn thresholds(labels: usize, gold: &[usize], probabilities: &[Probabilities]) -> Vec<Option<f32>> {
     let mut sums = vec![(0.0, 0); labels];
     for (gold, row) in gold.iter().zip(probabilities) {
@@ -89,7 +89,8 @@ fn thresholds(labels: usize, gold: &[usize], probabilities: &[Probabilities]) ->
     sums.into_iter().map(|(sum, rows)| (rows >= LEAST_ROWS).then(|| sum / rows as f32)).collect()
 }
 
-/// The likeliest of the labels that reach their threshold, if the row's own label is judged and is not it.
+/// The most probable of the labels that reach their threshold; `None` if it is the row's own label, or if
+/// that label has no threshold.
 fn likely(gold: usize, thresholds: &[Option<f32>], row: &Probabilities) -> Option<(usize, f32)> {
     thresholds[gold]?;
     let reaches = |(label, probability): &(usize, f32)| {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn planted_errors_are_suspected_and_little_else() {
+    fn planted_errors_are_suspected_and_few_other_rows() {
         let filler = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"];
         let planted: BTreeSet<usize> = [10, 57, 90, 133, 171, 222, 301, 415].into();
         let rows: Vec<Example> = (0..480)
@@ -122,7 +123,8 @@ mod tests {
             })
             .collect();
         let found: BTreeSet<usize> = suspects(&rows, 1).unwrap().iter().map(|suspect| suspect.row).collect();
-        // The threshold is a mean, so a row that is surer than half of its true label's rows is enough.
+        // The threshold is a mean, so a planted error is found only if the model is more certain of it than
+        // of an average row of its true label.
         let right = found.intersection(&planted).count();
         assert!(right >= 5 && found.len() <= right + 2, "{found:?}");
         let first = &suspects(&rows, 2).unwrap()[0];
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_a_text_share_a_fold_and_folds_are_even() {
+    fn duplicate_texts_share_a_fold_and_folds_are_of_equal_size() {
         let rows: Vec<Example> = (0..100).map(|row| example(&format!("text {}", row % 50), "a")).collect();
         let folds = folds(&rows);
         assert!((0..50).all(|row| folds[row] == folds[row + 50]));
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_labels_are_not_judged() {
+    fn rare_labels_are_not_checked() {
         let row = Probabilities::from_logits(&[0.0, 2.0, 1.0]);
         for (gold, thresholds, expected) in [
             (0, [Some(0.5), Some(0.5), Some(0.5)], Some(1)),

@@ -1,8 +1,7 @@
-//! Sparse tables: embeddings of which a batch touches few rows.
-//!
-//! A step gives gradients of the touched rows, and the optimiser (AdamW, Loshchilov and Hutter 2019) moves those
-//! rows only. Bias correction counts the updates of each row rather than the steps of the run, so a rare
-//! row's first updates are no larger than a frequent row's.
+//! Sparse tables: embeddings of which a batch uses few rows. A step has gradients for the used rows only, and
+//! the optimiser (AdamW, Loshchilov and Hutter, 2019) updates only those. Bias correction counts the updates
+//! of each row instead of the steps of the run; otherwise the first updates of a rare row would be larger
+//! than those of a frequent one.
 
 use rayon::prelude::*;
 
@@ -25,7 +24,7 @@ struct RowState {
     second: Vec<f32>,
 }
 
-/// The rows that a batch touches, and the batch's features renumbered to them.
+/// The table rows that a batch uses, and the features of the batch renumbered to them.
 pub(super) struct Touched {
     /// Table rows, each once, in order of first use.
     pub(super) rows: Vec<u32>,
@@ -51,7 +50,7 @@ impl SparseTable {
         self.values = values;
     }
 
-    /// Adds `moves` (`[rows, width]`) to `rows`, each once in the list; returns what they were.
+    /// Adds `moves` (`[rows, width]`) to `rows`, which are distinct; returns their previous values.
     pub(super) fn shift(&mut self, rows: &[u32], moves: &[f32]) -> Vec<f32> {
         let mut before = Vec::with_capacity(moves.len());
         for (row, moves) in rows.iter().zip(moves.chunks_exact(self.width)) {
@@ -62,7 +61,7 @@ impl SparseTable {
         before
     }
 
-    /// Puts back what [`SparseTable::shift`] returned.
+    /// Restores the values that [`SparseTable::shift`] returned.
     pub(super) fn put_back(&mut self, rows: &[u32], before: &[f32]) {
         for (row, before) in rows.iter().zip(before.chunks_exact(self.width)) {
             self.values[*row as usize * self.width..][..self.width].copy_from_slice(before);
@@ -79,7 +78,7 @@ impl SparseTable {
         self.width
     }
 
-    /// Numbers the rows that `features` name.
+    /// Numbers the distinct rows that `features` name.
     pub(super) fn touch(&self, features: &[u32]) -> Touched {
         let mut numbers = vec![u32::MAX; self.state.len()];
         let mut rows = Vec::new();
@@ -95,8 +94,8 @@ impl SparseTable {
         Touched { rows, local }
     }
 
-    /// Adds the optimiser's state of the rows that were ever moved, as `name/rows`, `name/updates`, `name/first`
-    /// and `name/second`.
+    /// Adds the optimiser's state of all rows that were ever updated to `tensors`, as `name/rows`,
+    /// `name/updates`, `name/first` and `name/second`.
     pub(super) fn save_state(&self, name: &str, tensors: &mut Tensors) {
         let moved = || self.state.iter().enumerate().filter(|(_, state)| state.updates > 0);
         let rows = moved().map(|(row, _)| row as u32).collect();
@@ -109,11 +108,11 @@ impl SparseTable {
         tensors.insert(&format!("{name}/second"), Vector::Floats(second));
     }
 
-    /// Puts back what [`SparseTable::save_state`] saved.
+    /// Restores what [`SparseTable::save_state`] saved.
     ///
     /// # Errors
     ///
-    /// A part is missing or names a row that the table does not have.
+    /// A part is missing, or it names a row that the table does not have.
     pub(super) fn restore_state(&mut self, name: &str, tensors: &mut Tensors) -> Result<()> {
         let rows = tensors.integers(&format!("{name}/rows"))?;
         let updates = tensors.integers(&format!("{name}/updates"))?;
@@ -131,7 +130,7 @@ impl SparseTable {
         Ok(())
     }
 
-    /// Moves `rows`, each once in the list, against their `gradient` (`[rows, width]`, before `scale`).
+    /// Updates `rows`, which are distinct, with `scale` times their `gradient` (`[rows, width]`).
     pub(super) fn update(
         &mut self,
         rows: &[u32],
@@ -141,7 +140,7 @@ impl SparseTable {
         rate: f32,
     ) {
         let width = self.width;
-        // Rows in ascending order let the mutable slices be split off one after another.
+        // In ascending order of the rows, mutable slices can be split off one after another.
         let mut order: Vec<(u32, usize)> = rows.iter().enumerate().map(|(at, row)| (*row, at)).collect();
         order.sort_unstable();
         let mut work = Vec::with_capacity(order.len());
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_moves_the_touched_rows_only() {
+    fn an_update_changes_the_used_rows_only() {
         let mut table = SparseTable::new(2, vec![0.5, -0.25, 0.125, 0.0, 0.25, -0.5, 0.1, 0.2]);
         let before = table.values().to_vec();
         table.update(&[3, 1], &[1.0, -1.0, 0.5, 0.5], 1.0, &PLAIN, 0.1);

@@ -1,4 +1,4 @@
-//! What a run changes, as named vectors: kept weights, and the content of checkpoints.
+//! Named vectors: the weights of the best epoch, and the content of checkpoints.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(super) struct Tensors(BTreeMap<String, Vector>);
 pub(super) enum Vector {
     /// Values of parameters and moments.
     Floats(Vec<f32>),
-    /// Numbers of rows, and counts.
+    /// Row numbers and counts.
     Integers(Vec<u32>),
 }
 
@@ -31,13 +31,13 @@ impl Tensors {
         self.0.extend(others.0.iter().map(|(name, vector)| (format!("{prefix}{name}"), vector.clone())));
     }
 
-    /// Takes out the vectors whose names start with `prefix`; it is cut off.
+    /// Removes and returns the vectors whose names start with `prefix`, without the prefix.
     pub(super) fn split_off(&mut self, prefix: &str) -> Self {
         let taken = self.0.extract_if(.., |name, _| name.starts_with(prefix));
         Self(taken.map(|(name, vector)| (name[prefix.len()..].to_owned(), vector)).collect())
     }
 
-    /// Takes a vector of `length` floats out.
+    /// Removes and returns a vector of `length` floats.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Tensors {
         }
     }
 
-    /// Takes a vector of integers out.
+    /// Removes and returns a vector of integers.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Tensors {
         }
     }
 
-    /// All vectors, for a file.
+    /// All vectors, to be written to a file.
     pub(super) fn stored(&self) -> impl Iterator<Item = (&String, Stored<'_>)> {
         self.0.iter().map(|(name, vector)| (name, Stored { vector, shape: [vector.len()] }))
     }
@@ -76,7 +76,7 @@ impl Vector {
     }
 }
 
-/// A vector on its way to a file.
+/// A vector as the safetensors library writes it.
 pub(super) struct Stored<'a> {
     vector: &'a Vector,
     shape: [usize; 1],
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_are_taken_as_they_were_put_in() {
+    fn vectors_are_returned_as_they_were_inserted() {
         let mut inner = Tensors::default();
         inner.insert("a", Vector::Floats(vec![1.0, 2.0]));
         let mut tensors = Tensors::default();
@@ -121,6 +121,6 @@ mod tests {
         assert_eq!(tensors.integers("rows").unwrap(), [3]);
         assert!(inner.clone().floats("a", 3).unwrap_err().to_string().contains("3 numbers `a`"));
         assert_eq!(inner.floats("a", 2).unwrap(), [1.0, 2.0]);
-        assert!(inner.floats("a", 2).is_err(), "it was taken");
+        assert!(inner.floats("a", 2).is_err(), "it was removed");
     }
 }

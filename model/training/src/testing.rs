@@ -1,4 +1,4 @@
-//! A toy problem for the tests of training.
+//! A small classification problem for the tests of this crate.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::scratch::{TrainRequest, Trained, train};
 use crate::shape::EncoderShape;
 use crate::staged::Destination;
 
-/// Two labels told apart by one word each, at random places among words that say nothing.
+/// Rows of two labels. One word in each text, at varying places among filler words, determines the label.
 pub(crate) fn examples(rows: usize) -> Vec<Example> {
     let filler = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"];
     let row = |number: usize| {

@@ -1,7 +1,6 @@
-//! The training loop: batches in, a trained network out.
-//!
-//! Everything random in a step is drawn from a generator of its own, seeded by the run's seed and the
-//! number of the step: nothing random outlives a step, so a run can go on from any of them.
+//! The training loop: batches in, a trained network out. Each step has a random generator of its own, seeded
+//! by the run's seed and the number of the step. No generator's state has to be saved, so a run can resume
+//! after any step.
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -9,7 +8,7 @@ use super::adaptation::Adaptation;
 use super::data::{Batch, Dataset};
 use super::hyperparameters::Hyperparameters;
 use super::network::{
-    Buffers, DropoutSource, Frozen, Inputs, Lesson, Network, Passes, Step, TableGradient, open_device,
+    Buffers, DropoutSource, Frozen, Inputs, Network, Passes, Step, StepInput, TableGradient, open_device,
 };
 use super::observer::Observer;
 use super::ops::{Loss, squares};
@@ -23,7 +22,7 @@ use fenliu_model::error::{ModelError, Result};
 /// Largest joint norm of a step's gradients.
 const CLIP_NORM: f32 = 1.0;
 
-/// What a generator is for: no two draws of a run come from one sequence.
+/// The purpose of a generator; generators of different purposes give different sequences.
 #[derive(Clone, Copy)]
 enum Purpose {
     Plan,
@@ -39,46 +38,46 @@ fn generator(seed: u64, purpose: Purpose, number: usize) -> SmallRng {
     SmallRng::from_seed(key)
 }
 
-/// Where in a run a step is.
+/// The place of a step in a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
     /// The epoch, from 0.
     pub(super) epoch: usize,
-    /// Batches learnt in the epoch.
+    /// Batches of the epoch that have been trained on.
     pub(super) batch: usize,
     /// The sum of their losses.
     pub(super) loss: f64,
 }
 
-/// What is done after a step, for example a checkpoint.
+/// Called after a step, for example to write a checkpoint.
 pub(super) type AfterStep<'a> = dyn FnMut(&Trainer<'_>, Position) -> Result<()> + 'a;
 
-/// A network being trained, with everything that a step changes.
+/// A network that is being trained, with all state that a step changes.
 pub(super) struct Trainer<'a> {
     options: &'a Hyperparameters,
     loss: Loss,
     network: Network,
-    /// Computes the passes, where not the network does.
+    /// Computes the passes on a device, if the network does not.
     accelerator: Option<Box<dyn Passes>>,
     dense_state: DenseState,
     buffers: Buffers,
     train_states: StateCache,
     dev_states: StateCache,
-    /// Batches learnt so far.
+    /// Number of batches processed so far.
     step: usize,
-    /// Whether the gradients of all parameters were seen.
+    /// Whether it was checked that all trained parameters get gradients.
     is_checked: bool,
 }
 
-/// The part of the memory for states that development documents may take.
+/// Development documents may use one part in so many of the memory for states.
 const DEV_SHARE: usize = 8;
 
 impl<'a> Trainer<'a> {
-    /// A trainer of a network that has its first weights.
+    /// A trainer of a network with its initial weights.
     ///
     /// # Errors
     ///
-    /// The device that `options` name is not there.
+    /// The device that `options` name is not available.
     pub(super) fn try_new(options: &'a Hyperparameters, network: Network) -> Result<Self> {
         let accelerator = open_device(options.optimisation.device, options.optimisation.mixed_precision)?;
         let dense_state = DenseState::new(&network.dense());
@@ -88,7 +87,7 @@ impl<'a> Trainer<'a> {
             soft_share: options.soft_share,
             temperature: options.temperature,
             consistency: options.optimisation.consistency,
-            apart: options.transfer.ngrams_apart,
+            separate: options.transfer.ngrams_apart,
         };
         let dev_bytes = options.transfer.cache_bytes / DEV_SHARE;
         Ok(Self {
@@ -113,11 +112,11 @@ impl<'a> Trainer<'a> {
         self.network
     }
 
-    /// Puts back what [`Trainer::weights`] gave, taking it out of `tensors`.
+    /// Restores what [`Trainer::weights`] returned, and removes it from `tensors`.
     ///
     /// # Errors
     ///
-    /// A part is missing or of another size; the trainer is not to be used then.
+    /// A part is missing or has another size; the trainer must be dropped then.
     pub(super) fn restore_weights(&mut self, tensors: &mut Tensors) -> Result<()> {
         self.network.restore(tensors)
     }
@@ -127,7 +126,7 @@ impl<'a> Trainer<'a> {
         self.network.trained()
     }
 
-    /// Everything that steps change.
+    /// All state that steps change.
     pub(super) fn state(&self) -> Tensors {
         let mut tensors = self.network.trained();
         self.dense_state.save(&self.network.dense(), &mut tensors);
@@ -139,11 +138,11 @@ impl<'a> Trainer<'a> {
         tensors
     }
 
-    /// Puts back what [`Trainer::state`] gave, taking it out of `tensors`.
+    /// Restores what [`Trainer::state`] returned, and removes it from `tensors`.
     ///
     /// # Errors
     ///
-    /// A part is missing or of another size; the trainer is not to be used then.
+    /// A part is missing or has another size; the trainer must be dropped then.
     pub(super) fn restore(&mut self, tensors: &mut Tensors) -> Result<()> {
         self.network.restore(tensors)?;
         self.dense_state.restore(&self.network.dense(), tensors)?;
@@ -155,8 +154,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The pass over `data` of the options' epochs that `position` is in, from there on; returns the mean
-    /// training loss. `after_step` is called after every step of the optimiser.
+    /// Trains for the rest of the epoch that `position` is in, and returns the mean loss of the epoch. Calls
+    /// `after_step` after every step of the optimiser.
     pub(super) fn epoch(
         &mut self,
         data: &Dataset,
@@ -202,7 +201,7 @@ impl<'a> Trainer<'a> {
         let twice = [rows, rows].concat();
         let rows = if self.loss.consistency > 0.0 { &twice } else { rows };
         let step = self.pass(data, rows, &mut generator)?;
-        // The gradient of a low-rank product's left side is zero until the right side has moved from zero.
+        // The right matrix of a low-rank product is zero at first, and the gradient of the left one with it.
         let first_checked = u32::from(matches!(self.options.adaptation, Adaptation::Lora { .. }));
         if !self.is_checked && self.dense_state.updates() >= first_checked {
             self.check_gradients(&step)?;
@@ -219,7 +218,7 @@ impl<'a> Trainer<'a> {
         Ok(loss)
     }
 
-    /// A pass over `rows` while the embeddings of their tokens are moved along `gradient`, up the loss.
+    /// A pass over `rows` with the embeddings of their tokens moved along `gradient`, which increases the loss.
     fn adversarial_pass(
         &mut self,
         data: &Dataset,
@@ -238,7 +237,8 @@ impl<'a> Trainer<'a> {
         step
     }
 
-    /// Forward and backward over `rows`; the gradients of dense parameters are added to the parameters' own.
+    /// Forward and backward pass over `rows`. Gradients of dense parameters are added to those that the
+    /// parameters hold.
     fn pass(&mut self, data: &Dataset, rows: &[usize], generator: &mut SmallRng) -> Result<Step> {
         let batch = data.batch(rows);
         let inputs = self.inputs(&batch, generator);
@@ -247,12 +247,12 @@ impl<'a> Trainer<'a> {
         let (network, buffers) = (&mut self.network, &mut self.buffers);
         let step = match &self.accelerator {
             Some(accelerator) => {
-                let lesson = Lesson { batch, inputs, states: None, targets };
-                accelerator.step(network, lesson, dropout, &self.loss, buffers)?
+                let step_input = StepInput { batch, inputs, states: None, targets };
+                accelerator.step(network, step_input, dropout, &self.loss, buffers)?
             }
             None => {
                 let states = self.train_states.states(network, rows, &batch, &inputs, buffers);
-                network.step(Lesson { batch, inputs, states, targets }, dropout, &self.loss, buffers)
+                network.step(StepInput { batch, inputs, states, targets }, dropout, &self.loss, buffers)
             }
         };
         if !step.loss.is_finite() {
@@ -264,7 +264,7 @@ impl<'a> Trainer<'a> {
         Ok(step)
     }
 
-    /// Logits of every development document, in its order, without dropout.
+    /// Logits of all development documents, in their order, without dropout.
     ///
     /// # Errors
     ///
@@ -295,9 +295,9 @@ impl<'a> Trainer<'a> {
         Ok(all)
     }
 
-    /// What the side path answers to every document, in its order; none where it does not learn apart.
-    pub(super) fn apart_logits(&mut self, data: &Dataset) -> Option<Vec<Vec<f32>>> {
-        if !self.loss.apart {
+    /// The side path's logits of all documents, in their order; `None` if it is not trained separately.
+    pub(super) fn side_path_logits(&mut self, data: &Dataset) -> Option<Vec<Vec<f32>>> {
+        if !self.loss.separate {
             return None;
         }
         let mut all = vec![Vec::new(); data.len()];
@@ -316,7 +316,7 @@ impl<'a> Trainer<'a> {
         let (options, config) = (self.options, &self.network.config);
         let token_dropout = match self.network.frozen() {
             Frozen::Nothing => options.optimisation.token_dropout,
-            // States below what is trained are the same in every epoch.
+            // The states of frozen layers must be the same in every epoch to be cached.
             _ => 0.0,
         };
         Inputs {
@@ -328,8 +328,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Every trained parameter must get a gradient: a wrong backward pass would freeze it without a word. A
-    /// table of which dropout left no row to the batch is not checked.
+    /// Checks that every trained parameter gets a gradient: a mistake in a backward pass would silently
+    /// freeze it. A table is not checked if dropout removed all its rows from the batch.
     fn check_gradients(&self, step: &Step) -> Result<()> {
         let dense = self.network.dense().into_iter().filter(|parameter| parameter.is_trained());
         let dense = dense.map(|parameter| (parameter.name.as_str(), parameter.gradient.as_slice()));
@@ -347,7 +347,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Moves everything trained against the sum of its gradients times `share`.
+    /// One step of the optimiser with the sum of the gradients times `share`.
     fn update(&mut self, tables: TableGradients, share: f32, rate_factor: f32) {
         let options = self.options;
         let dense =
@@ -378,7 +378,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The gradients of the tables over the batches of one step.
+/// The sums of the gradients of the tables over the batches of one step.
 #[derive(Default)]
 struct TableGradients {
     embedding: Option<TableGradient>,
@@ -396,7 +396,8 @@ impl TableGradients {
     }
 }
 
-/// How much a row of each label counts: by the root of the label's rarity, 1 on average over the rows.
+/// The weight of the rows of each label: proportional to the root of the label's rarity, and 1 on average
+/// over the rows.
 fn class_weights(gold: &[usize], labels: usize) -> Vec<f32> {
     let mut rows = vec![0_usize; labels];
     gold.iter().for_each(|label| rows[*label] += 1);
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_labels_count_more_and_the_average_is_one() {
+    fn rare_labels_have_larger_weights_and_the_average_is_one() {
         let gold = [0, 0, 0, 0, 1];
         let weights = class_weights(&gold, 3);
         assert!((weights[1] / weights[0] - 2.0).abs() < 1e-6, "{weights:?}");
@@ -443,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accelerated_run_learns_the_same() {
+    fn a_run_on_a_device_learns_the_same() {
         let mut options = options(0.3);
         options.encoder = EncoderShape { layers: 1, ..options.encoder };
         options.optimisation.dropout = 0.2;
@@ -464,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adversary_raises_the_loss_and_leaves_the_embeddings_as_they_were() {
+    fn an_adversarial_pass_has_a_larger_loss_and_restores_the_embeddings() {
         let options = options(0.0);
         let mut hyperparameters = options.hyperparameters();
         hyperparameters.transfer.adversarial = 0.5;

@@ -1,7 +1,6 @@
-//! Named tensors: what a network is made of, as it lies in `weights/model.safetensors`.
-//!
-//! Contract: values are `f32`, row by row; a matrix of a dense layer is `[inputs, outputs]`. Taking a
-//! tensor checks its shape, so that a network is never built from weights of another one.
+//! Named tensors: all weights of a network, as they are stored in `weights/model.safetensors`. Contract:
+//! values are `f32` in row-major order; the matrix of a dense layer is `[inputs, outputs]`. Taking a tensor
+//! checks its shape, so that a network is never built from the weights of a different one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use fenliu_model::error::{ModelError, Result};
 
-/// Where the weights lie in a bundle.
+/// The path of the weights in a bundle.
 pub(crate) const WEIGHTS_FILE: &str = "weights/model.safetensors";
 
 /// Tensors by name: shape and values.
@@ -22,7 +21,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not valid, or has a tensor of another type.
+    /// The file cannot be read, is invalid, or has a tensor of another type.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(ModelError::io("read", path))?;
         let failed = |problem: String| ModelError::Weights(format!("{}: {problem}", path.display()));
@@ -38,17 +37,17 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Adds or replaces a tensor; `values` are as many as `shape` says.
+    /// Adds or replaces a tensor; the number of values must fit the shape.
     pub(crate) fn insert(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
         self.0.insert(name.to_owned(), (shape, values));
     }
 
-    /// Takes a tensor out, to be put back changed or to be used.
+    /// Removes and returns a tensor.
     ///
     /// # Errors
     ///
-    /// It is not there, or has another shape.
+    /// It is missing, or has another shape.
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         match self.0.remove(name) {
             Some((found, values)) if found == shape => Ok(values),
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_that_do_not_fit_are_named() {
+    fn missing_superfluous_and_misshapen_tensors_are_named() {
         let mut weights = weights();
         let message = weights.clone().take("head.weight", &[3, 2]).unwrap_err().to_string();
         assert!(message.contains("`head.weight` has the shape [2, 3] but [3, 2] is wanted"), "{message}");

@@ -1,4 +1,4 @@
-//! `config.json` of a checkpoint: what is computed, or why it cannot be computed here.
+//! `config.json` of a checkpoint: the architecture that it describes, or why that is not implemented here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use fenliu_model::tokenize::Tokenizer;
 
 const FILE: &str = "config.json";
 
-/// The families whose encoders are the same computation under other names.
+/// The families of encoders that differ in the names of their tensors and in details of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Bert,
-    /// RoBERTa and the models of its form: XLM-R, CamemBERT.
+    /// RoBERTa and models of the same architecture: XLM-R, CamemBERT.
     Roberta,
     DistilBert,
     Electra,
@@ -46,7 +46,7 @@ impl Family {
         }
     }
 
-    /// What stands before the encoder's tensors when a head stands beside it.
+    /// Prefix of the names of the encoder's tensors in a checkpoint that also has a head.
     fn prefix(self) -> &'static str {
         match self {
             Self::Bert => "bert.",
@@ -56,7 +56,7 @@ impl Family {
         }
     }
 
-    /// Between the first token's dense layer and the classifier.
+    /// The function between the dense layer over the first token and the classifier.
     fn head_activation(self) -> Activation {
         match self {
             Self::Bert | Self::Roberta => Activation::Tanh,
@@ -65,7 +65,7 @@ impl Family {
         }
     }
 
-    /// The head's two layers, in a file with a trained head.
+    /// The names of the two layers of a trained head.
     pub(super) fn head_layers(self) -> (&'static str, &'static str) {
         match self {
             Self::Bert => ("bert.pooler.dense", "classifier"),
@@ -75,7 +75,7 @@ impl Family {
     }
 }
 
-/// The fields of the file that matter; `dim` and the like are DistilBERT's names.
+/// The fields of the file that are used; the aliases are DistilBERT's names.
 #[derive(Debug, Deserialize)]
 struct File {
     model_type: String,
@@ -114,13 +114,13 @@ fn epsilon() -> f32 {
     1e-12
 }
 
-/// What a checkpoint is.
+/// A checkpoint whose configuration is supported.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     directory: PathBuf,
     file: File,
     pub(super) family: Family,
-    /// What stands before the names of the encoder's tensors.
+    /// Prefix of the names of the encoder's tensors.
     pub(super) prefix: &'static str,
     pub(super) encoder: EncoderShape,
     pub(super) architecture: Architecture,
@@ -128,7 +128,7 @@ pub(super) struct Checkpoint {
     pub(super) tokens: usize,
     /// Width of the token table.
     pub(super) embedding_width: usize,
-    /// Rows of the position table, unused ones included.
+    /// Rows of the position table, including unused ones.
     pub(super) position_rows: usize,
     /// The row of the first position.
     pub(super) first_position: usize,
@@ -183,7 +183,7 @@ impl Checkpoint {
             activation,
             head,
         };
-        // RoBERTa counts positions from the one after the padding token's id.
+        // RoBERTa's first position is the padding token's id plus one.
         let first_position = match family {
             Family::Roberta => file.pad_token_id.unwrap_or(1).saturating_add(1),
             Family::Bert | Family::DistilBert | Family::Electra => 0,
@@ -206,7 +206,7 @@ impl Checkpoint {
         })
     }
 
-    /// How many tokens there are positions for.
+    /// Number of positions that tokens can have.
     pub(super) fn positions(&self) -> usize {
         self.position_rows - self.first_position
     }
@@ -223,7 +223,7 @@ impl Checkpoint {
         }
     }
 
-    /// The labels of the head: the chosen ones, or else those of the file, or else two.
+    /// The labels of the head: the chosen ones; otherwise those of the file; otherwise two placeholders.
     pub(super) fn labels(&self, chosen: Option<&Labels>) -> Result<Labels> {
         let own = match &self.file.id2label {
             Some(names) if names.keys().copied().eq(0..names.len()) => names.values().cloned().collect(),
@@ -249,7 +249,7 @@ impl Checkpoint {
         }
     }
 
-    /// Every token must have an embedding.
+    /// Checks that every token of the tokenizer has an embedding.
     pub(super) fn check_vocabulary(&self, tokenizer: &Tokenizer) -> Result<()> {
         let entries = tokenizer.vocab_size();
         if entries > self.tokens {
@@ -268,7 +268,7 @@ impl Checkpoint {
 }
 
 impl File {
-    /// Refuses what is not computed here; gives the feed-forward part's function.
+    /// Checks that all settings are implemented here; returns the activation of the feed-forward part.
     fn check(&self) -> Result<Activation, String> {
         if let Some(kind) = self.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
             return Err(format!("`position_embedding_type` is `{kind}` but must be `absolute`"));
@@ -290,8 +290,8 @@ impl File {
         }
     }
 
-    /// Whether the checkpoint is a classifier of whole texts. Heads for other tasks have tensors of the same
-    /// names, so the architecture decides where it is given.
+    /// Whether the checkpoint is a text classifier. Heads for other tasks have tensors of the same names, so
+    /// that `architectures` decides, if it is given.
     fn has_head(&self, tensors: &Tensors, family: Family) -> bool {
         let (dense, classifier) = family.head_layers();
         let has_layers = [dense, classifier].iter().all(|layer| tensors.has(&format!("{layer}.weight")));

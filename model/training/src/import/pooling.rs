@@ -1,10 +1,10 @@
-//! How an encoder without a classification head is read.
+//! Pooling of an encoder without a classification head.
 
 use std::str::FromStr;
 
 use fenliu_model::{ModelError, Result};
 
-/// What the classification head of a headless encoder reads.
+/// What a new classification head reads of the encoder's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// The mean over the tokens, as sentence encoders are used (Reimers and Gurevych, 2019).

@@ -11,7 +11,7 @@ use fenliu_model::{ModelError, Result};
 const SAFETENSORS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
 
-/// Tensors as they lie in the file, whatever their type.
+/// Tensors of any type, as they are stored in the file.
 pub(super) struct Tensors {
     path: PathBuf,
     by_name: HashMap<String, Tensor>,
@@ -45,7 +45,8 @@ impl Tensors {
         Err(ModelError::import(directory, format!("it has neither {SAFETENSORS} nor {PICKLE}")))
     }
 
-    /// Files converted from TensorFlow call a normalisation's weight and bias `gamma` and `beta`.
+    /// Renames the tensors of files that were converted from TensorFlow, where the weight and bias of a
+    /// normalisation are called `gamma` and `beta`.
     fn new(path: PathBuf, by_name: HashMap<String, Tensor>) -> Self {
         let renamed = by_name.into_iter().map(|(name, tensor)| {
             let name = match name.rsplit_once('.') {
@@ -63,7 +64,7 @@ impl Tensors {
         self.by_name.contains_key(name)
     }
 
-    /// The shape of a tensor of two axes.
+    /// The shape of a matrix.
     pub(super) fn rows_and_columns(&self, name: &str) -> Result<(usize, usize)> {
         self.get(name)?.dims2().map_err(|error| self.problem(name, &error.to_string()))
     }
@@ -90,7 +91,7 @@ impl Tensors {
     }
 }
 
-/// An operation on tensors that failed; shapes and types have been checked before, so none should.
+/// The error of an operation on tensors. Shapes and types are checked before, so that none is expected.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn failed(error: candle_core::Error) -> ModelError {
     ModelError::Weights(error.to_string())
@@ -100,7 +101,7 @@ fn read_pickle(path: &Path) -> candle_core::Result<HashMap<String, Tensor>> {
     let file = PthTensors::new(path, None)?;
     let mut by_name = HashMap::new();
     for (name, info) in file.tensor_infos() {
-        // The reader counts the offset of a part of a larger storage in bytes where the file has elements.
+        // candle takes the offset of a tensor in a larger storage for bytes, but the file gives it in elements.
         if info.layout.start_offset() > 0 {
             candle_core::bail!("tensor `{name}` is a part of another one");
         }
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_become_floats_and_old_names_new_ones() {
+    fn half_precision_is_converted_and_old_names_are_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let halves = Tensor::new(&[0.5_f32, -2.0], &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap();
         let numbers = Tensor::new(&[1_i64, 2], &Device::Cpu).unwrap();

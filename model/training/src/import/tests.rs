@@ -13,7 +13,7 @@ use crate::testing::has_runtime;
 use crate::weights::Weights;
 use crate::{Adaptation, Destination, FineTuneOptions, FineTuneRequest, Optimisation, stage_finetuned};
 
-/// What `transformers` computes.
+/// Recorded outputs of `transformers`.
 #[derive(Deserialize)]
 struct Expected {
     texts: Vec<String>,
@@ -107,7 +107,7 @@ fn classifiers_give_the_logits_of_pytorch() {
 }
 
 #[test]
-fn relatives_of_roberta_are_computed_as_it_is() {
+fn relatives_of_roberta_give_the_logits_of_roberta() {
     if !has_runtime() {
         return;
     }
@@ -198,7 +198,7 @@ fn labels_and_length_are_those_of_the_checkpoint_or_chosen() {
 }
 
 #[test]
-fn what_is_not_computed_here_is_refused_by_name() {
+fn settings_that_are_not_implemented_are_refused_by_name() {
     let cases = [
         ("\"bert\"", "\"deberta-v2\"", "`model_type` is `deberta-v2` but must be one of bert, roberta"),
         ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"", "`hidden_act` is `silu`"),

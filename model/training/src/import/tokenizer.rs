@@ -11,7 +11,7 @@ const FAST: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.txt";
 const SETTINGS: &str = "tokenizer_config.json";
 
-/// What `tokenizer_config.json` says of a `vocab.txt`; defaults are those of `transformers`.
+/// The settings in `tokenizer_config.json` that belong to a `vocab.txt`; defaults are those of `transformers`.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 struct Settings {

@@ -1,7 +1,6 @@
-//! The tensors of a checkpoint under our names and in our layout.
-//!
-//! PyTorch keeps a dense layer as `[outputs, inputs]`, we as `[inputs, outputs]`; queries, keys and values
-//! are one matrix here.
+//! Conversion of a checkpoint's tensors to our names and layout. PyTorch stores the matrix of a dense layer
+//! as `[outputs, inputs]`, we store it as `[inputs, outputs]`; and we have one matrix for queries, keys and
+//! values.
 
 use candle_core::Tensor;
 use fenliu_model::Result;
@@ -46,7 +45,7 @@ const DISTILBERT_LAYER: LayerNames = LayerNames {
     feed_forward_norm: "output_layer_norm",
 };
 
-/// All weights of the network that `checkpoint` describes; those of a head that it does not have are drawn.
+/// All weights of the network that `checkpoint` describes. A head that it lacks gets random weights.
 pub(super) fn convert(
     checkpoint: &Checkpoint,
     tensors: &Tensors,
@@ -83,7 +82,7 @@ impl Converter<'_> {
         Ok(())
     }
 
-    /// Dense layers of one input beside each other.
+    /// Joins dense layers with the same input into one with all their outputs.
     fn linear(&mut self, name: &str, sources: &[&str], inputs: usize, outputs: usize) -> Result<()> {
         let (mut matrices, mut biases) = (Vec::new(), Vec::new());
         for source in sources {
@@ -158,7 +157,8 @@ impl Converter<'_> {
         self.random("head", width, labels, generator)
     }
 
-    /// Small uniform weights of the standard deviation that `transformers` starts a head with, zero biases.
+    /// A dense layer with zero biases and uniform random weights. Their standard deviation is that of a new
+    /// head in `transformers`.
     fn random(&mut self, name: &str, inputs: usize, outputs: usize, generator: &mut SmallRng) -> Result<()> {
         let range = 0.02 * 3.0_f32.sqrt();
         let values: Vec<f32> = (0..inputs * outputs).map(|_| generator.random_range(-range..range)).collect();

@@ -1,15 +1,16 @@
-//! Memory of activations, kept from step to step: fresh pages from the system cost more than what is computed
-//! on them.
+//! Memory for activations that is reused from step to step. Getting fresh pages from the system would take
+//! longer than the computation on them.
 
 /// Free buffers.
 #[derive(Default)]
 pub(crate) struct Buffers(Vec<Vec<f32>>);
 
 impl Buffers {
-    /// A buffer of `length` values of any content.
+    /// A buffer of `length` values with unspecified content.
     pub(crate) fn take(&mut self, length: usize) -> Vec<f32> {
-        // The smallest that is large enough, or else the largest, which then grows; never one of quite another
-        // size, so that small things do not end up in the memory of large ones.
+        // The smallest buffer that is large enough, or else the largest, which then grows. Buffers of a very
+        // different size are not considered: a small vector would occupy the memory that a large one needs
+        // later.
         let near = length / 4..=4 * length;
         let candidates = self.0.iter().enumerate().map(|(at, buffer)| (at, buffer.capacity()));
         let best = candidates

@@ -1,4 +1,4 @@
-//! Building networks: with random weights, from given ones, from a bundle.
+//! Building networks with random weights, with given weights, or from a bundle.
 
 use rand::{Rng, rngs::SmallRng};
 
@@ -22,11 +22,11 @@ impl Network {
         Self::build(config, Origin::Random(generator))
     }
 
-    /// A network with given weights, which are taken out of `weights`; what it has no use for stays there.
+    /// A network with the given weights. Those that it uses are removed from `weights`.
     ///
     /// # Errors
     ///
-    /// A tensor is missing or does not have the shape that `config` asks for.
+    /// A tensor is missing or does not have the shape that `config` requires.
     pub(crate) fn from_weights(config: NetworkConfig, weights: &mut Weights) -> Result<Self> {
         Self::build(config, Origin::Stored(weights))
     }
@@ -36,7 +36,7 @@ impl Network {
         let width = config.embedding_width();
         let epsilon = architecture.norm_epsilon;
         let mut builder = Builder { origin };
-        // Embeddings of unit variance over the square root of the width, as a linear layer would have.
+        // A variance of 1 / width: the embedding of a token has a norm of about 1.
         let range = Start::Uniform((3.0 / width as f32).sqrt());
         let embedding = builder.table("embedding", config.embedding.rows(), width, range)?;
         let ngrams = config
@@ -80,9 +80,8 @@ impl Network {
     /// The network of a bundle: `config.json` and `weights/model.safetensors`.
     ///
     /// # Errors
-    ///
-    /// A file is missing or not valid, or a tensor is missing, superfluous or of another shape than
-    /// `config.json` asks for.
+    /// A file is missing or invalid; or a tensor is missing, superfluous, or has another shape than
+    /// `config.json` requires.
     pub(crate) fn load(bundle: &Bundle) -> Result<Self> {
         let path = bundle.path().join(CONFIG_FILE);
         let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
@@ -99,7 +98,7 @@ impl Network {
 
 /// Where the values of a network under construction come from.
 enum Origin<'a> {
-    /// Drawn at random, or constant where training starts from a constant.
+    /// Random, or constant for parameters whose training starts from a constant.
     Random(&'a mut SmallRng),
     /// Taken out of these.
     Stored(&'a mut Weights),
@@ -160,7 +159,8 @@ impl Builder<'_> {
     fn layer(&mut self, number: usize, shape: EncoderShape, architecture: &Architecture) -> Result<Layer> {
         let EncoderShape { layers, width, feed_forward, heads } = shape;
         let epsilon = architecture.norm_epsilon;
-        // Branches that are added up start smaller, so that the sum keeps its size (GPT-2).
+        // The branches of all layers are summed; smaller weights keep the variance of the sum near that of
+        // the input (GPT-2).
         let residual = 1.0 / (2.0 * layers as f32).sqrt();
         let name = |part: &str| format!("layer.{number}.{part}");
         Ok(Layer {

@@ -1,16 +1,15 @@
-//! The network's passes on a device of candle's, with candle's own differentiation.
+//! The network's passes as operations of candle, on one of its devices, with candle's automatic
+//! differentiation. Contract: [`Passes::step`] and [`Passes::logits`] give the results of [`Network::step`]
+//! and [`Network::logits`], dropout included. The two implementations share nothing but the parameters, and
+//! tests compare them on candle's CPU device. Parameters stay in the network as `f32` and are copied to the
+//! device with each batch; their gradients are copied back and added to the network's own, so that one
+//! optimiser serves both. If `matmul` is a narrower type, matrices are multiplied in that type; everything
+//! else stays `f32`. The device computes everything between the sums of table rows and the logits. The
+//! tables, the side path and the loss are sparse or cheap, and stay on the CPU. Hidden states of frozen
+//! layers are not cached.
 //!
-//! Contract: [`Accelerator::step`] and [`Accelerator::logits`] compute what [`Network::step`] and
-//! [`Network::logits`] do, dropout included, with nothing in common but the parameters: on the CPU device the
-//! tests hold the two against each other. Parameters stay in the network as `f32` and travel to the device with
-//! each batch; their gradients come back and are added to the network's own, so that one optimiser serves both.
-//! With `matmul` of a narrower type, matrices are multiplied in that type, and everything else stays `f32`.
-//!
-//! Here: what lies between the sums of table rows and the logits. The tables, the side path and the loss are
-//! cheap and sparse, and stay on the CPU. Hidden states of frozen layers are not kept.
-//!
-//! Documents are padded to the longest of their batch. Only operations that candle can differentiate are used:
-//! its fused softmax and layer normalisation silently have no backward pass.
+//! Documents are padded to the longest of their batch. Only operations that candle can differentiate are
+//! used: its fused softmax and layer normalisation silently have no backward pass.
 
 use std::collections::HashMap;
 
@@ -21,15 +20,15 @@ use fenliu_model::{ModelError, Result};
 
 use super::dense::{Linear, Norm};
 use super::layer::Layer;
-use super::step::Judged;
-use super::{Buffers, DropoutSource, Frozen, Lesson, Network, Passes, Step, TableGradient};
+use super::step::LossGradients;
+use super::{Buffers, DropoutSource, Frozen, Network, Passes, Step, StepInput, TableGradient};
 use crate::architecture::{Activation, Head, NormPlacement};
 use crate::data::{Batch, Features};
 use crate::ops::{Dropout, Loss, add, sum_rows};
 
 type TensorResult = candle_core::Result<Tensor>;
 
-/// Added to the scores of padding: its probability becomes exactly zero.
+/// Added to the attention scores of padding, whose probability then is exactly zero.
 const MASKED: f32 = -1e9;
 
 /// Where passes are computed, and in what precision.
@@ -58,24 +57,26 @@ impl Accelerator {
     fn run_step(
         &self,
         network: &mut Network,
-        lesson: Lesson<'_>,
+        step_input: StepInput<'_>,
         dropout: DropoutSource,
         loss: &Loss,
         buffers: &mut Buffers,
     ) -> candle_core::Result<Step> {
-        let Lesson { batch, inputs, targets, .. } = lesson;
+        let StepInput { batch, inputs, targets, .. } = step_input;
         let pass = Pass::new(self, network, &batch.starts)?;
         let sums = pass.embedding_sums(&inputs.embedding)?;
         let on_device = pass.logits(&sums, dropout)?;
         let logits: Vec<f32> = on_device.flatten_all()?.to_vec1()?;
-        let Judged { loss, slope, ngrams } = network.judge(logits, &batch, &inputs, loss, &targets, buffers);
-        // An objective whose slope by the logits is the loss's.
-        let slope = Tensor::from_vec(slope, on_device.shape(), &self.device)?;
-        let gradients = (on_device * slope)?.sum_all()?.backward()?;
+        let LossGradients { loss, gradient, ngrams } =
+            network.loss_and_gradients(logits, &batch, &inputs, loss, &targets, buffers);
+        // The gradient of this sum with respect to the logits is `gradient`, so differentiating it continues
+        // the backward pass that the loss began on the CPU.
+        let gradient = Tensor::from_vec(gradient, on_device.shape(), &self.device)?;
+        let gradients = (on_device * gradient)?.sum_all()?.backward()?;
         let embedding = match (network.frozen, gradients.get(&sums)) {
-            (Frozen::Nothing, Some(slope)) => {
-                let slope = pass.padding.without(&slope.flatten_all()?.to_vec1()?);
-                Some(TableGradient::new(&network.embedding, &inputs.embedding, &slope))
+            (Frozen::Nothing, Some(gradient)) => {
+                let gradient = pass.padding.without(&gradient.flatten_all()?.to_vec1()?);
+                Some(TableGradient::new(&network.embedding, &inputs.embedding, &gradient))
             }
             _ => None,
         };
@@ -103,12 +104,12 @@ impl Passes for Accelerator {
     fn step(
         &self,
         network: &mut Network,
-        lesson: Lesson<'_>,
+        step_input: StepInput<'_>,
         dropout: DropoutSource,
         loss: &Loss,
         buffers: &mut Buffers,
     ) -> Result<Step> {
-        self.run_step(network, lesson, dropout, loss, buffers).map_err(failed)
+        self.run_step(network, step_input, dropout, loss, buffers).map_err(failed)
     }
 
     fn logits(&self, network: &Network, batch: &Batch<'_>, buffers: &mut Buffers) -> Result<Vec<f32>> {
@@ -122,7 +123,7 @@ fn failed(error: candle_core::Error) -> ModelError {
 }
 
 impl Network {
-    /// Adds what `gradients` has of the trained parameters, which are on the device as `tensors`.
+    /// Adds the gradients of the trained parameters to theirs; `tensors` are the parameters on the device.
     fn add_gradients(
         &mut self,
         tensors: &HashMap<String, Tensor>,
@@ -137,7 +138,7 @@ impl Network {
     }
 }
 
-/// Documents of one length: rows of zeros follow the tokens of those that are shorter.
+/// Pads documents to the length of the longest with rows of zeros.
 struct Padding<'a> {
     starts: &'a [usize],
     /// Tokens of the longest document.
@@ -168,14 +169,15 @@ impl<'a> Padding<'a> {
         padded
     }
 
-    /// The way back of [`Padding::with`].
+    /// The inverse of [`Padding::with`].
     fn without(&self, padded: &[f32]) -> Vec<f32> {
         let width = padded.len() / self.rows();
         let documents = padded.chunks_exact(self.length * width).zip(self.starts.windows(2));
         documents.flat_map(|(rows, bounds)| &rows[..(bounds[1] - bounds[0]) * width]).copied().collect()
     }
 
-    /// For each position of each document: `token` where there is one, else `padding`.
+    /// A value for each position of each document: `token(length of the document)` at a token, `padding`
+    /// after the last.
     fn mask(&self, token: impl Fn(usize) -> f32, padding: f32) -> Vec<f32> {
         let document = |bounds: &[usize]| {
             let tokens = bounds[1] - bounds[0];
@@ -195,7 +197,7 @@ struct Pass<'a> {
     tensors: HashMap<String, Tensor>,
     /// Added to the scores of each key: `[documents, 1, 1, length]`.
     key_mask: Tensor,
-    /// What each position counts in its document's mean: `[documents, 1, length]`.
+    /// The weight of each position in the mean of its document: `[documents, 1, length]`.
     shares: Tensor,
 }
 
@@ -331,7 +333,7 @@ impl<'a> Pass<'a> {
         scaled.broadcast_add(self.tensor(&norm.bias.name)?)
     }
 
-    /// A product of matrices in the type that was chosen for it.
+    /// A matrix product, computed in the type `matmul`.
     fn product(&self, left: &Tensor, right: &Tensor) -> TensorResult {
         left.to_dtype(self.matmul)?.matmul(&right.to_dtype(self.matmul)?)?.to_dtype(DType::F32)
     }
@@ -348,7 +350,7 @@ impl<'a> Pass<'a> {
         rows.narrow(1, 0, 1)?.squeeze(1)?.contiguous()
     }
 
-    /// Dropout of one row for each token: of the values that the passes on the CPU drop.
+    /// Applies dropout to rows of tokens; it drops the same values as the passes on the CPU.
     fn dropped(&self, rows: &Tensor, dropout: Dropout) -> TensorResult {
         let width = rows.dim(1)?;
         let tokens = self.padding.starts.last().copied().unwrap_or(0);
@@ -369,7 +371,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The factor of each of `count` values; none where dropout changes nothing.
+/// The factors by which dropout multiplies `count` values; `None` if it changes nothing.
 fn dropout_mask(dropout: Dropout, count: usize) -> Option<Vec<f32>> {
     (!dropout.is_none()).then(|| {
         let mut mask = vec![0.0; count];
@@ -427,7 +429,8 @@ mod tests {
         all
     }
 
-    /// A network all of whose parameters are random: ones and zeros would hide mistakes.
+    /// A network with random values in all parameters: the usual ones and zeros of norms and biases would
+    /// hide mistakes.
     fn network(architecture: Architecture) -> Network {
         let layout = FeatureLayout { tokens: 10, bigrams: 0, trigrams: 0, positions: 5 };
         let config = NetworkConfig {
@@ -460,13 +463,13 @@ mod tests {
         let states = network.frozen_states(&batch, &inputs.embedding, &mut buffers);
         let gold = |label| Target { gold: Some(label), soft: None };
         let targets = vec![gold(0), gold(2), gold(1), gold(1)];
-        let lesson = Lesson { batch, inputs, states, targets };
+        let step_input = StepInput { batch, inputs, states, targets };
         let dropout = DropoutSource { rate: 0.2, seed: 5 };
         let step = match accelerator {
             Some(accelerator) => {
-                accelerator.step(network, lesson, dropout, &Loss::SMOOTHED, &mut buffers).unwrap()
+                accelerator.step(network, step_input, dropout, &Loss::SMOOTHED, &mut buffers).unwrap()
             }
-            None => network.step(lesson, dropout, &Loss::SMOOTHED, &mut buffers),
+            None => network.step(step_input, dropout, &Loss::SMOOTHED, &mut buffers),
         };
         let mut gradients = Vec::new();
         for parameter in network.dense_mut().into_iter().filter(|parameter| parameter.is_trained()) {
@@ -509,14 +512,14 @@ mod tests {
     }
 
     #[test]
-    fn every_architecture_agrees_with_its_own_passes() {
+    fn candle_agrees_with_the_own_passes_for_every_architecture() {
         for architecture in architectures() {
             assert_agreement(&mut network(architecture), DType::F32, 1e-4);
         }
     }
 
     #[test]
-    fn what_is_frozen_or_of_low_rank_agrees_too() {
+    fn candle_agrees_with_frozen_layers_and_low_rank_products() {
         for norm in [NormPlacement::Pre, NormPlacement::Post] {
             let mut network = network(Architecture { norm, ..Architecture::default() });
             for frozen in [Frozen::Layers(0), Frozen::Layers(1), Frozen::BelowHead] {
@@ -531,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn narrow_products_stay_near() {
+    fn products_in_a_narrower_type_stay_close() {
         // candle's CPU device does not multiply in `BF16`; `F16` takes the same path.
         let mut network = network(Architecture::default());
         assert_agreement(&mut network, DType::F16, 2e-2);

@@ -4,8 +4,8 @@ use rand::{Rng, rngs::SmallRng};
 use rayon::prelude::*;
 
 use crate::ops::{
-    Write, add, add_product, column_sums, normalise, normalise_backward, product, slope_by_input,
-    slope_by_weight,
+    Write, add, add_product, add_weight_gradient, column_sums, input_gradient, normalise, normalise_backward,
+    product,
 };
 use crate::parameter::Parameter;
 
@@ -23,7 +23,7 @@ pub(crate) struct LowRank {
     /// `[rank, outputs]`
     pub(crate) right: Parameter,
     pub(crate) scale: f32,
-    /// `W + scale * left * right`: computed once a step, it makes a pass no slower than without.
+    /// `W + scale * left * right`, computed once a step, so that passes are as fast as without the product.
     sum: Vec<f32>,
 }
 
@@ -51,7 +51,7 @@ impl Linear {
         self.low_rank.as_ref().map_or(&self.weight.values, |low_rank| &low_rank.sum)
     }
 
-    /// `x W`, without the bias, which callers add together with what they do next.
+    /// `x W`. Callers add the bias in the same loop as their next operation.
     pub(crate) fn product(&self, x: &[f32], out: &mut [f32]) {
         product(x, self.matrix(), self.inputs(), self.outputs(), out);
     }
@@ -62,24 +62,25 @@ impl Linear {
         add_to_rows(out, &self.bias.values);
     }
 
-    /// Adds to the gradients of what is trained, and writes the slope by `x` where it is wanted.
-    pub(crate) fn backward(&mut self, x: &[f32], slope: &[f32], by_input: Option<(&mut [f32], Write)>) {
+    /// Adds to the gradients of the trained parameters, given the gradient of the output; and writes the
+    /// gradient of `x` to `by_input`, if given.
+    pub(crate) fn backward(&mut self, x: &[f32], gradient: &[f32], by_input: Option<(&mut [f32], Write)>) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         if self.weight.is_trained() {
-            slope_by_weight(x, slope, inputs, outputs, 1.0, &mut self.weight.gradient);
+            add_weight_gradient(x, gradient, inputs, outputs, 1.0, &mut self.weight.gradient);
         }
         if self.bias.is_trained() {
-            column_sums(slope, &mut self.bias.gradient);
+            column_sums(gradient, &mut self.bias.gradient);
         }
         if let Some(low_rank) = &mut self.low_rank {
-            low_rank.backward(x, slope, inputs, outputs);
+            low_rank.backward(x, gradient, inputs, outputs);
         }
         if let Some((out, write)) = by_input {
-            slope_by_input(slope, self.matrix(), inputs, outputs, out, write);
+            input_gradient(gradient, self.matrix(), inputs, outputs, out, write);
         }
     }
 
-    /// Adds a product of `rank` columns and rows that is zero at first, to be trained.
+    /// Adds a trained low-rank product, which is zero at first.
     pub(crate) fn add_low_rank(&mut self, rank: usize, scale: f32, generator: &mut SmallRng) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let name = self.weight.name.trim_end_matches(".weight");
@@ -93,7 +94,7 @@ impl Linear {
         self.low_rank = Some(LowRank { left, right, scale, sum: self.weight.values.clone() });
     }
 
-    /// Computes the sum with the low-rank product, after that has changed.
+    /// Computes the sum with the low-rank product again.
     pub(crate) fn refresh(&mut self) {
         if let Some(low_rank) = &mut self.low_rank {
             let LowRank { left, right, scale, sum } = low_rank;
@@ -102,7 +103,7 @@ impl Linear {
         }
     }
 
-    /// Makes the sum with the low-rank product the weight.
+    /// Replaces the matrix by its sum with the low-rank product.
     pub(crate) fn merge(&mut self) {
         self.refresh();
         if let Some(low_rank) = self.low_rank.take() {
@@ -112,13 +113,13 @@ impl Linear {
 }
 
 impl LowRank {
-    fn backward(&mut self, x: &[f32], slope: &[f32], inputs: usize, outputs: usize) {
+    fn backward(&mut self, x: &[f32], gradient: &[f32], inputs: usize, outputs: usize) {
         let rank = self.right.shape[0];
         let mut thin = vec![0.0; x.len() / inputs * rank];
-        slope_by_input(slope, &self.right.values, rank, outputs, &mut thin, Write::Set);
-        slope_by_weight(x, &thin, inputs, rank, self.scale, &mut self.left.gradient);
+        input_gradient(gradient, &self.right.values, rank, outputs, &mut thin, Write::Set);
+        add_weight_gradient(x, &thin, inputs, rank, self.scale, &mut self.left.gradient);
         product(x, &self.left.values, inputs, rank, &mut thin);
-        slope_by_weight(&thin, slope, rank, outputs, self.scale, &mut self.right.gradient);
+        add_weight_gradient(&thin, gradient, rank, outputs, self.scale, &mut self.right.gradient);
     }
 }
 
@@ -148,10 +149,10 @@ impl Norm {
         normalise(x, &self.weight.values, &self.bias.values, self.epsilon, out);
     }
 
-    /// Replaces `slope`, by the output, by that by `x`, and adds to the gradients if they are trained.
-    pub(crate) fn backward(&mut self, x: &[f32], slope: &mut [f32]) {
+    /// Replaces `gradient`, by the output, by that by `x`, and adds to the gradients if they are trained.
+    pub(crate) fn backward(&mut self, x: &[f32], gradient: &mut [f32]) {
         let gradients =
             self.weight.is_trained().then_some((&mut self.weight.gradient[..], &mut self.bias.gradient[..]));
-        normalise_backward(x, &self.weight.values, self.epsilon, slope, gradients);
+        normalise_backward(x, &self.weight.values, self.epsilon, gradient, gradients);
     }
 }

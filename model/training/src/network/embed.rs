@@ -1,4 +1,4 @@
-//! From table rows to the states before the first layer, and back.
+//! The embeddings: from table rows to the states before the first layer, and back.
 
 use super::step::{Next, States};
 use super::{Buffers, DropoutSource, Network};
@@ -6,11 +6,11 @@ use crate::architecture::Head;
 use crate::data::Features;
 use crate::ops::{Dropout, Write, mean_rows, mean_rows_backward, sum_rows};
 
-/// What the embeddings leave for the backward pass.
+/// Intermediate results of the embeddings that the backward pass needs.
 pub(super) struct Embedded {
-    /// Before the normalisation, if there is one.
+    /// The input of the normalisation, if there is one.
     sums: Vec<f32>,
-    /// Before the projection, if there is one.
+    /// The input of the projection, if there is one.
     narrow: Vec<f32>,
     dropout: Dropout,
 }
@@ -56,33 +56,33 @@ impl Network {
         (states, Embedded { sums, narrow, dropout })
     }
 
-    /// The slope by the sums of table rows, from those by the hidden states and by the mean embeddings.
+    /// The gradient of the sums of table rows, given those of the hidden states and of the mean embeddings.
     pub(super) fn embed_backward(
         &mut self,
         embedded: Embedded,
-        mut slope: Vec<f32>,
+        mut gradient: Vec<f32>,
         means: &[f32],
         starts: &[usize],
         buffers: &mut Buffers,
     ) -> Vec<f32> {
         if let Some(projection) = &mut self.embedding_projection {
             let mut by_narrow = buffers.take(embedded.narrow.len());
-            projection.backward(&embedded.narrow, &slope, Some((&mut by_narrow, Write::Set)));
-            buffers.give(std::mem::replace(&mut slope, by_narrow));
+            projection.backward(&embedded.narrow, &gradient, Some((&mut by_narrow, Write::Set)));
+            buffers.give(std::mem::replace(&mut gradient, by_narrow));
         }
         if !embedded.dropout.is_none() {
-            let mut dropped = buffers.take(slope.len());
-            embedded.dropout.apply(&slope, &mut dropped);
-            buffers.give(std::mem::replace(&mut slope, dropped));
+            let mut dropped = buffers.take(gradient.len());
+            embedded.dropout.apply(&gradient, &mut dropped);
+            buffers.give(std::mem::replace(&mut gradient, dropped));
         }
         if !means.is_empty() {
-            mean_rows_backward(means, starts, self.config.embedding_width(), &mut slope);
+            mean_rows_backward(means, starts, self.config.embedding_width(), &mut gradient);
         }
         if let Some(norm) = &mut self.embedding_norm {
-            norm.backward(&embedded.sums, &mut slope);
+            norm.backward(&embedded.sums, &mut gradient);
         }
         embedded.release(buffers);
-        slope
+        gradient
     }
 }
 

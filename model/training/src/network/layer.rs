@@ -27,20 +27,20 @@ pub(super) struct Layer {
     pub(super) activation: Activation,
 }
 
-/// What a forward pass leaves for the backward pass. Names as in [`Layer::forward`].
+/// Intermediate results of a forward pass that the backward pass needs, named as in [`Layer::forward`].
 pub(super) struct Saved {
     x: Vec<f32>,
-    /// What attention reads: the normalised input, or empty where that is `x` itself.
+    /// The normalised input of attention; empty if attention reads `x` itself.
     normed: Vec<f32>,
     packed: Vec<f32>,
     mixed: Vec<f32>,
     /// `x` plus attention.
     sum: Vec<f32>,
-    /// What the feed-forward part reads.
+    /// The input of the feed-forward part.
     middle: Vec<f32>,
     expanded: Vec<f32>,
     activated: Vec<f32>,
-    /// The middle plus the feed-forward part, where that is normalised; else empty.
+    /// The sum of `middle` and the feed-forward part if it is normalised, otherwise empty.
     last: Vec<f32>,
     dropouts: [Dropout; 2],
 }
@@ -124,79 +124,79 @@ impl Layer {
         (out, saved)
     }
 
-    /// Adds to the gradients of what is trained and gives the slope by `x`, from that by the output; without
-    /// `wants_input` what is given has no meaning.
+    /// Adds to the gradients of the trained parameters and returns the gradient of `x`, given that of the
+    /// output. Without `wants_input` the returned values are meaningless.
     pub(super) fn backward(
         &mut self,
         saved: Saved,
         starts: &[usize],
-        mut slope: Vec<f32>,
+        mut gradient: Vec<f32>,
         wants_input: bool,
         buffers: &mut Buffers,
     ) -> Vec<f32> {
         let is_pre = self.placement == NormPlacement::Pre;
         if !is_pre {
-            self.feed_forward_norm.backward(&saved.last, &mut slope);
+            self.feed_forward_norm.backward(&saved.last, &mut gradient);
         }
-        self.feed_forward_backward(&saved, &mut slope, buffers);
+        self.feed_forward_backward(&saved, &mut gradient, buffers);
         if !is_pre {
-            self.attention_norm.backward(&saved.sum, &mut slope);
+            self.attention_norm.backward(&saved.sum, &mut gradient);
         }
-        self.attention_backward(&saved, starts, &mut slope, wants_input, buffers);
+        self.attention_backward(&saved, starts, &mut gradient, wants_input, buffers);
         saved.release(buffers);
-        slope
+        gradient
     }
 
-    /// From the slope by the sum of the middle and the feed-forward part to that by what the part started from.
-    fn feed_forward_backward(&mut self, saved: &Saved, slope: &mut [f32], buffers: &mut Buffers) {
+    /// From the gradient of the sum with the feed-forward part to that of the part's input, in place.
+    fn feed_forward_backward(&mut self, saved: &Saved, gradient: &mut [f32], buffers: &mut Buffers) {
         let mut by_activated = buffers.take(saved.activated.len());
-        with_dropped(saved.dropouts[1], slope, buffers, |slope| {
-            self.contract.backward(&saved.activated, slope, Some((&mut by_activated, Write::Set)));
+        with_dropped(saved.dropouts[1], gradient, buffers, |gradient| {
+            self.contract.backward(&saved.activated, gradient, Some((&mut by_activated, Write::Set)));
         });
         activate_backward(self.activation, &saved.expanded, &mut by_activated);
         match self.placement {
             NormPlacement::Pre => {
-                let mut by_middle = buffers.take(slope.len());
+                let mut by_middle = buffers.take(gradient.len());
                 self.expand.backward(&saved.middle, &by_activated, Some((&mut by_middle, Write::Set)));
                 self.feed_forward_norm.backward(&saved.sum, &mut by_middle);
-                add(slope, &by_middle);
+                add(gradient, &by_middle);
                 buffers.give(by_middle);
             }
             NormPlacement::Post => {
-                self.expand.backward(&saved.middle, &by_activated, Some((slope, Write::Add)));
+                self.expand.backward(&saved.middle, &by_activated, Some((gradient, Write::Add)));
             }
         }
         buffers.give(by_activated);
     }
 
-    /// From the slope by the sum of `x` and attention to that by `x`.
+    /// From the gradient of the sum of `x` and attention to that of `x`, in place.
     fn attention_backward(
         &mut self,
         saved: &Saved,
         starts: &[usize],
-        slope: &mut [f32],
+        gradient: &mut [f32],
         wants_input: bool,
         buffers: &mut Buffers,
     ) {
         let width = self.projection.inputs();
         let mut by_mixed = buffers.take(saved.mixed.len());
-        with_dropped(saved.dropouts[0], slope, buffers, |slope| {
-            self.attention_output.backward(&saved.mixed, slope, Some((&mut by_mixed, Write::Set)));
+        with_dropped(saved.dropouts[0], gradient, buffers, |gradient| {
+            self.attention_output.backward(&saved.mixed, gradient, Some((&mut by_mixed, Write::Set)));
         });
         let mut by_packed = buffers.take(saved.packed.len());
         attention_backward(&saved.packed, starts, width, self.heads, &by_mixed, &mut by_packed);
         buffers.give(by_mixed);
         match self.placement {
             NormPlacement::Pre if wants_input || self.attention_norm.weight.is_trained() => {
-                let mut by_normed = buffers.take(slope.len());
+                let mut by_normed = buffers.take(gradient.len());
                 self.projection.backward(&saved.normed, &by_packed, Some((&mut by_normed, Write::Set)));
                 self.attention_norm.backward(&saved.x, &mut by_normed);
-                add(slope, &by_normed);
+                add(gradient, &by_normed);
                 buffers.give(by_normed);
             }
             NormPlacement::Pre => self.projection.backward(&saved.normed, &by_packed, None),
             NormPlacement::Post => {
-                let by_input = wants_input.then_some((slope, Write::Add));
+                let by_input = wants_input.then_some((gradient, Write::Add));
                 self.projection.backward(&saved.x, &by_packed, by_input);
             }
         }
@@ -204,13 +204,18 @@ impl Layer {
     }
 }
 
-/// Calls `use_slope` with the slope by what dropout was applied to.
-fn with_dropped(dropout: Dropout, slope: &[f32], buffers: &mut Buffers, use_slope: impl FnOnce(&[f32])) {
+/// Calls `use_gradient` with the gradient of the values that dropout was applied to.
+fn with_dropped(
+    dropout: Dropout,
+    gradient: &[f32],
+    buffers: &mut Buffers,
+    use_gradient: impl FnOnce(&[f32]),
+) {
     if dropout.is_none() {
-        return use_slope(slope);
+        return use_gradient(gradient);
     }
-    let mut dropped = buffers.take(slope.len());
-    dropout.apply(slope, &mut dropped);
-    use_slope(&dropped);
+    let mut dropped = buffers.take(gradient.len());
+    dropout.apply(gradient, &mut dropped);
+    use_gradient(&dropped);
     buffers.give(dropped);
 }

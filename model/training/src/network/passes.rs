@@ -1,8 +1,8 @@
-//! Passes that are computed elsewhere than by the network itself: on a GPU.
+//! The interface of passes that a device computes instead of the network itself.
 
 use fenliu_model::Result;
 
-use super::{Buffers, DropoutSource, Lesson, Network, Step};
+use super::{Buffers, DropoutSource, Network, Step, StepInput};
 use crate::data::Batch;
 use crate::ops::Loss;
 
@@ -17,7 +17,7 @@ pub(crate) trait Passes: Send {
     fn step(
         &self,
         network: &mut Network,
-        lesson: Lesson<'_>,
+        step_input: StepInput<'_>,
         dropout: DropoutSource,
         loss: &Loss,
         buffers: &mut Buffers,

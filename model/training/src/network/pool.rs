@@ -1,22 +1,23 @@
-//! From hidden states to what the head reads of each document, and back.
+//! Pooling: from the hidden states of all tokens to one vector for each document, which the head reads; and
+//! back.
 
 use super::{Buffers, Network};
 use crate::architecture::Head;
 use crate::ops::{Dropout, Write, activate, activate_backward, mean_rows, mean_rows_backward};
 
-/// What pooling leaves for the backward pass.
+/// Intermediate results of pooling that the backward pass needs.
 pub(super) struct Pooled {
     /// First tokens, before the pooler, if there is one.
     pub(super) first: Vec<f32>,
     /// The pooler's output before its activation.
     pub(super) linear: Vec<f32>,
-    /// What the head reads.
+    /// The pooled vectors after dropout, which the head reads.
     pub(super) dropped: Vec<f32>,
     pub(super) dropout: Dropout,
 }
 
 impl Network {
-    /// What the head reads of each document.
+    /// Pools the hidden states of each document.
     pub(super) fn pool(
         &self,
         hidden: &[f32],
@@ -49,24 +50,25 @@ impl Network {
         Pooled { first, linear, dropped, dropout }
     }
 
-    /// From the slope by the logits to those by the hidden states, of `size` values, and the mean embeddings.
+    /// From the gradient by the logits to those by the hidden states, of `size` values, and the mean
+    /// embeddings.
     pub(super) fn pool_backward(
         &mut self,
         pooled: Pooled,
-        slope: &[f32],
+        gradient: &[f32],
         starts: &[usize],
         size: usize,
         buffers: &mut Buffers,
     ) -> (Vec<f32>, Vec<f32>) {
         let width = self.config.encoder.width;
         let mut by_dropped = buffers.take(pooled.dropped.len());
-        self.head.backward(&pooled.dropped, slope, Some((&mut by_dropped, Write::Set)));
+        self.head.backward(&pooled.dropped, gradient, Some((&mut by_dropped, Write::Set)));
         let mut rows = buffers.take(by_dropped.len());
         pooled.dropout.apply(&by_dropped, &mut rows);
         buffers.give(by_dropped);
         let mut means = Vec::new();
         if self.config.architecture.head == Head::Means {
-            let (left, right) = torn_apart(&rows, width, self.config.embedding_width());
+            let (left, right) = split_columns(&rows, width, self.config.embedding_width());
             buffers.give(std::mem::replace(&mut rows, left));
             means = right;
         }
@@ -105,14 +107,14 @@ pub(super) fn copy_first(rows: &[f32], starts: &[usize], width: usize, out: &mut
     }
 }
 
-/// Rows of `left` with those of `right` behind them.
+/// Each row of `left` followed by the same row of `right`.
 fn side_by_side(left: &[f32], left_width: usize, right: &[f32], right_width: usize) -> Vec<f32> {
     let rows = left.chunks_exact(left_width).zip(right.chunks_exact(right_width));
     rows.flat_map(|(left, right)| left.iter().chain(right).copied()).collect()
 }
 
-/// The way back of [`side_by_side`].
-fn torn_apart(rows: &[f32], left_width: usize, right_width: usize) -> (Vec<f32>, Vec<f32>) {
+/// The inverse of [`side_by_side`].
+fn split_columns(rows: &[f32], left_width: usize, right_width: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = rows.chunks_exact(left_width + right_width).map(|row| row.split_at(left_width));
     let (left, right): (Vec<&[f32]>, Vec<&[f32]>) = rows.unzip();
     (left.concat(), right.concat())

@@ -1,8 +1,6 @@
-//! Passes through the whole network, forward and backward.
-//!
-//! The network is cut into three: the embeddings, the layers, and the head with what pools the layers' output
-//! for it. Its hidden states at a cut are [`States`]: what is below the trained part can be computed once and
-//! kept.
+//! Passes through the whole network, forward and backward. The network has three parts: the embeddings, the
+//! layers, and the head with its pooling. The hidden states between two parts are [`States`]. If the lower
+//! part is frozen, its states can be computed once and cached.
 
 use std::collections::HashMap;
 
@@ -18,40 +16,41 @@ use crate::table::{SparseTable, Touched};
 pub(crate) struct States {
     /// One row of the encoder's width for each token, or for each document where they are pooled already.
     pub(crate) hidden: Vec<f32>,
-    /// The mean embedding of each document, where the head reads that; else empty.
+    /// The mean embedding of each document if the head reads it, otherwise empty.
     pub(crate) means: Vec<f32>,
     /// The rows of document `i` are `starts[i]..starts[i + 1]`.
     pub(crate) starts: Vec<usize>,
-    /// What comes next.
+    /// The part of the network that follows.
     pub(super) next: Next,
 }
 
-/// The part of the network that works on states.
+/// The part of the network that takes states as its input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Layer(usize),
     Head,
 }
 
-/// What a training step learns from.
-pub(crate) struct Lesson<'a> {
+/// The input of a training step.
+pub(crate) struct StepInput<'a> {
     pub(crate) batch: Batch<'a>,
     pub(crate) inputs: Inputs,
-    /// Without them the pass starts from the embeddings.
+    /// States of the frozen part; without them the pass starts from the embeddings.
     pub(crate) states: Option<States>,
     /// One for each document.
     pub(crate) targets: Vec<Target<'a>>,
 }
 
-/// What a training step gives; the gradients of dense parameters are added to the parameters' own.
+/// The result of a training step. The gradients of dense parameters are not here: they are added to those
+/// that the parameters hold.
 pub(crate) struct Step {
     pub(crate) loss: f32,
-    /// None while the embeddings are frozen.
+    /// `None` if the embeddings are frozen.
     pub(crate) embedding: Option<TableGradient>,
     pub(crate) ngrams: Option<TableGradient>,
 }
 
-/// The gradient of the rows of a table that a batch used.
+/// The gradient of the table rows that a batch used.
 pub(crate) struct TableGradient {
     /// Each once.
     pub(crate) rows: Vec<u32>,
@@ -59,29 +58,29 @@ pub(crate) struct TableGradient {
     pub(crate) values: Vec<f32>,
 }
 
-/// What a loss pulls at.
-pub(super) struct Judged {
+/// The loss of a batch and its gradients with respect to the encoder's logits and to the n-gram table.
+pub(super) struct LossGradients {
     pub(super) loss: f32,
-    /// By the encoder's logits.
-    pub(super) slope: Vec<f32>,
+    /// With respect to the encoder's logits.
+    pub(super) gradient: Vec<f32>,
     pub(super) ngrams: Option<TableGradient>,
 }
 
-/// What the layers and the head leave for the backward pass.
+/// Intermediate results of the layers and the head that the backward pass needs.
 struct Trace {
     starts: Vec<usize>,
     first_layer: usize,
     layers: Vec<Saved>,
-    /// Before the final normalisation, if there is one.
+    /// The input of the final normalisation, if there is one.
     unnormed: Vec<f32>,
-    /// What is pooled.
+    /// The input of pooling.
     hidden: Vec<f32>,
     pooled: Pooled,
     next: Next,
 }
 
 impl Network {
-    /// The states of a batch before the layer of number `layers`, without dropout.
+    /// The states of a batch after the first `layers` layers, without dropout.
     pub(super) fn states(
         &self,
         batch: &Batch<'_>,
@@ -101,7 +100,7 @@ impl Network {
         states
     }
 
-    /// The states of a batch below what is trained; none when all is.
+    /// The states of a batch after the frozen part, without dropout; `None` if nothing is frozen.
     pub(crate) fn frozen_states(
         &self,
         batch: &Batch<'_>,
@@ -118,7 +117,7 @@ impl Network {
         }
     }
 
-    /// The states after the last layer with one row for each document: what the head needs of it.
+    /// The states after the last layer, pooled to one row for each document.
     fn condensed(&self, states: States, buffers: &mut Buffers) -> States {
         let width = self.config.encoder.width;
         let States { mut hidden, means, starts, .. } = states;
@@ -137,7 +136,7 @@ impl Network {
         States { hidden: rows, means, starts: (0..=documents).collect(), next: Next::Head }
     }
 
-    /// Rebuilds states of the kind that [`Network::frozen_states`] gives from rows that were kept.
+    /// Builds states as [`Network::frozen_states`] returns them from cached rows.
     pub(crate) fn kept_states(&self, hidden: Vec<f32>, means: Vec<f32>, starts: Vec<usize>) -> States {
         let next = match self.frozen {
             Frozen::Nothing => Next::Layer(0),
@@ -164,12 +163,12 @@ impl Network {
     /// Forward and backward: the loss of a batch, and its gradients added to those of all trained parameters.
     pub(crate) fn step(
         &mut self,
-        lesson: Lesson<'_>,
+        step_input: StepInput<'_>,
         mut dropout: DropoutSource,
         loss: &Loss,
         buffers: &mut Buffers,
     ) -> Step {
-        let Lesson { batch, inputs, states, targets } = lesson;
+        let StepInput { batch, inputs, states, targets } = step_input;
         let (states, embedded) = match states {
             Some(states) => (states, None),
             None => {
@@ -178,18 +177,19 @@ impl Network {
             }
         };
         let (logits, trace) = self.upper(states, &mut dropout, true, buffers);
-        let Judged { loss, slope, ngrams } = self.judge(logits, &batch, &inputs, loss, &targets, buffers);
-        let (hidden, means) = self.upper_backward(trace, &slope, embedded.is_some(), buffers);
+        let LossGradients { loss, gradient, ngrams } =
+            self.loss_and_gradients(logits, &batch, &inputs, loss, &targets, buffers);
+        let (hidden, means) = self.upper_backward(trace, &gradient, embedded.is_some(), buffers);
         let embedding = embedded.map(|embedded| {
-            let slope = self.embed_backward(embedded, hidden, &means, &batch.starts, buffers);
-            let gradient = TableGradient::new(&self.embedding, &inputs.embedding, &slope);
-            buffers.give(slope);
+            let by_sums = self.embed_backward(embedded, hidden, &means, &batch.starts, buffers);
+            let gradient = TableGradient::new(&self.embedding, &inputs.embedding, &by_sums);
+            buffers.give(by_sums);
             gradient
         });
         Step { loss, embedding, ngrams }
     }
 
-    /// From states to logits; with `keep`, everything that the backward pass needs is in the trace.
+    /// From states to logits. With `keep`, the trace holds everything that the backward pass needs.
     fn upper(
         &self,
         states: States,
@@ -222,37 +222,37 @@ impl Network {
         (logits, Trace { starts, first_layer, layers, unnormed, hidden, pooled, next })
     }
 
-    /// From the slope by the logits to those by the hidden states and the mean embeddings that `upper` started
-    /// from; without `wants_states` what is given has no meaning.
+    /// From the gradient of the logits to those of the hidden states and of the mean embeddings that `upper`
+    /// started from. Without `wants_states` the returned values are meaningless.
     fn upper_backward(
         &mut self,
         trace: Trace,
-        slope: &[f32],
+        gradient: &[f32],
         wants_states: bool,
         buffers: &mut Buffers,
     ) -> (Vec<f32>, Vec<f32>) {
         let Trace { starts, first_layer, layers, unnormed, hidden, pooled, next } = trace;
-        let (mut slope, means) = self.pool_backward(pooled, slope, &starts, hidden.len(), buffers);
+        let (mut gradient, means) = self.pool_backward(pooled, gradient, &starts, hidden.len(), buffers);
         buffers.give(hidden);
         if let (Some(norm), Next::Layer(_)) = (&mut self.final_norm, next) {
-            norm.backward(&unnormed, &mut slope);
+            norm.backward(&unnormed, &mut gradient);
         }
         buffers.give(unnormed);
         for (number, saved) in layers.into_iter().enumerate().rev() {
             let wants_input = wants_states || number > 0;
             let layer = &mut self.layers[first_layer + number];
-            slope = layer.backward(saved, &starts, slope, wants_input, buffers);
+            gradient = layer.backward(saved, &starts, gradient, wants_input, buffers);
         }
-        (slope, means)
+        (gradient, means)
     }
 
-    /// What the linear classifier over n-grams answers to a batch, `[documents, labels]`; none without one.
+    /// The logits of the side path for a batch, `[documents, labels]`; `None` without a side path.
     pub(crate) fn side_logits(&self, batch: &Batch<'_>, buffers: &mut Buffers) -> Option<Vec<f32>> {
         let table = self.ngrams.as_ref()?;
         Some(side_path(table, batch, &self.inputs(batch).ngrams?, buffers))
     }
 
-    /// Adds the logits of the linear classifier over n-grams, if there is one.
+    /// Adds the logits of the side path, if there is one.
     pub(super) fn add_side_path(
         &self,
         batch: &Batch<'_>,
@@ -267,8 +267,8 @@ impl Network {
         }
     }
 
-    /// The loss of a batch, and what it pulls at; `logits` are the encoder's.
-    pub(super) fn judge(
+    /// The loss of a batch and its gradients; `logits` are the encoder's.
+    pub(super) fn loss_and_gradients(
         &self,
         mut logits: Vec<f32>,
         batch: &Batch<'_>,
@@ -276,28 +276,33 @@ impl Network {
         loss: &Loss,
         targets: &[Target<'_>],
         buffers: &mut Buffers,
-    ) -> Judged {
+    ) -> LossGradients {
         let labels = self.config.labels;
         let Some((table, features)) = self.ngrams.as_ref().zip(inputs.ngrams.as_ref()) else {
-            let (loss, slope) = loss.of(&logits, labels, targets);
-            return Judged { loss, slope, ngrams: None };
+            let (loss, gradient) = loss.of(&logits, labels, targets);
+            return LossGradients { loss, gradient, ngrams: None };
         };
         let side = side_path(table, batch, features, buffers);
-        let (value, slope, side_slope) = if loss.apart {
-            let (own, slope) = loss.of(&logits, labels, targets);
-            // Dropout of n-grams is no noise that answers should be deaf to: half of what the path knows is gone.
+        let (value, gradient, side_gradient) = if loss.separate {
+            let (own, gradient) = loss.of(&logits, labels, targets);
+            // No consistency term: n-gram dropout removes half of the features, so two passes over one document
+            // legitimately differ.
             let loss = Loss { consistency: 0.0, ..loss.clone() };
-            let (of_side, side_slope) = loss.of(&side, labels, targets);
-            (own + of_side, slope, side_slope)
+            let (of_side, side_gradient) = loss.of(&side, labels, targets);
+            (own + of_side, gradient, side_gradient)
         } else {
             add(&mut logits, &side);
-            let (value, slope) = loss.of(&logits, labels, targets);
-            (value, slope.clone(), slope)
+            let (value, gradient) = loss.of(&logits, labels, targets);
+            (value, gradient.clone(), gradient)
         };
         buffers.give(side);
         let mut by_position = vec![0.0; (features.starts.len() - 1) * labels];
-        mean_rows_backward(&side_slope, &batch.starts, labels, &mut by_position);
-        Judged { loss: value, slope, ngrams: Some(TableGradient::new(table, features, &by_position)) }
+        mean_rows_backward(&side_gradient, &batch.starts, labels, &mut by_position);
+        LossGradients {
+            loss: value,
+            gradient,
+            ngrams: Some(TableGradient::new(table, features, &by_position)),
+        }
     }
 }
 
@@ -313,14 +318,14 @@ fn side_path(table: &SparseTable, batch: &Batch<'_>, features: &Features, buffer
 }
 
 impl TableGradient {
-    /// From the slope by the sums of table rows that `features` name.
-    pub(super) fn new(table: &SparseTable, features: &Features, slope: &[f32]) -> Self {
+    /// The gradient of the table, given that of the sums of the rows that `features` name.
+    pub(super) fn new(table: &SparseTable, features: &Features, gradient: &[f32]) -> Self {
         let Touched { rows, local } = table.touch(&features.rows);
         let index = RowIndex::new(&features.starts, &local, rows.len());
-        Self { values: index.slope_by_table(slope, table.width()), rows }
+        Self { values: index.table_gradient(gradient, table.width()), rows }
     }
 
-    /// The part of the rows before `end`.
+    /// The part that belongs to table rows below `end`.
     pub(crate) fn below(&self, end: u32) -> Self {
         let width = self.values.len() / self.rows.len().max(1);
         let parts = self.rows.iter().zip(self.values.chunks_exact(width.max(1)));
@@ -395,34 +400,34 @@ mod tests {
         Network::new(config(architecture), &mut SmallRng::seed_from_u64(3)).unwrap()
     }
 
-    fn step(network: &mut Network, apart: bool) -> Step {
+    fn step(network: &mut Network, separate: bool) -> Step {
         let batch = Batch::new(DOCUMENTS.to_vec());
         let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
         let states = None;
         let gold = |label| Target { gold: Some(label), soft: None };
         let dropout = DropoutSource { rate: 0.3, seed: 5 };
         let targets = vec![gold(0), gold(1), gold(1)];
-        let loss = Loss { apart, ..Loss::SMOOTHED };
-        network.step(Lesson { batch, inputs, states, targets }, dropout, &loss, &mut buffers)
+        let loss = Loss { separate, ..Loss::SMOOTHED };
+        network.step(StepInput { batch, inputs, states, targets }, dropout, &loss, &mut buffers)
     }
 
     #[test]
     fn gradients_of_all_parameters_agree_with_finite_differences() {
         for architecture in architectures() {
-            for apart in [false, true] {
-                check_gradients(architecture, apart);
+            for separate in [false, true] {
+                check_gradients(architecture, separate);
             }
         }
     }
 
-    fn check_gradients(architecture: Architecture, apart: bool) {
+    fn check_gradients(architecture: Architecture, separate: bool) {
         let changed = |change: &dyn Fn(&mut Network)| {
             let mut network = network(architecture);
             change(&mut network);
-            f64::from(step(&mut network, apart).loss)
+            f64::from(step(&mut network, separate).loss)
         };
         let mut network = network(architecture);
-        let step = step(&mut network, apart);
+        let step = step(&mut network, separate);
         for (number, parameter) in network.dense().into_iter().enumerate() {
             check_gradient(&parameter.values, &parameter.gradient, |values| {
                 changed(&|network| network.dense_mut()[number].values = values.to_vec())
@@ -448,25 +453,25 @@ mod tests {
     }
 
     #[test]
-    fn apart_each_learns_as_if_it_were_alone() {
+    fn trained_separately_the_encoder_gets_the_gradients_of_one_without_a_side_path() {
         let mut both = network(Architecture::default());
         let joint = step(&mut both, false);
         let mut both = network(Architecture::default());
-        let apart = step(&mut both, true);
+        let separate = step(&mut both, true);
         let mut alone = network(Architecture::default());
         alone.ngrams = None;
         let encoder = step(&mut alone, true);
         for (with, without) in both.dense().into_iter().zip(alone.dense()) {
             assert_eq!(with.gradient, without.gradient, "{}", with.name);
         }
-        assert!(encoder.ngrams.is_none() && apart.ngrams.is_some());
-        assert!(apart.loss > encoder.loss && joint.loss < apart.loss);
+        assert!(encoder.ngrams.is_none() && separate.ngrams.is_some());
+        assert!(separate.loss > encoder.loss && joint.loss < separate.loss);
     }
 
     #[test]
-    fn what_is_frozen_gets_no_gradient_and_changes_no_other() {
+    fn frozen_parameters_get_no_gradient_and_do_not_change_the_gradients_of_others() {
         for architecture in architectures() {
-            // Without dropout below the cut the states are those of a full pass.
+            // There is no dropout in the frozen part, so its states equal those of a full pass.
             let gradients = |frozen: Frozen| {
                 let mut network = network(architecture);
                 network.freeze(frozen);
@@ -474,8 +479,8 @@ mod tests {
                 let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
                 let states = network.frozen_states(&batch, &inputs.embedding, &mut buffers);
                 let targets = vec![Target { gold: Some(0), soft: None }; 3];
-                let lesson = Lesson { batch, inputs, states, targets };
-                network.step(lesson, DropoutSource::none(), &Loss::SMOOTHED, &mut buffers);
+                let step_input = StepInput { batch, inputs, states, targets };
+                network.step(step_input, DropoutSource::none(), &Loss::SMOOTHED, &mut buffers);
                 network.dense().into_iter().map(|p| (p.name.clone(), p.gradient.clone())).collect::<Vec<_>>()
             };
             let all = gradients(Frozen::Nothing);

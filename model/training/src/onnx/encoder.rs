@@ -8,15 +8,15 @@ use crate::architecture::{Activation, Head, NormPlacement};
 use crate::features::{FeatureLayout, MULTIPLIERS};
 use crate::network::Network;
 
-/// Added to the scores of padding before the softmax: its weight becomes exactly zero in `f32`, and the
-/// number still fits 16-bit floats.
+/// Added to the attention scores of padding. The probability of padding is then exactly zero in `f32`, and
+/// the number is still representable in 16-bit floats.
 const PADDING_SCORE: f32 = -1e4;
 
 /// The network as an ONNX model.
 ///
 /// # Errors
 ///
-/// A parameter cannot be read.
+/// The network lacks a parameter of its architecture.
 pub(crate) fn encoder_model(network: &Network) -> Result<ModelProto> {
     let mut builder = GraphBuilder::default();
     let axes = [Axis::Named("batch"), Axis::Named("tokens")];
@@ -45,7 +45,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// A dense parameter by its name.
+    /// The constant of a dense parameter.
     fn parameter(&mut self, name: &str) -> Result<Value> {
         let (shape, values) = self.network.dense_values(name)?;
         Ok(self.builder.floats(name, shape, values))
@@ -129,14 +129,15 @@ impl Writer<'_> {
         sum
     }
 
-    /// As many rows of a table as the batch has tokens.
+    /// The first rows of a table, as many as the batch has tokens.
     fn first_rows(&mut self, table: &Value) -> Value {
         let shape = self.builder.node("Shape", &[&self.ids], vec![integer("start", 1), integer("end", 2)]);
         let (zero, axis) = (self.builder.integers(&[0]), self.builder.integers(&[0]));
         self.builder.node("Slice", &[table, &zero, &shape, &axis], vec![])
     }
 
-    /// The bucket of the n-gram that ends at each token, `[batch, tokens]`; id 0 stands before the first.
+    /// The bucket of the n-gram that ends at each token, `[batch, tokens]`. N-grams at the start are padded
+    /// with id 0.
     fn ngram_rows(&mut self, order: usize, buckets: usize) -> Value {
         let mut ids = self.ids.clone();
         let mut sum: Option<Value> = None;

@@ -1,4 +1,4 @@
-//! Builds a graph node by node.
+//! A builder that adds nodes to a graph one by one.
 
 use bytes::Bytes;
 use fenliu_model::onnx::{
@@ -51,20 +51,20 @@ impl GraphBuilder {
         self.constant(name.to_owned(), FLOAT, shape, raw)
     }
 
-    /// A named-by-number constant of integers in one dimension.
+    /// A vector of integers, as a constant with a generated name.
     pub(super) fn integers(&mut self, values: &[i64]) -> Value {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let name = format!("integers_{}", self.graph.initializer.len());
         self.constant(name, INT64, &[values.len()], raw)
     }
 
-    /// A named-by-number constant: one integer without dimensions.
+    /// An integer without dimensions, as a constant with a generated name.
     pub(super) fn index(&mut self, value: i64) -> Value {
         let name = format!("index_{}", self.graph.initializer.len());
         self.constant(name, INT64, &[], value.to_le_bytes().to_vec())
     }
 
-    /// A named-by-number constant: one float without dimensions.
+    /// A float without dimensions, as a constant with a generated name.
     pub(super) fn scalar(&mut self, value: f32) -> Value {
         let name = format!("scalar_{}", self.graph.initializer.len());
         self.constant(name, FLOAT, &[], value.to_le_bytes().to_vec())
@@ -78,7 +78,7 @@ impl GraphBuilder {
         name
     }
 
-    /// Adds a node with one output and returns that.
+    /// Adds a node with one output, which is returned.
     pub(super) fn node(
         &mut self,
         operator: &str,
@@ -88,7 +88,7 @@ impl GraphBuilder {
         self.nodes(operator, inputs, attributes, 1).remove(0)
     }
 
-    /// Adds a node with several outputs and returns them.
+    /// Adds a node with several outputs, which are returned.
     pub(super) fn nodes(
         &mut self,
         operator: &str,
@@ -155,7 +155,7 @@ mod tests {
 
     use super::{Axis, GraphBuilder, float, integer};
 
-    /// Field numbers and wire types, written out by hand from `onnx.proto`.
+    /// Compares with field numbers and wire types taken from `onnx.proto` by hand.
     #[test]
     fn a_model_has_the_bytes_of_the_format() {
         let mut builder = GraphBuilder::default();
@@ -177,7 +177,7 @@ mod tests {
         builder.floats("w", &[2, 1], &[1.0, -2.0]);
         builder.scalar(0.5);
         let graph = builder.build("g").graph.unwrap();
-        assert_eq!(graph.initializer[0].raw_data, [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
+        assert_eq!(graph.initializer[0].raw_data[..], [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
         assert_eq!(graph.initializer[0].dims, [2, 1]);
         assert!(graph.initializer[1].dims.is_empty());
         assert_eq!(float("epsilon", 1e-5).f, 1e-5);

@@ -1,4 +1,4 @@
-//! The element-wise functions between two matrices, with the bias before them.
+//! The element-wise functions between two matrices, together with the addition of the bias before them.
 
 use rayon::prelude::*;
 
@@ -23,14 +23,14 @@ pub(crate) fn activate(function: Activation, x: &mut [f32], bias: &[f32], out: &
     });
 }
 
-/// Multiplies `slope` by the function's derivative at `x`, what [`activate`] left there.
-pub(crate) fn activate_backward(function: Activation, x: &[f32], slope: &mut [f32]) {
+/// Multiplies `gradient` by the derivative of the function at `x`; [`activate`] has added the bias to `x`.
+pub(crate) fn activate_backward(function: Activation, x: &[f32], gradient: &mut [f32]) {
     const CHUNK: usize = 4096;
-    x.par_chunks(CHUNK).zip(slope.par_chunks_mut(CHUNK)).for_each(|(x, slope)| match function {
-        Activation::Gelu => scale(x, slope, gelu_slope),
-        Activation::GeluTanh => scale(x, slope, gelu_tanh_slope),
-        Activation::Relu => scale(x, slope, |x| if x > 0.0 { 1.0 } else { 0.0 }),
-        Activation::Tanh => scale(x, slope, |x| 1.0 - tanh(x) * tanh(x)),
+    x.par_chunks(CHUNK).zip(gradient.par_chunks_mut(CHUNK)).for_each(|(x, gradient)| match function {
+        Activation::Gelu => scale(x, gradient, gelu_derivative),
+        Activation::GeluTanh => scale(x, gradient, gelu_tanh_derivative),
+        Activation::Relu => scale(x, gradient, |x| if x > 0.0 { 1.0 } else { 0.0 }),
+        Activation::Tanh => scale(x, gradient, |x| 1.0 - tanh(x) * tanh(x)),
     });
 }
 
@@ -48,10 +48,10 @@ fn map(x: &mut [f32], bias: &[f32], out: &mut [f32], function: impl Fn(f32) -> f
 }
 
 #[inline(always)]
-fn scale(x: &[f32], slope: &mut [f32], derivative: impl Fn(f32) -> f32) {
+fn scale(x: &[f32], gradient: &mut [f32], derivative: impl Fn(f32) -> f32) {
     vectorised(
         #[inline(always)]
-        || x.iter().zip(slope).for_each(|(x, slope)| *slope *= derivative(*x)),
+        || x.iter().zip(gradient).for_each(|(x, gradient)| *gradient *= derivative(*x)),
     );
 }
 
@@ -91,7 +91,7 @@ fn gelu(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu_slope(x: f32) -> f32 {
+fn gelu_derivative(x: f32) -> f32 {
     const INVERSE_SQRT_TWO_PI: f32 = 0.398_942_3;
     normal_cdf(x) + x * INVERSE_SQRT_TWO_PI * exp(-0.5 * x * x)
 }
@@ -106,7 +106,7 @@ fn gelu_tanh(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu_tanh_slope(x: f32) -> f32 {
+fn gelu_tanh_derivative(x: f32) -> f32 {
     let tanh = tanh(SQRT_TWO_OVER_PI * (x + CUBIC * x * x * x));
     let inner = SQRT_TWO_OVER_PI * (1.0 + 3.0 * CUBIC * x * x);
     0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner
@@ -145,23 +145,23 @@ mod tests {
     }
 
     #[test]
-    fn the_bias_comes_first() {
+    fn the_bias_is_added_before_the_function() {
         let (mut x, mut out) = ([1.0, -2.0, -3.0, 4.0], [0.0; 4]);
         activate(Activation::Relu, &mut x, &[1.0, 3.0], &mut out);
         assert_eq!((x, out), ([2.0, 1.0, -2.0, 7.0], [2.0, 1.0, 0.0, 7.0]));
     }
 
     #[test]
-    fn slopes_agree_with_finite_differences() {
+    fn gradients_agree_with_finite_differences() {
         let x: Vec<f32> = random(40, 1).iter().map(|x| 3.0 * x).collect();
         let weights = random(40, 2);
         for function in [Activation::Gelu, Activation::GeluTanh, Activation::Tanh] {
-            let mut slope = weights.clone();
-            activate_backward(function, &x, &mut slope);
-            check_gradient(&x, &slope, |x| weighted(&apply(function, x), &weights));
+            let mut gradient = weights.clone();
+            activate_backward(function, &x, &mut gradient);
+            check_gradient(&x, &gradient, |x| weighted(&apply(function, x), &weights));
         }
-        let mut slope = [5.0, 5.0];
-        activate_backward(Activation::Relu, &[-1.0, 1.0], &mut slope);
-        assert_eq!(slope, [0.0, 5.0]);
+        let mut gradient = [5.0, 5.0];
+        activate_backward(Activation::Relu, &[-1.0, 1.0], &mut gradient);
+        assert_eq!(gradient, [0.0, 5.0]);
     }
 }

@@ -1,7 +1,8 @@
 //! Multi-head self-attention over packed queries, keys and values (Vaswani et al., 2017).
 //!
-//! `softmax(q k^T / sqrt(head width)) v` within each document and head. The backward pass computes the softmax
-//! again rather than keep it: the memory of a step does not grow with the square of the length.
+//! `softmax(q k^T / sqrt(head width)) v` within each document and head. The backward pass computes the
+//! softmax again instead of storing it, so that the memory of a step does not grow with the square of the
+//! length.
 
 use rayon::prelude::*;
 
@@ -9,7 +10,7 @@ use super::exp::exp;
 use super::matmul::{Matrix, Threads, Write, multiply};
 use super::vector::{largest, sum, sum_of, vectorised};
 
-/// The shape of one document's problem.
+/// The sizes of the attention of one document.
 #[derive(Clone, Copy)]
 struct Document {
     length: usize,
@@ -63,13 +64,13 @@ pub(crate) fn attention(packed: &[f32], starts: &[usize], width: usize, heads: u
     });
 }
 
-/// The slope by `packed`, from that by the output.
+/// Writes the gradient of `packed` to `out`, given that of the output.
 pub(crate) fn attention_backward(
     packed: &[f32],
     starts: &[usize],
     width: usize,
     heads: usize,
-    slope: &[f32],
+    gradient: &[f32],
     out: &mut [f32],
 ) {
     let tasks = documents(out, starts, 3 * width);
@@ -77,15 +78,15 @@ pub(crate) fn attention_backward(
         let length = out.len() / (3 * width);
         let document = Document::new(length, width, heads);
         let packed = &packed[start * 3 * width..][..out.len()];
-        let slope = &slope[start * width..][..length * width];
+        let gradient = &gradient[start * width..][..length * width];
         scratch.resize(length * length);
         for head in 0..heads {
-            head_backward(&document, head, packed, slope, out, scratch);
+            head_backward(&document, head, packed, gradient, out, scratch);
         }
     });
 }
 
-/// The part of `out` that belongs to each document, with the number of its first token.
+/// Splits `out` into the parts of the documents, each with the number of its first token.
 fn documents<'a>(mut out: &'a mut [f32], starts: &[usize], width: usize) -> Vec<(usize, &'a mut [f32])> {
     let mut parts = Vec::with_capacity(starts.len());
     for bounds in starts.windows(2) {
@@ -110,17 +111,17 @@ impl Scratch {
     }
 }
 
-/// Writes the slopes by one head's queries, keys and values into `out`, packed as the input is.
+/// Writes the gradients of the queries, keys and values of one head to `out`, packed like the input.
 fn head_backward(
     document: &Document,
     head: usize,
     packed: &[f32],
-    slope: &[f32],
+    gradient: &[f32],
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
     let Document { length, width, head_width, scale } = *document;
-    let slope = Matrix::new(&slope[head * head_width..], length, head_width, width);
+    let gradient = Matrix::new(&gradient[head * head_width..], length, head_width, width);
     document.probabilities(packed, head, &mut scratch.probabilities);
     let square = |values| Matrix::new(values, length, length, length);
     let part = |part| document.part(packed, part, head);
@@ -130,8 +131,8 @@ fn head_backward(
         multiply(&mut out[start..], stride, left, right, alpha, Write::Set, Threads::One);
     };
 
-    write(2, square(&scratch.probabilities).transposed(), slope, 1.0);
-    multiply(&mut scratch.scores, length, slope, part(2).transposed(), 1.0, Write::Set, Threads::One);
+    write(2, square(&scratch.probabilities).transposed(), gradient, 1.0);
+    multiply(&mut scratch.scores, length, gradient, part(2).transposed(), 1.0, Write::Set, Threads::One);
     // The derivative of a softmax: p * (s - sum(p * s)).
     vectorised(|| {
         let rows = scratch.scores.chunks_exact_mut(length).zip(scratch.probabilities.chunks_exact(length));
@@ -190,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn slopes_agree_with_finite_differences() {
+    fn gradients_agree_with_finite_differences() {
         let starts = [0, 4, 6];
-        let (packed, slope) = (random(6 * 3 * WIDTH, 2), random(6 * WIDTH, 3));
+        let (packed, gradient) = (random(6 * 3 * WIDTH, 2), random(6 * WIDTH, 3));
         let mut by_input = vec![f32::NAN; packed.len()];
-        attention_backward(&packed, &starts, WIDTH, HEADS, &slope, &mut by_input);
-        check_gradient(&packed, &by_input, |packed| weighted(&forward(packed, &starts), &slope));
+        attention_backward(&packed, &starts, WIDTH, HEADS, &gradient, &mut by_input);
+        check_gradient(&packed, &by_input, |packed| weighted(&forward(packed, &starts), &gradient));
     }
 }

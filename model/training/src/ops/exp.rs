@@ -1,12 +1,12 @@
 //! The exponential function, in a form that the compiler turns into vector instructions.
 
-/// `e^x` to about two units in the last place; 0 below -87, never above `e^88`; NaN stays NaN.
-///
-/// Splits `x` into a multiple of ln 2 and a rest of at most half of it, and sums the rest's Taylor series
-/// up to the sixth power; without branches and calls, unlike the library's function.
+/// `e^x` to about two units in the last place; 0 below -87, never above `e^88`; NaN stays NaN. Splits `x`
+/// into a multiple of ln 2 and a remainder of at most half of ln 2, whose Taylor series is summed up to the
+/// sixth power. It has neither branches nor calls, unlike the library's function, so that loops are
+/// vectorised.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    /// Adding and taking off 1.5 * 2^23 rounds to the nearest integer.
+    /// Adding and then subtracting 1.5 * 2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     /// The two parts of ln 2: the first has few digits, so that its multiples are exact.
     const LN2_HIGH: f32 = 0.693_359_4;

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::residual::add;
 
-/// For each table row which outputs sum it: the way back of a sum of rows.
+/// For each table row the outputs whose sum it is part of: the index that the backward pass of [`sum_rows`]
+/// needs.
 pub(crate) struct RowIndex {
     /// Outputs that use table row `r`: `users[user_starts[r]..user_starts[r + 1]]`, in ascending order.
     user_starts: Vec<u32>,
@@ -12,11 +13,10 @@ pub(crate) struct RowIndex {
 }
 
 impl RowIndex {
-    /// An index of the lists `features[starts[i]..starts[i + 1]]` of rows of a table of `table_rows` rows.
+    /// An index of the lists of rows `features[starts[i]..starts[i + 1]]`, for a table of `table_rows` rows.
     ///
     /// # Panics
-    ///
-    /// If `starts` does not ascend from 0 to the number of features or a feature is no row of the table:
+    /// If `starts` does not ascend from 0 to the number of features, or a feature is not a row of the table:
     /// a mistake in the caller, which numbers both.
     pub(crate) fn new(starts: &[u32], features: &[u32], table_rows: usize) -> Self {
         assert_eq!(starts.last().map(|end| *end as usize), Some(features.len()), "lists cover the features");
@@ -39,10 +39,10 @@ impl RowIndex {
         Self { user_starts, users }
     }
 
-    /// The slope by each table row, `[table rows, width]`, from that by the outputs, `[outputs, width]`.
-    pub(crate) fn slope_by_table(&self, slope: &[f32], width: usize) -> Vec<f32> {
+    /// The gradient of each table row, `[table rows, width]`, given that of the outputs, `[outputs, width]`.
+    pub(crate) fn table_gradient(&self, gradient: &[f32], width: usize) -> Vec<f32> {
         let mut out = vec![0.0; (self.user_starts.len() - 1) * width];
-        sum_rows(slope, width, &self.user_starts, &self.users, &mut out);
+        sum_rows(gradient, width, &self.user_starts, &self.users, &mut out);
         out
     }
 }
@@ -77,9 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn slopes_agree_with_finite_differences() {
-        let (table, slope) = (random(5 * 3, 1), random(4 * 3, 2));
-        let by_table = RowIndex::new(&STARTS, &FEATURES, 5).slope_by_table(&slope, 3);
-        check_gradient(&table, &by_table, |table| weighted(&forward(table, 3), &slope));
+    fn gradients_agree_with_finite_differences() {
+        let (table, gradient) = (random(5 * 3, 1), random(4 * 3, 2));
+        let by_table = RowIndex::new(&STARTS, &FEATURES, 5).table_gradient(&gradient, 3);
+        check_gradient(&table, &by_table, |table| weighted(&forward(table, 3), &gradient));
     }
 }

@@ -1,4 +1,4 @@
-//! Products of a dense layer: `y = x W`, the slopes by `x` and by `W`, and column sums for the bias.
+//! Products of a dense layer: `y = x W`, the gradients of `x` and of `W`, and column sums for the bias.
 
 use rayon::prelude::*;
 
@@ -15,7 +15,8 @@ pub(crate) fn product(x: &[f32], weight: &[f32], inputs: usize, outputs: usize, 
     multiply(out, outputs, x, weight, 1.0, Write::Set, Threads::All);
 }
 
-/// `out += scale * left * right`: `left` is `[rows, inner]`, `right` `[inner, outputs]`, `out` `[rows, outputs]`.
+/// `out += scale * left * right`: `left` is `[rows, inner]`, `right` `[inner, outputs]`, `out` `[rows,
+/// outputs]`.
 pub(crate) fn add_product(
     left: &[f32],
     right: &[f32],
@@ -29,33 +30,35 @@ pub(crate) fn add_product(
     multiply(out, outputs, left, right, scale, Write::Add, Threads::All);
 }
 
-/// The slope by `x` of `x W`: `slope` is `[rows, outputs]`, `out` `[rows, inputs]`.
-pub(crate) fn slope_by_input(
-    slope: &[f32],
+/// Writes the gradient of `x` in `y = x W` to `out`, `[rows, inputs]`; `gradient` is that of `y`, `[rows,
+/// outputs]`.
+pub(crate) fn input_gradient(
+    gradient: &[f32],
     weight: &[f32],
     inputs: usize,
     outputs: usize,
     out: &mut [f32],
     write: Write,
 ) {
-    let slope = Matrix::new(slope, slope.len() / outputs, outputs, outputs);
+    let gradient = Matrix::new(gradient, gradient.len() / outputs, outputs, outputs);
     let weight = Matrix::new(weight, inputs, outputs, outputs);
-    multiply(out, inputs, slope, weight.transposed(), 1.0, write, Threads::All);
+    multiply(out, inputs, gradient, weight.transposed(), 1.0, write, Threads::All);
 }
 
-/// Adds `scale` times the slope by `W` of `x W` to `gradient`, `[inputs, outputs]`.
-pub(crate) fn slope_by_weight(
+/// Adds `scale` times the gradient of `W` in `y = x W` to `out`, `[inputs, outputs]`; `gradient` is that of
+/// `y`.
+pub(crate) fn add_weight_gradient(
     x: &[f32],
-    slope: &[f32],
+    gradient: &[f32],
     inputs: usize,
     outputs: usize,
     scale: f32,
-    gradient: &mut [f32],
+    out: &mut [f32],
 ) {
     let rows = x.len() / inputs;
     let x = Matrix::new(x, rows, inputs, inputs);
-    let slope = Matrix::new(slope, rows, outputs, outputs);
-    multiply(gradient, outputs, x.transposed(), slope, scale, Write::Add, Threads::All);
+    let gradient = Matrix::new(gradient, rows, outputs, outputs);
+    multiply(out, outputs, x.transposed(), gradient, scale, Write::Add, Threads::All);
 }
 
 /// Adds the sum of the rows of `values` to `sums`.
@@ -98,14 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn slopes_agree_with_finite_differences() {
-        let (x, weight, slope) = (random(3 * INPUTS, 1), random(INPUTS * OUTPUTS, 2), random(3 * OUTPUTS, 3));
+    fn gradients_agree_with_finite_differences() {
+        let (x, weight, gradient) =
+            (random(3 * INPUTS, 1), random(INPUTS * OUTPUTS, 2), random(3 * OUTPUTS, 3));
         let mut by_input = vec![f32::NAN; x.len()];
-        slope_by_input(&slope, &weight, INPUTS, OUTPUTS, &mut by_input, Write::Set);
-        check_gradient(&x, &by_input, |x| weighted(&forward(x, &weight), &slope));
+        input_gradient(&gradient, &weight, INPUTS, OUTPUTS, &mut by_input, Write::Set);
+        check_gradient(&x, &by_input, |x| weighted(&forward(x, &weight), &gradient));
         let mut by_weight = vec![0.0; weight.len()];
-        slope_by_weight(&x, &slope, INPUTS, OUTPUTS, 1.0, &mut by_weight);
-        check_gradient(&weight, &by_weight, |weight| weighted(&forward(&x, weight), &slope));
+        add_weight_gradient(&x, &gradient, INPUTS, OUTPUTS, 1.0, &mut by_weight);
+        check_gradient(&weight, &by_weight, |weight| weighted(&forward(&x, weight), &gradient));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Matrix products on borrowed slices through the `gemm` crate.
+//! Matrix products on borrowed slices, computed by the crate `gemm`.
 //!
-//! The call is `unsafe`: bounds are checked here, before it.
+//! `gemm` takes raw pointers, so its call is `unsafe`; the bounds are checked here before it.
 
 use gemm::Parallelism;
 
@@ -40,21 +40,21 @@ fn extent(rows: usize, columns: usize, row_stride: usize, column_stride: usize) 
     if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + (columns - 1) * column_stride + 1 }
 }
 
-/// What becomes of the values that a product is written to.
+/// How a product is written to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// They are replaced.
+    /// It replaces the values there.
     Set,
-    /// The product is added to them.
+    /// It is added to the values there.
     Add,
 }
 
-/// Whose threads compute a product.
+/// The threads that compute a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Threads {
-    /// The calling thread alone.
+    /// The calling thread only.
     One,
-    /// All of the current rayon pool; each value is summed in one order whatever their number.
+    /// All threads of the current rayon pool. The order of each sum does not depend on their number.
     All,
 }
 
@@ -63,7 +63,7 @@ pub(super) enum Threads {
 ///
 /// # Panics
 ///
-/// If the shapes do not fit each other or the slices: a mistake in the calling op.
+/// If the shapes do not fit each other or the slices: a mistake in the calling operation.
 pub(super) fn multiply(
     out: &mut [f32],
     out_stride: usize,

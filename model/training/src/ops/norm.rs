@@ -32,31 +32,32 @@ pub(crate) fn normalise(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, o
     });
 }
 
-/// Replaces `slope`, by the normalised rows, by that by `x`; with `gradients` adds to those of scale and shift.
+/// Replaces the gradient of the normalised rows by that of `x`; with `gradients`, adds to those of scale and
+/// shift.
 pub(crate) fn normalise_backward(
     x: &[f32],
     scale: &[f32],
     epsilon: f32,
-    slope: &mut [f32],
+    gradient: &mut [f32],
     gradients: Option<(&mut [f32], &mut [f32])>,
 ) {
     let width = scale.len();
     let is_trained = gradients.is_some();
-    let tasks = x.par_chunks(ROWS * width).zip(slope.par_chunks_mut(ROWS * width));
+    let tasks = x.par_chunks(ROWS * width).zip(gradient.par_chunks_mut(ROWS * width));
     let parts: Vec<(Vec<f32>, Vec<f32>)> = tasks
-        .map(|(x, slope)| {
+        .map(|(x, gradient)| {
             let size = if is_trained { width } else { 0 };
             let (mut to_scale, mut to_shift) = (vec![0.0; size], vec![0.0; size]);
             vectorised(|| {
-                for (x, slope) in x.chunks_exact(width).zip(slope.chunks_exact_mut(width)) {
+                for (x, gradient) in x.chunks_exact(width).zip(gradient.chunks_exact_mut(width)) {
                     let (mean, inverse) = moments(x, epsilon);
-                    for (((x, slope), sum), shift_sum) in
-                        x.iter().zip(slope.iter()).zip(&mut to_scale).zip(&mut to_shift)
+                    for (((x, gradient), sum), shift_sum) in
+                        x.iter().zip(gradient.iter()).zip(&mut to_scale).zip(&mut to_shift)
                     {
-                        *sum += slope * (x - mean) * inverse;
-                        *shift_sum += slope;
+                        *sum += gradient * (x - mean) * inverse;
+                        *shift_sum += gradient;
                     }
-                    row_backward(x, scale, slope, mean, inverse);
+                    row_backward(x, scale, gradient, mean, inverse);
                 }
             });
             (to_scale, to_shift)
@@ -70,15 +71,16 @@ pub(crate) fn normalise_backward(
     }
 }
 
-/// `inverse * (g - mean(g) - normalised * mean(g * normalised))` with `g = slope * scale`, in place of `slope`.
+/// `inverse * (g - mean(g) - normalised * mean(g * normalised))` with `g = gradient * scale`, in place of
+/// `gradient`.
 #[inline(always)]
-fn row_backward(x: &[f32], scale: &[f32], slope: &mut [f32], mean: f32, inverse: f32) {
+fn row_backward(x: &[f32], scale: &[f32], gradient: &mut [f32], mean: f32, inverse: f32) {
     let width = x.len() as f32;
-    slope.iter_mut().zip(scale).for_each(|(slope, scale)| *slope *= scale);
-    let average = sum(slope) / width;
-    let projected = sum_of(slope, x, |slope, x| slope * (x - mean)) * inverse / width;
-    for (x, slope) in x.iter().zip(slope) {
-        *slope = inverse * (*slope - average - (x - mean) * inverse * projected);
+    gradient.iter_mut().zip(scale).for_each(|(gradient, scale)| *gradient *= scale);
+    let average = sum(gradient) / width;
+    let projected = sum_of(gradient, x, |gradient, x| gradient * (x - mean)) * inverse / width;
+    for (x, gradient) in x.iter().zip(gradient) {
+        *gradient = inverse * (*gradient - average - (x - mean) * inverse * projected);
     }
 }
 
@@ -110,17 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn slopes_agree_with_finite_differences() {
+    fn gradients_agree_with_finite_differences() {
         let (x, scale, shift) = (random(3 * WIDTH, 1), random(WIDTH, 2), random(WIDTH, 3));
         let weights = random(3 * WIDTH, 4);
         let (mut by_scale, mut by_shift) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
-        let mut slope = weights.clone();
-        normalise_backward(&x, &scale, EPSILON, &mut slope, Some((&mut by_scale, &mut by_shift)));
-        check_gradient(&x, &slope, |x| weighted(&forward(x, &scale, &shift), &weights));
+        let mut gradient = weights.clone();
+        normalise_backward(&x, &scale, EPSILON, &mut gradient, Some((&mut by_scale, &mut by_shift)));
+        check_gradient(&x, &gradient, |x| weighted(&forward(x, &scale, &shift), &weights));
         check_gradient(&scale, &by_scale, |scale| weighted(&forward(&x, scale, &shift), &weights));
         check_gradient(&shift, &by_shift, |shift| weighted(&forward(&x, &scale, shift), &weights));
         let mut frozen = weights.clone();
         normalise_backward(&x, &scale, EPSILON, &mut frozen, None);
-        assert_eq!(frozen, slope, "whether the parameters are trained does not matter to the input");
+        assert_eq!(
+            frozen, gradient,
+            "the gradient of the input does not depend on whether the parameters are trained"
+        );
     }
 }

@@ -15,12 +15,12 @@ pub(crate) fn mean_rows(x: &[f32], starts: &[usize], width: usize, out: &mut [f3
     });
 }
 
-/// Adds the slope by `x` to `out`; `slope` is that by the means.
-pub(crate) fn mean_rows_backward(slope: &[f32], starts: &[usize], width: usize, out: &mut [f32]) {
-    for (slope, bounds) in slope.chunks_exact(width).zip(starts.windows(2)) {
+/// Adds the gradient of `x` to `out`; `gradient` is that of the means.
+pub(crate) fn mean_rows_backward(gradient: &[f32], starts: &[usize], width: usize, out: &mut [f32]) {
+    for (gradient, bounds) in gradient.chunks_exact(width).zip(starts.windows(2)) {
         let share = 1.0 / (bounds[1] - bounds[0]) as f32;
         for row in out[bounds[0] * width..bounds[1] * width].chunks_exact_mut(width) {
-            row.iter_mut().zip(slope).for_each(|(sum, slope)| *sum += share * slope);
+            row.iter_mut().zip(gradient).for_each(|(sum, gradient)| *sum += share * gradient);
         }
     }
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slopes_agree_with_finite_differences() {
+    fn gradients_agree_with_finite_differences() {
         let (starts, width) = ([0, 3, 4], 2);
         let forward = |x: &[f32]| {
             let mut out = vec![f32::NAN; 2 * width];
@@ -39,9 +39,9 @@ mod tests {
             out
         };
         assert_eq!(forward(&[1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 7.0, 8.0]), [3.0, 5.0, 7.0, 8.0]);
-        let (x, slope) = (random(4 * width, 1), random(2 * width, 2));
+        let (x, gradient) = (random(4 * width, 1), random(2 * width, 2));
         let mut by_input = vec![0.0; x.len()];
-        mean_rows_backward(&slope, &starts, width, &mut by_input);
-        check_gradient(&x, &by_input, |x| weighted(&forward(x), &slope));
+        mean_rows_backward(&gradient, &starts, width, &mut by_input);
+        check_gradient(&x, &by_input, |x| weighted(&forward(x), &gradient));
     }
 }

@@ -1,4 +1,4 @@
-//! Sums of a layer's input and its branches, with dropout of the branches.
+//! Residual sums: a layer's input plus its branches, with dropout of the branches.
 
 use rayon::prelude::*;
 
@@ -6,20 +6,18 @@ use super::vector::vectorised;
 
 /// Rows that one task works on.
 const ROWS: usize = 32;
-/// Values that one task works on where there are no rows.
+/// Values that one task works on where values have no rows.
 const CHUNK: usize = 8192;
 
-/// Inverted dropout (Srivastava et al., 2014): sets a share of the values to zero and scales the rest up, so
-/// that the expected value stays.
-///
-/// Which values: a hash of the seed and the position decides, so the backward pass needs no stored mask
-/// and the result does not depend on the number of threads.
+/// Inverted dropout (Srivastava et al., 2014): sets a share of the values to zero and scales the others up,
+/// so that the expected value stays the same. A hash of seed and position decides whether a value is dropped,
+/// so that the backward pass needs no stored mask and the result does not depend on the number of threads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dropout {
     seed: u32,
-    /// Draws below it are dropped.
+    /// Values whose hash is below this are dropped.
     threshold: u32,
-    /// Of what stays.
+    /// The factor of the values that are not dropped.
     scale: f32,
 }
 
@@ -27,7 +25,7 @@ impl Dropout {
     /// Drops nothing.
     pub(crate) const NONE: Self = Self { seed: 0, threshold: 0, scale: 1.0 };
 
-    /// Drops the share `rate`, in [0, 1), of the values; `seed` is a new one for every use.
+    /// Drops the share `rate`, in [0, 1), of the values. Every use needs another `seed`.
     pub(crate) fn new(rate: f32, seed: u32) -> Self {
         if rate <= 0.0 {
             return Self::NONE;
@@ -50,7 +48,8 @@ impl Dropout {
         if hash < self.threshold { 0.0 } else { self.scale }
     }
 
-    /// Writes `values` with some dropped to `out`: the values in the forward, the slope in the backward pass.
+    /// Applies dropout to `values`, activations in the forward pass and gradients in the backward pass;
+    /// writes to `out`.
     pub(crate) fn apply(self, values: &[f32], out: &mut [f32]) {
         let chunks = values.par_chunks(CHUNK).zip(out.par_chunks_mut(CHUNK)).enumerate();
         chunks.for_each(|(chunk, (values, out))| {
@@ -81,7 +80,7 @@ pub(crate) fn add_branch(branch: &mut [f32], bias: &[f32], x: &[f32], dropout: D
     });
 }
 
-/// `sums += values`, one by one.
+/// `sums += values`, element by element.
 pub(crate) fn add(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_the_asked_share_and_keeps_the_mean() {
+    fn dropout_drops_its_share_and_keeps_the_mean() {
         let values = vec![1.0; 100_000];
         let mut out = vec![f32::NAN; values.len()];
         Dropout::new(0.2, 7).apply(&values, &mut out);
@@ -105,15 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_is_dropped_where_its_slope_is() {
+    fn forward_and_backward_pass_drop_the_same_values() {
         let (width, rows) = (6, 70);
         let dropout = Dropout::new(0.5, 3);
         let mut branch = vec![1.0; width * rows];
         add_branch(&mut branch, &vec![1.0; width], &vec![10.0; width * rows], dropout);
-        let mut slope = vec![f32::NAN; width * rows];
-        dropout.apply(&vec![1.0; width * rows], &mut slope);
-        for (sum, slope) in branch.iter().zip(&slope) {
-            assert_eq!(*sum, 10.0 + 2.0 * slope);
+        let mut gradient = vec![f32::NAN; width * rows];
+        dropout.apply(&vec![1.0; width * rows], &mut gradient);
+        for (sum, gradient) in branch.iter().zip(&gradient) {
+            assert_eq!(*sum, 10.0 + 2.0 * gradient);
         }
         assert!(Dropout::new(0.0, 1).is_none());
     }

@@ -1,15 +1,15 @@
 //! Loops that the compiler turns into vector instructions.
 
-/// How many partial sums a long sum is kept in: enough to fill vector registers and to hide their latency.
+/// Number of partial sums of a long sum: enough to fill the vector registers and to hide their latency.
 const LANES: usize = 16;
 
-/// Runs a loop compiled for wide vector instructions where the processor has them; what the loop calls must be
-/// inlined into it.
+/// Runs `kernel` compiled for AVX2 where the processor has it. Functions that the kernel calls must be
+/// inlined into it, otherwise they are compiled without.
 #[inline(always)]
 pub(crate) fn vectorised<R>(kernel: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `with_avx2` requires AVX2, which the processor has.
         return unsafe { with_avx2(kernel) };
     }
     kernel()
@@ -42,7 +42,7 @@ pub(super) fn sum(values: &[f32]) -> f32 {
     sum_of(values, values, |value, _| value)
 }
 
-/// The largest value; minus infinity of none.
+/// The largest value; minus infinity if there are no values.
 #[inline(always)]
 pub(super) fn largest(values: &[f32]) -> f32 {
     let (blocks, rest) = values.as_chunks::<LANES>();
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_and_tops_take_every_value_once() {
+    fn sums_and_maxima_take_every_value_once() {
         for length in [0, 1, 15, 16, 17, 50] {
             let values: Vec<f32> = (0..length).map(|value| value as f32 - 3.0).collect();
             assert_eq!(sum(&values), values.iter().sum::<f32>(), "{length}");
