@@ -1,7 +1,8 @@
-//! Which texts go into one inference call, and the padded arrays of that call. The cost of a call is rows x
-//! tokens of its longest row, padding included. Texts of similar length share a call, so that there is little
-//! padding. A call exceeds the token budget only if it consists of a single text that does. A plan holds row
-//! indices, from which the caller restores the order of the results.
+//! Which texts go into one inference call, and the padded arrays of that call.
+//!
+//! The cost of a call is rows x tokens of its longest row, padding included. Texts of similar length share a
+//! call, so that there is little padding. A call exceeds the token budget only if it consists of a single
+//! text that does. A plan holds row indices, from which the caller restores the order of the results.
 
 use crate::error::{ModelError, Result};
 use crate::tokenize::Encoding;
@@ -9,9 +10,10 @@ use crate::tokenize::Encoding;
 /// Bounds of one inference call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Most padded tokens in one call: rows x tokens of the longest row. Raise it until throughput stops
-    /// growing; lower it to reduce the memory and the time of a call. A text with more tokens has a call of
-    /// its own. At least 1. Default: 4096.
+    /// Most padded tokens in one call: rows x tokens of the longest row.
+    ///
+    /// Raise it until throughput stops growing; lower it to reduce the memory and the time of a call. A text
+    /// with more tokens has a call of its own. At least 1. Default: 4096.
     pub max_batch_tokens: usize,
     /// Most rows in one call. At least 1. Default: 64.
     pub max_batch_rows: usize,
@@ -41,9 +43,10 @@ impl BatchOptions {
     }
 }
 
-/// Groups rows of the given token counts into batches within `options`. Rows are sorted by length (rows of
-/// equal length keep their order) and divided greedily. Every index of `lengths` is in exactly one batch, and
-/// no batch is empty.
+/// Groups rows of the given token counts into batches within `options`.
+///
+/// Rows are sorted by length (rows of equal length keep their order) and divided greedily. Every index of
+/// `lengths` is in exactly one batch, and no batch is empty.
 pub fn plan(lengths: &[usize], options: &BatchOptions) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|row| lengths[*row]);

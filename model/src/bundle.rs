@@ -13,10 +13,13 @@
 //!     card.md                 model card for people
 //!     SHA256SUMS              the digest of every other file
 //! ```
+//!
 //! Contract: a bundle that opens is complete, and every byte of it is as its writer wrote it. A version is
 //! built in `versions/.staging-<ulid>` and renamed when it is completely on disk, so that readers never see
 //! an incomplete one. A crash may leave a staging directory behind, which is never read; the next writer
-//! removes it. The [`registry`](crate::registry) says which version is in use. The network's own files
+//! removes it.
+//!
+//! The [`registry`](crate::registry) says which version is in use. The network's own files
 //! (`config.json` and the weights) are read by `fenliu-training` only.
 
 use std::path::{Component, Path, PathBuf};

@@ -1,8 +1,9 @@
 //! Calibration of a bundle's probabilities, and thresholds that say which labels can be trusted
-//! (`calibration.json`). A temperature divides the logits before the softmax (Guo et al. 2017). It changes
-//! the confidences, but never the most probable label. A threshold on the calibrated confidence, one for each
-//! label, separates predictions that can be trusted from those that a person should check. Both are fitted to
-//! held-out rows.
+//! (`calibration.json`).
+//!
+//! A temperature divides the logits before the softmax (Guo et al. 2017). It changes the confidences, but
+//! never the most probable label. A threshold on the calibrated confidence, one for each label, separates
+//! predictions that can be trusted from those that a person should check. Both are fitted to held-out rows.
 //!
 //! Not here: what the pipeline does with labels below their threshold.
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
 use crate::evaluate::coverage::{CoveragePoint, coverage, lowest_threshold};
-use crate::evaluate::reliability::{Outcome, expected_error, reliability};
+use crate::evaluate::reliability::{Prediction, expected_error, reliability};
 use crate::labels::Labels;
 use crate::probabilities::Probabilities;
 
@@ -76,6 +77,7 @@ impl Calibration {
     /// has a logit for each label.
     ///
     /// # Errors
+    ///
     /// There are no rows; the numbers of gold labels and of rows of logits differ; a row has another width; a
     /// gold label is not an index into `labels`; or a logit is not finite.
     pub fn fit(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<Self> {
@@ -83,10 +85,10 @@ impl Calibration {
         let temperature = best_temperature(gold, logits);
         let raw = Scaled::new(gold, logits, 1.0);
         let scaled = Scaled::new(gold, logits, temperature);
-        let outcomes: Vec<Outcome> = scaled.rows.iter().map(|(_, outcome)| *outcome).collect();
-        let abstain_below = lowest_threshold(&outcomes, TARGET_PRECISION).unwrap_or(1.0);
+        let predictions: Vec<Prediction> = scaled.rows.iter().map(|(_, prediction)| *prediction).collect();
+        let abstain_below = lowest_threshold(&predictions, TARGET_PRECISION).unwrap_or(1.0);
         let class_threshold = |(class, label): (usize, &String)| {
-            let of_class: Vec<Outcome> =
+            let of_class: Vec<Prediction> =
                 scaled.rows.iter().filter(|(predicted, _)| *predicted == class).map(|(_, o)| *o).collect();
             ClassThreshold {
                 label: label.clone(),
@@ -102,7 +104,7 @@ impl Calibration {
             thresholds: labels.iter().enumerate().map(class_threshold).collect(),
             before: raw.error,
             after: scaled.error,
-            coverage: coverage(&outcomes),
+            coverage: coverage(&predictions),
         })
     }
 
@@ -168,9 +170,9 @@ fn check_rows(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<
     Err(ModelError::Evaluation(format!("calibration: {problem}")))
 }
 
-/// Held-out rows at one temperature: predicted class and outcome of each row.
+/// Held-out rows at one temperature: the predicted label of each row, and its confidence.
 struct Scaled {
-    rows: Vec<(usize, Outcome)>,
+    rows: Vec<(usize, Prediction)>,
     error: ConfidenceError,
 }
 
@@ -180,19 +182,20 @@ impl Scaled {
         for (gold, logits) in gold.iter().zip(logits) {
             let top = Probabilities::at_temperature(logits, temperature).top(1);
             rows.extend(top.into_iter().map(|(predicted, confidence)| {
-                (predicted, Outcome { confidence, is_correct: predicted == *gold })
+                (predicted, Prediction { confidence, is_correct: predicted == *gold })
             }));
         }
-        let outcomes: Vec<Outcome> = rows.iter().map(|(_, outcome)| *outcome).collect();
+        let predictions: Vec<Prediction> = rows.iter().map(|(_, prediction)| *prediction).collect();
         let nll = cross_entropy(gold, logits, temperature, 0.0);
-        Self { rows, error: ConfidenceError { ece: expected_error(&reliability(&outcomes)), nll } }
+        Self { rows, error: ConfidenceError { ece: expected_error(&reliability(&predictions)), nll } }
     }
 }
 
 /// The temperature with the lowest cross-entropy, by golden-section search over its logarithm: the
-/// cross-entropy is convex in 1 / T, so it has one minimum. The target of a row is slightly below 1 (Platt
-/// 1999: `(n + 1) / (n + 2)`). Otherwise the temperature would go to zero if all held-out rows are classified
-/// correctly.
+/// cross-entropy is convex in 1 / T, so it has one minimum.
+///
+/// The target of a row is slightly below 1 (Platt 1999: `(n + 1) / (n + 2)`). Otherwise the temperature would
+/// go to zero if all held-out rows are classified correctly.
 fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
     let smoothing = 1.0 / (gold.len() as f64 + 2.0);
     let loss = |log_temperature: f64| cross_entropy(gold, logits, log_temperature.exp(), smoothing);

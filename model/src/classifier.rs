@@ -1,7 +1,9 @@
 //! A classifier: encodes texts, groups them into batches, runs the graph, and applies softmax at the bundle's
-//! temperature. Contract: probabilities are returned in the order of the texts. They do not depend on the
-//! other texts of a call, except for rounding: kernels differ by the shape of a batch, which changes a
-//! probability by at most 1e-5.
+//! temperature.
+//!
+//! Contract: probabilities are returned in the order of the texts. They do not depend on the other texts of a
+//! call, except for rounding: kernels differ by the shape of a batch, which changes a probability by at most
+//! 1e-5.
 
 use std::sync::Arc;
 
@@ -104,6 +106,7 @@ impl Classifier {
     /// Loads a bundle's tokenizer, calibration and graph, and runs the graph once.
     ///
     /// # Errors
+    ///
     /// ONNX Runtime is missing, a file of the bundle is unusable, an option is out of bounds, or the graph's
     /// logits or the calibration do not match the labels.
     pub fn open(bundle: &Bundle, options: &ClassifierOptions) -> Result<Self> {
@@ -146,6 +149,7 @@ impl Classifier {
     /// The graph's logits of all labels for each text, in the order of the texts.
     ///
     /// # Errors
+    ///
     /// Inference fails on a batch; the error names its shape. There is no result for the other batches then:
     /// [`Classifier::classify_each`] finds the texts at fault.
     pub fn logits(&mut self, encodings: &[Encoding]) -> Result<Vec<Vec<f32>>> {

@@ -1,6 +1,7 @@
-//! Comparison of champion and challenger on the same rows. Models with different labels are compared over the
-//! union of their labels ([`union`], [`project`]), in which the labels that a model does not know have
-//! probability 0.
+//! Comparison of champion and challenger on the same rows.
+//!
+//! Models with different labels are compared over the union of their labels ([`union`], [`project`]), in
+//! which the labels that a model does not know have probability 0.
 //!
 //! Not here: whether a difference is good enough ([`crate::gates`]).
 

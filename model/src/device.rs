@@ -1,6 +1,7 @@
-//! The device that models run on: the CPU, or a GPU through CUDA. Contract: no silent fallback. If
-//! [`Device::Cuda`] is not available, that is an error; [`Device::Auto`] logs which device was chosen and
-//! why.
+//! The device that models run on: the CPU, or a GPU through CUDA.
+//!
+//! Contract: no silent fallback. If [`Device::Cuda`] is not available, that is an error; [`Device::Auto`]
+//! logs which device was chosen and why.
 
 use std::fmt;
 

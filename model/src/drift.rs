@@ -1,4 +1,5 @@
 //! Drift: whether the documents that a model serves are distributed like those that it was evaluated on.
+//!
 //! There are four signals, each a histogram over documents: the predicted label, its probability, the number
 //! of tokens, and the share of unknown tokens. A [`DriftReference`] holds them for a model's held-out
 //! documents and is stored in its bundle. A [`DriftMonitor`] compares a sliding window of served documents
@@ -7,6 +8,7 @@
 //! ```text
 //! PSI = sum over bins of (q - p) * ln(q / p),   p, q: the bin's share in the reference and the window
 //! ```
+//!
 //! minus the value that two samples of the same distribution have by chance. By convention (Siddiqi, Credit
 //! Risk Scorecards, 2006) a value above 0.2 is a shift, and one below 0.1 is not. A reference of fewer than
 //! [`MIN_REFERENCE_ROWS`] documents is too uncertain and is not used.
@@ -77,11 +79,13 @@ pub struct DriftReference {
 }
 
 impl DriftReference {
-    /// Measures documents that the model was not trained on. `probabilities` must be computed as in serving,
-    /// including the calibration. `unk_id` is the tokenizer's [`unk_id`](crate::Tokenizer::unk_id). The bins
-    /// of numbers are the deciles of these documents.
+    /// Measures documents that the model was not trained on.
+    ///
+    /// `probabilities` must be computed as in serving, including the calibration. `unk_id` is the tokenizer's
+    /// [`unk_id`](crate::Tokenizer::unk_id). The bins of numbers are the deciles of these documents.
     ///
     /// # Errors
+    ///
     /// There are no documents; the numbers of documents and of rows of `probabilities` differ; or a row does
     /// not have one probability for each label.
     pub fn measure(

@@ -1,5 +1,7 @@
-//! Writing files so that a crash cannot leave them incomplete. Contract: when a function returns, its data is
-//! on disk. Concurrent calls of [`replace`] for the same file must be excluded by a lock of the callers.
+//! Writing files so that a crash cannot leave them incomplete.
+//!
+//! Contract: when a function returns, its data is on disk. Concurrent calls of [`replace`] for the same file
+//! must be excluded by a lock of the callers.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,6 +1,7 @@
-//! The error type of this crate and of `fenliu-training`. A message names the file, key or shape at fault and
-//! the bound that was violated. A text that cannot be classified is not an error but a
-//! [`Failure`](crate::Failure).
+//! The error type of this crate and of `fenliu-training`.
+//!
+//! A message names the file, key or shape at fault and the bound that was violated. A text that cannot be
+//! classified is not an error but a [`Failure`](crate::Failure).
 
 use std::path::{Path, PathBuf};
 

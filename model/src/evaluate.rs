@@ -1,6 +1,7 @@
-//! Evaluation of predictions: accuracy, F1, ROC-AUC, calibration, confusion. Definitions are scikit-learn's:
-//! a rate with an empty denominator is 0, and macro-F1 is the mean over the classes that occur in the gold
-//! labels or the predictions.
+//! Evaluation of predictions: accuracy, F1, ROC-AUC, calibration, confusion.
+//!
+//! Definitions are scikit-learn's: a rate with an empty denominator is 0, and macro-F1 is the mean over the
+//! classes that occur in the gold labels or the predictions.
 
 pub(crate) mod counts;
 pub(crate) mod coverage;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ModelError, Result};
 use crate::probabilities::Probabilities;
 use counts::{ClassCounts, macro_f1, ratio};
-use reliability::{Outcome, expected_error};
+use reliability::{Prediction, expected_error};
 
 pub use coverage::CoveragePoint;
 pub use reliability::ReliabilityBin;
@@ -88,22 +89,23 @@ pub struct Evaluation {
 /// Compares the most probable label of each row with its gold label.
 ///
 /// # Errors
+///
 /// There are no rows; the numbers of predictions and of gold labels differ; a gold label is not an index into
 /// `labels`; or there are probabilities for another number of labels.
 pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilities]) -> Result<Evaluation> {
     check(labels, gold, probabilities)?;
     let mut confusion = vec![vec![0; labels.len()]; labels.len()];
-    let mut outcomes = Vec::with_capacity(gold.len());
+    let mut predictions = Vec::with_capacity(gold.len());
     for (&gold, probabilities) in gold.iter().zip(probabilities) {
         for (predicted, confidence) in probabilities.top(1) {
             confusion[gold][predicted] += 1;
-            outcomes.push(Outcome { confidence, is_correct: predicted == gold });
+            predictions.push(Prediction { confidence, is_correct: predicted == gold });
         }
     }
     let counts = class_counts(&confusion);
     let per_class = class_scores(labels, &counts, gold, probabilities);
     let aucs: Vec<f64> = per_class.iter().filter_map(|class| class.roc_auc).collect();
-    let reliability = reliability::reliability(&outcomes);
+    let reliability = reliability::reliability(&predictions);
     Ok(Evaluation {
         rows: gold.len(),
         accuracy: ratio(counts.iter().map(|class| class.correct).sum(), gold.len()),
@@ -115,7 +117,7 @@ pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilitie
         log_loss: mean(gold, probabilities, log_loss),
         brier: mean(gold, probabilities, brier),
         reliability,
-        coverage: coverage::coverage(&outcomes),
+        coverage: coverage::coverage(&predictions),
     })
 }
 

@@ -1,6 +1,8 @@
-//! Gates: the conditions that a challenger must meet before it may replace the champion. A gate compares one
-//! number with one bound and describes the comparison in words. All gates are always checked, so that a
-//! report shows every failure. This module does not measure anything: its inputs are results of evaluations.
+//! Gates: the conditions that a challenger must meet before it may replace the champion.
+//!
+//! A gate compares one number with one bound and describes the comparison in words. All gates are always
+//! checked, so that a report shows every failure. This module does not measure anything: its inputs are
+//! results of evaluations.
 
 use std::collections::BTreeMap;
 

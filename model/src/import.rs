@@ -3,10 +3,11 @@
 //!
 //! Contract: an import does not change the computation. A graph that cannot be served is refused with the
 //! reason, and nothing is published. How texts were cleaned is not known, so the manifest does not say it.
-//! `fenliu-training` imports checkpoints that can be trained further. The graph must have the interface that
-//! [`crate::session`] describes. `tokenizer.json` and `config.json` (labels and most tokens), which exporters
-//! of Hugging Face models write, are read from the graph's directory, or from its parent if the graph is in a
-//! directory `onnx`.
+//! `fenliu-training` imports checkpoints that can be trained further.
+//!
+//! The graph must have the interface that [`crate::session`] describes. `tokenizer.json` and `config.json`
+//! (labels and most tokens), which exporters of Hugging Face models write, are read from the graph's
+//! directory, or from its parent if the graph is in a directory `onnx`.
 //!
 //! Not supported: graphs with other inputs or outputs, and several labels for one text.
 
@@ -48,6 +49,7 @@ pub struct OnnxOptions {
 /// External files with its weights are copied, too.
 ///
 /// # Errors
+///
 /// There is no graph or more than one; it has another interface; tokenizer or labels are missing or do not
 /// fit it; it does not run on texts of `max_tokens` tokens; ONNX Runtime is missing; a file cannot be read or
 /// written. Nothing is published then.

@@ -1,6 +1,7 @@
-//! The labels of a classifier, in the order of its logits (`labels.json`). Contract: there are at least two
-//! labels; ids are not empty and unique. The meaning of labels and their hierarchy belong to the taxonomy and
-//! are not known here.
+//! The labels of a classifier, in the order of its logits (`labels.json`).
+//!
+//! Contract: there are at least two labels; ids are not empty and unique. The meaning of labels and their
+//! hierarchy belong to the taxonomy and are not known here.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;

@@ -1,6 +1,8 @@
-//! Checks of labelled data before a model is trained on it. They find training rows that are also test rows,
-//! texts with several labels, labels with too few rows, and labels that a model trained on the other rows
-//! would not have predicted (computed by `fenliu-training`). Nothing is changed or dropped.
+//! Checks of labelled data before a model is trained on it.
+//!
+//! They find training rows that are also test rows, texts with several labels, labels with too few rows, and
+//! labels that a model trained on the other rows would not have predicted (computed by `fenliu-training`).
+//! Nothing is changed or dropped.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -8,8 +8,10 @@
 //!   history.jsonl             every move of an alias and every removal
 //!   .lock  .lease             locks between processes
 //! ```
+//!
 //! A selector names a version: its ULID or the start of it, `champion`, `challenger`, or `previous` (the
 //! version that the champion replaced). Command lines and configurations use `models/<name>@<selector>`.
+//!
 //! Contract: an alias is replaced by one rename, so that readers need no lock, and a crash leaves either the
 //! old alias or the new one. Changes of one model exclude each other, also across processes. An alias records
 //! the digest of its version, and a version with another digest is not opened. Version directories never
@@ -150,6 +152,7 @@ impl Registry {
     /// Opens and verifies the version that `selector` names, see [`Registry::resolve`].
     ///
     /// # Errors
+    ///
     /// As [`Registry::resolve`] and [`Bundle::open`]; or the version has changed since the alias was set.
     pub fn bundle(&self, selector: &str) -> Result<Bundle> {
         let version = self.resolve(selector)?;

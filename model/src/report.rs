@@ -1,6 +1,8 @@
-//! Reports for people: HTML pages and model cards. A page is one HTML file without scripts and external
-//! resources: style and charts are in the file. It follows the reader's light or dark theme and can be
-//! printed. Every text is escaped. Not here: the measurements themselves.
+//! Reports for people: HTML pages and model cards.
+//!
+//! A page is one HTML file without scripts and external resources: style and charts are in the file. It
+//! follows the reader's light or dark theme and can be printed. Every text is escaped. Not here: the
+//! measurements themselves.
 
 mod card;
 mod chart;

@@ -1,7 +1,8 @@
-//! Finding and loading the ONNX Runtime library. The library is loaded at run time, once per process, and
-//! shared by the sessions of all models. If the user names a path (by an argument or `ORT_DYLIB_PATH`), it is
-//! the only one that is tried: otherwise a mistake in it would be hidden by a library found elsewhere. The
-//! path may be the library or its directory.
+//! Finding and loading the ONNX Runtime library.
+//!
+//! The library is loaded at run time, once per process, and shared by the sessions of all models. If the user
+//! names a path (by an argument or `ORT_DYLIB_PATH`), it is the only one that is tried: otherwise a mistake
+//! in it would be hidden by a library found elsewhere. The path may be the library or its directory.
 
 use std::env;
 use std::fmt::Write;
@@ -41,12 +42,14 @@ impl Runtime {
     }
 }
 
-/// Loads ONNX Runtime, or returns what an earlier call loaded. It tries only `explicit` if given; otherwise
-/// only `ORT_DYLIB_PATH` if set; otherwise, in this order: the directory of the executable;
-/// `$XDG_CACHE_HOME/fenliu/onnxruntime/<version>` (`~/.cache` if the variable is not set), newest version
-/// first; the system's loader path.
+/// Loads ONNX Runtime, or returns what an earlier call loaded.
+///
+/// It tries only `explicit` if given; otherwise only `ORT_DYLIB_PATH` if set; otherwise, in this order: the
+/// directory of the executable; `$XDG_CACHE_HOME/fenliu/onnxruntime/<version>` (`~/.cache` if the variable is
+/// not set), newest version first; the system's loader path.
 ///
 /// # Errors
+///
 /// No library was found; or none of those found can be loaded or is recent enough; or `explicit` is a
 /// different library than the one loaded before.
 pub fn load(explicit: Option<&Path>) -> Result<&'static Runtime> {

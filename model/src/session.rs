@@ -49,6 +49,7 @@ impl Session {
     /// with the default search of [`runtime::load`] if the process has not loaded it yet.
     ///
     /// # Errors
+    ///
     /// ONNX Runtime or the device is not available, the file is not a valid graph, or the graph's inputs and
     /// output violate the contract.
     pub fn open(onnx: &Path, threads: usize, device: Device) -> Result<Self> {

@@ -85,6 +85,7 @@ impl BundleWriter {
     /// renames the directory to `versions/<ulid>`.
     ///
     /// # Errors
+    ///
     /// A file cannot be written, or the staged files are not a valid bundle. Nothing is published then.
     pub fn finish(mut self, model: ModelDescription) -> Result<Bundle> {
         let manifest = self.manifest(model);

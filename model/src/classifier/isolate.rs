@@ -1,8 +1,9 @@
-//! Isolates texts on which inference fails: each is reported, and all other texts are classified. Contract: a
-//! batch that fails is split in half until each text at fault is alone; a logit that is not finite identifies
-//! its text at once. If memory runs out, no text is at fault: the batch is split at half its padded tokens
-//! and retried. If no text can be classified, the empty text is tried. If that fails too, the model or the
-//! device is at fault, and an error is returned.
+//! Isolates texts on which inference fails: each is reported, and all other texts are classified.
+//!
+//! Contract: a batch that fails is split in half until each text at fault is alone; a logit that is not
+//! finite identifies its text at once. If memory runs out, no text is at fault: the batch is split at half
+//! its padded tokens and retried. If no text can be classified, the empty text is tried. If that fails too,
+//! the model or the device is at fault, and an error is returned.
 
 use super::Classifier;
 use crate::batcher::{BatchOptions, TokenBatch, plan};

@@ -39,9 +39,10 @@ impl Histogram {
     }
 }
 
-/// Population stability index of `window` against `reference`, two counts over the same bins. Half a document
-/// is added to each bin (Jeffreys' prior), so that an empty bin gives a finite value. That value is smaller
-/// if there are fewer documents.
+/// Population stability index of `window` against `reference`, two counts over the same bins.
+///
+/// Half a document is added to each bin (Jeffreys' prior), so that an empty bin gives a finite value. That
+/// value is smaller if there are fewer documents.
 pub(super) fn psi(reference: &[u64], window: &[u64]) -> f64 {
     let smoothed = |counts: &[u64]| {
         let total = counts.iter().sum::<u64>() as f64 + 0.5 * counts.len() as f64;
@@ -51,9 +52,8 @@ pub(super) fn psi(reference: &[u64], window: &[u64]) -> f64 {
     reference.iter().zip(&window).map(|(p, q)| (q - p) * (q / p).ln()).sum()
 }
 
-/// The mean of the index of two samples of the same distribution:
-/// `(bins - 1) * (1 / n + 1 / m)` (Yurdakul, Statistical Properties of the PSI, 2018), over the bins that
-/// either sample has documents in.
+/// The mean of the index of two samples of the same distribution: `(bins - 1) * (1 / n + 1 / m)` (Yurdakul,
+/// Statistical Properties of the PSI, 2018), over the bins that either sample has documents in.
 pub(super) fn psi_by_chance(reference: &[u64], window: &[u64]) -> f64 {
     let bins = reference.iter().zip(window).filter(|(p, q)| **p + **q > 0).count();
     let per_bin: f64 = [reference, window].iter().map(|counts| 1.0 / counts.iter().sum::<u64>() as f64).sum();

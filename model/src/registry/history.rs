@@ -1,7 +1,8 @@
-//! `history.jsonl`: every move of an alias and every removal, oldest first. The alias files are
-//! authoritative, and the history is written after them. A crash between the two is repaired before the next
-//! change: the record of an alias that the history lacks is added to it, and an incomplete last line is
-//! removed.
+//! `history.jsonl`: every move of an alias and every removal, oldest first.
+//!
+//! The alias files are authoritative, and the history is written after them. A crash between the two is
+//! repaired before the next change: the record of an alias that the history lacks is added to it, and an
+//! incomplete last line is removed.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};

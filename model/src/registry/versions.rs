@@ -93,6 +93,7 @@ impl Registry {
     /// Removes a version, which may be damaged, and returns its ULID.
     ///
     /// # Errors
+    ///
     /// `selector` names no version, see [`Registry::resolve`]; the version is champion, challenger or
     /// previous; or a file cannot be removed.
     pub fn remove(&self, selector: &str, by: &str, reason: &str) -> Result<String> {

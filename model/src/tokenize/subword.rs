@@ -162,8 +162,8 @@ fn count_words(texts: &[String], normalizer: &BertNormalizer) -> tokenizers::Res
     Ok(counts)
 }
 
-/// The single-character tokens: frequent characters in code-point order, each as the start of a
-/// word and, where it occurs there, as a continuation (`##x`).
+/// The single-character tokens: frequent characters in code-point order, each as the start of a word and,
+/// where it occurs there, as a continuation (`##x`).
 fn alphabet(words: &BTreeMap<String, u64>, options: &VocabularyOptions) -> Vec<String> {
     let mut uses: HashMap<char, (u64, bool)> = HashMap::new();
     for (word, count) in words {

@@ -1,9 +1,10 @@
-//! Word tokens: jieba segmentation and a vocabulary of whole words. `vocabulary.txt` has one token per line;
-//! the line number is the id, and padding and unknown come first. `user_dict.txt` has lines `word [frequency]
-//! [tag]`, and comment lines that start with `#`. A word without a frequency gets one that is high enough for
-//! the segmenter to prefer it to its parts. jieba splits text that is neither Han nor ASCII into single
-//! characters; for scripts that put spaces between words (é, Cyrillic, Greek, …) they are joined to words
-//! again here.
+//! Word tokens: jieba segmentation and a vocabulary of whole words.
+//!
+//! `vocabulary.txt` has one token per line; the line number is the id, and padding and unknown come first.
+//! `user_dict.txt` has lines `word [frequency] [tag]`, and comment lines that start with `#`. A word without
+//! a frequency gets one that is high enough for the segmenter to prefer it to its parts. jieba splits text
+//! that is neither Han nor ASCII into single characters; for scripts that put spaces between words (é,
+//! Cyrillic, Greek, …) they are joined to words again here.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -224,9 +225,10 @@ fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> 
     tokens.into_iter().map(|(token, _)| token).collect()
 }
 
-/// Splits `text` after white space or Chinese punctuation into pieces of at least [`PIECE_BYTES`]. jieba
-/// segments the text between such characters independently, so that the words of the pieces are the words of
-/// the text.
+/// Splits `text` after white space or Chinese punctuation into pieces of at least [`PIECE_BYTES`].
+///
+/// jieba segments the text between such characters independently, so that the words of the pieces are the
+/// words of the text.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let is_break = |character: char| character.is_whitespace() || "，。！？；：、".contains(character);
     let mut rest = text;
@@ -263,9 +265,10 @@ fn joins(left: &str, right: &str) -> bool {
     }
 }
 
-/// Whether the character is a letter or digit of a script that puts spaces between words. Korean is excluded
-/// although it uses spaces: its units between spaces include particles, so that most of them would be unknown
-/// words.
+/// Whether the character is a letter or digit of a script that puts spaces between words.
+///
+/// Korean is excluded although it uses spaces: its units between spaces include particles, so that most of
+/// them would be unknown words.
 fn is_spaced_letter(character: char) -> bool {
     character.is_alphanumeric()
         && !matches!(character,

@@ -17,8 +17,8 @@ pub enum Adaptation {
         /// How many layers. A number above that of the encoder means all its layers, but not the embeddings.
         layers: usize,
     },
-    /// The head, and for each matrix `W` of the encoder's layers a product of two thin ones:
-    /// `W + alpha / rank * A B` (Hu et al., 2021). The sum is stored, so the result costs no more to run.
+    /// The head, and for each matrix `W` of the encoder's layers a product of two thin ones: `W + alpha /
+    /// rank * A B` (Hu et al., 2021). The sum is stored, so the result costs no more to run.
     Lora {
         /// Columns of `A` and rows of `B`.
         rank: usize,

@@ -1,20 +1,21 @@
-//! The progress of a run on disk, from which a run that was killed continues. Contract: the file is replaced
-//! by one rename, so a crash leaves either the new checkpoint or the one before. It holds everything that a
-//! run changes: trained parameters, the optimiser's moments, the best weights so far, and the position in the
-//! run. It also holds a key made of the run's base, data and options. A checkpoint with another key belongs
-//! to another run and is ignored.
+//! The progress of a run on disk, from which a run that was killed continues.
+//!
+//! Contract: the file is replaced by one rename, so a crash leaves either the new checkpoint or the one
+//! before. It holds everything that a run changes: trained parameters, the optimiser's moments, the best
+//! weights so far, and the position in the run. It also holds a key made of the run's base, data and options.
+//! A checkpoint with another key belongs to another run and is ignored.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
-
-use super::tensors::{Tensors, Vector};
 use fenliu_model::evaluate::Evaluation;
 use fenliu_model::training_report::EpochReport;
 use fenliu_model::{ModelError, Result};
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::tensors::{Tensors, Vector};
 
 /// The position of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Encoded documents, and the batches drawn from them.
 
+use fenliu_model::tokenize::Encoding;
 use rand::{Rng, rngs::SmallRng, seq::SliceRandom};
 
-use super::features::FeatureLayout;
-use super::ops::Target;
-use fenliu_model::tokenize::Encoding;
+use crate::features::FeatureLayout;
+use crate::ops::Target;
 
 /// Encoded documents with their labels.
 #[derive(Debug)]
@@ -74,8 +74,10 @@ impl Dataset {
 
     /// Divides all documents into batches of similar length. A batch has at most `batch_rows` rows and at
     /// most `batch_tokens` tokens, where every row counts as long as the longest; a document with more tokens
-    /// is a batch of its own. With a generator, documents of similar length are mixed and the batches are in
-    /// random order; without one, they are sorted by length.
+    /// is a batch of its own.
+    ///
+    /// With a generator, documents of similar length are mixed and the batches are in random order; without
+    /// one, they are sorted by length.
     pub(super) fn plan(
         &self,
         batch_tokens: usize,

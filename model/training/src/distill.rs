@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::corpus::Corpus;
+use crate::from_scratch::{TrainRequest, Trained, finish, random_network, with_dev};
 use crate::hyperparameters::Hyperparameters;
 use crate::observer::Observer;
-use crate::scratch::{TrainRequest, Trained, finish, random_network, with_dev};
-use crate::staged::{Plan, Provenance, Staged};
+use crate::staged::{Provenance, RunSpec, Staged};
 use crate::threads::on_threads;
 
 /// The teacher's part in the training loss.
@@ -95,14 +95,14 @@ pub fn distill(
             "unlabelled_rows": unlabelled.len(),
         });
         let corpus = Corpus::for_student(teacher.labels(), train, dev, unlabelled, soft, options)?;
-        let plan = Plan {
+        let spec = RunSpec {
             network: random_network(&corpus, options)?,
             corpus,
             provenance: Provenance::from_scratch(options, preprocessing, training),
             hyperparameters: &hyperparameters,
             checkpoints: None,
         };
-        Staged::build(destination, plan, observer)
+        Staged::build(destination, spec, observer)
     })?;
     finish(staged, destination.name, options)
 }

@@ -18,7 +18,7 @@ use crate::observer::Observer;
 use crate::optimisation::{Optimisation, Transfer};
 use crate::options::Preset;
 use crate::shape::{NetworkConfig, NgramShape};
-use crate::staged::{Destination, Plan, Provenance, Staged};
+use crate::staged::{Destination, Provenance, RunSpec, Staged};
 use crate::threads::on_threads;
 
 /// Everything that can be chosen about fine-tuning; [`FineTuneOptions::new`] gives defaults that suit a
@@ -161,14 +161,14 @@ pub fn stage_finetuned(request: FineTuneRequest<'_>, observer: &mut dyn Observer
         let network = adapted_network(base, &corpus, options)?;
         let hyperparameters = options.hyperparameters();
         let key = run_key(base, &corpus, &network.config, &hyperparameters);
-        let plan = Plan {
+        let spec = RunSpec {
             network,
             corpus,
             provenance: Provenance::of_finetuned(base, options, preprocessing),
             hyperparameters: &hyperparameters,
             checkpoints: work.map(|work| Checkpoints::new(work, key)),
         };
-        Staged::build(destination, plan, observer)
+        Staged::build(destination, spec, observer)
     })
 }
 

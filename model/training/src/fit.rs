@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::checkpoint::{Checkpoints, Progress};
-use super::corpus::Corpus;
-use super::hyperparameters::Hyperparameters;
-use super::network::Network;
-use super::observer::Observer;
-use super::stack::side_weight;
-use super::tensors::Tensors;
-use super::trainer::{Position, Trainer};
-use fenliu_model::error::Result;
 use fenliu_model::evaluate::{Evaluation, evaluate};
-use fenliu_model::probabilities::Probabilities;
 use fenliu_model::training_report::EpochReport;
+use fenliu_model::{Probabilities, Result};
+
+use crate::checkpoint::{Checkpoints, Progress};
+use crate::corpus::Corpus;
+use crate::hyperparameters::Hyperparameters;
+use crate::network::Network;
+use crate::observer::Observer;
+use crate::stack::side_weight;
+use crate::tensors::Tensors;
+use crate::trainer::{Position, Trainer};
 
 /// The network with the weights of the chosen epoch, and the record of the run.
 pub(super) struct Fitted {

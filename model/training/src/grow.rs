@@ -1,14 +1,15 @@
 //! Enlarging a network: logits for new labels, and a side path if it has none.
 
+use fenliu_model::Result;
 use rand::{Rng, rngs::SmallRng};
 
 use crate::network::Network;
 use crate::shape::NgramShape;
-use fenliu_model::error::Result;
 
-/// `network` with `labels` logits. The weights of the first `kept` logits stay as they are. New columns of
-/// the head's matrix are random, as in a new network (Glorot and Bengio, 2010); new biases and n-gram weights
-/// are zero.
+/// `network` with `labels` logits. The weights of the first `kept` logits stay as they are.
+///
+/// New columns of the head's matrix are random, as in a new network (Glorot and Bengio, 2010); new biases and
+/// n-gram weights are zero.
 pub(super) fn with_labels(
     network: Network,
     kept: usize,

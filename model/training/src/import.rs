@@ -3,9 +3,11 @@
 //!
 //! Contract: the bundle's logits are those of the library, up to rounding. A checkpoint with a setting that
 //! is not implemented here is refused by the name of the setting, and nothing is published. How texts were
-//! cleaned is not known, so the manifest does not say it. The files are `config.json`, `model.safetensors` or
-//! `pytorch_model.bin`, and `tokenizer.json` or `vocab.txt`. All tokens have type 0, so the embedding of that
-//! type is added to those of the positions at import.
+//! cleaned is not known, so the manifest does not say it.
+//!
+//! The files are `config.json`, `model.safetensors` or `pytorch_model.bin`, and `tokenizer.json` or
+//! `vocab.txt`. All tokens have type 0, so the embedding of that type is added to those of the positions at
+//! import.
 //!
 //! Not here: other kinds of encoder, sentence pairs, several labels for one text.
 
@@ -28,7 +30,7 @@ use serde_json::{Value, json};
 use crate::network::Network;
 use crate::publish::{ONNX_FILE, check_parity, write_network};
 use config::Checkpoint;
-use tensors::Tensors;
+use tensors::StoredTensors;
 
 pub use pooling::Pooling;
 
@@ -49,12 +51,13 @@ pub struct ImportOptions {
 /// `head_trained: false`: it can be fine-tuned but not used before that.
 ///
 /// # Errors
+///
 /// A file is missing or invalid; the checkpoint has a setting that is not implemented here (the message names
 /// it); labels or `max_tokens` do not fit the checkpoint; ONNX Runtime is missing or does not give the same
 /// logits. Nothing is published then.
 pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOptions) -> Result<Bundle> {
     let start = Instant::now();
-    let tensors = Tensors::read(directory)?;
+    let tensors = StoredTensors::read(directory)?;
     let checkpoint = Checkpoint::read(directory, &tensors, options.pooling)?;
     let labels = checkpoint.labels(options.labels.as_ref())?;
     let max_tokens = checkpoint.max_tokens(options.max_tokens)?;

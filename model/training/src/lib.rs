@@ -1,15 +1,24 @@
-//! Labelled texts in, a bundle out: training a classifier from scratch, from a teacher, or further from
-//! another bundle; and importing the checkpoints of others so that they can be trained further.
+//! Makes classifiers that `fenliu-model` serves: training from scratch, distillation, fine-tuning, and import
+//! of pretrained checkpoints. `model/README.md` describes how to use them on the command line.
 //!
-//! [`stage`] holds development rows out, draws a vocabulary, trains a small transformer encoder with a linear
-//! n-gram side path (see [`TrainOptions`]), keeps the weights of the epoch with the best development macro-F1
-//! (the latest of nearly equal ones), exports them to ONNX, and checks that the graph gives the same logits.
-//! [`stage_finetuned`] does the same from the weights, tokenizer and labels of a bundle
-//! ([`FineTuneOptions`]). Either gives a [`Staged`] bundle, to which its owner may add files before it is
-//! published; [`train`] stages and publishes. The same rows, options and seed give the same weights.
+//! [`train`] and [`distill`] train a small transformer encoder with a linear n-gram side path
+//! ([`TrainOptions`]) and publish it. [`stage_finetuned`] trains the network of a bundle further
+//! ([`FineTuneOptions`]). [`huggingface`] imports a checkpoint of the BERT family.
 //!
-//! Serving is `fenliu-model`, which does not depend on this crate. Not here: cleaning texts, choosing which
-//! version is in use, comparing a model with another.
+//! A run has these steps, one module each:
+//!
+//! ```text
+//! rows ─▶ split ─▶ corpus (tokenizer, labels, token ids) ─▶ fit ─▶ publish (weights, ONNX graph, parity) ─▶ Staged
+//!                                                            │
+//!                                  trainer (batches, gradients, optimizer) ─▶ network ─▶ ops
+//! ```
+//!
+//! Contract: the weights of the epoch with the best development macro-F1 are kept (the latest of nearly equal
+//! ones). The exported graph gives the network's logits to 1e-4, or nothing is published. The same rows,
+//! options and seed give the same weights, on any number of threads, and also after a run was killed and
+//! resumed.
+//!
+//! Not here: cleaning texts, choosing the version in use, comparing a model with another.
 
 mod adapt;
 mod adaptation;
@@ -24,6 +33,7 @@ mod distill;
 mod features;
 mod finetune;
 mod fit;
+mod from_scratch;
 mod grow;
 mod hyperparameters;
 mod import;
@@ -38,7 +48,6 @@ mod out_of_fold;
 mod parameter;
 mod publish;
 mod schedule;
-mod scratch;
 mod shape;
 mod split;
 mod stack;
@@ -58,11 +67,11 @@ pub use adaptation::Adaptation;
 pub use bench::StepBench;
 pub use distill::{DistillOptions, Teaching, distill};
 pub use finetune::{FineTuneOptions, FineTuneRequest, stage_finetuned};
+pub use from_scratch::{TrainRequest, Trained, stage, train};
 pub use import::{ImportOptions, Pooling, huggingface};
 pub use observer::Observer;
 pub use optimisation::{Optimisation, Transfer};
 pub use options::{Preset, TrainOptions};
-pub use scratch::{TrainRequest, Trained, stage, train};
 pub use shape::{EncoderShape, NgramShape};
 pub use staged::{Destination, Staged};
 pub use suspects::{inspect, suspects};

@@ -36,16 +36,17 @@ mod passes;
 mod pool;
 mod step;
 
-use super::data::{Batch, Features};
-use super::parameter::Parameter;
-use super::shape::NetworkConfig;
-use super::table::SparseTable;
-use super::tensors::{Tensors, Vector};
-use super::weights::Weights;
-use dense::{Linear, Norm};
-use fenliu_model::error::{ModelError, Result};
-use layer::Layer;
+use fenliu_model::{ModelError, Result};
 use rand::rngs::SmallRng;
+
+use crate::data::{Batch, Features};
+use crate::parameter::Parameter;
+use crate::shape::NetworkConfig;
+use crate::table::SparseTable;
+use crate::tensors::{Tensors, Vector};
+use crate::weights::Weights;
+use dense::{Linear, Norm};
+use layer::Layer;
 
 pub(super) use buffers::Buffers;
 pub(super) use build::CONFIG_FILE;

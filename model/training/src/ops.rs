@@ -1,4 +1,5 @@
 //! The arithmetic of the network: each operation with its forward and its backward pass, on plain slices.
+//!
 //! Contract: rows are contiguous, without padding. A forward pass overwrites its output. A backward pass
 //! turns the gradient of the output into that of the input, in place where the shapes are equal, and *adds*
 //! to the gradients of parameters, so that one step can sum over several batches. "The gradient of x" always

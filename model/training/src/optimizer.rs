@@ -1,11 +1,11 @@
 //! AdamW with decoupled weight decay (Loshchilov and Hutter, 2019), and gradient clipping.
 
+use fenliu_model::Result;
 use rayon::prelude::*;
 
-use super::ops::vectorised;
-use super::parameter::Parameter;
-use super::tensors::{Tensors, Vector};
-use fenliu_model::error::Result;
+use crate::ops::vectorised;
+use crate::parameter::Parameter;
+use crate::tensors::{Tensors, Vector};
 
 /// The constants of the update rule.
 #[derive(Clone, Copy, Debug)]

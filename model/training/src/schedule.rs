@@ -1,6 +1,7 @@
-//! The learning rate over a run: linear warm-up, then a cosine to zero (one cycle; Smith, 2018). The rate is
-//! a function of the completed share of the run, not of a number of steps, because epochs may have different
-//! numbers of batches.
+//! The learning rate over a run: linear warm-up, then a cosine to zero (one cycle; Smith, 2018).
+//!
+//! The rate is a function of the completed share of the run, not of a number of steps, because epochs may
+//! have different numbers of batches.
 
 /// The completed share of a run in the middle of a step, in (0, 1): `batch` of `batches` in `epoch` of
 /// `epochs`, both counted from 0.

@@ -6,9 +6,11 @@ use fenliu_model::Example;
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 /// Splits `examples` into training and development rows. At most `share` of the rows of each label, rounded
-/// down, are development rows. Rows of one group stay together, and so do rows without a group that have the
-/// same text. Every label keeps at least one training row. The same seed and rows give the same split, and
-/// both parts keep the order of the rows.
+/// down, are development rows.
+///
+/// Rows of one group stay together, and so do rows without a group that have the same text. Every label keeps
+/// at least one training row. The same seed and rows give the same split, and both parts keep the order of
+/// the rows.
 pub(super) fn hold_out(examples: Vec<Example>, share: f32, seed: u64) -> (Vec<Example>, Vec<Example>) {
     let mut room: HashMap<String, usize> = HashMap::new();
     for example in &examples {

@@ -1,12 +1,15 @@
-//! The weight of the n-gram side path's logits, if encoder and side path were trained separately. Each was
-//! trained as if it were the only classifier. The plain sum of their logits is therefore overconfident where
-//! they agree, and a weak side path can outvote a strong encoder. The right combination is fitted to held-out
-//! rows (stacking, Wolpert, 1992), by a logistic regression of the labels on the two logits,
+//! The weight of the n-gram side path's logits, if encoder and side path were trained separately.
+//!
+//! Each was trained as if it were the only classifier. The plain sum of their logits is therefore
+//! overconfident where they agree, and a weak side path can outvote a strong encoder. The right combination
+//! is fitted to held-out rows (stacking, Wolpert, 1992), by a logistic regression of the labels on the two
+//! logits,
 //!
 //! ```text
 //! p(label) = softmax(a * encoder + b * side)        minimise  -sum log p(gold) + ((a - 1)^2 + (b - 1)^2) / 2
 //! weight   = b / a
 //! ```
+//!
 //! with Newton's method, since the problem is convex in `a` and `b`. The second term keeps the weight near 1
 //! if there are few rows, and the optimum finite if all rows are classified correctly. `a` itself is not
 //! used: the calibration fits a temperature, which has the same effect.

@@ -3,22 +3,20 @@
 use std::path::Path;
 use std::time::Instant;
 
-use serde_json::{Value, json};
-
-use super::checkpoint::Checkpoints;
-use super::corpus::Corpus;
-use super::data::Dataset;
-use super::fit::fit;
-use super::hyperparameters::Hyperparameters;
-use super::network::Network;
-use super::observer::Observer;
-use super::publish;
 use fenliu_model::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
-use fenliu_model::classifier::{Classifier, ClassifierOptions};
-use fenliu_model::error::{ModelError, Result};
-use fenliu_model::labels::Labels;
 use fenliu_model::tokenize::{Encoding, Tokenization};
 use fenliu_model::training_report::TrainReport;
+use fenliu_model::{Classifier, ClassifierOptions, Labels, ModelError, Result};
+use serde_json::{Value, json};
+
+use crate::checkpoint::Checkpoints;
+use crate::corpus::Corpus;
+use crate::data::Dataset;
+use crate::fit::fit;
+use crate::hyperparameters::Hyperparameters;
+use crate::network::Network;
+use crate::observer::Observer;
+use crate::publish;
 
 /// A trained bundle in its staging directory. Its owner may evaluate it and add files before publishing it.
 /// Dropping it removes the directory.
@@ -51,7 +49,7 @@ pub struct Destination<'a> {
 }
 
 /// A network, its training data, and how to train it.
-pub(super) struct Plan<'a> {
+pub(super) struct RunSpec<'a> {
     pub(super) network: Network,
     pub(super) corpus: Corpus,
     pub(super) provenance: Provenance,
@@ -64,10 +62,10 @@ impl Staged {
     /// Fits a network to the rows of a corpus and stages the result.
     pub(super) fn build(
         destination: Destination<'_>,
-        plan: Plan<'_>,
+        spec: RunSpec<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let Plan { network, corpus, provenance, hyperparameters, checkpoints } = plan;
+        let RunSpec { network, corpus, provenance, hyperparameters, checkpoints } = spec;
         let writer = BundleWriter::create(destination.root, destination.name)?;
         let start = Instant::now();
         let fitted = fit(network, &corpus, hyperparameters, checkpoints.as_ref(), observer)?;

@@ -1,8 +1,8 @@
 //! A cache of the hidden states of frozen layers, which are the same in every epoch.
 
-use super::data::{Batch, Dataset};
-use super::hyperparameters::Hyperparameters;
-use super::network::{Buffers, Frozen, Inputs, Network, States};
+use crate::data::{Batch, Dataset};
+use crate::hyperparameters::Hyperparameters;
+use crate::network::{Buffers, Frozen, Inputs, Network, States};
 
 /// The states of as many documents of a data set as fit into the allowed memory.
 pub(super) struct StateCache {

@@ -1,7 +1,8 @@
-//! Labels that are probably wrong, by confident learning (Northcutt et al. 2021). Each row is classified by a
-//! model that was not trained on it. The threshold of a label is the mean probability of the label over the
-//! rows that have it. A row is a suspect if the most probable of the labels that reach their threshold is not
-//! its own.
+//! Labels that are probably wrong, by confident learning (Northcutt et al. 2021).
+//!
+//! Each row is classified by a model that was not trained on it. The threshold of a label is the mean
+//! probability of the label over the rows that have it. A row is a suspect if the most probable of the labels
+//! that reach their threshold is not its own.
 
 use fenliu_model::quality::{QualityReport, Suspect, class_rows, conflicts, excerpt, leaked, text_key};
 use fenliu_model::{Example, Labels, Probabilities, Result};

@@ -1,14 +1,15 @@
-//! Sparse tables: embeddings of which a batch uses few rows. A step has gradients for the used rows only, and
-//! the optimiser (AdamW, Loshchilov and Hutter, 2019) updates only those. Bias correction counts the updates
-//! of each row instead of the steps of the run; otherwise the first updates of a rare row would be larger
-//! than those of a frequent one.
+//! Sparse tables: embeddings of which a batch uses few rows.
+//!
+//! A step has gradients for the used rows only, and the optimiser (AdamW, Loshchilov and Hutter, 2019)
+//! updates only those. Bias correction counts the updates of each row instead of the steps of the run;
+//! otherwise the first updates of a rare row would be larger than those of a frequent one.
 
+use fenliu_model::{ModelError, Result};
 use rayon::prelude::*;
 
-use super::ops::add;
-use super::optimizer::{AdamW, Moving, Pace};
-use super::tensors::{Tensors, Vector};
-use fenliu_model::error::{ModelError, Result};
+use crate::ops::add;
+use crate::optimizer::{AdamW, Moving, Pace};
+use crate::tensors::{Tensors, Vector};
 
 /// A table of `rows` x `width` with the optimiser's state for each row.
 pub(crate) struct SparseTable {

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use fenliu_model::{ModelError, Result};
 use safetensors::tensor::{Dtype, View};
-
-use fenliu_model::error::{ModelError, Result};
 
 /// Vectors by name.
 #[derive(Clone, Debug, Default, PartialEq)]

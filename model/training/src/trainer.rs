@@ -1,23 +1,24 @@
-//! The training loop: batches in, a trained network out. Each step has a random generator of its own, seeded
-//! by the run's seed and the number of the step. No generator's state has to be saved, so a run can resume
-//! after any step.
+//! The training loop: batches in, a trained network out.
+//!
+//! Each step has a random generator of its own, seeded by the run's seed and the number of the step. No
+//! generator's state has to be saved, so a run can resume after any step.
 
+use fenliu_model::{ModelError, Result};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use super::adaptation::Adaptation;
-use super::data::{Batch, Dataset};
-use super::hyperparameters::Hyperparameters;
-use super::network::{
+use crate::adaptation::Adaptation;
+use crate::data::{Batch, Dataset};
+use crate::hyperparameters::Hyperparameters;
+use crate::network::{
     Buffers, DropoutSource, Frozen, Inputs, Network, Passes, Step, StepInput, TableGradient, open_device,
 };
-use super::observer::Observer;
-use super::ops::{Loss, squares};
-use super::optimizer::{AdamW, DenseState, clip_scale};
-use super::parameter::Parameter;
-use super::schedule::{one_cycle, progress};
-use super::states::StateCache;
-use super::tensors::{Tensors, Vector};
-use fenliu_model::error::{ModelError, Result};
+use crate::observer::Observer;
+use crate::ops::{Loss, squares};
+use crate::optimizer::{AdamW, DenseState, clip_scale};
+use crate::parameter::Parameter;
+use crate::schedule::{one_cycle, progress};
+use crate::states::StateCache;
+use crate::tensors::{Tensors, Vector};
 
 /// Largest joint norm of a step's gradients.
 const CLIP_NORM: f32 = 1.0;

@@ -1,13 +1,13 @@
-//! Named tensors: all weights of a network, as they are stored in `weights/model.safetensors`. Contract:
-//! values are `f32` in row-major order; the matrix of a dense layer is `[inputs, outputs]`. Taking a tensor
-//! checks its shape, so that a network is never built from the weights of a different one.
+//! Named tensors: all weights of a network, as they are stored in `weights/model.safetensors`.
+//!
+//! Contract: values are `f32` in row-major order; the matrix of a dense layer is `[inputs, outputs]`. Taking
+//! a tensor checks its shape, so that a network is never built from the weights of a different one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use fenliu_model::{ModelError, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-
-use fenliu_model::error::{ModelError, Result};
 
 /// The path of the weights in a bundle.
 pub(crate) const WEIGHTS_FILE: &str = "weights/model.safetensors";

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fenliu_model::tokenize::Tokenizer;
+use fenliu_model::{Labels, ModelError, Result};
 use serde::Deserialize;
 
 use super::pooling::Pooling;
-use super::tensors::Tensors;
+use super::tensors::StoredTensors;
 use crate::architecture::{Activation, Architecture, Head, NormPlacement};
 use crate::features::FeatureLayout;
 use crate::shape::{EncoderShape, NetworkConfig};
-use fenliu_model::error::{ModelError, Result};
-use fenliu_model::labels::Labels;
-use fenliu_model::tokenize::Tokenizer;
 
 const FILE: &str = "config.json";
 
@@ -137,7 +136,7 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    pub(super) fn read(directory: &Path, tensors: &Tensors, pooling: Option<Pooling>) -> Result<Self> {
+    pub(super) fn read(directory: &Path, tensors: &StoredTensors, pooling: Option<Pooling>) -> Result<Self> {
         let path = directory.join(FILE);
         let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
         let file: File = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
@@ -147,47 +146,31 @@ impl Checkpoint {
             refuse(format!("`model_type` is `{}` but must be one of {known}", file.model_type))
         })?;
         let activation = file.check().map_err(refuse)?;
-        let encoder = EncoderShape {
-            layers: file.num_hidden_layers,
-            width: file.hidden_size,
-            heads: file.num_attention_heads,
-            feed_forward: file.intermediate_size,
-        };
+        let encoder = file.encoder();
         let prefix = if tensors.has("embeddings.word_embeddings.weight") { "" } else { family.prefix() };
-        let (tokens, embedding_width) =
-            tensors.rows_and_columns(&format!("{prefix}embeddings.word_embeddings.weight"))?;
+        let rows_and_width =
+            |table: &str| tensors.rows_and_columns(&format!("{prefix}embeddings.{table}.weight"));
+        let (tokens, embedding_width) = rows_and_width("word_embeddings")?;
         if embedding_width != encoder.width && family != Family::Electra {
             let width = encoder.width;
             return Err(refuse(format!(
                 "`hidden_size` is {width} but the embeddings are {embedding_width} wide"
             )));
         }
-        let (position_rows, _) =
-            tensors.rows_and_columns(&format!("{prefix}embeddings.position_embeddings.weight"))?;
+        let (position_rows, _) = rows_and_width("position_embeddings")?;
         let has_head = file.has_head(tensors, family);
-        if let (true, Some(kind)) = (has_head, &file.problem_type)
-            && kind != "single_label_classification"
-        {
-            let problem = format!("`problem_type` is `{kind}` but must be `single_label_classification`");
-            return Err(refuse(problem));
+        if has_head {
+            file.check_problem_type().map_err(refuse)?;
         }
-        let head = match (has_head, pooling) {
-            (false, None | Some(Pooling::Mean)) => Head::Mean,
-            _ => Head::FirstToken(family.head_activation()),
-        };
         let architecture = Architecture {
             norm: NormPlacement::Post,
             norm_epsilon: file.layer_norm_eps,
             embedding_norm: true,
             embedding_width: (embedding_width != encoder.width).then_some(embedding_width),
             activation,
-            head,
+            head: head(family, has_head, pooling),
         };
-        // RoBERTa's first position is the padding token's id plus one.
-        let first_position = match family {
-            Family::Roberta => file.pad_token_id.unwrap_or(1).saturating_add(1),
-            Family::Bert | Family::DistilBert | Family::Electra => 0,
-        };
+        let first_position = file.first_position(family);
         if first_position >= position_rows {
             return Err(refuse(format!("`pad_token_id` leaves none of the {position_rows} positions")));
         }
@@ -267,7 +250,42 @@ impl Checkpoint {
     }
 }
 
+/// What the head reads: a trained head reads what its family's heads do, a new one what `pooling` says.
+fn head(family: Family, has_head: bool, pooling: Option<Pooling>) -> Head {
+    match (has_head, pooling) {
+        (false, None | Some(Pooling::Mean)) => Head::Mean,
+        _ => Head::FirstToken(family.head_activation()),
+    }
+}
+
 impl File {
+    fn encoder(&self) -> EncoderShape {
+        EncoderShape {
+            layers: self.num_hidden_layers,
+            width: self.hidden_size,
+            heads: self.num_attention_heads,
+            feed_forward: self.intermediate_size,
+        }
+    }
+
+    /// The row of the first position. RoBERTa's is the padding token's id plus one.
+    fn first_position(&self, family: Family) -> usize {
+        match family {
+            Family::Roberta => self.pad_token_id.unwrap_or(1).saturating_add(1),
+            Family::Bert | Family::DistilBert | Family::Electra => 0,
+        }
+    }
+
+    /// Checks that the trained head gives one label to each text.
+    fn check_problem_type(&self) -> Result<(), String> {
+        match self.problem_type.as_deref() {
+            None | Some("single_label_classification") => Ok(()),
+            Some(kind) => {
+                Err(format!("`problem_type` is `{kind}` but must be `single_label_classification`"))
+            }
+        }
+    }
+
     /// Checks that all settings are implemented here; returns the activation of the feed-forward part.
     fn check(&self) -> Result<Activation, String> {
         if let Some(kind) = self.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
@@ -292,7 +310,7 @@ impl File {
 
     /// Whether the checkpoint is a text classifier. Heads for other tasks have tensors of the same names, so
     /// that `architectures` decides, if it is given.
-    fn has_head(&self, tensors: &Tensors, family: Family) -> bool {
+    fn has_head(&self, tensors: &StoredTensors, family: Family) -> bool {
         let (dense, classifier) = family.head_layers();
         let has_layers = [dense, classifier].iter().all(|layer| tensors.has(&format!("{layer}.weight")));
         let architectures = self.architectures.as_deref().unwrap_or_default();

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Device, Tensor};
-
 use fenliu_model::{ModelError, Result};
 
 const SAFETENSORS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
 
-/// Tensors of any type, as they are stored in the file.
-pub(super) struct Tensors {
+/// StoredTensors of any type, as they are stored in the file.
+pub(super) struct StoredTensors {
     path: PathBuf,
     by_name: HashMap<String, Tensor>,
 }
 
-impl Tensors {
+impl StoredTensors {
     /// Reads `model.safetensors` or, if that is not there, `pytorch_model.bin`.
     pub(super) fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(SAFETENSORS);
@@ -123,7 +122,7 @@ mod tests {
         let numbers = Tensor::new(&[1_i64, 2], &Device::Cpu).unwrap();
         let by_name = HashMap::from([("LayerNorm.gamma", halves), ("position_ids", numbers)]);
         candle_core::safetensors::save(&by_name, directory.path().join(SAFETENSORS)).unwrap();
-        let tensors = Tensors::read(directory.path()).unwrap();
+        let tensors = StoredTensors::read(directory.path()).unwrap();
         let values = tensors.take("LayerNorm.weight", &[2]).unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values, [0.5, -2.0]);
         let message = tensors.take("position_ids", &[2]).unwrap_err().to_string();
@@ -134,7 +133,7 @@ mod tests {
     fn weights_in_several_files_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("model.safetensors.index.json"), "{}").unwrap();
-        let message = Tensors::read(directory.path()).err().unwrap().to_string();
+        let message = StoredTensors::read(directory.path()).err().unwrap().to_string();
         assert!(message.contains("model.safetensors.index.json: weights in several files"), "{message}");
     }
 }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
 use fenliu_model::batcher::TokenBatch;
 use fenliu_model::session::Session;
 use fenliu_model::{Classifier, ClassifierOptions, Device, Example};
+use serde::Deserialize;
 
 use super::*;
 use crate::testing::has_runtime;

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
-use fenliu_model::error::{ModelError, Result};
 use fenliu_model::tokenize::{Tokenizer, WordPieceOptions};
+use fenliu_model::{ModelError, Result};
+use serde::Deserialize;
 
 const FAST: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.txt";

@@ -1,13 +1,14 @@
-//! Conversion of a checkpoint's tensors to our names and layout. PyTorch stores the matrix of a dense layer
-//! as `[outputs, inputs]`, we store it as `[inputs, outputs]`; and we have one matrix for queries, keys and
-//! values.
+//! Conversion of a checkpoint's tensors to our names and layout.
+//!
+//! PyTorch stores the matrix of a dense layer as `[outputs, inputs]`, we store it as `[inputs, outputs]`; and
+//! we have one matrix for queries, keys and values.
 
 use candle_core::Tensor;
 use fenliu_model::Result;
 use rand::{Rng, rngs::SmallRng};
 
 use super::config::{Checkpoint, Family};
-use super::tensors::{Tensors, failed};
+use super::tensors::{StoredTensors, failed};
 use crate::architecture::Head;
 use crate::weights::Weights;
 
@@ -48,7 +49,7 @@ const DISTILBERT_LAYER: LayerNames = LayerNames {
 /// All weights of the network that `checkpoint` describes. A head that it lacks gets random weights.
 pub(super) fn convert(
     checkpoint: &Checkpoint,
-    tensors: &Tensors,
+    tensors: &StoredTensors,
     labels: usize,
     generator: &mut SmallRng,
 ) -> Result<Weights> {
@@ -63,7 +64,7 @@ pub(super) fn convert(
 
 struct Converter<'a> {
     checkpoint: &'a Checkpoint,
-    tensors: &'a Tensors,
+    tensors: &'a StoredTensors,
     weights: Weights,
 }
 

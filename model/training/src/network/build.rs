@@ -1,5 +1,7 @@
 //! Building networks with random weights, with given weights, or from a bundle.
 
+use fenliu_model::bundle::Bundle;
+use fenliu_model::{ModelError, Result};
 use rand::{Rng, rngs::SmallRng};
 
 use super::dense::{Linear, Norm};
@@ -10,8 +12,6 @@ use crate::parameter::Parameter;
 use crate::shape::{EncoderShape, NetworkConfig};
 use crate::table::SparseTable;
 use crate::weights::{WEIGHTS_FILE, Weights};
-use fenliu_model::bundle::Bundle;
-use fenliu_model::error::{ModelError, Result};
 
 /// Where the configuration lies in a bundle.
 pub(crate) const CONFIG_FILE: &str = "config.json";
@@ -80,6 +80,7 @@ impl Network {
     /// The network of a bundle: `config.json` and `weights/model.safetensors`.
     ///
     /// # Errors
+    ///
     /// A file is missing or invalid; or a tensor is missing, superfluous, or has another shape than
     /// `config.json` requires.
     pub(crate) fn load(bundle: &Bundle) -> Result<Self> {

@@ -1,12 +1,15 @@
 //! The network's passes as operations of candle, on one of its devices, with candle's automatic
-//! differentiation. Contract: [`Passes::step`] and [`Passes::logits`] give the results of [`Network::step`]
-//! and [`Network::logits`], dropout included. The two implementations share nothing but the parameters, and
-//! tests compare them on candle's CPU device. Parameters stay in the network as `f32` and are copied to the
-//! device with each batch; their gradients are copied back and added to the network's own, so that one
-//! optimiser serves both. If `matmul` is a narrower type, matrices are multiplied in that type; everything
-//! else stays `f32`. The device computes everything between the sums of table rows and the logits. The
-//! tables, the side path and the loss are sparse or cheap, and stay on the CPU. Hidden states of frozen
-//! layers are not cached.
+//! differentiation.
+//!
+//! Contract: [`Passes::step`] and [`Passes::logits`] give the results of [`Network::step`] and
+//! [`Network::logits`], dropout included. The two implementations share nothing but the parameters, and tests
+//! compare them on candle's CPU device. Parameters stay in the network as `f32` and are copied to the device
+//! with each batch; their gradients are copied back and added to the network's own, so that one optimiser
+//! serves both. If `matmul` is a narrower type, matrices are multiplied in that type; everything else stays
+//! `f32`.
+//!
+//! The device computes everything between the sums of table rows and the logits. The tables, the side path
+//! and the loss are sparse or cheap, and stay on the CPU. Hidden states of frozen layers are not cached.
 //!
 //! Documents are padded to the longest of their batch. Only operations that candle can differentiate are
 //! used: its fused softmax and layer normalisation silently have no backward pass.
@@ -15,7 +18,6 @@ use std::collections::HashMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Tensor, Var};
-
 use fenliu_model::{ModelError, Result};
 
 use super::dense::{Linear, Norm};
@@ -454,10 +456,10 @@ mod tests {
     }
 
     /// The loss, and the gradients of everything trained by name.
-    type Outcome = (f32, Vec<(String, Vec<f32>)>);
+    type StepResult = (f32, Vec<(String, Vec<f32>)>);
 
     /// One step by `accelerator`, or by the network's own passes.
-    fn step(network: &mut Network, accelerator: Option<&Accelerator>) -> Outcome {
+    fn step(network: &mut Network, accelerator: Option<&Accelerator>) -> StepResult {
         let batch = Batch::new(DOCUMENTS.to_vec());
         let (inputs, mut buffers) = (network.inputs(&batch), Buffers::default());
         let states = network.frozen_states(&batch, &inputs.embedding, &mut buffers);

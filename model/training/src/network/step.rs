@@ -1,6 +1,7 @@
-//! Passes through the whole network, forward and backward. The network has three parts: the embeddings, the
-//! layers, and the head with its pooling. The hidden states between two parts are [`States`]. If the lower
-//! part is frozen, its states can be computed once and cached.
+//! Passes through the whole network, forward and backward.
+//!
+//! The network has three parts: the embeddings, the layers, and the head with its pooling. The hidden states
+//! between two parts are [`States`]. If the lower part is frozen, its states can be computed once and cached.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! The training loss: cross-entropy against smoothed targets (Szegedy et al., 2016), and against the
-//! probabilities of a teacher (Hinton, Vinyals and Dean, 2015); and the disagreement of two
-//! passes over one document (R-Drop, Liang et al., 2021).
+//! probabilities of a teacher (Hinton, Vinyals and Dean, 2015); and the disagreement of two passes over one
+//! document (R-Drop, Liang et al., 2021).
 
 /// The training target of a document; at least one of the two is known.
 #[derive(Clone, Copy, Debug, Default)]

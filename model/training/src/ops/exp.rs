@@ -1,8 +1,9 @@
 //! The exponential function, in a form that the compiler turns into vector instructions.
 
-/// `e^x` to about two units in the last place; 0 below -87, never above `e^88`; NaN stays NaN. Splits `x`
-/// into a multiple of ln 2 and a remainder of at most half of ln 2, whose Taylor series is summed up to the
-/// sixth power. It has neither branches nor calls, unlike the library's function, so that loops are
+/// `e^x` to about two units in the last place; 0 below -87, never above `e^88`; NaN stays NaN.
+///
+/// Splits `x` into a multiple of ln 2 and a remainder of at most half of ln 2, whose Taylor series is summed
+/// up to the sixth power. It has neither branches nor calls, unlike the library's function, so that loops are
 /// vectorised.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {

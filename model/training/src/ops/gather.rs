@@ -16,6 +16,7 @@ impl RowIndex {
     /// An index of the lists of rows `features[starts[i]..starts[i + 1]]`, for a table of `table_rows` rows.
     ///
     /// # Panics
+    ///
     /// If `starts` does not ascend from 0 to the number of features, or a feature is not a row of the table:
     /// a mistake in the caller, which numbers both.
     pub(crate) fn new(starts: &[u32], features: &[u32], table_rows: usize) -> Self {

@@ -1,5 +1,5 @@
-//! Layer normalisation over the last dimension (Ba, Kiros and Hinton, 2016):
-//! `(x - mean) / sqrt(variance + epsilon) * scale + shift`.
+//! Layer normalisation over the last dimension (Ba, Kiros and Hinton, 2016): `(x - mean) / sqrt(variance +
+//! epsilon) * scale + shift`.
 
 use rayon::prelude::*;
 

@@ -10,8 +10,10 @@ const ROWS: usize = 32;
 const CHUNK: usize = 8192;
 
 /// Inverted dropout (Srivastava et al., 2014): sets a share of the values to zero and scales the others up,
-/// so that the expected value stays the same. A hash of seed and position decides whether a value is dropped,
-/// so that the backward pass needs no stored mask and the result does not depend on the number of threads.
+/// so that the expected value stays the same.
+///
+/// A hash of seed and position decides whether a value is dropped, so that the backward pass needs no stored
+/// mask and the result does not depend on the number of threads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dropout {
     seed: u32,

@@ -3,22 +3,11 @@
 /// Number of partial sums of a long sum: enough to fill the vector registers and to hide their latency.
 const LANES: usize = 16;
 
-/// Runs `kernel` compiled for AVX2 where the processor has it. Functions that the kernel calls must be
-/// inlined into it, otherwise they are compiled without.
+/// Runs `kernel` compiled for the widest vector instructions that the processor has (AVX2 or AVX-512 on x86-64).
+/// Functions that the kernel calls must be inlined into it, otherwise they are compiled without.
 #[inline(always)]
 pub(crate) fn vectorised<R>(kernel: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: `with_avx2` requires AVX2, which the processor has.
-        return unsafe { with_avx2(kernel) };
-    }
-    kernel()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn with_avx2<R>(kernel: impl FnOnce() -> R) -> R {
-    kernel()
+    pulp::Arch::new().dispatch(kernel)
 }
 
 /// The sum of `term(left, right)` over two slices of one length, in one fixed order.

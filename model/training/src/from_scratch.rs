@@ -12,7 +12,7 @@ use crate::observer::Observer;
 use crate::options::TrainOptions;
 use crate::publish;
 use crate::split;
-use crate::staged::{Destination, Plan, Provenance, Staged};
+use crate::staged::{Destination, Provenance, RunSpec, Staged};
 use crate::threads::on_threads;
 
 /// Training from scratch: the data, the options, and the destination of the result.
@@ -94,14 +94,14 @@ pub fn stage(request: TrainRequest<'_>, observer: &mut dyn Observer) -> Result<S
     on_threads(options.threads, || {
         let (train, dev) = with_dev(train, dev, options);
         let corpus = Corpus::from_scratch(train, dev, options)?;
-        let plan = Plan {
+        let spec = RunSpec {
             network: random_network(&corpus, options)?,
             corpus,
             provenance: Provenance::from_scratch(options, preprocessing, json!({ "options": options })),
             hyperparameters: &options.hyperparameters(),
             checkpoints: None,
         };
-        Staged::build(destination, plan, observer)
+        Staged::build(destination, spec, observer)
     })
 }
 
