@@ -26,7 +26,7 @@ pub(super) fn training(report: &TrainReport) -> Html {
         charts.push(chart.line("macro-F1", Ink::One, &macro_f1).line("accuracy", Ink::Two, &accuracy));
     }
     let intro = format!(
-        "{} documents learnt, {} held out; the weights of epoch {} were kept, after {:.0} s.",
+        "{} training documents, {} held-out documents. The weights of epoch {} were kept. Duration: {:.0} s.",
         count(report.size.train_rows),
         count(report.size.dev_rows),
         report.best_epoch,
@@ -66,7 +66,7 @@ pub(super) fn quality(report: &QualityReport) -> Html {
     };
     let conflicts: Vec<Vec<Cell>> = report.conflicts.iter().take(SHOWN).map(conflict).collect();
     let intro = format!(
-        "{} documents to learn from. {} of them also stood among those to test on, {} texts stood under several labels.",
+        "{} training documents. {} of them are also test documents. {} texts have several labels.",
         count(report.rows),
         count(report.leaked.len()),
         count(report.conflicts.len())
@@ -99,8 +99,8 @@ fn suspects(suspects: &[Suspect]) -> Html {
     };
     let rows: Vec<Vec<Cell>> = suspects.iter().take(SHOWN).map(row).collect();
     let intro = format!(
-        "{} of {} documents to learn from whose label a model that did not learn them would not have given (confident \
-         learning, Northcutt et al. 2021), the likeliest errors first.",
+        "{} of {} training documents whose label differs from the one that a model trained on other documents predicts \
+         (confident learning, Northcutt et al. 2021); the most probable errors come first.",
         rows.len(),
         count(suspects.len())
     );

@@ -66,8 +66,8 @@ fn card(name: &str, options: &TrainOptions, staged: &Staged) -> Result<String> {
         ("preset", options.preset.name().to_owned()),
         ("parameters", size.parameters.to_string()),
         ("vocabulary", size.vocabulary.to_string()),
-        ("longest text read, in tokens", options.max_tokens.to_string()),
-        ("documents learnt", size.train_rows.to_string()),
+        ("most tokens of a text", options.max_tokens.to_string()),
+        ("training documents", size.train_rows.to_string()),
         ("SHA-256 of the documents", dataset_sha256.clone()),
     ];
     let card = ModelCard {
