@@ -48,7 +48,8 @@ fn dependencies_point_one_way() {
         ("fenliu-text", vec![]),
         ("fenliu-operators", vec!["fenliu-schemas", "fenliu-text"]),
         ("fenliu-model", vec!["fenliu-text"]),
-        ("fenliu", vec!["fenliu-model", "fenliu-operators", "fenliu-schemas"]),
+        ("fenliu-training", vec!["fenliu-model"]),
+        ("fenliu", vec!["fenliu-model", "fenliu-operators", "fenliu-schemas", "fenliu-training"]),
         // They know the binary, not the libraries.
         ("fenliu-tests", vec![]),
     ]);
@@ -66,8 +67,9 @@ fn each_crate_keeps_to_its_trade() {
         ("fenliu-schemas", ["rdkafka", "datafusion", "ort", "tokio"]),
         ("fenliu-text", ["arrow", "datafusion-expr", "rdkafka", "tokio"]),
         // The umbrella crate would bring data sources and execution plans.
-        ("fenliu-operators", ["rdkafka", "ort", "tokenizers", "datafusion"]),
-        ("fenliu-model", ["rdkafka", "datafusion-expr", "tokio", "lol_html"]),
+        ("fenliu-operators", ["rdkafka", "ort", "candle-core", "datafusion"]),
+        ("fenliu-model", ["rdkafka", "datafusion-expr", "tokio", "candle-core"]),
+        ("fenliu-training", ["rdkafka", "datafusion-expr", "tokio", "ort"]),
         ("fenliu", ["ort", "candle-core", "tokenizers", "jieba-rs"]),
     ] {
         for stranger in strangers {

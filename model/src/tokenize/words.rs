@@ -1,10 +1,10 @@
 //! Word tokens: jieba segmentation and a vocabulary of whole words.
 //!
-//! `vocabulary.txt` has one token a line, line number = id, padding and unknown first. `user_dict.txt` has
-//! lines `word [frequency] [tag]` and comment lines that start with `#`; without a frequency, a word gets
-//! one that makes it win over its parts.
-//! jieba cuts what is neither Han nor ASCII into single characters; runs of letters of scripts that
-//! put spaces between words (é, Cyrillic, Greek, …) are joined to words again here.
+//! `vocabulary.txt` has one token per line; the line number is the id, and padding and unknown come first.
+//! `user_dict.txt` has lines `word [frequency] [tag]`, and comment lines that start with `#`. A word without
+//! a frequency gets one that is high enough for the segmenter to prefer it to its parts. jieba splits text
+//! that is neither Han nor ASCII into single characters; for scripts that put spaces between words (é,
+//! Cyrillic, Greek, …) they are joined to words again here.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -14,19 +14,20 @@ use std::path::Path;
 use fenliu_text::{Entry, InvalidLine, Segmenter, entries, is_han};
 use rayon::prelude::*;
 
-use super::{Encoding, PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
+use super::encoding::Encoding;
+use super::vocabulary::{PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
 use crate::error::{ModelError, Result};
 
 const VOCABULARY_FILE: &str = "vocabulary.txt";
 const USER_DICT_FILE: &str = "user_dict.txt";
 
-/// Texts are segmented in pieces of about this size, so that a long article is not segmented far
-/// beyond the tokens that are kept.
+/// Texts are segmented in pieces of about this size, so that a long article is not segmented far beyond the
+/// last token that is kept.
 const PIECE_BYTES: usize = 1024;
 
 pub(super) struct Words {
     segmenter: Segmenter,
-    /// Content of the user dictionary, kept so that it travels with the vocabulary.
+    /// Content of the user dictionary, which is saved together with the vocabulary.
     user_dict: Option<String>,
     ids: HashMap<Box<str>, u32>,
 }
@@ -165,8 +166,8 @@ fn add(counts: &mut HashMap<String, usize>, word: &str, count: usize) {
     }
 }
 
-/// The tokens that get an entry: frequent words, and characters by how often they stand in for
-/// words that are not frequent.
+/// The tokens of the vocabulary: frequent words, and characters by their frequency in words that are not
+/// frequent.
 fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> Vec<String> {
     let is_rare_chinese = |word: &str, count| count < options.min_count && word.chars().any(is_han);
     let (rare, mut counts): (HashMap<_, _>, HashMap<_, _>) =
@@ -185,10 +186,10 @@ fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> 
     tokens.into_iter().map(|(token, _)| token).collect()
 }
 
-/// Cuts `text` after white space or Chinese punctuation into pieces of at least [`PIECE_BYTES`].
+/// Splits `text` after white space or Chinese punctuation into pieces of at least [`PIECE_BYTES`].
 ///
-/// jieba segments the stretches between such characters independently of each other, so the words
-/// of the pieces are the words of the text.
+/// jieba segments the text between such characters independently, so that the words of the pieces are the
+/// words of the text.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let is_break = |character: char| character.is_whitespace() || "，。！？；：、".contains(character);
     let mut rest = text;
@@ -214,8 +215,8 @@ fn for_each_word(segmenter: &Segmenter, text: &str, mut visit: impl FnMut(&str))
     }
 }
 
-/// Whether jieba cut a word of a script that puts spaces between words; it never does so within
-/// ASCII, where its own cuts (`3.5%`, `win10`) stand.
+/// Whether jieba has split a word of a script that puts spaces between words. Within ASCII its own splits
+/// (`3.5%`, `win10`) are kept.
 fn joins(left: &str, right: &str) -> bool {
     match (left.chars().next_back(), right.chars().next()) {
         (Some(left), Some(right)) => {
@@ -225,10 +226,10 @@ fn joins(left: &str, right: &str) -> bool {
     }
 }
 
-/// Whether the character is a letter or digit of a script whose words stand between spaces.
+/// Whether the character is a letter or digit of a script that puts spaces between words.
 ///
-/// Korean is left out although it has spaces: its spaced units carry particles, and as whole words
-/// most of them would be unknown.
+/// Korean is excluded although it uses spaces: its units between spaces include particles, so that most of
+/// them would be unknown words.
 fn is_spaced_letter(character: char) -> bool {
     character.is_alphanumeric()
         && !matches!(character,
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn saved_words_encode_alike() {
+    fn a_saved_tokenizer_encodes_in_the_same_way() {
         let directory = tempfile::tempdir().unwrap();
         let user_dict = directory.path().join("words.txt");
         std::fs::write(&user_dict, "\u{feff}# 产品\n云梯计划 n\n分流器 100 n\n\n").unwrap();
@@ -376,7 +377,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn pieces_have_the_words_of_the_text_and_lose_nothing(text in news()) {
+        fn pieces_have_the_words_of_the_text_and_join_to_it(text in news()) {
             let by_piece: Vec<String> = pieces(&text).flat_map(words).collect();
             prop_assert_eq!(&by_piece, &words(&text));
             let without_space = |text: &str| text.split_whitespace().collect::<String>();

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use fenliu_model::train::Adaptation;
 use fenliu_model::{Comparison, Evaluation, Gate};
+use fenliu_training::Adaptation;
 use serde::Serialize;
 
 use super::train::{Reporter, key_and_value};
