@@ -32,12 +32,7 @@ pub(super) enum Step {
 }
 
 impl Reader {
-    fn question(
-        &mut self,
-        partitions: &[TopicPartition],
-        starts: Positions,
-        topics: Topics,
-    ) -> u64 {
+    fn question(&mut self, partitions: &[TopicPartition], starts: Positions, topics: Topics) -> u64 {
         self.next_question += 1;
         let id = self.next_question;
         let partitions = partitions.to_vec();
@@ -111,7 +106,7 @@ impl Reader {
     /// Finds where the partitions begin, and gives sinks without a position that one.
     fn claim(&mut self) {
         let State::Taking(taking) = &mut self.state else { return };
-        let topics = match identities(&taking.facts, taking.answers.values()) {
+        let topics = match identities(&taking.facts, taking.answers.values(), &self.topics) {
             Ok(topics) => topics,
             Err(error) => return self.end(Err(error)),
         };
@@ -172,12 +167,17 @@ impl Reader {
     }
 }
 
-/// What is known of each topic: by the sinks, by the group, and for the rest as it is today.
-fn identities<'a>(facts: &'a BrokerFacts, sinks: impl Iterator<Item = &'a Stored> + Clone) -> Result<Topics> {
+/// What is known of each topic: by the sinks, by the group, by this reader (`own`), and for the rest as it is today.
+fn identities<'a>(
+    facts: &'a BrokerFacts,
+    sinks: impl Iterator<Item = &'a Stored> + Clone,
+    own: &'a Topics,
+) -> Result<Topics> {
     let mut topics = facts.topics.clone();
     for (topic, identity) in &mut topics {
         let mut known = TopicIdentity { id: identity.id.clone(), latest_below: None };
-        for stored in sinks.clone().chain([&facts.committed]).filter_map(|stored| stored.topics.get(topic)) {
+        let stored = sinks.clone().chain([&facts.committed]).filter_map(|stored| stored.topics.get(topic));
+        for stored in stored.chain(own.get(topic)) {
             if stored.contradicts(&known) {
                 return Err(recreated(topic, stored.id.as_deref(), known.id.as_deref()));
             }
