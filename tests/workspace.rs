@@ -47,7 +47,25 @@ fn dependencies_point_one_way() {
         ("fenliu-schemas", vec![]),
         ("fenliu-operators", vec!["fenliu-schemas"]),
         ("fenliu-model", vec![]),
-        ("fenliu", vec!["fenliu-model", "fenliu-operators", "fenliu-schemas"]),
+        ("fenliu-engine", vec!["fenliu-schemas"]),
+        ("fenliu-config", vec!["fenliu-engine"]),
+        ("fenliu-decode", vec!["fenliu-config", "fenliu-engine", "fenliu-schemas"]),
+        (
+            "fenliu-connectors",
+            vec!["fenliu-config", "fenliu-decode", "fenliu-engine", "fenliu-operators", "fenliu-schemas"],
+        ),
+        (
+            "fenliu",
+            vec![
+                "fenliu-config",
+                "fenliu-connectors",
+                "fenliu-decode",
+                "fenliu-engine",
+                "fenliu-model",
+                "fenliu-operators",
+                "fenliu-schemas",
+            ],
+        ),
         // They know the binary, not the libraries.
         ("fenliu-tests", vec![]),
     ]);
@@ -65,6 +83,10 @@ fn each_crate_keeps_to_its_trade() {
         ("fenliu-schemas", ["rdkafka", "datafusion", "ort", "tokio"]),
         ("fenliu-operators", ["rdkafka", "ort", "tokenizers", "candle-core"]),
         ("fenliu-model", ["rdkafka", "datafusion", "tokio", "lol_html"]),
+        ("fenliu-engine", ["rdkafka", "datafusion", "tokio", "object_store"]),
+        ("fenliu-config", ["rdkafka", "datafusion", "tokio", "deltalake"]),
+        ("fenliu-decode", ["rdkafka", "datafusion", "tokio", "object_store"]),
+        ("fenliu-connectors", ["ort", "clap", "tokenizers", "candle-core"]),
         ("fenliu", ["ort", "candle-core", "tokenizers", "jieba-rs"]),
     ] {
         for stranger in strangers {
