@@ -12,6 +12,7 @@ mod cluster;
 mod dead_letter;
 mod digest;
 pub mod fault;
+pub mod history;
 mod json;
 pub mod kind;
 pub mod kinds;

@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 
 use fenliu_config::Problems;
+use fenliu_engine::Result;
 
 use crate::cluster::KafkaConfig;
+use crate::history::History;
 use crate::kafka::KafkaSourceConfig;
 use crate::resource::Resource;
 
@@ -22,6 +24,12 @@ pub trait SourceKind: Debug + Send + Sync {
     fn group(&self) -> Option<&KafkaSourceConfig> {
         None
     }
+
+    /// The documents that the source has. `kafka` is the pipeline's cluster.
+    ///
+    /// # Errors
+    /// Files that cannot be read, a broker that is gone.
+    fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>>;
 
     /// By which setting the source reads `resource`, if it does: writing there would be an endless loop. `kafka` is the
     /// pipeline's cluster.

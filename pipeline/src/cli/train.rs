@@ -8,11 +8,14 @@ use fenliu_model::train::{
     distill, train as train_model,
 };
 use fenliu_model::{Bundle, Tokenization, runtime};
+
+use fenliu_config::Problems;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::clean::compile;
 use crate::config::Config;
 use crate::config::Selection;
@@ -21,7 +24,6 @@ use crate::error::{Converted, Error, Result};
 use crate::options::{overlay, value};
 use crate::progress::bar;
 use crate::texts::Preprocessing;
-use fenliu_config::Problems;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {

@@ -14,7 +14,7 @@ fn problems(text: &str) -> String {
 
 #[test]
 fn the_commented_default_file_says_what_the_code_does() {
-    let text = crate::cli::DEFAULT_CONFIG;
+    let text = include_str!("../../../deploy/config/default.toml");
     let read =
         Config::parse(text, "default.toml", &[], &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(read, Config::default());

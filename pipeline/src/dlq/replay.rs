@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
+use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
+use fenliu_connectors::{DeadLetter, KafkaConfig};
 use indicatif::ProgressBar;
 use rdkafka::Message;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -16,8 +18,6 @@ use serde::Serialize;
 use super::{Filter, Letters};
 use crate::error::{Error, Result};
 use crate::progress::bar;
-use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
-use fenliu_connectors::{DeadLetter, KafkaConfig};
 
 /// The header that names the original message, as `topic/partition/offset`.
 pub(crate) const REPLAYED_FROM: &str = "fenliu.replayed_from";

@@ -7,6 +7,8 @@ mod datafile;
 mod directory;
 mod documents;
 mod encode;
+mod history;
+mod housekeeping;
 mod kind;
 mod letters;
 mod manifest;

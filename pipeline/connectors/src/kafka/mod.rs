@@ -7,6 +7,7 @@ mod config;
 mod consumer;
 mod embedded;
 mod error;
+mod history;
 mod kind;
 mod letters;
 mod messages;

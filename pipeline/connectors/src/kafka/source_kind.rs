@@ -1,10 +1,13 @@
 //! Topics as a kind of source.
 
 use fenliu_config::Problems;
+use fenliu_engine::Result;
 use regex::Regex;
 
 use super::config::{KafkaSourceConfig, check_properties};
+use super::history::Topics;
 use crate::cluster::KafkaConfig;
+use crate::history::History;
 use crate::resource::Resource;
 use crate::source_kind::SourceKind;
 
@@ -26,6 +29,10 @@ impl SourceKind for KafkaSourceConfig {
 
     fn group(&self) -> Option<&KafkaSourceConfig> {
         Some(self)
+    }
+
+    fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>> {
+        Ok(Box::new(Topics::open(self, kafka)?))
     }
 
     fn reads(&self, resource: &Resource, kafka: &KafkaConfig) -> Option<String> {
