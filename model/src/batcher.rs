@@ -1,8 +1,8 @@
 //! Which texts go into one inference call, and the padded arrays of that call.
 //!
-//! Cost of a call = rows x tokens of its longest row, padding included. Texts of like length go
-//! together, which keeps the padding small, and a call never exceeds the token budget unless a
-//! single text does. The results' order is the caller's business: a plan holds row indices.
+//! The cost of a call is rows x tokens of its longest row, padding included. Texts of similar length share a
+//! call, so that there is little padding. A call exceeds the token budget only if it consists of a single
+//! text that does. A plan holds row indices, from which the caller restores the order of the results.
 
 use crate::error::{ModelError, Result};
 use crate::tokenize::Encoding;
@@ -12,8 +12,8 @@ use crate::tokenize::Encoding;
 pub struct BatchOptions {
     /// Most padded tokens in one call: rows x tokens of the longest row.
     ///
-    /// Raise it until throughput stops growing; lower it to bound the memory and the time of a
-    /// call. A text with more tokens than this goes alone. At least 1. Default: 4096.
+    /// Raise it until throughput stops growing; lower it to reduce the memory and the time of a call. A text
+    /// with more tokens has a call of its own. At least 1. Default: 4096.
     pub max_batch_tokens: usize,
     /// Most rows in one call. At least 1. Default: 64.
     pub max_batch_rows: usize,
@@ -45,7 +45,7 @@ impl BatchOptions {
 
 /// Groups rows of the given token counts into batches within `options`.
 ///
-/// Rows are sorted by length, equal lengths in their given order, and cut greedily. Every index of
+/// Rows are sorted by length (rows of equal length keep their order) and divided greedily. Every index of
 /// `lengths` is in exactly one batch, and no batch is empty.
 pub fn plan(lengths: &[usize], options: &BatchOptions) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
@@ -53,7 +53,7 @@ pub fn plan(lengths: &[usize], options: &BatchOptions) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for row in order {
         match batches.last_mut() {
-            // The rows come sorted: this one is the longest of the batch that it joins.
+            // The rows are sorted, so this one is the longest of the batch that it joins.
             Some(batch)
                 if batch.len() < options.max_batch_rows
                     && (batch.len() + 1).saturating_mul(lengths[row]) <= options.max_batch_tokens =>
@@ -103,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_like_length_share_a_batch() {
+    fn rows_of_similar_length_share_a_batch() {
         let options = BatchOptions { max_batch_tokens: 20, max_batch_rows: 3 };
         let batches = plan(&[9, 2, 10, 2, 25, 2, 2], &options);
         assert_eq!(batches, [vec![1, 3, 5], vec![6, 0], vec![2], vec![4]]);
     }
 
     #[test]
-    fn no_rows_need_no_batch() {
+    fn a_plan_of_no_rows_has_no_batches() {
         assert!(plan(&[], &BatchOptions::default()).is_empty());
     }
 

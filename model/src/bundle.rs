@@ -9,18 +9,18 @@
 //!     vocabulary.txt | tokenizer.json
 //!     calibration.json        temperature and thresholds, if it was calibrated
 //!     weights/model.safetensors   onnx/fp32.onnx   eval/report.json
-//!     reference/drift.json    what its held-out documents looked like
-//!     card.md                 what it is, for people
+//!     reference/drift.json    distribution of its held-out documents
+//!     card.md                 model card for people
 //!     SHA256SUMS              the digest of every other file
 //! ```
 //!
-//! Contract: a bundle that opens is complete and byte for byte what its writer wrote. A version is
-//! built under `versions/.staging-<ulid>` and renamed when all of it is on disk, so that readers
-//! never see a part of one. A crash may leave a staging directory behind; it is never read, and the
-//! next writer removes it.
+//! Contract: a bundle that opens is complete, and every byte of it is as its writer wrote it. A version is
+//! built in `versions/.staging-<ulid>` and renamed when it is completely on disk, so that readers never see
+//! an incomplete one. A crash may leave a staging directory behind, which is never read; the next writer
+//! removes it.
 //!
-//! Which version is in use is the [`registry`](crate::registry)'s business; the network's files are
-//! not looked into here.
+//! The [`registry`](crate::registry) says which version is in use. The network's own files
+//! (`config.json` and the weights) are read by `fenliu-training` only.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
-use crate::registry::Registry;
 use crate::tokenize::{Tokenization, Tokenizer};
 
 mod digest;
@@ -38,7 +37,7 @@ pub use writer::BundleWriter;
 pub(crate) use writer::{remove_leftovers, staging_name};
 
 const FORMAT: u32 = 1;
-const MANIFEST_FILE: &str = "manifest.json";
+pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 const LABELS_FILE: &str = "labels.json";
 
 /// How logits become a decision.
@@ -60,7 +59,7 @@ pub struct Manifest {
     pub version: String,
     /// When the version was created, RFC 3339, UTC.
     pub created_at: String,
-    /// What the maker of the model says of it; its fields stand beside the ones above.
+    /// The description by the maker of the model. Its fields are on the same level as the others.
     #[serde(flatten)]
     pub model: ModelDescription,
 }
@@ -82,23 +81,24 @@ pub struct ModelDescription {
     pub preset: String,
     /// Number of trained parameters.
     pub parameters: u64,
-    /// Cleaning settings and fingerprint of the texts it was trained on; the caller's, not read here.
+    /// Cleaning settings and fingerprint of the texts that the model was trained on. They are the caller's
+    /// and not read in this crate.
     pub preprocessing: serde_json::Value,
-    /// Options, seed, scores and data digest of the training; for people and reports, not read here.
+    /// Options, seed, scores and data digest of the training, for people and reports. Not read in this crate.
     pub training: serde_json::Value,
     /// Largest difference between a logit of the trained network and of the ONNX graph.
     pub parity_max_abs_diff: f64,
-    /// Whether the bundle has the network's weights, to be trained further; false for an imported
-    /// ONNX graph.
+    /// Whether the bundle has the network's weights and can be trained further; false for an imported ONNX
+    /// graph.
     #[serde(default = "yes")]
     pub trainable: bool,
-    /// Whether the classification head was trained; false for an imported encoder that comes
-    /// without one, which must be fine-tuned before it can label.
+    /// Whether the classification head was trained; false for an imported encoder without a head, which must be
+    /// fine-tuned before it can classify.
     #[serde(default = "yes")]
     pub head_trained: bool,
 }
 
-/// What bundles are that do not say.
+/// Default for manifests that were written before the field existed.
 fn yes() -> bool {
     true
 }
@@ -112,26 +112,6 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a version directory; or, of a model directory `models/<name>`, the champion or else the
-    /// newest version; or what `models/<name>@<selector>` means, see [`Registry::resolve`].
-    ///
-    /// Reads every file once to compare it with its digest.
-    ///
-    /// # Errors
-    ///
-    /// There is no bundle at `path`; a file is missing, changed, cut short or not listed in
-    /// `SHA256SUMS`; a description is not valid or of a newer format; an alias pins other bytes.
-    pub fn open(path: &Path) -> Result<Self> {
-        if path.join(MANIFEST_FILE).exists() {
-            return Self::open_version(path);
-        }
-        let (registry, selector) = Registry::find(path)?;
-        match selector {
-            Some(selector) => registry.bundle(&selector),
-            None => registry.current_bundle(),
-        }
-    }
-
     pub(crate) fn open_version(path: &Path) -> Result<Self> {
         digest::verify(path)?;
         let manifest = read_manifest(path)?;
@@ -177,7 +157,7 @@ impl Bundle {
         digest::of_sums(&self.path)
     }
 
-    /// Refuses a bundle that cannot label.
+    /// Refuses a bundle whose head is untrained.
     pub(crate) fn check_head(&self) -> Result<()> {
         if self.manifest.model.head_trained {
             return Ok(());
@@ -202,7 +182,7 @@ fn read_manifest(directory: &Path) -> Result<Manifest> {
     }
     let path = directory.join(MANIFEST_FILE);
     let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
-    // Looked at first: the other fields of another format may not be there.
+    // Checked first, because another format may lack the other fields.
     let Format { format } = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
     if format != FORMAT {
         let problem = format!("{MANIFEST_FILE}: `format` is {format} but this program reads {FORMAT}");
@@ -211,8 +191,8 @@ fn read_manifest(directory: &Path) -> Result<Manifest> {
     serde_json::from_slice(&bytes).map_err(ModelError::json(&path))
 }
 
-/// What a version directory says of itself, if all files that it lists are there; their content is
-/// not compared with their digests.
+/// The descriptions of a version directory, if all listed files exist. Their content is not compared with the
+/// digests.
 pub(crate) fn describe(directory: &Path) -> Result<(Manifest, Labels)> {
     digest::check_list(directory)?;
     Ok((read_manifest(directory)?, Labels::load(&directory.join(LABELS_FILE))?))
@@ -234,7 +214,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::tokenize::VocabularyOptions;
 
-    /// What a bundle of a word model says of itself.
+    /// The description of a word model.
     pub(crate) fn description() -> ModelDescription {
         ModelDescription {
             tokenization: Tokenization::Words,
@@ -252,7 +232,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A stage with every file but the manifest; the graph is `onnx`.
+    /// A staged bundle with every file except the manifest; its graph has the content `onnx`.
     pub(crate) fn staged(root: &Path, onnx: &[u8]) -> BundleWriter {
         let writer = BundleWriter::create(root, "news").unwrap();
         Labels::from_ids(["sports", "finance"]).unwrap().save(&writer.path().join(LABELS_FILE)).unwrap();
@@ -264,7 +244,7 @@ pub(crate) mod tests {
         writer
     }
 
-    /// What `SHA256SUMS` should be for the files that are there.
+    /// The correct `SHA256SUMS` for the existing files.
     pub(crate) fn sums(version: &Path) -> String {
         digest::sums(version).unwrap()
     }
@@ -278,7 +258,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_finished_bundle_opens_from_its_own_and_its_models_directory() {
+    fn a_bundle_opens_by_its_own_directory_and_by_that_of_its_model() {
         let root = tempfile::tempdir().unwrap();
         let written = publish(root.path());
         for path in [written.path(), &root.path().join("news")] {
@@ -305,7 +285,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn damage_is_found_and_the_file_named() {
+    fn damage_is_detected_and_the_file_named() {
         type Damage = fn(&Path);
         let cases: [(Damage, &str); 9] = [
             (
@@ -352,7 +332,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_manifest_that_this_program_cannot_follow_is_refused() {
+    fn an_unsupported_manifest_is_refused() {
         let root = tempfile::tempdir().unwrap();
         for (from, to, message) in [
             ("\"format\": 1", "\"format\": 2", "`format` is 2 but this program reads 1"),
@@ -375,7 +355,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_is_not_published() {
+    fn an_unfinished_bundle_is_not_published() {
         let root = tempfile::tempdir().unwrap();
         let versions = root.path().join("news/versions");
         drop(staged(root.path(), b"graph"));
@@ -388,7 +368,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn names_that_would_leave_the_directory_are_refused() {
+    fn names_that_lead_out_of_the_directory_are_refused() {
         let root = tempfile::tempdir().unwrap();
         for name in ["", "..", ".hidden", "a/b", "a\\b", "news@champion", "a b"] {
             let error = BundleWriter::create(root.path(), name).unwrap_err().to_string();

@@ -1,64 +1,68 @@
-//! Making confidences mean what they say, and telling when not to trust a label (`calibration.json`).
+//! Calibration of a bundle's probabilities, and thresholds that say which labels can be trusted
+//! (`calibration.json`).
 //!
-//! A temperature divides the logits before the softmax (Guo et al. 2017): it changes how sure the classifier says
-//! it is, never which label it gives. Thresholds on the calibrated confidence, one for each label, tell the
-//! labels to trust from those that a person should look at. Both are chosen on held-out rows.
+//! A temperature divides the logits before the softmax (Guo et al. 2017). It changes the confidences, but
+//! never the most probable label. A threshold on the calibrated confidence, one for each label, separates
+//! predictions that can be trusted from those that a person should check. Both are fitted to held-out rows.
 //!
-//! Not here: what the pipeline does with a label that it should not trust.
+//! Not here: what the pipeline does with labels below their threshold.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
 use crate::evaluate::coverage::{CoveragePoint, coverage, lowest_threshold};
-use crate::evaluate::reliability::{Outcome, expected_error, reliability};
+use crate::evaluate::reliability::{Prediction, expected_error, reliability};
 use crate::labels::Labels;
+use crate::probabilities::Probabilities;
 
 const CALIBRATION_FILE: &str = "calibration.json";
-/// Share of trusted labels that are to be right, of each label's rows.
+/// The precision that trusted predictions of each label should have.
 const TARGET_PRECISION: f64 = 0.9;
-/// The temperatures that are searched. Outside, confidences would all be 1 or all be equal.
+/// The range of temperatures that is searched. Beyond its ends, all confidences would be 1, or all would be
+/// equal.
 const TEMPERATURES: (f64, f64) = (0.1, 10.0);
 
-/// `calibration.json`: how to read a bundle's logits.
+/// `calibration.json`: how a bundle's logits become confidences, and which of them can be trusted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// Held-out rows that everything here was chosen on.
+    /// Number of held-out rows that all values were fitted to.
     pub rows: usize,
     /// Logits are divided by this before the softmax.
     pub temperature: f64,
-    /// Share of trusted labels that are to be right.
+    /// The precision that trusted predictions should have.
     pub target_precision: f64,
-    /// The lowest confidence at which, over all labels together, `target_precision` was reached on the held-out
-    /// rows; 1 when none reached it.
+    /// The lowest confidence at which `target_precision` was reached on the held-out rows of all labels
+    /// together; 1 if it was not reached at any confidence.
     pub abstain_below: f32,
     /// Threshold of each label, in logit order.
     pub thresholds: Vec<ClassThreshold>,
-    /// Error of the confidences at temperature 1.
+    /// Errors of the confidences at temperature 1.
     pub before: ConfidenceError,
-    /// Error of the confidences at `temperature`.
+    /// Errors of the confidences at `temperature`.
     pub after: ConfidenceError,
-    /// Accuracy on the held-out rows against the share of them that one threshold for all labels answers.
+    /// Accuracy on the held-out rows that reach a threshold, against their share, for one threshold over all
+    /// labels.
     pub coverage: Vec<CoveragePoint>,
 }
 
-/// When a label can be trusted.
+/// The threshold of one label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassThreshold {
     /// The label's id.
     pub label: String,
-    /// The label is trusted at this confidence or above: the lowest one at which `target_precision` was reached on
-    /// the held-out rows that got this label, else `abstain_below`.
+    /// The label is trusted at this confidence or above. It is the lowest confidence at which
+    /// `target_precision` was reached on the held-out rows for which the label was predicted, or
+    /// `abstain_below` if it was never reached.
     pub threshold: f32,
-    /// Held-out rows that got this label.
+    /// Held-out rows for which the label was predicted.
     pub rows: usize,
 }
 
-/// How far confidences are from the truth.
+/// The error of confidences.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfidenceError {
@@ -69,22 +73,22 @@ pub struct ConfidenceError {
 }
 
 impl Calibration {
-    /// Chooses temperature and thresholds on held-out rows: `gold[row]` is an index into `labels`, `logits[row]` has a
-    /// logit for each label.
+    /// Fits temperature and thresholds to held-out rows. `gold[row]` is an index into `labels`; `logits[row]`
+    /// has a logit for each label.
     ///
     /// # Errors
     ///
-    /// There are no rows, not as many gold labels as rows of logits, a row of another width, a gold label that is not
-    /// an index into `labels`, or a logit that is not finite.
+    /// There are no rows; the numbers of gold labels and of rows of logits differ; a row has another width; a
+    /// gold label is not an index into `labels`; or a logit is not finite.
     pub fn fit(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<Self> {
         check_rows(labels, gold, logits)?;
         let temperature = best_temperature(gold, logits);
         let raw = Scaled::new(gold, logits, 1.0);
         let scaled = Scaled::new(gold, logits, temperature);
-        let outcomes: Vec<Outcome> = scaled.rows.iter().map(|(_, outcome)| *outcome).collect();
-        let abstain_below = lowest_threshold(&outcomes, TARGET_PRECISION).unwrap_or(1.0);
+        let predictions: Vec<Prediction> = scaled.rows.iter().map(|(_, prediction)| *prediction).collect();
+        let abstain_below = lowest_threshold(&predictions, TARGET_PRECISION).unwrap_or(1.0);
         let class_threshold = |(class, label): (usize, &String)| {
-            let of_class: Vec<Outcome> =
+            let of_class: Vec<Prediction> =
                 scaled.rows.iter().filter(|(predicted, _)| *predicted == class).map(|(_, o)| *o).collect();
             ClassThreshold {
                 label: label.clone(),
@@ -100,11 +104,11 @@ impl Calibration {
             thresholds: labels.iter().enumerate().map(class_threshold).collect(),
             before: raw.error,
             after: scaled.error,
-            coverage: coverage(&outcomes),
+            coverage: coverage(&predictions),
         })
     }
 
-    /// Reads `calibration.json` of a bundle's directory; none when the bundle was not calibrated.
+    /// Reads `calibration.json` in a bundle's directory; `None` if the bundle was not calibrated.
     ///
     /// # Errors
     ///
@@ -166,9 +170,9 @@ fn check_rows(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<
     Err(ModelError::Evaluation(format!("calibration: {problem}")))
 }
 
-/// Held-out rows at one temperature: predicted class and outcome of each row.
+/// Held-out rows at one temperature: the predicted label of each row, and its confidence.
 struct Scaled {
-    rows: Vec<(usize, Outcome)>,
+    rows: Vec<(usize, Prediction)>,
     error: ConfidenceError,
 }
 
@@ -178,20 +182,20 @@ impl Scaled {
         for (gold, logits) in gold.iter().zip(logits) {
             let top = Probabilities::at_temperature(logits, temperature).top(1);
             rows.extend(top.into_iter().map(|(predicted, confidence)| {
-                (predicted, Outcome { confidence, is_correct: predicted == *gold })
+                (predicted, Prediction { confidence, is_correct: predicted == *gold })
             }));
         }
-        let outcomes: Vec<Outcome> = rows.iter().map(|(_, outcome)| *outcome).collect();
+        let predictions: Vec<Prediction> = rows.iter().map(|(_, prediction)| *prediction).collect();
         let nll = cross_entropy(gold, logits, temperature, 0.0);
-        Self { rows, error: ConfidenceError { ece: expected_error(&reliability(&outcomes)), nll } }
+        Self { rows, error: ConfidenceError { ece: expected_error(&reliability(&predictions)), nll } }
     }
 }
 
-/// The temperature with the lowest cross-entropy, by golden-section search over its logarithm: the cross-entropy is
-/// convex in 1 / T, so it has one minimum.
+/// The temperature with the lowest cross-entropy, by golden-section search over its logarithm: the
+/// cross-entropy is convex in 1 / T, so it has one minimum.
 ///
-/// The target of a row is not quite 1 (Platt 1999: `(n + 1) / (n + 2)`), so that held-out rows without an error
-/// do not pull the temperature to zero.
+/// The target of a row is slightly below 1 (Platt 1999: `(n + 1) / (n + 2)`). Otherwise the temperature would
+/// go to zero if all held-out rows are classified correctly.
 fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
     let smoothing = 1.0 / (gold.len() as f64 + 2.0);
     let loss = |log_temperature: f64| cross_entropy(gold, logits, log_temperature.exp(), smoothing);
@@ -204,7 +208,8 @@ fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
     f64::midpoint(low, high).exp()
 }
 
-/// Mean cross-entropy of softmax(logits / T) against targets that give `smoothing` to the other labels, in nats.
+/// Mean cross-entropy of softmax(logits / T) against targets that give `smoothing` to the other labels, in
+/// nats.
 fn cross_entropy(gold: &[usize], logits: &[Vec<f32>], temperature: f64, smoothing: f64) -> f64 {
     let row_loss = |(gold, logits): (&usize, &Vec<f32>)| {
         let scaled: Vec<f64> = logits.iter().map(|logit| f64::from(*logit) / temperature).collect();
@@ -227,7 +232,8 @@ mod tests {
         (0..count).map(|label| format!("label-{label}")).collect()
     }
 
-    /// Rows of two labels with log-odds `logit` for label 0, of which the share sigmoid(logit / temperature) has it.
+    /// Rows of two labels with log-odds `logit` for label 0, of which the share sigmoid(logit / temperature)
+    /// has it.
     fn rows(temperature: f64) -> (Vec<usize>, Vec<Vec<f32>>) {
         let mut gold = Vec::new();
         let mut logits = Vec::new();
@@ -289,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_loaded_and_damage_is_named() {
+    fn a_saved_calibration_loads_and_damage_is_named() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(Calibration::load(root.path()).unwrap(), None);
         let (gold, logits) = rows(2.0);
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_used_are_refused() {
+    fn invalid_rows_are_refused() {
         for (gold, logits, message) in [
             (vec![], vec![], "there are no held-out rows"),
             (vec![0], vec![], "1 gold labels but 0 rows of logits"),
@@ -339,7 +345,7 @@ mod tests {
         ) {
             let (gold, logits): (Vec<usize>, Vec<Vec<f32>>) = rows.into_iter().unzip();
             let fitted = Calibration::fit(&labels(3), &gold, &logits).unwrap();
-            // The smoothed target may cost the little that it keeps from the gold label.
+            // The smoothed target may cost as much as the probability that it takes from the gold label.
             prop_assert!(fitted.after.nll <= fitted.before.nll + 0.02, "{:?}", fitted);
         }
     }

@@ -1,8 +1,9 @@
-//! The whole way from a bundle to probabilities: encode, batch, run, softmax at the bundle's temperature.
+//! A classifier: encodes texts, groups them into batches, runs the graph, and applies softmax at the bundle's
+//! temperature.
 //!
-//! Contract: probabilities come back in the order of the texts and do not depend on which texts were
-//! classified with them (beyond rounding: the kernels differ by shape, at most 1e-5 in a
-//! probability).
+//! Contract: probabilities are returned in the order of the texts. They do not depend on the other texts of a
+//! call, except for rounding: kernels differ by the shape of a batch, which changes a probability by at most
+//! 1e-5.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::calibration::Calibration;
 use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
+use crate::probabilities::Probabilities;
 use crate::session::{Logits, Session};
 use crate::tokenize::{Encoding, Tokenizer};
 
@@ -21,7 +23,7 @@ mod isolate;
 
 pub use isolate::{Failure, FailureKind, Outcome};
 
-/// A bundle's tokenizer with the bundle's text length; to be shared with threads that tokenise ahead
+/// A bundle's tokenizer with the bundle's limit on tokens. It can be shared with threads that tokenise ahead
 /// of the classifier.
 #[derive(Debug)]
 pub struct Encoder {
@@ -30,12 +32,12 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Texts will be cut off after `max_tokens` tokens.
+    /// An encoder that cuts texts off after `max_tokens` tokens.
     pub fn new(tokenizer: Tokenizer, max_tokens: usize) -> Self {
         Self { tokenizer, max_tokens }
     }
 
-    /// The ids of many texts, in their order, on rayon's threads.
+    /// The ids of many texts, in their order, computed on rayon's threads.
     ///
     /// # Errors
     ///
@@ -44,11 +46,11 @@ impl Encoder {
         self.tokenizer.encode_batch(texts, self.max_tokens)
     }
 
-    /// The ids of each text that can be encoded, and why for each that cannot, in the texts' order.
+    /// For each text, in their order, its ids or the error.
     ///
     /// # Errors
     ///
-    /// No text can be encoded, the empty one included: the failure is the tokenizer's.
+    /// No text can be encoded, not even the empty one, so that the tokenizer is at fault and not the texts.
     pub fn encode_each<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Result<Encoding>>> {
         let encode = |text: &T| self.tokenizer.encode(text.as_ref(), self.max_tokens);
         let encodings: Vec<_> = texts.par_iter().map(encode).collect();
@@ -69,14 +71,14 @@ impl Encoder {
     }
 }
 
-/// How a classifier runs.
+/// How a classifier runs its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassifierOptions {
     /// Threads of one inference call. At least 1. Default: the number of cores.
     pub threads: usize,
     /// Bounds of one inference call.
     pub batch: BatchOptions,
-    /// Where it runs.
+    /// The device that it runs on.
     pub device: Device,
 }
 
@@ -105,8 +107,8 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// ONNX Runtime is not there, a file of the bundle is unusable, an option is out of bounds, or
-    /// the graph's logits or the calibration do not match the labels.
+    /// ONNX Runtime is missing, a file of the bundle is unusable, an option is out of bounds, or the graph's
+    /// logits or the calibration do not match the labels.
     pub fn open(bundle: &Bundle, options: &ClassifierOptions) -> Result<Self> {
         options.batch.validate()?;
         bundle.check_head()?;
@@ -122,7 +124,7 @@ impl Classifier {
             pad_id: manifest.model.pad_id,
             batch: options.batch,
         };
-        // A bundle that cannot classify is refused now, and the first real batch finds warm caches.
+        // A bundle that cannot classify is refused here, and the first real batch finds warm caches.
         let warm_up = classifier.encoder.encode_batch(&[""])?;
         classifier.classify(&warm_up)?;
         Ok(classifier)
@@ -133,7 +135,7 @@ impl Classifier {
         Arc::clone(&self.encoder)
     }
 
-    /// Probabilities of each label for each text, in the texts' order, calibrated where the bundle is.
+    /// Probabilities of all labels for each text, in the order of the texts; calibrated if the bundle is.
     ///
     /// # Errors
     ///
@@ -144,12 +146,12 @@ impl Classifier {
         Ok(logits.iter().map(|logits| Probabilities::at_temperature(logits, temperature)).collect())
     }
 
-    /// What the graph says of each label for each text, in the texts' order.
+    /// The graph's logits of all labels for each text, in the order of the texts.
     ///
     /// # Errors
     ///
-    /// Inference fails on a batch; the error names its shape. Nothing is returned for the other
-    /// batches then: [`Classifier::classify_each`] finds the texts at fault.
+    /// Inference fails on a batch; the error names its shape. There is no result for the other batches then:
+    /// [`Classifier::classify_each`] finds the texts at fault.
     pub fn logits(&mut self, encodings: &[Encoding]) -> Result<Vec<Vec<f32>>> {
         let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
         let mut results = vec![Vec::new(); encodings.len()];
@@ -165,7 +167,7 @@ impl Classifier {
         Ok(results)
     }
 
-    /// Whether the most probable label should not be trusted; never where the bundle is not calibrated.
+    /// Whether the most probable label should not be trusted; always false if the bundle is not calibrated.
     pub fn abstains(&self, probabilities: &Probabilities) -> bool {
         self.calibration.as_ref().is_some_and(|calibration| calibration.abstains(probabilities))
     }
@@ -189,7 +191,7 @@ impl Classifier {
         Ok(logits.values)
     }
 
-    /// How the logits are read, where the bundle says it.
+    /// The calibration, if the bundle has one.
     pub fn calibration(&self) -> Option<&Calibration> {
         self.calibration.as_ref()
     }
@@ -199,7 +201,7 @@ impl Classifier {
         &self.labels
     }
 
-    /// Where it really runs: on the CPU or on a CUDA device.
+    /// The device that it actually runs on: CPU or CUDA.
     pub fn device(&self) -> Device {
         self.session.device()
     }
@@ -222,47 +224,6 @@ fn calibration(bundle: &Bundle) -> Result<Option<Calibration>> {
         return Err(ModelError::bundle(bundle.path(), problem));
     }
     Ok(calibration)
-}
-
-/// The probability of each label for one text, in logit order; they sum to 1.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Probabilities(Vec<f32>);
-
-impl Probabilities {
-    /// Softmax of finite `logits`: `exp(logit_i - max) / sum_j exp(logit_j - max)`.
-    pub fn from_logits(logits: &[f32]) -> Self {
-        Self::at_temperature(logits, 1.0)
-    }
-
-    /// Softmax of `logits / temperature`, for a temperature above 0.
-    pub fn at_temperature(logits: &[f32], temperature: f64) -> Self {
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let scale = (1.0 / temperature) as f32;
-        let mut values: Vec<f32> = logits.iter().map(|logit| ((logit - max) * scale).exp()).collect();
-        let sum: f32 = values.iter().sum();
-        values.iter_mut().for_each(|value| *value /= sum);
-        Self(values)
-    }
-
-    /// All probabilities in logit order.
-    pub fn as_slice(&self) -> &[f32] {
-        &self.0
-    }
-
-    /// The probabilities at `places`, in that order; 0 where there is no place.
-    pub(crate) fn rearranged(&self, places: &[Option<usize>]) -> Self {
-        let at = |place: &Option<usize>| place.and_then(|place| self.0.get(place)).copied().unwrap_or(0.0);
-        Self(places.iter().map(at).collect())
-    }
-
-    /// The `k` most probable labels (fewer if there are fewer) as logit index and probability, most
-    /// probable first; of equal ones the lower index first.
-    pub fn top(&self, k: usize) -> Vec<(usize, f32)> {
-        let mut ranked: Vec<(usize, f32)> = self.0.iter().copied().enumerate().collect();
-        ranked.sort_by(|(_, left), (_, right)| right.total_cmp(left));
-        ranked.truncate(k);
-        ranked
-    }
 }
 
 #[cfg(test)]
@@ -317,14 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn a_calibrated_bundle_is_read_at_its_temperature() {
+    fn a_calibrated_bundle_uses_its_temperature() {
         let root = tempfile::tempdir().unwrap();
         let graph = root.path().join("graph.onnx");
         TestGraph { labels: 2, ..TestGraph::default() }.save(&graph);
         let open = |labels: &[&str]| {
             let stage = staged(root.path(), &std::fs::read(&graph).unwrap());
             let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
-            // Wrong as often as right, and very sure.
+            // Half of the predictions are wrong although all are very confident.
             let logits = [vec![9.0, 0.0], vec![9.0, 0.0]];
             Calibration::fit(&labels, &[0, 1], &logits).unwrap().save(stage.path()).unwrap();
             Classifier::open(&stage.finish(description()).unwrap(), &ClassifierOptions::default())
@@ -341,27 +302,6 @@ mod tests {
 
         let error = open(&["finance", "sports"]).unwrap_err().to_string();
         assert!(error.contains("calibration.json: `thresholds` are not those of labels.json"), "{error}");
-    }
-
-    #[test]
-    fn softmax_stands_large_logits_and_ties() {
-        for (logits, expected) in [
-            (vec![0.0, 0.0], vec![0.5, 0.5]),
-            (vec![3e38, -3e38], vec![1.0, 0.0]),
-            (vec![1000.0 + 3f32.ln(), 1000.0], vec![0.75, 0.25]),
-        ] {
-            let probabilities = Probabilities::from_logits(&logits);
-            for (value, expected) in probabilities.as_slice().iter().zip(expected) {
-                assert!((value - expected).abs() < 1e-4, "{logits:?}: {probabilities:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_top_is_sorted_and_ties_keep_their_order() {
-        let probabilities = Probabilities(vec![0.2, 0.3, 0.2, 0.3]);
-        assert_eq!(probabilities.top(3), [(1, 0.3), (3, 0.3), (0, 0.2)]);
-        assert_eq!(probabilities.top(9).len(), 4);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
-//! Champion against challenger, on the same rows.
+//! Comparison of champion and challenger on the same rows.
 //!
-//! Models with different labels are compared over the union of their labels ([`union`], [`project`]): a label that
-//! a model does not know has probability 0 there.
+//! Models with different labels are compared over the union of their labels ([`union`], [`project`]), in
+//! which the labels that a model does not know have probability 0.
 //!
 //! Not here: whether a difference is good enough ([`crate::gates`]).
 
@@ -10,16 +10,16 @@ mod speed;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
 use crate::evaluate::counts::{ClassCounts, macro_f1, ratio};
+use crate::probabilities::Probabilities;
 
 pub use speed::{Speed, measure_speed};
 
 /// Resamples of [`paired_bootstrap`] that make its interval steady to about a tenth of its width.
 pub const RESAMPLES: usize = 1000;
 
-/// A score of both models, and by how much the challenger's is higher.
+/// A score of both models, and their difference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Score of the champion.
@@ -54,54 +54,56 @@ pub struct Comparison {
     pub rows: usize,
     /// Resamples that the intervals are taken from.
     pub resamples: usize,
-    /// Shares of rows labelled right.
+    /// Shares of rows that are labelled correctly.
     pub accuracy: Difference,
     /// Macro-F1 of both.
     pub macro_f1: Difference,
-    /// Rows that only the challenger labels right.
+    /// Rows that only the challenger labels correctly.
     pub gained: usize,
-    /// Rows that only the champion labels right.
+    /// Rows that only the champion labels correctly.
     pub lost: usize,
-    /// All rows that the models label differently, in row order.
+    /// All rows that the models label differently, in their order.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// Scores of rows that have something in common, such as a language.
+/// Scores of a subset of the rows, such as those in one language.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
-    /// What the rows have in common: `language=zh`.
+    /// What defines the subset, such as `language=zh`.
     pub name: String,
     /// Rows.
     pub rows: usize,
-    /// Share of them that the champion labels right; none without a champion.
+    /// Share of them that the champion labels correctly; `None` without a champion.
     pub champion: Option<f64>,
-    /// Share of them that the challenger labels right.
+    /// Share of them that the challenger labels correctly.
     pub challenger: f64,
 }
 
-/// The labels of `first` in their order, then those that only `second` has.
+/// The labels of `first`, followed by those that only `second` has.
 pub fn union(first: &[String], second: &[String]) -> Vec<String> {
     let new = second.iter().filter(|label| !first.contains(label));
     first.iter().chain(new).cloned().collect()
 }
 
-/// Probabilities over `from` laid out for the labels `to`; a label that is not in `from` gets 0, and what a label that
-/// is not in `to` had is gone.
+/// Rearranges probabilities over the labels `from` to the labels `to`. A label that is not in `from` gets 0;
+/// the probability of a label that is not in `to` is dropped.
 pub fn project(probabilities: &[Probabilities], from: &[String], to: &[String]) -> Vec<Probabilities> {
     let places: Vec<Option<usize>> =
         to.iter().map(|label| from.iter().position(|other| other == label)).collect();
     probabilities.iter().map(|row| row.rearranged(&places)).collect()
 }
 
-/// Accuracy and macro-F1 of both models, with 95 % percentile intervals of the differences from a paired bootstrap:
-/// both models are scored on the same rows, drawn with replacement (Efron & Tibshirani 1993, chapter 13).
+/// Accuracy and macro-F1 of both models, with 95 % percentile intervals of the differences from a paired
+/// bootstrap: both models are scored on the same rows, drawn with replacement (Efron & Tibshirani 1993,
+/// chapter 13).
 ///
-/// `gold[row]` is an index into `labels`; the probabilities of both models are over `labels`. The same seed gives the
-/// same intervals.
+/// `gold[row]` is an index into `labels`; the probabilities of both models are over `labels`. The same seed
+/// gives the same intervals.
 ///
 /// # Errors
 ///
-/// No rows, no resamples, not as many predictions as gold labels, or an index or a row that does not fit `labels`.
+/// There are no rows or no resamples; the numbers of predictions and of gold labels differ; or an index or a
+/// row does not fit `labels`.
 pub fn paired_bootstrap(
     labels: &[String],
     gold: &[usize],
@@ -149,8 +151,8 @@ pub fn slice_names(text: &str, language: Option<&str>, source: Option<&str>) -> 
     names
 }
 
-/// Accuracy of both models in each slice, in order of the slices' names. `names[row]` are the slices that a row is
-/// in.
+/// Accuracy of both models in each slice, in order of the slices' names. `names[row]` are the slices that a
+/// row is in.
 pub fn slices(
     names: &[Vec<String>],
     gold: &[usize],
@@ -178,7 +180,7 @@ pub fn slices(
         .collect()
 }
 
-/// A row's gold label and what both models say.
+/// A row's gold label and the predictions of both models.
 struct Pair {
     gold: usize,
     champion: usize,
@@ -203,7 +205,7 @@ struct ModelScores {
     macro_f1: f64,
 }
 
-/// Scores of both models on one draw of the rows.
+/// Scores of both models on one resample of the rows.
 struct Scores {
     champion: ModelScores,
     challenger: ModelScores,
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_of_the_same_rows() {
+    fn both_models_are_scored_on_the_same_resample() {
         let gold = [0, 0, 1, 1];
         let champion = all_sure(&[0, 1, 1, 0], 2);
         let challenger = all_sure(&[0, 0, 1, 0], 2);
@@ -288,7 +290,7 @@ mod tests {
         assert_eq!((comparison.rows, comparison.gained, comparison.lost), (4, 1, 0));
         assert_eq!(comparison.accuracy.difference, 0.25);
         assert!((comparison.macro_f1.challenger - (0.8 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
-        // The champion is never better, on whatever rows.
+        // The champion is not better on any resample.
         assert_eq!(comparison.accuracy.low, 0.0);
         assert!(comparison.accuracy.high > 0.25);
         let row = Disagreement { row: 1, gold: "a".into(), champion: "b".into(), challenger: "a".into() };
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_covers_the_true_difference_about_as_often_as_it_says() {
+    fn the_interval_covers_the_true_difference_about_as_often_as_stated() {
         // Right with probability 0.7 and 0.8, independently: a true difference of 0.1.
         let mut generator = SmallRng::seed_from_u64(3);
         let labels = labels(&["a", "b"]);
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn models_with_other_labels_meet_in_the_union() {
+    fn models_with_different_labels_are_compared_over_the_union() {
         let (old, new) = (labels(&["b", "a"]), labels(&["a", "b", "c"]));
         let both = union(&old, &new);
         assert_eq!(both, labels(&["b", "a", "c"]));
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_count_their_own_rows() {
+    fn a_slice_is_scored_on_its_own_rows() {
         let names = [
             vec!["lang=zh".to_owned(), "long".to_owned()],
             vec!["lang=en".to_owned()],

@@ -1,7 +1,7 @@
-//! Where models are computed: the processor, or a GPU by CUDA.
+//! The device that models run on: the CPU, or a GPU through CUDA.
 //!
-//! Contract: nothing falls back without a word. [`Device::Cuda`] that cannot be had is an error;
-//! [`Device::Auto`] says in the log what it took and why.
+//! Contract: no silent fallback. If [`Device::Cuda`] is not available, that is an error; [`Device::Auto`]
+//! logs which device was chosen and why.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
 
-/// Where a model is to be computed.
+/// The device that a model should run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// The first CUDA device; an error where there is none.
+    /// The first CUDA device; an error if there is none.
     Cuda,
-    /// The first CUDA device, or the processor where there is none.
+    /// The first CUDA device, or the CPU if there is none.
     Auto,
 }
 
 impl Device {
-    /// Checks that this build can compute there.
+    /// Checks that this build supports the device.
     ///
     /// # Errors
     ///
-    /// It is [`Device::Cuda`] and the feature `cuda` was not built.
+    /// It is [`Device::Cuda`], and the build lacks the feature `cuda`.
     pub fn check(self) -> Result<()> {
         match self {
             Self::Cuda if !cfg!(feature = "cuda") => Err(ModelError::option(
@@ -39,12 +39,12 @@ impl Device {
         }
     }
 
-    /// What `open_cuda` opens, or none for the processor; `what` names the work in the log.
+    /// The result of `open_cuda`, or `None` for the CPU. `what` names the work in the log.
     ///
     /// # Errors
     ///
     /// It is [`Device::Cuda`], and this build or this machine has none.
-    pub(crate) fn open<T, E: fmt::Display>(
+    pub fn open<T, E: fmt::Display>(
         self,
         what: &'static str,
         open_cuda: impl FnOnce() -> Result<T, E>,

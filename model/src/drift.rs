@@ -1,27 +1,27 @@
-//! Drift: whether documents still look to a model as those did on which it was judged.
+//! Drift: whether the documents that a model serves are distributed like those that it was evaluated on.
 //!
-//! Four signals, each a histogram over documents: the predicted label, its probability, the number of
-//! tokens, and the share of unknown tokens. A [`DriftReference`] holds them for a model's held-out
-//! documents and travels in its bundle; a [`DriftMonitor`] compares a sliding window of what is served
+//! There are four signals, each a histogram over documents: the predicted label, its probability, the number
+//! of tokens, and the share of unknown tokens. A [`DriftReference`] holds them for a model's held-out
+//! documents and is stored in its bundle. A [`DriftMonitor`] compares a sliding window of served documents
 //! with it. The distance is the population stability index,
 //!
 //! ```text
 //! PSI = sum over bins of (q - p) * ln(q / p),   p, q: the bin's share in the reference and the window
 //! ```
 //!
-//! less what two samples of one distribution differ by chance. By convention (Siddiqi, Credit Risk
-//! Scorecards, 2006) it is a shift above 0.2 and none below 0.1. A reference of fewer than
-//! [`MIN_REFERENCE_ROWS`] documents says too little and is not used.
+//! minus the value that two samples of the same distribution have by chance. By convention (Siddiqi, Credit
+//! Risk Scorecards, 2006) a value above 0.2 is a shift, and one below 0.1 is not. A reference of fewer than
+//! [`MIN_REFERENCE_ROWS`] documents is too uncertain and is not used.
 //!
-//! No labels are needed, so drift says that something changed, not that the model got worse.
+//! Gold labels are not needed. Drift therefore says that the documents changed, not that the model got worse.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
+use crate::probabilities::Probabilities;
 use crate::tokenize::Encoding;
 
 mod histogram;
@@ -32,10 +32,10 @@ pub use monitor::{DriftMonitor, DriftOptions, DriftStatus, SignalDrift};
 
 const FILE: &str = "reference/drift.json";
 
-/// Documents that a reference needs before it is compared with.
+/// Fewest documents of a reference that is used.
 pub const MIN_REFERENCE_ROWS: u64 = 100;
 
-/// What is watched.
+/// A quantity whose distribution is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
@@ -64,7 +64,7 @@ impl Signal {
     }
 }
 
-/// How held-out documents looked to a model; `reference/drift.json` in its bundle.
+/// The distribution of held-out documents; `reference/drift.json` in a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DriftReference {
     /// Documents measured.
@@ -81,14 +81,13 @@ pub struct DriftReference {
 impl DriftReference {
     /// Measures documents that the model was not trained on.
     ///
-    /// `probabilities` must be those that serving will see, calibration included; `unk_id` is the
-    /// tokenizer's [`unk_id`](crate::Tokenizer::unk_id). Numbers are cut into bins at the deciles of
-    /// these documents.
+    /// `probabilities` must be computed as in serving, including the calibration. `unk_id` is the tokenizer's
+    /// [`unk_id`](crate::Tokenizer::unk_id). The bins of numbers are the deciles of these documents.
     ///
     /// # Errors
     ///
-    /// There are no documents, not one row of `probabilities` for each, or not one probability for
-    /// each label.
+    /// There are no documents; the numbers of documents and of rows of `probabilities` differ; or a row does
+    /// not have one probability for each label.
     pub fn measure(
         labels: &Labels,
         encodings: &[Encoding],
@@ -131,8 +130,8 @@ impl DriftReference {
         std::fs::write(&path, bytes).map_err(ModelError::io("write", &path))
     }
 
-    /// Reads the reference of the bundle in `directory`, which has these `labels`; `None` when it has
-    /// none, or one of fewer than [`MIN_REFERENCE_ROWS`] documents.
+    /// Reads the reference of the bundle in `directory`, whose labels are `labels`. `None` if there is no
+    /// reference, or one of fewer than [`MIN_REFERENCE_ROWS`] documents.
     ///
     /// # Errors
     ///
@@ -262,7 +261,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_refused() {
+    fn invalid_documents_are_refused() {
         let (encoding, probabilities) = document(3, 0, 0, 0.9);
         for (encodings, probabilities, message) in [
             (vec![], vec![], "0 documents with 0"),

@@ -1,7 +1,7 @@
-//! Writes that a crash cannot leave half done.
+//! Writing files so that a crash cannot leave them incomplete.
 //!
-//! Contract: when a function returns, what it wrote is on disk. Callers of [`replace`] for the same
-//! file take turns, by a lock of their own.
+//! Contract: when a function returns, its data is on disk. Concurrent calls of [`replace`] for the same file
+//! must be excluded by a lock of the callers.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,17 +9,17 @@ use std::path::Path;
 
 use crate::error::{ModelError, Result};
 
-/// Writes `bytes` as the file `path`, in place of what was there: a reader, and the next process
-/// after a crash, finds the old content or the new, never a part.
+/// Replaces the file `path` by `bytes`. A reader, and the next process after a crash, finds either the old
+/// content or the complete new one.
 ///
 /// # Errors
 ///
-/// The file or its directory cannot be written; the old content is still there then.
+/// The file or its directory cannot be written. The old content is kept then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory).map_err(ModelError::io("create", directory))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Always the same name, so that a crash leaves at most one such file, for the next write to reuse.
+    // Always the same name, so that a crash leaves at most one temporary file, which the next write reuses.
     let temporary = directory.join(format!(".{name}.tmp"));
     let mut file = File::create(&temporary).map_err(ModelError::io("create", &temporary))?;
     file.write_all(bytes).map_err(ModelError::io("write", &temporary))?;
@@ -28,7 +28,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     sync(directory)
 }
 
-/// Brings every file and directory below `directory`, and itself, to disk.
+/// Syncs `directory` and all files and directories below it to disk.
 pub(crate) fn sync_tree(directory: &Path) -> Result<()> {
     for entry in std::fs::read_dir(directory).map_err(ModelError::io("list", directory))? {
         let path = entry.map_err(ModelError::io("list", directory))?.path();
@@ -37,7 +37,7 @@ pub(crate) fn sync_tree(directory: &Path) -> Result<()> {
     sync(directory)
 }
 
-/// Brings a file's content or a directory's list of names to disk.
+/// Syncs the content of a file, or the entries of a directory, to disk.
 pub(crate) fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(ModelError::io("sync", path))
 }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_made_with_its_directory_and_then_replaced() {
+    fn a_file_is_created_with_its_directory_and_then_replaced() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("deep/state.json");
         for content in ["long content", "short"] {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_names_the_file() {
+    fn an_error_names_the_file() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("taken")).unwrap();
         let error = replace(&root.path().join("taken"), b"x").unwrap_err().to_string();

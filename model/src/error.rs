@@ -1,11 +1,11 @@
-//! The one error type of this crate.
+//! The error type of this crate and of `fenliu-training`.
 //!
-//! A message names the file, key or shape at fault and the bound that was missed, so that it ends
-//! the search. A document that cannot be classified is not an error here: any text has a label.
+//! A message names the file, key or shape at fault and the bound that was violated. A text that cannot be
+//! classified is not an error but a [`Failure`](crate::Failure).
 
 use std::path::{Path, PathBuf};
 
-/// What every fallible function of this crate returns.
+/// The result of fallible functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
 
 /// Why a model could not be opened, run, trained or written.
@@ -15,11 +15,11 @@ pub enum ModelError {
     /// A file or directory could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// The attempt, as it completes "cannot …": `read`, `create`, `rename`.
+        /// The operation, as it completes "cannot …": `read`, `create`, `rename`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A JSON file does not have the expected content.
@@ -27,7 +27,7 @@ pub enum ModelError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Line, column and what was expected there.
+        /// The parser's error with line and column.
         source: serde_json::Error,
     },
     /// A bundle is incomplete, was changed after it was written, or is not a bundle.
@@ -38,7 +38,7 @@ pub enum ModelError {
         /// What is wrong, naming the file.
         problem: String,
     },
-    /// A model's versions and aliases do not allow what was asked.
+    /// The versions and aliases of a model do not allow an operation.
     #[error("model {}: {problem}", path.display())]
     Registry {
         /// The model's directory.
@@ -46,7 +46,7 @@ pub enum ModelError {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// A model already has a job, and may have one at a time.
+    /// A fine-tuning job of the model is running, and only one may run at a time.
     #[error("model {} already has a job: {holder}", path.display())]
     Leased {
         /// The model's directory.
@@ -78,7 +78,7 @@ pub enum ModelError {
     Tokenise {
         /// Length of the text.
         bytes: usize,
-        /// What the tokenizer said.
+        /// The tokenizer's error.
         problem: String,
     },
     /// An option is out of its bounds.
@@ -122,48 +122,51 @@ pub enum ModelError {
     /// Gold labels and predictions that cannot be compared.
     #[error("cannot evaluate: {0}")]
     Evaluation(String),
-    /// Tensors that a network cannot be built from.
+    /// Tensors that do not fit a network.
     #[error("invalid weights: {0}")]
     Weights(String),
-    /// A training run could not go on, or its result could not be used.
+    /// A training run failed, or its result is unusable.
     #[error("training failed: {0}")]
     Training(String),
 }
 
-impl From<candle_core::Error> for ModelError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Training(error.to_string())
-    }
-}
-
 impl ModelError {
     /// For `map_err` on file operations.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
     }
 
     /// For `map_err` on JSON read from or written to a file.
-    pub(crate) fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
+    pub fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Json { path, source }
     }
 
-    pub(crate) fn bundle(path: &Path, problem: impl Into<String>) -> Self {
+    /// A bundle in `path` that is invalid.
+    pub fn bundle(path: &Path, problem: impl Into<String>) -> Self {
         Self::Bundle { path: path.to_path_buf(), problem: problem.into() }
     }
 
-    pub(crate) fn registry(path: &Path, problem: impl Into<String>) -> Self {
+    /// A model that cannot be imported from `path`.
+    pub fn import(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Import { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    /// A model in `path` whose versions and aliases do not allow an operation.
+    pub fn registry(path: &Path, problem: impl Into<String>) -> Self {
         Self::Registry { path: path.to_path_buf(), problem: problem.into() }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]
-    pub(crate) fn tokenizer(path: impl AsRef<Path>, problem: impl ToString) -> Self {
+    /// A tokenizer in `path` that is unusable.
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass temporary values")]
+    pub fn tokenizer(path: impl AsRef<Path>, problem: impl ToString) -> Self {
         Self::Tokenizer { path: path.as_ref().to_path_buf(), problem: problem.to_string() }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "a message that nobody else needs")]
-    pub(crate) fn option(option: &'static str, value: impl ToString, bound: impl Into<String>) -> Self {
+    /// An option whose value misses a bound; `bound` completes "but …".
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass temporary values")]
+    pub fn option(option: &'static str, value: impl ToString, bound: impl Into<String>) -> Self {
         Self::Option { option, value: value.to_string(), bound: bound.into() }
     }
 }

@@ -1,6 +1,6 @@
-//! How good predictions are: accuracy, F1, ROC-AUC, calibration, confusion.
+//! Evaluation of predictions: accuracy, F1, ROC-AUC, calibration, confusion.
 //!
-//! Definitions are scikit-learn's: a rate without cases is 0, and macro-F1 is the mean over the
+//! Definitions are scikit-learn's: a rate with an empty denominator is 0, and macro-F1 is the mean over the
 //! classes that occur in the gold labels or the predictions.
 
 pub(crate) mod counts;
@@ -10,16 +10,16 @@ mod roc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
 use crate::error::{ModelError, Result};
+use crate::probabilities::Probabilities;
 use counts::{ClassCounts, macro_f1, ratio};
-use reliability::{Outcome, expected_error};
+use reliability::{Prediction, expected_error};
 
 pub use coverage::CoveragePoint;
 pub use reliability::ReliabilityBin;
 pub use roc::{RocCurve, roc_curves};
 
-/// Probabilities below this count as this in the log loss: one impossible row shall not make it infinite.
+/// Lower bound of probabilities in the log loss, so that one row with probability 0 does not make it infinite.
 const LEAST_PROBABILITY: f32 = f32::EPSILON;
 
 /// The scores of one label.
@@ -27,21 +27,21 @@ const LEAST_PROBABILITY: f32 = f32::EPSILON;
 pub struct ClassScores {
     /// The label's id.
     pub label: String,
-    /// Right predictions of the label / predictions of the label.
+    /// Correct predictions of the label / predictions of the label.
     pub precision: f64,
-    /// Right predictions of the label / rows that have the label.
+    /// Correct predictions of the label / rows that have the label.
     pub recall: f64,
     /// Harmonic mean of precision and recall.
     pub f1: f64,
     /// Rows that have the label.
     pub support: usize,
-    /// Area under the ROC curve of the label against the rest, ties counting half (Hanley & McNeil 1982); none when
-    /// no row or every row has the label.
+    /// Area under the ROC curve of the label against the rest, with ties counted half (Hanley & McNeil 1982);
+    /// `None` if no row or every row has the label.
     #[serde(default)]
     pub roc_auc: Option<f64>,
 }
 
-/// Two labels that are taken for each other.
+/// A pair of labels that are confused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// Id of the gold label.
@@ -66,22 +66,22 @@ pub struct Evaluation {
     /// Expected calibration error (Guo et al. 2017): the mean of |accuracy - confidence| over the bins of
     /// `reliability`, weighted by their rows.
     pub ece: f64,
-    /// `confusion[gold][predicted]` = rows, both in logit order.
+    /// `confusion[gold][predicted]` is the number of rows; both indices are in logit order.
     pub confusion: Vec<Vec<usize>>,
-    /// Mean of `roc_auc` over the labels that have one; none when no label has.
+    /// Mean of `roc_auc` over the labels that have one; `None` if no label has one.
     #[serde(default)]
     pub macro_roc_auc: Option<f64>,
     /// Mean negative logarithm of the gold label's probability, in nats.
     #[serde(default)]
     pub log_loss: f64,
-    /// Mean squared distance of the probabilities from 1 for the gold label and 0 for the others, from 0 to 2 (Brier
-    /// 1950).
+    /// Mean squared distance of the probabilities from 1 for the gold label and 0 for the others, from 0 to 2
+    /// (Brier 1950).
     #[serde(default)]
     pub brier: f64,
     /// Confidence against accuracy in 15 equally wide bins.
     #[serde(default)]
     pub reliability: Vec<ReliabilityBin>,
-    /// Accuracy against the share of rows that reach a confidence.
+    /// Accuracy on the rows that reach a confidence, against their share.
     #[serde(default)]
     pub coverage: Vec<CoveragePoint>,
 }
@@ -90,22 +90,22 @@ pub struct Evaluation {
 ///
 /// # Errors
 ///
-/// No rows, not as many predictions as gold labels, a gold label that is not an index into `labels`,
-/// or probabilities for another number of labels.
+/// There are no rows; the numbers of predictions and of gold labels differ; a gold label is not an index into
+/// `labels`; or there are probabilities for another number of labels.
 pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilities]) -> Result<Evaluation> {
     check(labels, gold, probabilities)?;
     let mut confusion = vec![vec![0; labels.len()]; labels.len()];
-    let mut outcomes = Vec::with_capacity(gold.len());
+    let mut predictions = Vec::with_capacity(gold.len());
     for (&gold, probabilities) in gold.iter().zip(probabilities) {
         for (predicted, confidence) in probabilities.top(1) {
             confusion[gold][predicted] += 1;
-            outcomes.push(Outcome { confidence, is_correct: predicted == gold });
+            predictions.push(Prediction { confidence, is_correct: predicted == gold });
         }
     }
     let counts = class_counts(&confusion);
     let per_class = class_scores(labels, &counts, gold, probabilities);
     let aucs: Vec<f64> = per_class.iter().filter_map(|class| class.roc_auc).collect();
-    let reliability = reliability::reliability(&outcomes);
+    let reliability = reliability::reliability(&predictions);
     Ok(Evaluation {
         rows: gold.len(),
         accuracy: ratio(counts.iter().map(|class| class.correct).sum(), gold.len()),
@@ -117,12 +117,12 @@ pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilitie
         log_loss: mean(gold, probabilities, log_loss),
         brier: mean(gold, probabilities, brier),
         reliability,
-        coverage: coverage::coverage(&outcomes),
+        coverage: coverage::coverage(&predictions),
     })
 }
 
 impl Evaluation {
-    /// The `most` pairs of different labels that most rows were confused between, most rows first.
+    /// The `most` pairs of different labels with the most confused rows, in descending order.
     pub fn top_confusions(&self, most: usize) -> Vec<Confusion> {
         let label = |class: usize| self.per_class.get(class).map_or_else(String::new, |c| c.label.clone());
         let mut pairs = Vec::new();
@@ -139,7 +139,7 @@ impl Evaluation {
     }
 }
 
-/// Mean over the rows of a loss that is given the gold label and the probabilities of a row.
+/// The mean over all rows of `loss`, a function of the gold label and the probabilities of a row.
 fn mean(gold: &[usize], probabilities: &[Probabilities], loss: fn(usize, &[f32]) -> f64) -> f64 {
     let losses = gold.iter().zip(probabilities).map(|(gold, row)| loss(*gold, row.as_slice()));
     losses.sum::<f64>() / gold.len() as f64
@@ -240,7 +240,8 @@ mod tests {
         };
         assert_eq!(evaluation.top_confusions(9), [pair("a", "b"), pair("b", "c")]);
         assert_eq!(evaluation.top_confusions(1).len(), 1);
-        // Four rows right at 0.8, two wrong, where the gold label has a third of the rest.
+        // Four correct rows at 0.8; two wrong ones, where the gold label has a third of the remaining
+        // probability.
         let rest = 0.2_f64 / 3.0;
         let log_loss = -(4.0 * 0.8_f64.ln() + 2.0 * rest.ln()) / 6.0;
         assert!((evaluation.log_loss - log_loss).abs() < 1e-6, "{}", evaluation.log_loss);

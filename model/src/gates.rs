@@ -1,7 +1,8 @@
-//! What a challenger must show before it may label documents.
+//! Gates: the conditions that a challenger must meet before it may replace the champion.
 //!
-//! A gate compares one number with one bound and says so in words. All gates are always checked, so that a report
-//! shows everything that is wrong. This module measures nothing and decides nothing but these comparisons.
+//! A gate compares one number with one bound and describes the comparison in words. All gates are always
+//! checked, so that a report shows every failure. This module does not measure anything: its inputs are
+//! results of evaluations.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +15,23 @@ use crate::evaluate::Evaluation;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateLimits {
-    /// How far the lower end of the 95 % interval of the macro-F1 difference may lie below 0. Default: 0.005.
+    /// The lower end of the 95 % interval of the macro-F1 difference must be at least minus this. Default:
+    /// 0.005.
     pub macro_f1_loss: f64,
-    /// How much accuracy a slice may lose. Default: 0.02.
+    /// Largest accepted loss of accuracy on a slice. Default: 0.02.
     pub slice_loss: f64,
-    /// Slices with fewer rows are not judged. Default: 50.
+    /// Slices with fewer rows are not checked. Default: 50.
     pub slice_rows: usize,
-    /// Expected calibration error that is always accepted. Default: 0.05.
+    /// An expected calibration error up to this is always accepted. Default: 0.05.
     pub ece: f64,
-    /// How much higher than the champion's a higher expected calibration error may be. Default: 0.01.
+    /// A higher expected calibration error may exceed the champion's by at most this. Default: 0.01.
     pub ece_rise: f64,
     /// Largest accepted difference of a logit between the trained network and the ONNX graph. Default: 1e-4.
     pub parity: f64,
-    /// Least share of the champion's documents per second. Default: 0.9.
+    /// Lowest accepted ratio of the documents per second of challenger and champion. Default: 0.9.
     pub speed_share: f64,
-    /// Fewest training rows of a label; 0 lets labels be forgotten. Default: 10.
+    /// Fewest training rows of each label. With 0 a label may have no rows, and the model then forgets it.
+    /// Default: 10.
     pub class_rows: usize,
 }
 
@@ -47,20 +50,21 @@ impl Default for GateLimits {
     }
 }
 
-/// What the gates look at. Both models were evaluated on the same rows.
+/// The inputs of the gates. Both models must have been evaluated on the same rows.
 #[derive(Clone, Copy, Debug)]
 pub struct GateInputs<'a> {
     /// The challenger on the test rows.
     pub challenger: &'a Evaluation,
-    /// The champion on the test rows, and the difference; none when there is no champion yet.
+    /// The champion on the test rows, and the comparison of both; `None` if there is no champion yet.
     pub champion: Option<(&'a Evaluation, &'a Comparison)>,
     /// Accuracy by slice of the test rows.
     pub slices: &'a [Slice],
-    /// Training rows of each label of the challenger: one without any is unlearnt, not kept.
+    /// Training rows of each label of the challenger, including labels without rows, which fine-tuning makes
+    /// it forget.
     pub class_rows: &'a BTreeMap<String, usize>,
     /// Largest difference of a logit between the trained network and the ONNX graph.
     pub parity: f64,
-    /// Documents per second of both; none when there is no champion yet.
+    /// Documents per second of both; `None` if there is no champion yet.
     pub speed: Option<Speed>,
 }
 
@@ -69,11 +73,11 @@ pub struct GateInputs<'a> {
 pub struct Gate {
     /// What is compared: `macro_f1`, `slice language=zh`.
     pub name: String,
-    /// Whether the challenger may go on.
+    /// Whether the challenger meets the condition.
     pub passed: bool,
     /// The challenger's number.
     pub value: f64,
-    /// What it was compared with.
+    /// The bound that it was compared with.
     pub bound: f64,
     /// The comparison in words.
     pub detail: String,
@@ -89,7 +93,7 @@ impl Gate {
     }
 }
 
-/// A loss of exactly the bound passes, although neither number may be exact in binary.
+/// Tolerance of comparisons, so that a value of exactly the bound passes although binary numbers are inexact.
 const ROUNDING: f64 = 1e-9;
 
 /// Whether every gate was passed.
@@ -97,7 +101,7 @@ pub fn passed(gates: &[Gate]) -> bool {
     gates.iter().all(|gate| gate.passed)
 }
 
-/// Checks all gates that the inputs allow; those that need a champion are left out without one.
+/// Checks all gates; those that need a champion are left out if there is none.
 pub fn check(inputs: &GateInputs<'_>, limits: &GateLimits) -> Vec<Gate> {
     let mut gates = vec![majority(inputs.challenger)];
     gates.extend(inputs.champion.map(|(_, comparison)| macro_f1(comparison, limits)));
@@ -114,11 +118,11 @@ pub fn check(inputs: &GateInputs<'_>, limits: &GateLimits) -> Vec<Gate> {
     gates
 }
 
-/// Standard deviations below the accuracy that must still beat always answering the most frequent label: by chance
-/// alone, one model in two thousand gets through.
+/// The accuracy minus this many standard deviations must exceed that of always predicting the most frequent
+/// label. One model in two thousand passes by chance.
 const MAJORITY_DEVIATIONS: f64 = 3.29;
 
-/// A model that learnt nothing is at best as right as the most frequent label is frequent.
+/// Refuses a model that has learnt nothing: its accuracy is at most the share of the most frequent label.
 fn majority(challenger: &Evaluation) -> Gate {
     let most = challenger.per_class.iter().max_by_key(|class| class.support);
     let (label, support) = most.map_or(("", 0), |class| (class.label.as_str(), class.support));
@@ -188,9 +192,9 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::SmallRng};
 
     use super::*;
-    use crate::classifier::Probabilities;
     use crate::compare::{paired_bootstrap, slices};
     use crate::evaluate::evaluate;
+    use crate::probabilities::Probabilities;
 
     const LABELS: usize = 4;
 
@@ -198,7 +202,8 @@ mod tests {
         (0..LABELS).map(|label| format!("label-{label}")).collect()
     }
 
-    /// A model that is right in `share` of the rows and otherwise draws a label; its confidence is honest.
+    /// A model that is correct in `share` of the rows and predicts a random label otherwise, with calibrated
+    /// confidence.
     fn model(gold: &[usize], share: f64, generator: &mut SmallRng) -> Vec<Probabilities> {
         let confidence = (share + (1.0 - share) / LABELS as f64) as f32;
         let rest = (1.0 - confidence) / (LABELS - 1) as f32;
@@ -246,14 +251,14 @@ mod tests {
         let better = model(&gold, 0.95, &mut generator);
         let gates = verdict(&gold, Some(&champion), &better);
         assert!(passed(&gates), "{gates:?}");
-        assert!(passed(&verdict(&gold, Some(&champion), &champion)), "an equal one may stay");
+        assert!(passed(&verdict(&gold, Some(&champion), &champion)), "an equal challenger passes");
         assert!(passed(&verdict(&gold, None, &better)), "the first one needs no champion");
         let gates = verdict(&gold, Some(&better), &champion);
         assert_eq!(failed(&gates), ["macro_f1", "slice half=0", "slice half=1"]);
     }
 
-    /// Learnt from shuffled labels: predictions have nothing to do with the gold labels, however they are
-    /// distributed, with or without a champion.
+    /// Predictions of a model trained on shuffled labels are independent of the gold labels. It must fail
+    /// whatever the distribution of the labels, with or without a champion.
     #[test]
     fn a_model_of_shuffled_labels_never_passes() {
         let mut generator = SmallRng::seed_from_u64(2);
@@ -277,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bound_refuses_what_lies_beyond_it() {
+    fn every_bound_refuses_values_beyond_it() {
         let gold: Vec<usize> = (0..100).map(|row| row % LABELS).collect();
         let right = model(&gold, 1.0 - 1e-6, &mut SmallRng::seed_from_u64(3));
         let evaluation = evaluate(&labels(), &gold, &right).unwrap();
@@ -301,7 +306,7 @@ mod tests {
         let fine = slice(50, 0.88);
         assert!(all(&fine, 0.05, 0.0, 10, 1e-4, 9.0).is_empty(), "each exactly at its bound");
         assert!(all(&fine, 0.09, 0.08, 10, 1e-4, 9.0).is_empty(), "the champion's calibration is no better");
-        assert!(all(&slice(49, 0.5), 0.0, 0.0, 10, 0.0, 9.0).is_empty(), "too few rows to judge");
+        assert!(all(&slice(49, 0.5), 0.0, 0.0, 10, 0.0, 9.0).is_empty(), "too few rows to check");
         assert_eq!(all(&slice(50, 0.879), 0.0, 0.0, 10, 0.0, 9.0), ["slice s"]);
         assert_eq!(all(&fine, 0.051, 0.03, 10, 0.0, 9.0), ["calibration"]);
         assert_eq!(all(&fine, 0.0, 0.0, 9, 0.0, 9.0), ["class_rows"]);

@@ -1,7 +1,7 @@
 //! The labels of a classifier, in the order of its logits (`labels.json`).
 //!
-//! Contract: at least two labels, ids non-empty and unique. What a label means and how labels nest
-//! is the taxonomy's business, not this module's.
+//! Contract: there are at least two labels; ids are not empty and unique. The meaning of labels and their
+//! hierarchy belong to the taxonomy and are not known here.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -14,14 +14,14 @@ use crate::error::{ModelError, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
-    /// Stable identifier, as it is written into labelled records.
+    /// Stable identifier, which is written into labelled records.
     pub id: String,
     /// Names for people by language tag (`en`, `zh`); may be empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub name: BTreeMap<String, String>,
 }
 
-/// The labels of a classifier; position = logit index.
+/// The labels of a classifier; the position of a label is the index of its logit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels(Vec<Label>);
 
@@ -60,7 +60,7 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not such JSON, or its labels break the contract.
+    /// The file cannot be read or is not such JSON, or its labels violate the contract.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(ModelError::io("read", path))?;
         Self::try_new(serde_json::from_slice(&bytes).map_err(ModelError::json(path))?)
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_no_classifier_can_have_are_refused() {
+    fn invalid_labels_are_refused() {
         for (ids, message) in [
             (vec!["a"], "invalid labels: 1 given but at least 2 are needed"),
             (vec!["a", " "], "invalid labels: label 1 has an empty id"),

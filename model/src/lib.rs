@@ -1,10 +1,11 @@
-//! Texts in, labels out: the classifier of fenliu.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`Bundle`] is an immutable directory that holds a classifier: ONNX graph, tokenizer, labels, and
-//! how it was made. [`train`](mod@train) makes one, [`Classifier`] runs one, [`evaluate()`] scores it.
-//! The way of a text: [`Encoder`] → [`batcher`] → [`session`] → [`Probabilities`].
+//! # The library
 //!
-//! This crate opens no sockets and knows neither Kafka nor SQL.
+//! A [`Bundle`] is an immutable directory that holds a classifier. A [`Classifier`] runs it: an [`Encoder`]
+//! turns texts into token ids, the [`batcher`] groups them, a [`session`] computes logits, and softmax gives
+//! [`Probabilities`]. [`evaluate()`] compares predictions with gold labels. This crate opens no sockets and
+//! knows neither Kafka nor SQL.
 //!
 //! ```no_run
 //! use fenliu_model::{Bundle, Classifier, ClassifierOptions};
@@ -24,38 +25,47 @@
 
 pub mod batcher;
 pub mod bundle;
-pub mod calibration;
-pub mod classifier;
+mod calibration;
+mod classifier;
 pub mod compare;
-pub mod device;
-pub mod drift;
+mod device;
+mod drift;
 pub mod durable;
-pub mod error;
+mod error;
 pub mod evaluate;
+mod example;
 pub mod gates;
 pub mod import;
-pub mod labels;
-mod onnx;
+mod labels;
+mod lock;
+pub mod onnx;
+mod probabilities;
 pub mod quality;
 pub mod registry;
 pub mod report;
 pub mod runtime;
 pub mod session;
+mod time;
 pub mod tokenize;
-pub mod train;
+pub mod training_report;
 
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
-pub use calibration::Calibration;
-pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome, Probabilities};
+pub use calibration::{Calibration, ClassThreshold, ConfidenceError};
+pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome};
 pub use compare::{Comparison, Slice, Speed};
 pub use device::Device;
-pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus, Signal, SignalDrift};
+pub use drift::{
+    DriftMonitor, DriftOptions, DriftReference, DriftStatus, MIN_REFERENCE_ROWS, Signal, SignalDrift,
+};
 pub use error::{ModelError, Result};
 pub use evaluate::{ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, evaluate};
+pub use example::Example;
 pub use gates::{Gate, GateInputs, GateLimits};
 pub use labels::{Label, Labels};
+pub use lock::Lease;
+pub use probabilities::Probabilities;
 pub use quality::QualityReport;
-pub use registry::{Alias, AliasRecord, Lease, Registry, VersionEntry};
+pub use registry::{Alias, AliasRecord, Registry, VersionEntry};
 pub use runtime::Runtime;
 pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};

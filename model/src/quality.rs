@@ -1,71 +1,68 @@
-//! What is wrong with labelled data before a model learns from it.
+//! Checks of labelled data before a model is trained on it.
 //!
-//! Rows that stand on both sides of a split, one text under several labels, labels with too few rows, and labels
-//! that a model which did not learn the row would not have given. Nothing is changed or dropped here.
-
-mod suspects;
+//! They find training rows that are also test rows, texts with several labels, labels with too few rows, and
+//! labels that a model trained on the other rows would not have predicted (computed by `fenliu-training`).
+//! Nothing is changed or dropped.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::Result;
-use crate::train::Example;
+use crate::example::Example;
 
-pub use suspects::{Suspect, suspects};
-
-/// One text that stands under several labels.
+/// One text with several labels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// Start of the text.
     pub text: String,
-    /// Rows of each label that the text has.
+    /// Number of rows for each label of the text.
     pub labels: BTreeMap<String, usize>,
-    /// Numbers of the rows.
+    /// The numbers of the rows.
     pub rows: Vec<usize>,
 }
 
-/// What was found in labelled data.
+/// A row whose label is probably wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Number of the row.
+    pub row: usize,
+    /// Start of its text.
+    pub text: String,
+    /// Id of its label.
+    pub label: String,
+    /// Id of the label that it probably should have.
+    pub likely: String,
+    /// Probability of its label, from a model that was not trained on the row.
+    pub probability: f32,
+    /// Probability of the likely label, from the same model.
+    pub likely_probability: f32,
+}
+
+/// The results of all checks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QualityReport {
-    /// Rows to learn from.
+    /// Number of training rows.
     pub rows: usize,
-    /// Rows to learn from by label.
+    /// Number of training rows of each label.
     pub class_rows: BTreeMap<String, usize>,
-    /// Numbers of the rows to learn from whose text also stands among the rows to test on.
+    /// The numbers of the training rows whose text is also the text of a test row.
     pub leaked: Vec<usize>,
     /// Texts with several labels.
     pub conflicts: Vec<Conflict>,
-    /// Rows whose label is probably wrong, the likeliest first.
+    /// Rows whose label is probably wrong, in descending order of probability.
     pub suspects: Vec<Suspect>,
 }
 
-/// Checks rows to learn from, given the texts to test on. `threads`: 0 = one per core.
-///
-/// # Errors
-///
-/// As [`suspects`].
-pub fn inspect(train: &[Example], test: &[&str], threads: usize) -> Result<QualityReport> {
-    let texts: Vec<&str> = train.iter().map(|example| example.text.as_str()).collect();
-    Ok(QualityReport {
-        rows: train.len(),
-        class_rows: class_rows(train),
-        leaked: leaked(&texts, test),
-        conflicts: conflicts(train),
-        suspects: suspects(train, threads)?,
-    })
-}
-
-/// SHA-256 of the letters and digits of a text in lower case: equal for texts that differ in nothing that a reader
-/// would notice. A text without any letter or digit stands for itself.
+/// SHA-256 of the letters and digits of a text in lower case. Texts that differ only in punctuation, white
+/// space or case have the same key. For a text without letters and digits, all its characters are used.
 pub fn text_key(text: &str) -> [u8; 32] {
     let letters: String =
         text.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     Sha256::digest(if letters.is_empty() { text } else { &letters }).into()
 }
 
-/// Rows of each label.
+/// Number of rows of each label.
 pub fn class_rows(examples: &[Example]) -> BTreeMap<String, usize> {
     let mut rows = BTreeMap::new();
     for example in examples {
@@ -74,13 +71,13 @@ pub fn class_rows(examples: &[Example]) -> BTreeMap<String, usize> {
     rows
 }
 
-/// Numbers of the rows of `train` whose text, as [`text_key`] sees it, is also in `test`.
+/// The numbers of the rows of `train` whose [`text_key`] is also that of a text in `test`.
 pub fn leaked(train: &[&str], test: &[&str]) -> Vec<usize> {
     let tested: std::collections::HashSet<[u8; 32]> = test.iter().map(|text| text_key(text)).collect();
     (0..train.len()).filter(|row| tested.contains(&text_key(train[*row]))).collect()
 }
 
-/// Texts, equal as [`text_key`] sees them, that have several labels; in order of their first rows.
+/// Texts (by [`text_key`]) that have several labels, in the order of their first rows.
 pub fn conflicts(examples: &[Example]) -> Vec<Conflict> {
     let mut rows_of: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
     for (row, example) in examples.iter().enumerate() {
@@ -103,7 +100,7 @@ pub fn conflicts(examples: &[Example]) -> Vec<Conflict> {
 const EXCERPT: usize = 160;
 
 /// The start of a text, for reports.
-pub(crate) fn excerpt(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     let mut start: String = text.chars().take(EXCERPT).collect();
     if start.len() < text.len() {
         start.push('…');
@@ -120,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_equal_when_a_reader_sees_no_difference() {
+    fn keys_ignore_case_punctuation_and_white_space() {
         for (left, right, is_equal) in [
             ("Shares rose, again.", "shares  ROSE — again", true),
             ("股市上涨!", "股市 上涨", true),
@@ -154,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_says_that_it_is_cut() {
+    fn a_shortened_excerpt_ends_with_an_ellipsis() {
         assert_eq!(excerpt("short"), "short");
         let long = excerpt(&"字".repeat(500));
         assert_eq!(long.chars().count(), EXCERPT + 1);

@@ -1,4 +1,4 @@
-//! The versions of a model and the aliases that say which of them is in use.
+//! The versions of a model, and the aliases that name those in use.
 //!
 //! ```text
 //! models/<name>/
@@ -9,15 +9,15 @@
 //!   .lock  .lease             locks between processes
 //! ```
 //!
-//! A version is named by its ULID, the start of it, `champion`, `challenger`, or `previous`: what the
-//! champion replaced. On command lines and in configurations that is `models/<name>@<selector>`.
+//! A selector names a version: its ULID or the start of it, `champion`, `challenger`, or `previous` (the
+//! version that the champion replaced). Command lines and configurations use `models/<name>@<selector>`.
 //!
-//! Contract: aliases are replaced by one rename, so that readers need no lock and a crash leaves the
-//! old alias or the new one. Changes of one model wait for each other, across processes. An alias
-//! pins all bytes of its version by digest; a version that is not those bytes is not opened. Version
-//! directories never change; they only come and go whole.
+//! Contract: an alias is replaced by one rename, so that readers need no lock, and a crash leaves either the
+//! old alias or the new one. Changes of one model exclude each other, also across processes. An alias records
+//! the digest of its version, and a version with another digest is not opened. Version directories never
+//! change: they appear and disappear as a whole.
 //!
-//! This module does not decide which version is better.
+//! Not here: deciding which version is better.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,19 +26,18 @@ use ulid::Ulid;
 
 use crate::bundle::Bundle;
 use crate::error::{ModelError, Result};
+use crate::lock::{ChangeLock, Lease};
 
 mod alias;
 mod history;
-mod lock;
+mod open;
 mod selector;
 mod versions;
 
 pub use alias::{Alias, AliasRecord};
 pub use history::{History, HistoryEntry};
-pub use lock::Lease;
 pub use versions::VersionEntry;
 
-pub(crate) use lock::{ChangeLock, try_lock_directory};
 use selector::Selector;
 
 /// All versions of one model.
@@ -52,7 +51,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// It is not there or has no directory `versions`.
+    /// It does not exist or has no directory `versions`.
     pub fn open(model: &Path) -> Result<Self> {
         let registry = Self { model: model.to_path_buf() };
         if registry.versions_directory().is_dir() {
@@ -81,8 +80,8 @@ impl Registry {
         &self.model
     }
 
-    /// What an alias names; `None` when it names nothing. A challenger that has become the champion
-    /// is a challenger no more.
+    /// The version that an alias names; `None` if it names none. A challenger that has become the champion is
+    /// not reported as challenger any more.
     ///
     /// # Errors
     ///
@@ -96,7 +95,7 @@ impl Registry {
         Ok(record)
     }
 
-    /// The version that `models/<name>` opens: the champion, or the newest where none was chosen.
+    /// The version that `models/<name>` opens: the champion, or the newest version if there is no champion.
     ///
     /// # Errors
     ///
@@ -109,12 +108,12 @@ impl Registry {
         newest.ok_or_else(|| ModelError::registry(&self.model, "`versions` holds no version"))
     }
 
-    /// The ULID of the one version that `selector` means: `champion`, `challenger`, `previous`, a ULID
-    /// or the start of one.
+    /// The ULID of the version that `selector` names: `champion`, `challenger`, `previous`, a ULID or the
+    /// start of one.
     ///
     /// # Errors
     ///
-    /// It is none of these, it means no version or more than one, or an alias is unusable.
+    /// The selector is invalid, it names no version or more than one, or an alias is unusable.
     pub fn resolve(&self, selector: &str) -> Result<String> {
         let parsed =
             selector.parse().map_err(|problem: String| ModelError::registry(&self.model, problem))?;
@@ -150,18 +149,17 @@ impl Registry {
         Err(ModelError::registry(&self.model, problem))
     }
 
-    /// Opens and verifies the version that `selector` means, as [`Registry::resolve`].
+    /// Opens and verifies the version that `selector` names, see [`Registry::resolve`].
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`] and [`Bundle::open`]; or the version is not the one that was there
-    /// when the alias was set.
+    /// As [`Registry::resolve`] and [`Bundle::open`]; or the version has changed since the alias was set.
     pub fn bundle(&self, selector: &str) -> Result<Bundle> {
         let version = self.resolve(selector)?;
         self.open_version(&version)
     }
 
-    /// Opens what [`Registry::current`] means.
+    /// Opens the version that [`Registry::current`] names.
     pub(crate) fn current_bundle(&self) -> Result<Bundle> {
         self.open_version(&self.current()?)
     }
@@ -182,7 +180,7 @@ impl Registry {
         Ok(bundle)
     }
 
-    /// Refuses a version that was replaced after an alias was set to it.
+    /// Refuses a version that was changed after an alias was set to it.
     fn check_pinned(&self, bundle: &Bundle) -> Result<()> {
         let actual = bundle.sums_sha256()?;
         for alias in Alias::ALL {
@@ -201,9 +199,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Makes a version the champion, after verifying it. The one in use until then becomes the
-    /// previous; a challenger that is promoted is a challenger no more. What is the champion already
-    /// stays as it is.
+    /// Makes a version the champion, after verifying it. The version that was in use becomes `previous`. If
+    /// the version was the challenger, that alias is removed. Promoting the champion has no effect.
     ///
     /// # Errors
     ///
@@ -244,7 +241,7 @@ impl Registry {
         Err(ModelError::registry(&self.model, problem))
     }
 
-    /// Returns to the previous champion, after verifying it. There is no previous one then.
+    /// Makes the previous champion the champion again, after verifying it. After that there is no `previous`.
     ///
     /// # Errors
     ///
@@ -254,8 +251,8 @@ impl Registry {
         self.return_to_previous(by, reason)
     }
 
-    /// As [`Registry::rollback`], if `version` still is the champion; `None` if another one has taken
-    /// its place, so that two watchers of one failing version roll back once.
+    /// As [`Registry::rollback`] if `version` is still the champion; otherwise does nothing and returns
+    /// `None`, so that two processes that see the same version fail roll back only once.
     ///
     /// # Errors
     ///
@@ -274,7 +271,7 @@ impl Registry {
     }
 
     fn set(&self, alias: Alias, record: AliasRecord) -> Result<AliasRecord> {
-        // Before the record is replaced that a crash may have kept out of the history.
+        // A crash may have kept the current record out of the history, so it is added before it is replaced.
         history::complete(&self.model)?;
         alias::store(&self.model, alias, &record)?;
         history::complete(&self.model)?;
@@ -296,12 +293,12 @@ impl Registry {
         history::load(&self.model)
     }
 
-    /// Takes the right to run the model's one fine-tuning job; `purpose` tells others who has it. It
-    /// is given back when the result is dropped or the process ends.
+    /// Takes the exclusive right to run a fine-tuning job of the model, until the result is dropped or the
+    /// process ends. `purpose` is shown to others that try to take it.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Leased`] when another process or job has it.
+    /// [`ModelError::Leased`] if another process or job has it.
     pub fn lease(&self, purpose: &str) -> Result<Lease> {
         Lease::take(&self.model, purpose)
     }
@@ -317,7 +314,7 @@ impl Registry {
         for entry in std::fs::read_dir(&directory).map_err(ModelError::io("list", &directory))? {
             let name = entry.map_err(ModelError::io("list", &directory))?.file_name();
             let name = name.to_string_lossy();
-            // A ULID can be written in more ways than one; a version's name is the one in capitals.
+            // A ULID can be written in several ways; the name of a version is the one in capitals.
             ids.extend(name.parse::<Ulid>().ok().filter(|ulid| ulid.to_string() == name));
         }
         Ok(ids)
@@ -329,14 +326,10 @@ fn record(bundle: &Bundle, by: &str, reason: &str, previous: Option<String>) -> 
         version: bundle.manifest().version.clone(),
         sums_sha256: bundle.sums_sha256()?,
         by: by.to_owned(),
-        at: now(),
+        at: crate::time::now(),
         reason: reason.to_owned(),
         previous,
     })
-}
-
-fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 #[cfg(test)]
@@ -393,7 +386,7 @@ mod tests {
 
         let champion = f.registry.promote(first, "ann", "best").unwrap();
         assert_eq!((champion.by.as_str(), champion.reason.as_str()), ("ann", "best"));
-        // What was in use is what a rollback returns to, also when nobody had promoted it.
+        // A rollback returns to the version that was in use, even if it had never been promoted.
         assert_eq!(champion.previous.as_ref(), Some(third));
         f.registry.set_challenger(second, "job", "").unwrap();
         for (name, version) in [
@@ -409,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promoted_challenger_leaves_its_place_and_a_rollback_returns_once() {
+    fn promotion_removes_the_challenger_alias_and_a_rollback_works_once() {
         let f = fixture(2);
         let [first, second] = &f.versions[..] else { unreachable!() };
         refused(f.registry.set_challenger(second, "job", ""), "promote a version first");
@@ -420,7 +413,7 @@ mod tests {
         assert_eq!(f.registry.alias(Alias::Challenger).unwrap(), None);
         assert_eq!(f.open("news").unwrap(), *second);
 
-        // Promoting what is the champion already must not make it its own previous.
+        // Promoting the champion must not make it its own `previous`.
         f.registry.promote(second, "job", "again").unwrap();
         assert_eq!(f.registry.rollback_from(first, "run", "").unwrap(), None);
         let champion = f.registry.rollback_from(second, "run", "it failed").unwrap().unwrap();
@@ -444,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_that_mean_no_version_or_several_say_what_there_is() {
+    fn errors_of_ambiguous_or_unknown_selectors_list_the_versions() {
         let f = fixture(2);
         refused(f.registry.bundle("champoin"), "no version is or starts with `CHAMPOIN`; there are: 01");
         refused(f.registry.bundle("0"), "2 versions start with `0`");
@@ -469,10 +462,10 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_not_the_one_that_was_promoted_is_refused() {
+    fn a_version_that_changed_after_its_promotion_is_refused() {
         let f = fixture(2);
         f.registry.promote(&f.versions[0], "ann", "").unwrap();
-        // Consistent in itself, but not what was promoted.
+        // Consistent in itself, but not the version that was promoted.
         fs::remove_dir_all(f.file(0, "")).unwrap();
         copy_flat(&f.file(1, ""), &f.file(0, ""));
         refused(f.open("news"), "manifest.json says that it is version");
@@ -496,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_that_cannot_be_followed_is_named() {
+    fn a_broken_alias_is_named() {
         let f = fixture(1);
         f.registry.promote(&f.versions[0], "ann", "").unwrap();
         let path = f.registry.path().join("aliases/champion.json");
@@ -522,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_in_use_stay_and_the_others_go_oldest_first() {
+    fn pruning_keeps_versions_in_use_and_removes_the_oldest_others() {
         let f = fixture(6);
         let v = &f.versions;
         f.registry.promote(&v[0], "ann", "").unwrap();
@@ -545,14 +538,14 @@ mod tests {
     }
 
     #[test]
-    fn the_version_in_use_is_not_pruned_when_nobody_promoted_it() {
+    fn the_version_in_use_is_not_pruned_if_it_was_never_promoted() {
         let f = fixture(3);
         assert_eq!(f.registry.prune(0, "ann", "").unwrap(), f.versions[..2]);
         assert_eq!(f.open("news").unwrap(), f.versions[2]);
     }
 
     #[test]
-    fn a_history_that_a_crash_has_torn_is_reported_and_mended() {
+    fn a_history_damaged_by_a_crash_is_reported_and_repaired() {
         let f = fixture(3);
         let path = f.registry.path().join("history.jsonl");
         f.registry.promote(&f.versions[0], "ann", "").unwrap();
@@ -563,7 +556,10 @@ mod tests {
         for length in second..bytes.len() {
             fs::write(&path, &bytes[..length]).unwrap();
             let torn = f.registry.history().unwrap();
-            assert_eq!(torn.entries, whole.entries, "the alias tells what the history lost at {length}");
+            assert_eq!(
+                torn.entries, whole.entries,
+                "the alias restores the entry that the history lost at {length}"
+            );
             let reported = length > second && length + 1 < bytes.len();
             assert_eq!(!torn.problems.is_empty(), reported, "{length}: {:?}", torn.problems);
         }
@@ -583,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_of_many_threads_are_made_one_after_the_other() {
+    fn concurrent_changes_exclude_each_other() {
         let f = fixture(4);
         std::thread::scope(|scope| {
             for version in &f.versions {

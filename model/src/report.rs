@@ -1,7 +1,8 @@
-//! Pages and cards for people.
+//! Reports for people: HTML pages and model cards.
 //!
-//! A page is one HTML file that loads nothing and runs nothing: style and charts are inside, it follows the reader's
-//! light or dark theme, and it prints. Every text in it is escaped. Nothing is measured here.
+//! A page is one HTML file without scripts and external resources: style and charts are in the file. It
+//! follows the reader's light or dark theme and can be printed. Every text is escaped. Not here: the
+//! measurements themselves.
 
 mod card;
 mod chart;
@@ -23,14 +24,14 @@ mod tests {
 
     use super::*;
     use crate::calibration::Calibration;
-    use crate::classifier::Probabilities;
     use crate::compare::{Speed, paired_bootstrap, slices};
     use crate::evaluate::{evaluate, roc_curves};
     use crate::gates::{GateInputs, GateLimits, check};
+    use crate::probabilities::Probabilities;
     use crate::quality::{Conflict, QualityReport, Suspect};
-    use crate::train::{EpochReport, RunSize, TrainReport};
+    use crate::training_report::{EpochReport, RunSize, TrainReport};
 
-    /// A text that would break the page wherever it is not escaped.
+    /// A text that breaks the page if it is not escaped somewhere.
     const HOSTILE: &str = "<script>alert('x')</script>\"'&";
 
     fn labels() -> Vec<String> {
@@ -127,11 +128,11 @@ mod tests {
         for outside in ["http://", "https://", "url(", "src=", "href="] {
             assert!(!page.contains(outside), "the page loads nothing, but has {outside}");
         }
-        assert!(!page.contains("NaN") && !page.contains("inf%"), "every number is one");
+        assert!(!page.contains("NaN") && !page.contains("inf%"), "every number is finite");
     }
 
     #[test]
-    fn pages_are_whole_escaped_and_self_contained() {
+    fn pages_are_well_formed_escaped_and_self_contained() {
         let labels = labels();
         let ((gold, worse), (_, better)) = (rows(3), rows(7));
         let (champion, challenger) = (probabilities(&worse), probabilities(&better));

@@ -1,9 +1,8 @@
 //! Finding and loading the ONNX Runtime library.
 //!
-//! The library is loaded at run time, once per process; sessions of all models share it. A place
-//! that the user names (an argument, `ORT_DYLIB_PATH`) is the only one that is tried, so that a
-//! mistake there is not hidden by another library found elsewhere. A named place may be the library
-//! or its directory.
+//! The library is loaded at run time, once per process, and shared by the sessions of all models. If the user
+//! names a path (by an argument or `ORT_DYLIB_PATH`), it is the only one that is tried: otherwise a mistake
+//! in it would be hidden by a library found elsewhere. The path may be the library or its directory.
 
 use std::env;
 use std::fmt::Write;
@@ -45,14 +44,14 @@ impl Runtime {
 
 /// Loads ONNX Runtime, or returns what an earlier call loaded.
 ///
-/// Tried are `explicit` if given, else `ORT_DYLIB_PATH` if set, else in this order: beside the
-/// executable; `$XDG_CACHE_HOME/fenliu/onnxruntime/<version>` (`~/.cache` for want of the variable),
-/// newest version first; the system's loader path.
+/// It tries only `explicit` if given; otherwise only `ORT_DYLIB_PATH` if set; otherwise, in this order: the
+/// directory of the executable; `$XDG_CACHE_HOME/fenliu/onnxruntime/<version>` (`~/.cache` if the variable is
+/// not set), newest version first; the system's loader path.
 ///
 /// # Errors
 ///
-/// No library was found, or none of those found could be loaded or is recent enough; or `explicit`
-/// is another library than the one loaded before.
+/// No library was found; or none of those found can be loaded or is recent enough; or `explicit` is a
+/// different library than the one loaded before.
 pub fn load(explicit: Option<&Path>) -> Result<&'static Runtime> {
     static LOADING: Mutex<()> = Mutex::new(());
     let _guard = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +91,7 @@ fn start(path: PathBuf, builder: EnvironmentBuilder) -> Result<Runtime> {
     Ok(Runtime { path, version: format!("1.{minor_version}"), environment })
 }
 
-/// Hands the library's messages on; left alone, it would write them to stderr in its own format.
+/// Forwards the library's messages to the log; by default the library writes them to stderr in its own format.
 fn log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &str) {
     match level {
         LogLevel::Fatal | LogLevel::Error => tracing::error!(location, message, "onnx runtime"),
@@ -114,10 +113,10 @@ fn default_candidates() -> Vec<PathBuf> {
     candidates
 }
 
-/// The library that a user named, or the libraries in the directory that a user named.
+/// The library at a path that the user named, or the libraries in it if it is a directory.
 fn in_place(path: &Path) -> Vec<PathBuf> {
-    // The loader looks up a relative path beside the executable first; a user means the working
-    // directory.
+    // The loader looks for a relative path in the directory of the executable first, but a user means the
+    // working directory.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     match in_directory(&path) {
         libraries if libraries.is_empty() => vec![path],
@@ -150,7 +149,7 @@ fn in_directory(directory: &Path) -> Vec<PathBuf> {
     let stem = format!("{}onnxruntime", env::consts::DLL_PREFIX);
     let is_library = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // A dot next: `libonnxruntime_providers_shared.so` lies in the same directory.
+        // The dot excludes `libonnxruntime_providers_shared.so`, which is in the same directory.
         name.strip_prefix(&stem)
             .is_some_and(|rest| rest.starts_with('.') && rest.contains(env::consts::DLL_SUFFIX))
     };
@@ -160,7 +159,7 @@ fn in_directory(directory: &Path) -> Vec<PathBuf> {
     libraries
 }
 
-/// What a directory holds; nothing if it cannot be read, as that only makes it hold no candidate.
+/// The entries of a directory. A directory that cannot be read has no candidates, so that the search continues.
 fn entries(directory: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Contract of the graph: inputs `input_ids` and `attention_mask`, int64 `[batch, tokens]`, and
 //! optionally `token_type_ids`, which is fed zeros; an output `logits`, float32 `[batch, labels]`;
-//! both axes of the inputs dynamic. Tokenising, batching and softmax are not here.
+//! both axes of the inputs are dynamic. Not here: tokenising, batching and softmax.
 
 use std::path::Path;
 
@@ -40,18 +40,18 @@ pub struct Logits {
     pub rows: usize,
     /// Number of labels.
     pub labels: usize,
-    /// `rows` x `labels` values, finite where [`Session::run`] made them.
+    /// `rows` x `labels` values, which are finite if [`Session::run`] returned them.
     pub values: Vec<f32>,
 }
 
 impl Session {
-    /// Opens an ONNX file to run on `threads` threads of the processor, or on a CUDA device; loads ONNX Runtime by [`runtime::load`]'s
-    /// default search if the process has not done so.
+    /// Opens an ONNX file, to be run on `threads` threads of the CPU or on a CUDA device. Loads ONNX Runtime
+    /// with the default search of [`runtime::load`] if the process has not loaded it yet.
     ///
     /// # Errors
     ///
-    /// ONNX Runtime or the wanted device is not there, the file is not a valid graph, or the graph's inputs and output
-    /// break the contract.
+    /// ONNX Runtime or the device is not available, the file is not a valid graph, or the graph's inputs and
+    /// output violate the contract.
     pub fn open(onnx: &Path, threads: usize, device: Device) -> Result<Self> {
         if threads == 0 {
             return Err(ModelError::option("threads", threads, "must be at least 1"));
@@ -61,7 +61,7 @@ impl Session {
         let open_on = |providers: Vec<ExecutionProviderDispatch>| {
             session_builder(environment, threads, providers)?.commit_from_file(onnx)
         };
-        // The CPU does what the GPU has no kernel for.
+        // Operators without a kernel for the GPU run on the CPU.
         let on_gpu = device.open("inference", || open_on(cuda().into_iter().chain([cpu()]).collect()))?;
         let device = if on_gpu.is_some() { Device::Cuda } else { Device::Cpu };
         let session =
@@ -71,7 +71,7 @@ impl Session {
         Ok(Self { session, device, has_token_types })
     }
 
-    /// Where it really runs: on the CPU or on a CUDA device.
+    /// The device that it actually runs on: CPU or CUDA.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -92,7 +92,7 @@ impl Session {
         Ok(logits)
     }
 
-    /// Scores one batch; the scores may be anything, infinite or no number included.
+    /// Scores one batch without checking the scores, which may be infinite or NaN.
     ///
     /// # Errors
     ///
@@ -247,7 +247,7 @@ mod tests {
         }
         assert!(
             session.run(&batch(vec![1, 2], vec![1, 1], 2)).is_ok(),
-            "a failure must not outlast its batch"
+            "a failed batch must not affect the next one"
         );
     }
 
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_graph_are_named() {
+    fn files_that_are_not_graphs_are_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("graph.onnx");
         for content in [None, Some("not a graph")] {

@@ -1,6 +1,6 @@
 //! Every operator over `Utf8` and `Utf8View` columns of short, medium and long texts, in bytes per second.
 //!
-//! Each text gives its operator work to do, but for `clean`, on which nothing is to be changed.
+//! Each text gives its operator work to do. The benchmarks named `clean` run on a text that needs no change.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to measure")]
 
@@ -11,8 +11,8 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 /// Text in one batch.
 const BATCH_BYTES: usize = 256 << 10;
@@ -21,7 +21,7 @@ const TEXT_BYTES: [(&str, usize); 3] = [("32B", 32), ("1kB", 1 << 10), ("16kB", 
 
 const CLEAN: &str = "新华社北京电，记者从国家统计局获悉，今年一季度国内生产总值同比增长百分之五。\n";
 
-/// What each operator is given, over and over.
+/// The text that the input of an operator repeats.
 fn sample(operator: &str) -> &'static str {
     match operator {
         "strip_html" => "<p class=\"a\">央行&nbsp;宣布<b>降息</b></p>\n",
@@ -31,7 +31,7 @@ fn sample(operator: &str) -> &'static str {
     }
 }
 
-/// A column of `BATCH_BYTES` of text, in rows of about `text_bytes`.
+/// A column of `BATCH_BYTES` bytes of text, in rows of about `text_bytes` bytes.
 fn column(text: &str, text_bytes: usize, data_type: &DataType) -> ArrayRef {
     let repeated = text.repeat(text_bytes / text.len() + 1);
     let row = &repeated[..repeated.floor_char_boundary(text_bytes)];

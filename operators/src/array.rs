@@ -1,12 +1,9 @@
-//! From a function over one text to a function over a column of texts.
+//! From a kernel for one text to an operation on a column of texts.
 //!
-//! A *kernel* is `fn(&str, &mut String) -> bool`: it writes the new text to an empty buffer and says
-//! `true`, or says `false` when the text stays as it is (whatever the buffer then holds is ignored).
-//! Kernels know nothing of Arrow; this module runs them over `Utf8`, `LargeUtf8`, `Utf8View` and
-//! dictionaries of those. The result has the type of the input, null stays null, and a column in which
-//! nothing changed is handed back as it came, without a copy.
+//! The text-to-text kernels of `fenliu_text` know nothing of Arrow. This module runs them over `Utf8`,
+//! `LargeUtf8` and `Utf8View` columns, and over dictionaries of those. The result has the type of the input,
+//! null stays null, and a column of which no text changes is returned as it is, without a copy.
 
-use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,104 +12,53 @@ use arrow::array::{
     StringViewArray, StringViewBuilder,
 };
 use arrow::datatypes::DataType;
-use datafusion::common::{ScalarValue, exec_err, plan_err};
-use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, DocSection, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
-/// A function over one text; see the module's head.
+use crate::function::Operation;
+
+/// A text-to-text kernel: writes the new text to an empty buffer and returns `true`, or returns `false` if
+/// the text stays as it is, whatever the buffer then holds.
 pub(crate) type Kernel = fn(&str, &mut String) -> bool;
 
-/// The section of the reference that all operators are listed in.
-pub(crate) const SECTION: DocSection =
-    DocSection { include: true, label: "Cleaning functions", description: None };
-
-/// A SQL function `name(text) -> text` over a [`Kernel`].
-///
-/// Two are equal when their names are: a name stands for one kernel.
+/// Maps each text to another by a kernel.
 #[derive(Debug)]
-pub(crate) struct TextFunction {
-    name: &'static str,
-    kernel: Kernel,
-    signature: Signature,
-    documentation: Documentation,
-}
+pub(crate) struct TextToText(pub(crate) Kernel);
 
-impl TextFunction {
-    /// The function `name`, with what it does in a sentence and an example call.
-    pub(crate) fn new(
-        name: &'static str,
-        kernel: Kernel,
-        description: &str,
-        example: &str,
-        related: &str,
-    ) -> Self {
-        let documentation = Documentation::builder(SECTION, description, format!("{name}(text)"))
-            .with_argument("text", "Text of any string type. Null gives null.")
-            .with_sql_example(example)
-            .with_related_udf(related)
-            .build();
-        TextFunction {
-            name,
-            kernel,
-            signature: Signature::user_defined(Volatility::Immutable),
-            documentation,
-        }
+// Always equal: functions are compared by their names too, and a name stands for one kernel. (The address of
+// a Rust function is not a reliable identity.)
+impl PartialEq for TextToText {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 
-impl PartialEq for TextFunction {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
+impl Eq for TextToText {}
+
+impl Hash for TextToText {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
-impl Eq for TextFunction {}
-
-impl Hash for TextFunction {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for TextFunction {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        match arg_types {
+impl Operation for TextToText {
+    fn argument_types(&self, name: &str, found: &[DataType]) -> Result<Vec<DataType>> {
+        match found {
             [DataType::Dictionary(key, value)] => {
-                Ok(vec![DataType::Dictionary(key.clone(), Box::new(text_type(self.name, value)?))])
+                Ok(vec![DataType::Dictionary(key.clone(), Box::new(text_type(name, value)?))])
             }
-            [other] => Ok(vec![text_type(self.name, other)?]),
-            _ => plan_err!("{} takes one text, not {} arguments", self.name, arg_types.len()),
+            _ => plain_text_type(name, found),
         }
     }
 
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(self.coerce_types(arg_types)?.swap_remove(0))
+    fn return_type(&self, arguments: &[DataType]) -> DataType {
+        arguments.first().cloned().unwrap_or(DataType::Utf8)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        map_first(&args, |array| map_text(array, self.kernel))
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        Some(&self.documentation)
+    fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+        map_first(args, |array| map_text(array, self.0))
     }
 }
 
-/// The string type that an argument of type `found` is read as.
+/// The string type to which an argument of type `found` is cast.
 pub(crate) fn text_type(function: &str, found: &DataType) -> Result<DataType> {
     match found {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(found.clone()),
@@ -121,16 +67,17 @@ pub(crate) fn text_type(function: &str, found: &DataType) -> Result<DataType> {
     }
 }
 
-/// Like [`text_type`], for functions whose result is no text: a dictionary is unpacked first.
-pub(crate) fn plain_text_type(function: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-    match arg_types {
+/// The type to which the one argument of a function is cast, if its result is not text; a dictionary is
+/// unpacked.
+pub(crate) fn plain_text_type(function: &str, found: &[DataType]) -> Result<Vec<DataType>> {
+    match found {
         [DataType::Dictionary(_, value)] => Ok(vec![text_type(function, value)?]),
         [other] => Ok(vec![text_type(function, other)?]),
-        _ => plan_err!("{function} takes one text, not {} arguments", arg_types.len()),
+        _ => plan_err!("{function} takes one text, not {} arguments", found.len()),
     }
 }
 
-/// Runs `map` over the first argument, be it a column or one value.
+/// Runs `map` over the first argument, which is a column or a single value.
 pub(crate) fn map_first(
     args: &ScalarFunctionArgs,
     map: impl Fn(&ArrayRef) -> Result<ArrayRef>,
@@ -145,7 +92,7 @@ pub(crate) fn map_first(
     }
 }
 
-/// The texts of a `Utf8`, `LargeUtf8` or `Utf8View` column, row by row.
+/// The texts of a `Utf8`, `LargeUtf8` or `Utf8View` column, in order.
 pub(crate) fn texts(array: &dyn Array) -> Result<Vec<Option<&str>>> {
     match array.data_type() {
         DataType::Utf8 => Ok(array.as_string::<i32>().iter().collect()),
@@ -169,6 +116,8 @@ pub(crate) fn map_text(array: &ArrayRef, kernel: Kernel) -> Result<ArrayRef> {
     }
 }
 
+/// Runs `kernel` over a `Utf8` or `LargeUtf8` column. A new column is built from the first text on that
+/// changes.
 fn map_offsets<O: OffsetSizeTrait>(
     original: &ArrayRef,
     array: &GenericStringArray<O>,
@@ -189,14 +138,14 @@ fn map_offsets<O: OffsetSizeTrait>(
         let text = text.map(|text| if changed { scratch.as_str() } else { text });
         let total = builder.values_slice().len() + text.map_or(0, str::len);
         if O::from_usize(total).is_none() {
-            return exec_err!("a column of cleaned text passes 2 GiB; use smaller batches");
+            return exec_err!("a column of cleaned text is larger than 2 GiB; use smaller batches");
         }
         builder.append_option(text);
     }
     Ok(rebuilt.map_or_else(|| Arc::clone(original), |mut builder| Arc::new(builder.finish())))
 }
 
-/// A builder with room for all of `array` that holds its first `rows` rows.
+/// A builder that has room for all of `array`, and holds its first `rows` rows.
 fn copy_of_first<O: OffsetSizeTrait>(
     array: &GenericStringArray<O>,
     rows: usize,
@@ -206,7 +155,8 @@ fn copy_of_first<O: OffsetSizeTrait>(
     Ok(builder)
 }
 
-/// Unchanged texts keep their old buffers; only changed ones are written anew.
+/// Runs `kernel` over a `Utf8View` column. Texts that do not change keep their buffers; only changed ones are
+/// written.
 fn map_views(original: &ArrayRef, array: &StringViewArray, kernel: Kernel) -> Result<ArrayRef> {
     let mut builder = StringViewBuilder::with_capacity(array.len());
     let blocks: Vec<u32> =
@@ -225,7 +175,7 @@ fn map_views(original: &ArrayRef, array: &StringViewArray, kernel: Kernel) -> Re
             continue;
         }
         let view = ByteView::from(*view);
-        // Views of at most 12 bytes hold their text themselves and name no buffer.
+        // A view of at most 12 bytes holds its text itself and refers to no buffer.
         match blocks.get(view.buffer_index as usize) {
             Some(&block) if view.length > 12 => builder.try_append_view(block, view.offset, view.length)?,
             _ => builder.try_append_value(text)?,
@@ -239,7 +189,7 @@ mod tests {
     use super::*;
     use arrow::compute::cast;
 
-    /// Doubles texts that have an `x`, leaves the rest alone.
+    /// Doubles texts that contain an `x`; leaves garbage in the buffer for others, as kernels may.
     fn double_x(text: &str, out: &mut String) -> bool {
         out.push_str("left behind");
         if !text.contains('x') {

@@ -1,4 +1,4 @@
-//! What a user writes to say how documents are cleaned.
+//! The cleaning configuration: what a user writes to say how documents are cleaned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 
 use crate::registry::OPERATORS;
 
-/// How documents are cleaned, and which are turned away.
+/// How documents are cleaned, and which are rejected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CleanConfig {
-    /// What happens to each document, in order.
+    /// The steps that each document goes through, in order.
     ///
     /// Default: `["strip_html", "normalize", "to_simplified", "detect_lang"]`.
     pub steps: Vec<Step>,
@@ -22,7 +22,8 @@ pub struct CleanConfig {
     ///
     /// Needs a step that sets `lang`. Default: empty, which keeps every language.
     pub languages: Vec<String>,
-    /// A file of words that `segment` must know, one `word [frequency] [tag]` a line. Default: none.
+    /// A file of words that `segment` must know, one `word [frequency] [tag]` a line; `#` starts a comment
+    /// line. Default: none.
     pub user_dict: Option<PathBuf>,
     /// Documents whose cleaned title and body have fewer characters than this, white space not counted, are
     /// rejected as `empty_text`. Default: 1.
@@ -49,20 +50,20 @@ impl Default for CleanConfig {
     expecting = "a step is an operator's name, { column, sql } or { reject, when }"
 )]
 pub enum Step {
-    /// An operator's name: it is applied to the columns that it is meant for.
+    /// The name of an operator, which is applied to the columns that it is made for.
     Operator(String),
     /// Sets a column, or adds it, to a SQL expression over the columns so far.
     Column {
-        /// The column to set. Lineage (`topic`, `offset`, `payload`, ...) cannot be.
+        /// The column to set. Columns of the lineage (`topic`, `offset`, `payload`, ...) cannot be set.
         column: String,
-        /// A SQL expression over one row; it keeps the type of a column that is there already.
+        /// A SQL expression over one row. It is cast to the column's type if the column exists already.
         sql: String,
     },
     /// Rejects the documents for which a SQL predicate is true.
     Reject {
         /// The reason that rejected rows carry: lower-case letters, digits and `_`.
         reject: String,
-        /// A SQL predicate over the columns so far; null keeps the document.
+        /// A SQL predicate over the columns so far. A document for which it is null is kept.
         when: String,
     },
 }
@@ -72,7 +73,7 @@ impl Step {
     fn assignments(&self) -> Vec<(&str, &str)> {
         match self {
             Step::Operator(name) => {
-                let operator = OPERATORS.iter().find(|operator| operator.name == name);
+                let operator = OPERATORS.iter().find(|operator| operator.name() == name);
                 operator.map(|operator| operator.sets.to_vec()).unwrap_or_default()
             }
             Step::Column { column, sql } => vec![(column, sql)],
@@ -81,34 +82,34 @@ impl Step {
     }
 }
 
-/// The words of a SQL text in lower case, among them all columns and functions that it names.
+/// The words of SQL in lower case, which include all columns and functions that it names.
 fn words(sql: &str) -> impl Iterator<Item = String> {
     let parts = sql.split(|c: char| !c.is_alphanumeric() && c != '_');
     parts.filter(|part| !part.is_empty()).map(str::to_lowercase)
 }
 
 impl CleanConfig {
-    /// What of this configuration shapes the text that a model sees, as canonical JSON: the steps that set
-    /// `title` or `body`, or a column that those read, the version of each operator in them, and the SHA-256 of
-    /// the user dictionary if they cut words.
+    /// The part of this configuration on which the text that a model sees depends, as canonical JSON: the
+    /// steps that set `title` or `body`, or a column that those steps read; the version of each operator in
+    /// them; and the SHA-256 of the user dictionary if they segment text.
     ///
-    /// Two configurations with equal fingerprints clean alike. A dictionary that cannot be read counts as
-    /// `unreadable`; [`Plan::try_new`](crate::Plan::try_new) reports it.
+    /// Two configurations with equal fingerprints give the same text. A dictionary that cannot be read counts
+    /// as `unreadable`; [`Plan::try_new`](crate::Plan::try_new) reports it.
     pub fn fingerprint(&self) -> String {
         let (steps, named) = self.text_steps();
         let operators: BTreeMap<&str, u32> = OPERATORS
             .iter()
-            .filter(|operator| named.contains(operator.name))
-            .map(|operator| (operator.name, operator.version))
+            .filter(|operator| named.contains(operator.name()))
+            .map(|operator| (operator.name(), operator.version))
             .collect();
-        let cuts_words = operators.contains_key("segment");
-        let user_dict = self.user_dict.as_deref().filter(|_| cuts_words).map(file_hash);
-        // Keys are in alphabetical order, so that the text is the same whether or not JSON maps are sorted.
+        let segments = operators.contains_key("segment");
+        let user_dict = self.user_dict.as_deref().filter(|_| segments).map(file_hash);
+        // Keys are in alphabetical order, so that the JSON does not depend on whether its maps are sorted.
         json!({ "operators": operators, "steps": steps, "user_dict": user_dict }).to_string()
     }
 
-    /// The steps that shape `title` and `body`, and all words of their SQL: read from the end, since a step
-    /// counts when a later one reads what it sets.
+    /// The steps on which `title` and `body` depend, and all words of their SQL. Steps are examined from the
+    /// last to the first, because a step counts if a later one that counts reads a column that it sets.
     fn text_steps(&self) -> (Vec<&Step>, BTreeSet<String>) {
         let mut needed = BTreeSet::from(["title".to_owned(), "body".to_owned()]);
         let mut steps = Vec::new();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_step_survives_a_round_trip() {
+    fn every_kind_of_step_is_read_back_as_it_was_written() {
         let json = r#"{
             "steps": [
                 "normalize",
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn typing_errors_are_refused() {
+    fn unknown_fields_are_refused() {
         let cases = [
             (r#"{"step": []}"#, "unknown field `step`"),
             (r#"{"steps": [{"column": "a"}]}"#, "{ column, sql } or { reject, when }"),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_changes_with_what_shapes_the_text_only() {
+    fn the_fingerprint_depends_only_on_what_changes_title_or_body() {
         let base = CleanConfig::default();
         let with = |change: fn(&mut CleanConfig)| {
             let mut config = CleanConfig::default();
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_knows_operators_that_sql_calls_in_any_case() {
+    fn the_fingerprint_has_operators_that_sql_calls_in_upper_case() {
         let sql = "SEGMENT(Normalize(body))".to_owned();
         let steps = vec![Step::Column { column: "body".into(), sql }];
         let fingerprint = CleanConfig { steps, ..CleanConfig::default() }.fingerprint();
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_counts_when_the_text_is_made_of_it() {
+    fn a_step_counts_when_the_text_is_made_of_its_column() {
         let column = |column: &str, sql: &str| Step::Column { column: column.into(), sql: sql.into() };
         let with =
             |steps: &[Step]| CleanConfig { steps: steps.to_vec(), ..CleanConfig::default() }.fingerprint();
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_knows_the_words_of_the_dictionary_not_its_name() {
+    fn the_fingerprint_depends_on_the_content_of_the_dictionary_not_on_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let config = |name: &str, words: &str| {
             let path = folder.path().join(name);

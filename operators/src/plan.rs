@@ -1,16 +1,17 @@
-//! A cleaning configuration, compiled: raw rows in, as many cleaned rows out, in the same order.
+//! A compiled cleaning configuration: raw rows in, the same number of cleaned rows out, in the same order.
 //!
 //! The plan runs on one bounded batch at a time and keeps nothing between batches, so the result does not
-//! depend on where a stream was cut. A document that does not pass is a row with `reject_stage` = `clean` and
-//! a `reject_reason`; the first reason wins, and a row that came rejected stays as it was. Rejected rows run
-//! through the remaining steps like any other. Steps see the reject columns as they came in.
+//! depend on where a stream was cut into batches. A document that does not pass becomes a row with
+//! `reject_stage` = `clean` and a `reject_reason`. A row keeps its first reason, and a row that an earlier
+//! stage rejected stays as it is. Rejected rows go through the remaining steps like all others. Steps see the
+//! reject columns as they were in the input.
 //!
 //! | reason | when |
 //! |---|---|
 //! | the step's own | the predicate of a `{ reject, when }` step is true |
 //! | `clean_error` | the SQL of a step fails on the row, e.g. in a cast; the column keeps its value |
 //! | `empty_text` | the cleaned title and body are shorter than `min_chars` |
-//! | `language` | `lang` is not one of `languages` |
+//! | `language` | `lang` is not in `languages` |
 
 use std::sync::Arc;
 
@@ -19,11 +20,17 @@ use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use fenliu_schemas::is_settable;
 
+use crate::dictionary::read_dictionary;
 use crate::registry::{OPERATORS, Operator};
 use crate::rejections::{REJECT_COLUMNS, Rejections};
-use crate::sql::{Compiler, Expression, Wanted};
-use crate::words::Segmenter;
+use crate::sql::{Compiler, Expression, RequiredType};
 use crate::{CleanConfig, OperatorError, Step};
+
+const NOT_SETTABLE: &str = "cleaning cannot set this column: it belongs to the lineage or to the model, or the \
+                            name is empty";
+
+const INVALID_REASON: &str = "a reason must consist of lower-case letters, digits and `_`, because metrics use \
+                              it as a label";
 
 /// A compiled [`CleanConfig`].
 #[derive(Clone, Debug)]
@@ -35,31 +42,26 @@ pub struct Plan {
     min_chars: usize,
 }
 
+/// One assignment or one rule of the configuration. An operator that sets two columns becomes two steps.
 #[derive(Clone, Debug)]
 enum CompiledStep {
-    /// Sets the column at `index`, or adds it there; rows then have `schema`.
-    Set {
-        index: usize,
-        schema: SchemaRef,
-        expression: Expression,
-    },
-    Reject {
-        reason: String,
-        when: Expression,
-    },
+    /// Sets the column at `index`, or adds it there if it is new; the rows then have `schema`.
+    Set { index: usize, schema: SchemaRef, expression: Expression },
+    /// Rejects the rows for which `when` is true.
+    Reject { reason: String, when: Expression },
 }
 
 impl Plan {
     /// Compiles `config` for rows of schema `input`, usually `fenliu_schemas::raw::schema()`.
     ///
     /// # Errors
-    /// Everything that is wrong with the configuration, at once: unknown operators, SQL that does not
-    /// compile or is no expression over one row, columns that cleaning may not set, a user dictionary that
-    /// cannot be read, languages without a step that sets `lang`.
+    /// All problems of the configuration at once: unknown operators, SQL that does not compile or needs more
+    /// than one row, columns that cleaning may not set, a user dictionary that cannot be read, languages
+    /// without a step that sets `lang`.
     pub fn try_new(config: &CleanConfig, input: &Schema) -> Result<Self, Vec<OperatorError>> {
         let mut problems = missing_columns(input);
         problems.extend(check_languages(config));
-        let dictionary = config.user_dict.as_deref().map(Segmenter::try_with_dictionary);
+        let dictionary = config.user_dict.as_deref().map(read_dictionary);
         let segmenter = dictionary.transpose().unwrap_or_else(|problem| {
             problems.push(problem);
             None
@@ -85,7 +87,7 @@ impl Plan {
         })
     }
 
-    /// The schema of cleaned rows: the input's, then the columns that steps added.
+    /// The schema of cleaned rows: the columns of the input, then those that steps added.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -93,19 +95,12 @@ impl Plan {
     /// Cleans one batch.
     ///
     /// # Errors
-    /// [`OperatorError::BatchSchema`] when the batch has other columns than the plan was compiled for,
-    /// [`OperatorError::Arrow`] when Arrow cannot hold the result. Never because of what a document holds.
+    /// [`OperatorError::BatchSchema`] if the batch has other columns than the plan was compiled for, and
+    /// [`OperatorError::Arrow`] if Arrow cannot hold the result. The content of a document never causes an
+    /// error.
     pub fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, OperatorError> {
         if batch.schema().fields() != self.input.fields() {
-            let names = |schema: &Schema| {
-                schema
-                    .fields()
-                    .iter()
-                    .map(|f| format!("{} {}", f.name(), f.data_type()))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let (expected, found) = (names(&self.input), names(&batch.schema()));
+            let (expected, found) = (column_list(&self.input), column_list(&batch.schema()));
             return Err(OperatorError::BatchSchema { expected, found });
         }
         let mut rejections = Rejections::of(batch);
@@ -118,6 +113,7 @@ impl Plan {
         rejections.write(rows)
     }
 
+    /// Rejects rows whose title and body have fewer than `min_chars` characters other than white space.
     fn reject_short(&self, rows: &RecordBatch, rejections: &mut Rejections) -> Result<(), OperatorError> {
         let parts = [text_column(rows, "title")?, text_column(rows, "body")?];
         for row in 0..rows.num_rows() {
@@ -125,13 +121,14 @@ impl Plan {
             let characters = texts.flat_map(str::chars).filter(|character| !character.is_whitespace());
             let count = characters.take(self.min_chars).count();
             if count < self.min_chars {
-                let detail = || Some(format!("{count} characters, at least {} are wanted", self.min_chars));
+                let detail = || Some(format!("{count} characters, at least {} are required", self.min_chars));
                 rejections.reject(row, "empty_text", detail);
             }
         }
         Ok(())
     }
 
+    /// Rejects rows whose `lang` is not among the languages to keep.
     fn reject_languages(&self, rows: &RecordBatch, rejections: &mut Rejections) -> Result<(), OperatorError> {
         if self.languages.is_empty() {
             return Ok(());
@@ -139,7 +136,7 @@ impl Plan {
         for (row, lang) in text_column(rows, "lang")?.iter().enumerate() {
             let lang = lang.unwrap_or("und");
             if !self.languages.iter().any(|wanted| wanted == lang) {
-                let detail = || Some(format!("`{lang}` is none of {}", self.languages.join(", ")));
+                let detail = || Some(format!("`{lang}` is not one of {}", self.languages.join(", ")));
                 rejections.reject(row, "language", detail);
             }
         }
@@ -148,6 +145,7 @@ impl Plan {
 }
 
 impl CompiledStep {
+    /// Runs the step on the rows that the steps before it left.
     fn run(&self, rows: RecordBatch, rejections: &mut Rejections) -> Result<RecordBatch, OperatorError> {
         let (CompiledStep::Set { expression, .. } | CompiledStep::Reject { when: expression, .. }) = self;
         let (values, failures) = expression.evaluate_each(&rows)?;
@@ -171,7 +169,8 @@ impl CompiledStep {
     }
 }
 
-/// Replaces or adds a column; the rows in `failed`, which are in order, keep what they had.
+/// Replaces or adds a column. The rows in `failed`, which is sorted, keep the old value; it is null in a new
+/// column.
 fn set_column(
     rows: &RecordBatch,
     index: usize,
@@ -192,6 +191,12 @@ fn set_column(
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
+/// The columns of `schema` with their types, for messages.
+fn column_list(schema: &Schema) -> String {
+    let columns = schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type()));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
 fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a StringArray, OperatorError> {
     let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     column.ok_or_else(|| OperatorError::Column {
@@ -201,7 +206,9 @@ fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a Stri
     })
 }
 
-/// Compiles steps one after the other, each over the columns that those before it left.
+/// Compiles steps one after the other, each over the columns that the steps before it left.
+///
+/// A problem does not end the compilation, so that all of them are reported at once.
 struct PlanBuilder {
     compiler: Compiler,
     schema: SchemaRef,
@@ -212,7 +219,7 @@ struct PlanBuilder {
 impl PlanBuilder {
     fn add(&mut self, key: &str, step: &Step) {
         match step {
-            Step::Operator(name) => match OPERATORS.iter().find(|operator| operator.name == name) {
+            Step::Operator(name) => match OPERATORS.iter().find(|operator| operator.name() == name) {
                 Some(operator) => self.add_operator(key, operator),
                 None => self.problems.push(unknown_operator(key, name)),
             },
@@ -220,8 +227,7 @@ impl PlanBuilder {
                 self.problems.push(OperatorError::Setting {
                     key: format!("{key}.column"),
                     value: column.clone(),
-                    problem: "cleaning may not set it: it is lineage, or the model's to fill, or no name"
-                        .to_owned(),
+                    problem: NOT_SETTABLE.to_owned(),
                 });
             }
             Step::Column { column, sql } => self.add_column(&format!("{key}.sql"), column, sql),
@@ -235,18 +241,20 @@ impl PlanBuilder {
         }
     }
 
+    /// Adds a step that sets `column` to `sql`.
     fn add_column(&mut self, key: &str, column: &str, sql: &str) {
         let index = self.schema.index_of(column).unwrap_or(self.schema.fields().len());
-        let there = self.schema.fields().get(index);
-        let wanted = there.map_or(Wanted::Any, |field| Wanted::Exactly(field.data_type().clone()));
-        let compiled = self.compiler.compile(key, sql, &self.schema, &wanted);
+        let existing = self.schema.fields().get(index);
+        let required =
+            existing.map_or(RequiredType::Any, |field| RequiredType::Exactly(field.data_type().clone()));
+        let compiled = self.compiler.compile(key, sql, &self.schema, &required);
         let mut fields = self.schema.fields().to_vec();
         let field = |data_type: &DataType| Arc::new(Field::new(column, data_type.clone(), true));
         match (&compiled, fields.get_mut(index)) {
             (Ok(expression), Some(slot)) => *slot = field(&expression.data_type),
             (Ok(expression), None) => fields.push(field(&expression.data_type)),
             (Err(_), Some(_)) => {}
-            // The column that failed counts as null, so that later steps are not blamed for its absence.
+            // The column counts as null from here on, so that later steps that use it are not reported too.
             (Err(_), None) => fields.push(field(&DataType::Null)),
         }
         self.schema = Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()));
@@ -258,17 +266,17 @@ impl PlanBuilder {
         }
     }
 
+    /// Adds a step that rejects rows for which `when` is true.
     fn add_reject(&mut self, key: &str, reason: &str, when: &str) {
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if reason.is_empty() || !reason.chars().all(is_allowed) {
             self.problems.push(OperatorError::Setting {
                 key: format!("{key}.reject"),
                 value: reason.to_owned(),
-                problem: "a reason must be of lower-case letters, digits and `_`: metrics are labelled by it"
-                    .to_owned(),
+                problem: INVALID_REASON.to_owned(),
             });
         }
-        match self.compiler.compile(&format!("{key}.when"), when, &self.schema, &Wanted::Boolean) {
+        match self.compiler.compile(&format!("{key}.when"), when, &self.schema, &RequiredType::Boolean) {
             Ok(when) => self.steps.push(CompiledStep::Reject { reason: reason.to_owned(), when }),
             Err(problem) => self.problems.push(problem),
         }
@@ -276,11 +284,12 @@ impl PlanBuilder {
 }
 
 fn unknown_operator(key: &str, name: &str) -> OperatorError {
-    let known: Vec<&str> = OPERATORS.iter().map(|operator| operator.name).collect();
+    let known: Vec<&str> = OPERATORS.iter().map(Operator::name).collect();
     OperatorError::UnknownOperator { key: key.to_owned(), name: name.to_owned(), known: known.join(", ") }
 }
 
-/// The columns that every plan reads or writes itself must be there, as text.
+/// A problem for each column that every plan reads or writes and that `input` lacks, or does not have as
+/// text.
 fn missing_columns(input: &Schema) -> Vec<OperatorError> {
     let needed = ["title", "body", "lang"].into_iter().chain(REJECT_COLUMNS);
     let problem = |column| {
@@ -294,6 +303,7 @@ fn missing_columns(input: &Schema) -> Vec<OperatorError> {
     needed.filter_map(problem).collect()
 }
 
+/// The problems of the languages to keep: codes that are invalid, or no step that sets `lang`.
 fn check_languages(config: &CleanConfig) -> Vec<OperatorError> {
     let setting = |value: &str, problem: &str| OperatorError::Setting {
         key: "languages".to_owned(),
@@ -301,9 +311,9 @@ fn check_languages(config: &CleanConfig) -> Vec<OperatorError> {
         problem: problem.to_owned(),
     };
     let is_code = |code: &String| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase());
-    let odd = config.languages.iter().filter(|code| !is_code(code) && *code != "und");
+    let invalid = config.languages.iter().filter(|code| !is_code(code) && *code != "und");
     let mut problems: Vec<OperatorError> =
-        odd.map(|code| setting(code, "must be an ISO 639-1 code such as `zh`, or `und`")).collect();
+        invalid.map(|code| setting(code, "must be an ISO 639-1 code such as `zh`, or `und`")).collect();
     let sets_lang = config.steps.iter().any(|step| match step {
         Step::Operator(name) => name == "detect_lang",
         Step::Column { column, .. } => column == "lang",

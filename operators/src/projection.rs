@@ -1,4 +1,4 @@
-//! What a sink writes: some columns, or SQL over them, of some rows.
+//! What a sink writes: selected columns, or SQL over them, of selected rows.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use fenliu_text::Segmenter;
 
 use crate::OperatorError;
-use crate::sql::{Compiler, Expression, Wanted};
-use crate::words::Segmenter;
+use crate::sql::{Compiler, Expression, RequiredType};
 
 /// A compiled selection of columns and rows.
 ///
-/// Rows keep their order; text is `Utf8` whatever the SQL made of it.
+/// Rows keep their order. Text is `Utf8`, whichever string type an expression gives.
 #[derive(Clone, Debug)]
 pub struct Projection {
     schema: SchemaRef,
@@ -21,22 +21,24 @@ pub struct Projection {
     filter: Option<Expression>,
 }
 
+/// One column of the result.
 #[derive(Clone, Debug)]
 enum Output {
-    /// The input's column at this position, as it is.
+    /// The input's column at this position, unchanged.
     Column(usize),
+    /// The value of an expression.
     Computed(Expression),
 }
 
 impl Projection {
     /// Compiles a projection of rows of `schema`.
     ///
-    /// Each of `columns` is a column's name or `expression AS name`; with none, all columns are kept.
-    /// `filter` is a SQL predicate: rows for which it is false or null are dropped.
+    /// Each of `columns` is a column's name or `expression AS name`. If `columns` is empty, all columns are
+    /// kept. `filter` is a SQL predicate; rows for which it is false or null are dropped.
     ///
     /// # Errors
-    /// Everything that is wrong at once: unknown columns or functions, expressions without a name, names
-    /// that come twice, SQL that needs more than a row, a filter that is not boolean.
+    /// All problems at once: unknown columns or functions, expressions without a name, repeated names, SQL
+    /// that needs more than one row, a filter that is not boolean.
     pub fn try_new(
         schema: &SchemaRef,
         columns: &[String],
@@ -58,7 +60,7 @@ impl Projection {
             outputs = (0..fields.len()).map(Output::Column).collect();
         }
         problems.extend(repeated_names(&fields));
-        let filter = filter.map(|sql| compiler.compile("where", sql, schema, &Wanted::Boolean));
+        let filter = filter.map(|sql| compiler.compile("where", sql, schema, &RequiredType::Boolean));
         let filter = filter.transpose().unwrap_or_else(|problem| {
             problems.push(problem);
             None
@@ -70,16 +72,16 @@ impl Projection {
         Ok(Projection { schema, columns: outputs, filter })
     }
 
-    /// The schema of what is written.
+    /// The schema of the result.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Projects one batch of the schema that this was compiled for.
+    /// Projects one batch of the schema that this projection was compiled for.
     ///
     /// # Errors
-    /// [`OperatorError::Evaluate`] when an expression fails on a row that passed the filter, e.g. in a cast;
-    /// `try_cast` gives null instead. [`OperatorError::Arrow`] when the batch has another schema.
+    /// [`OperatorError::Evaluate`] if an expression fails on a row that passes the filter, e.g. in a cast
+    /// (`try_cast` gives null instead). [`OperatorError::Arrow`] if the batch has another schema.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, OperatorError> {
         let evaluate = |expression: &Expression, rows: &RecordBatch| {
             let failed = |source| OperatorError::Evaluate { sql: expression.sql.clone(), source };
@@ -90,7 +92,7 @@ impl Projection {
             None => batch.clone(),
         };
         let columns = self.columns.iter().map(|output| match output {
-            // An empty projection takes a column by position, and names the column if there is none.
+            // `project` returns an error if the batch has no such column, where `column` alone would panic.
             Output::Column(index) => Ok(Arc::clone(rows.project(&[*index])?.column(0))),
             Output::Computed(expression) => evaluate(expression, &rows),
         });
@@ -100,7 +102,7 @@ impl Projection {
     }
 }
 
-/// A column by name, or a named expression.
+/// The result's column for one entry of `columns`, which is the name of a column or a named expression.
 fn output(
     compiler: &Compiler,
     key: &str,
@@ -110,7 +112,7 @@ fn output(
     if let Some((index, field)) = schema.column_with_name(column) {
         return Ok((Arc::new(field.clone()), Output::Column(index)));
     }
-    let expression = compiler.compile(key, column, schema, &Wanted::Any)?;
+    let expression = compiler.compile(key, column, schema, &RequiredType::Any)?;
     let Some(name) = &expression.name else {
         return Err(OperatorError::Sql {
             key: key.to_owned(),
@@ -122,13 +124,14 @@ fn output(
     Ok((Arc::new(field), Output::Computed(expression)))
 }
 
+/// A problem for each field whose name an earlier field has.
 fn repeated_names(fields: &[Arc<Field>]) -> Vec<OperatorError> {
     let mut seen = HashSet::new();
     let repeated = fields.iter().filter(|field| !seen.insert(field.name()));
     let problem = |field: &Arc<Field>| OperatorError::Setting {
         key: "columns".to_owned(),
         value: field.name().clone(),
-        problem: "another column has that name; rename one with `AS`".to_owned(),
+        problem: "another column has the same name; rename one of them with `AS`".to_owned(),
     };
     repeated.map(problem).collect()
 }
@@ -158,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn no_columns_means_all_of_them() {
+    fn an_empty_list_of_columns_keeps_all_of_them() {
         assert_eq!(projected(&[], None), rows());
     }
 
     #[test]
-    fn a_null_predicate_drops_the_row() {
+    fn a_row_whose_predicate_is_null_is_dropped() {
         let result = projected(&["id"], Some("score < 95"));
         assert_eq!(result.column(0).as_string::<i32>(), &StringArray::from(vec!["a", "c"]));
     }
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_come_at_once() {
+    fn all_problems_are_reported_at_once() {
         let columns = ["id", "id", "score + 1", "missing", "count(id) AS n"].map(str::to_owned);
         let problems = Projection::try_new(&rows().schema(), &columns, Some("score")).unwrap_err();
         let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_expression_is_named() {
+    fn the_error_names_the_expression_that_failed() {
         let columns = ["cast(id AS INT) AS number".to_owned()];
         let projection = Projection::try_new(&rows().schema(), &columns, None).unwrap();
         assert!(projection.apply(&rows()).unwrap_err().to_string().contains("cast(id AS INT)"));

@@ -1,58 +1,68 @@
-//! THE list of operators.
+//! The list of operators.
 //!
-//! To add one: a file with its kernel and its SQL function, and an entry here. Everything else (SQL, steps of
-//! the cleaning configuration, fingerprints, benchmarks) follows from this list.
+//! To add one, write a file under `functions` with its reference and its evaluation, and add an entry here.
+//! The rest follows from this list: SQL, steps of the cleaning configuration, fingerprints, the README's
+//! reference, benchmarks.
 
-use datafusion::logical_expr::ScalarUDF;
-use datafusion::prelude::SessionContext;
+use datafusion_common::Result;
+use datafusion_expr::ScalarUDF;
+use datafusion_expr::registry::FunctionRegistry;
 
-use crate::text::{decode, html, normalize, script};
-use crate::{lang, words};
+use crate::function::Reference;
+use crate::functions::{decode_bytes, detect_lang, normalize, segment, strip_html, to_simplified};
 
 /// One operator.
 pub(crate) struct Operator {
-    /// Its name in SQL and as a step of the cleaning configuration.
-    pub(crate) name: &'static str,
-    /// Raise it whenever the result changes for some text: models trained on the old result must not be
-    /// served on the new one unnoticed.
+    /// Its documentation; has its name.
+    pub(crate) reference: &'static Reference,
+    /// The version of its results. Raise it whenever the result changes for some text: fingerprints of
+    /// cleaning configurations contain it, so a model that was trained on the old results is not served on
+    /// the new ones unnoticed.
     pub(crate) version: u32,
-    /// Its SQL function.
+    /// Makes its SQL function.
     pub(crate) function: fn() -> ScalarUDF,
-    /// What the step of this name does to a document: columns, and the SQL that each is set to.
+    /// The columns that the step of this name sets, and the SQL that each is set to.
     pub(crate) sets: &'static [(&'static str, &'static str)],
+}
+
+impl Operator {
+    /// The name in SQL, and as a step of the cleaning configuration.
+    pub(crate) fn name(&self) -> &'static str {
+        self.reference.name
+    }
 }
 
 /// Every operator, in the order in which a document usually needs them.
 pub(crate) const OPERATORS: &[Operator] = &[
     Operator {
-        name: "decode_bytes",
+        reference: &decode_bytes::REFERENCE,
         version: 1,
-        function: decode::function,
+        function: decode_bytes::function,
         sets: &[("body", "coalesce(body, decode_bytes(payload))")],
     },
     Operator {
-        name: "strip_html",
+        reference: &strip_html::REFERENCE,
         version: 1,
-        function: html::function,
+        function: strip_html::function,
         sets: &[("title", "strip_html(title)"), ("body", "strip_html(body)")],
     },
     Operator {
-        name: "normalize",
+        reference: &normalize::REFERENCE,
         version: 1,
         function: normalize::function,
         sets: &[("title", "normalize(title)"), ("body", "normalize(body)")],
     },
     Operator {
-        name: "to_simplified",
+        reference: &to_simplified::REFERENCE,
         version: 1,
-        function: script::function,
+        function: to_simplified::function,
         sets: &[("title", "to_simplified(title)"), ("body", "to_simplified(body)")],
     },
-    // A declared language is believed, reduced to its ISO 639-1 code: `zh-Hans` and `zh_CN` are `zh`.
+    // A declared language is trusted and reduced to its ISO 639-1 code: `zh-Hans` and `zh_CN` become `zh`.
     Operator {
-        name: "detect_lang",
+        reference: &detect_lang::REFERENCE,
         version: 1,
-        function: lang::function,
+        function: detect_lang::function,
         sets: &[(
             "lang",
             "CASE WHEN regexp_like(lang, '^[A-Za-z]{2}([-_].*)?$') THEN lower(substr(lang, 1, 2)) \
@@ -60,9 +70,9 @@ pub(crate) const OPERATORS: &[Operator] = &[
         )],
     },
     Operator {
-        name: "segment",
+        reference: &segment::REFERENCE,
         version: 1,
-        function: words::function,
+        function: segment::function,
         sets: &[(
             "tokens",
             "CASE WHEN title IS NOT NULL OR body IS NOT NULL THEN segment(concat_ws(' ', title, body)) END",
@@ -70,39 +80,52 @@ pub(crate) const OPERATORS: &[Operator] = &[
     },
 ];
 
-/// The SQL functions of all operators. `segment` knows jieba's own dictionary only.
+/// The SQL functions of all operators. Their `segment` knows jieba's own dictionary only.
 pub fn functions() -> Vec<ScalarUDF> {
     OPERATORS.iter().map(|operator| (operator.function)()).collect()
 }
 
-/// Makes all operators available to the SQL of `context`.
-pub fn register_all(context: &SessionContext) {
-    functions().into_iter().for_each(|function| context.register_udf(function));
+/// Adds the [`functions`] to a registry, such as a `SessionContext` of the crate `datafusion`.
+///
+/// # Errors
+/// The registry does not accept scalar functions.
+pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    functions().into_iter().try_for_each(|function| registry.register_udf(function.into()).map(drop))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::logical_expr::Volatility;
+    use datafusion_expr::Volatility;
+    use datafusion_expr::registry::MemoryFunctionRegistry;
     use std::collections::HashSet;
 
     #[test]
-    fn names_are_unique_and_hide_no_function_of_datafusion() {
-        let context = SessionContext::new();
-        let mut seen: HashSet<String> = context.state().scalar_functions().keys().cloned().collect();
-        for (operator, function) in OPERATORS.iter().zip(functions()) {
-            assert_eq!(operator.name, function.name());
-            assert!(seen.insert(operator.name.to_owned()), "{} is taken", operator.name);
-        }
-    }
-
-    #[test]
     fn every_operator_is_immutable_and_documented() {
-        for function in functions() {
+        for (operator, function) in OPERATORS.iter().zip(functions()) {
+            assert_eq!(operator.name(), function.name());
             assert_eq!(function.signature().volatility, Volatility::Immutable, "{}", function.name());
             let documentation = function.documentation().unwrap();
             assert!(documentation.syntax_example.starts_with(function.name()));
             assert!(documentation.sql_example.is_some() && documentation.arguments.is_some());
         }
+    }
+
+    #[test]
+    fn a_registry_gets_all_operators() {
+        let mut registry = MemoryFunctionRegistry::new();
+        register_all(&mut registry).unwrap();
+        let names: HashSet<String> = OPERATORS.iter().map(|operator| operator.name().to_owned()).collect();
+        assert_eq!(registry.udfs(), names);
+    }
+
+    #[test]
+    fn functions_with_the_same_dictionary_are_equal() {
+        for (one, other) in functions().into_iter().zip(functions()) {
+            assert_eq!(one, other);
+        }
+        let extended = || segment::function_with(fenliu_text::Segmenter::with_entries([]));
+        assert_ne!(extended(), extended());
+        assert_ne!(extended(), segment::function());
     }
 }

@@ -1,8 +1,11 @@
 //! SQL expressions over one row, compiled once and evaluated per batch.
 //!
-//! An expression is parsed, checked, coerced, simplified and planned by DataFusion, and then evaluated
-//! directly on record batches: no query plan, no stream, no row held back. What needs more than the row
-//! itself (aggregates, windows, subqueries) or would differ on a replay (`now()`, `random()`) is refused.
+//! DataFusion parses, checks, coerces, simplifies and plans an expression. The result is evaluated directly
+//! on record batches, without a query plan or a stream, so that no row waits for others. Expressions that
+//! need more than the row itself (aggregates, window functions, subqueries) are refused, and so are those
+//! whose value would differ when a document is read again (`now()`, `random()`).
+
+mod scope;
 
 use std::sync::Arc;
 
@@ -10,30 +13,31 @@ use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, plan_datafusion_err};
-use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, cast};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::prelude::SessionContext;
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, DataFusionError, Result, plan_datafusion_err};
+use datafusion_expr::execution_props::ExecutionProps;
+use datafusion_expr::simplify::SimplifyContext;
+use datafusion_expr::{Expr, ExprSchemable, Volatility, cast};
+use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
+use fenliu_text::Segmenter;
 
-use crate::words::{Segmenter, function_with};
-use crate::{OperatorError, register_all};
+use crate::functions::segment::function_with;
+use crate::{OperatorError, functions};
+use scope::Scope;
 
-/// Plans expressions; knows all operators and DataFusion's own functions.
+/// Compiles expressions that may use all operators and DataFusion's scalar functions.
 pub(crate) struct Compiler {
-    context: SessionContext,
+    scope: Scope,
 }
 
 /// The type that an expression must have.
-pub(crate) enum Wanted {
-    /// That of the column it will replace: it is cast.
+pub(crate) enum RequiredType {
+    /// The type of the column that it replaces; the expression is cast to it.
     Exactly(DataType),
-    /// A predicate's: it must be boolean by itself.
+    /// Boolean, since it is a predicate; the expression is not cast.
     Boolean,
-    /// Any, but text is always `Utf8`.
+    /// Any type, except that text becomes `Utf8`.
     Any,
 }
 
@@ -42,23 +46,23 @@ pub(crate) enum Wanted {
 pub(crate) struct Expression {
     /// The SQL, for messages.
     pub(crate) sql: String,
-    /// The name that `AS` gives it, or that of the column which is all of it.
+    /// The name that `AS` gives it, or the column's if the expression is just a column.
     pub(crate) name: Option<String>,
     /// The type of its values.
     pub(crate) data_type: DataType,
     physical: Arc<dyn PhysicalExpr>,
 }
 
-/// The rows on which an expression failed, counted from 0, and why.
+/// The rows on which an expression failed, counted from 0, and the messages.
 pub(crate) type Failures = Vec<(usize, String)>;
 
 impl Compiler {
-    /// A compiler whose `segment` is `segmenter`.
+    /// A compiler whose `segment` function uses `segmenter`.
     pub(crate) fn new(segmenter: Segmenter) -> Self {
-        let context = SessionContext::new();
-        register_all(&context);
-        context.register_udf(function_with(segmenter));
-        Compiler { context }
+        let mut scope = Scope::of_datafusion();
+        // `segment` comes last, and replaces the one that knows jieba's own dictionary only.
+        functions().into_iter().chain([function_with(segmenter)]).for_each(|f| scope.add(Arc::new(f)));
+        Compiler { scope }
     }
 
     /// Compiles `sql` over rows of `schema`; `key` is the setting that holds it.
@@ -67,51 +71,60 @@ impl Compiler {
         key: &str,
         sql: &str,
         schema: &Schema,
-        wanted: &Wanted,
+        required: &RequiredType,
     ) -> Result<Expression, OperatorError> {
-        self.plan(sql, schema, wanted).map_err(|error| OperatorError::Sql {
+        self.plan(sql, schema, required).map_err(|error| OperatorError::Sql {
             key: key.to_owned(),
             sql: sql.to_owned(),
             problem: error.strip_backtrace(),
         })
     }
 
-    fn plan(&self, sql: &str, schema: &Schema, wanted: &Wanted) -> Result<Expression> {
-        let schema = DFSchema::try_from(schema.clone())?;
-        let (expression, name) = match self.context.parse_sql_expr(sql, &schema)? {
+    fn plan(&self, sql: &str, schema: &Schema, required: &RequiredType) -> Result<Expression> {
+        let schema = Arc::new(DFSchema::try_from(schema.clone())?);
+        let (expression, name) = match self.scope.parse(sql, &schema)? {
             Expr::Alias(alias) => (*alias.expr, Some(alias.name)),
             Expr::Column(column) => (Expr::Column(column.clone()), Some(column.name)),
             other => (other, None),
         };
-        refuse_what_needs_more_than_a_row(&expression)?;
-        let state = self.context.state();
-        let simplifier = ExprSimplifier::new(
-            SimplifyContext::default()
-                .with_schema(Arc::new(schema.clone()))
-                .with_config_options(Arc::clone(state.config_options())),
-        );
+        refuse_more_than_a_row(&expression)?;
+        let simplifier = self.simplifier(&schema);
         let coerced = simplifier.coerce(expression, &schema)?;
         let found = coerced.get_type(&schema)?;
-        let data_type = wanted_type(&found, wanted)?;
+        let data_type = result_type(&found, required)?;
         let typed = if data_type == found { coerced } else { cast(coerced, data_type.clone()) };
-        let physical = state.create_physical_expr(simplifier.simplify(typed)?, &schema)?;
+        // Simplification can leave operands of different types, which coercion makes equal again.
+        let simplified = simplifier.coerce(simplifier.simplify(typed)?, &schema)?;
+        let physical = create_physical_expr(&simplified, &schema, &ExecutionProps::new())?;
         Ok(Expression { sql: sql.to_owned(), name, data_type, physical })
     }
-}
 
-fn wanted_type(found: &DataType, wanted: &Wanted) -> Result<DataType> {
-    match (wanted, found) {
-        (Wanted::Exactly(data_type), _) => Ok(data_type.clone()),
-        (Wanted::Boolean, DataType::Boolean) => Ok(DataType::Boolean),
-        (Wanted::Boolean, other) => Err(plan_datafusion_err!("a predicate must be boolean, this is {other}")),
-        (Wanted::Any, DataType::Utf8View | DataType::LargeUtf8) => Ok(DataType::Utf8),
-        (Wanted::Any, other) => Ok(other.clone()),
+    fn simplifier(&self, schema: &Arc<DFSchema>) -> ExprSimplifier {
+        let context = SimplifyContext::default()
+            .with_schema(Arc::clone(schema))
+            .with_config_options(Arc::clone(self.scope.options()));
+        ExprSimplifier::new(context)
     }
 }
 
-fn refuse_what_needs_more_than_a_row(expression: &Expr) -> Result<()> {
+/// The type that an expression of type `found` gets.
+fn result_type(found: &DataType, required: &RequiredType) -> Result<DataType> {
+    match (required, found) {
+        (RequiredType::Exactly(data_type), _) => Ok(data_type.clone()),
+        (RequiredType::Boolean, DataType::Boolean) => Ok(DataType::Boolean),
+        (RequiredType::Boolean, other) => {
+            Err(plan_datafusion_err!("a predicate must be boolean, this is {other}"))
+        }
+        (RequiredType::Any, DataType::Utf8View | DataType::LargeUtf8) => Ok(DataType::Utf8),
+        (RequiredType::Any, other) => Ok(other.clone()),
+    }
+}
+
+/// Fails if `expression` needs other rows than the one that it is evaluated on, or has a value that changes
+/// from run to run.
+fn refuse_more_than_a_row(expression: &Expr) -> Result<()> {
     expression.apply(|part| {
-        let what = match part {
+        let problem = match part {
             Expr::AggregateFunction(function) => {
                 format!("`{}` is an aggregate, it needs more than one row", function.func.name())
             }
@@ -127,23 +140,29 @@ fn refuse_what_needs_more_than_a_row(expression: &Expr) -> Result<()> {
                 "it has a subquery, but only the row itself can be used".to_owned()
             }
             Expr::Unnest(_) => "`unnest` makes several rows of one".to_owned(),
-            Expr::Placeholder(placeholder) => format!("nothing is there to fill in `{}`", placeholder.id),
+            Expr::Placeholder(placeholder) => {
+                format!("it has the placeholder `{}`, for which there is no value", placeholder.id)
+            }
             _ => return Ok(TreeNodeRecursion::Continue),
         };
-        Err(DataFusionError::Plan(what))
+        Err(DataFusionError::Plan(problem))
     })?;
     Ok(())
 }
 
 impl Expression {
-    /// The expression's value for every row.
+    /// The value of the expression for every row.
+    ///
+    /// # Errors
+    /// The expression fails on a row, e.g. in a cast.
     pub(crate) fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef> {
         self.physical.evaluate(batch)?.into_array(batch.num_rows())
     }
 
     /// Like [`evaluate`](Self::evaluate), but a row on which the expression fails gets null and is listed.
     ///
-    /// A failing batch is halved until the guilty rows stand alone.
+    /// DataFusion does not say on which row an expression failed. A batch that fails is therefore halved
+    /// until the failing rows are alone, which costs nothing for batches without such rows.
     pub(crate) fn evaluate_each(&self, batch: &RecordBatch) -> Result<(ArrayRef, Failures), ArrowError> {
         let (mut parts, mut failures) = (Vec::new(), Failures::new());
         self.evaluate_halves(batch, 0, &mut parts, &mut failures);
@@ -154,6 +173,8 @@ impl Expression {
         Ok((values, failures))
     }
 
+    /// Evaluates the rows of `batch`, which starts at row `first_row` of the whole, and appends the values to
+    /// `parts`.
     fn evaluate_halves(
         &self,
         batch: &RecordBatch,
@@ -174,5 +195,92 @@ impl Expression {
                 failures.extend((rows == 1).then(|| (first_row, error.strip_backtrace())));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::value;
+
+    /// DataFusion plans operators and special syntax by planners that a [`Scope`] must list.
+    #[test]
+    fn operators_and_special_syntax_are_planned_as_functions() {
+        let cases = [
+            ("[1, 2][2]", "2"),
+            ("[1] || [2]", "[1, 2]"),
+            ("[1, 2] @> [2]", "true"),
+            ("named_struct('a', 5)['a']", "5"),
+            ("MAP {'a': 1}['a']", "1"),
+            ("'a' || 'b' || 1", "ab1"),
+            ("EXTRACT(YEAR FROM DATE '2024-03-01')", "2024"),
+            ("POSITION('b' IN 'abc')", "2"),
+            ("SUBSTRING('abcdef' FROM 2 FOR 3)", "bcd"),
+            ("OVERLAY('Txxxxas' PLACING 'hom' FROM 2 FOR 4)", "Thomas"),
+            ("TRIM(BOTH 'x' FROM 'xax')", "a"),
+            ("'abc' ~ '^a'", "true"),
+            ("'abc' ILIKE 'A%'", "true"),
+            ("5 BETWEEN 1 AND 9 AND 1 IN (1, 2)", "true"),
+            ("CASE WHEN 1 > 2 THEN 'x' ELSE 'y' END", "y"),
+            ("DATE '2024-01-31' + INTERVAL '1 day' = DATE '2024-02-01'", "true"),
+            ("1 + 1.5", "2.5"),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(value(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_function_of_each_group_is_known() {
+        let cases = [
+            ("coalesce(NULL, 'a')", "a"),
+            ("upper('a')", "A"),
+            ("character_length('新闻')", "2"),
+            ("regexp_replace('a1b', '[0-9]', '-')", "a-b"),
+            ("round(2.456, 2)", "2.46"),
+            ("encode('a', 'hex')", "61"),
+            ("array_length([1, 2, 3])", "3"),
+            ("to_timestamp('2024-01-01T00:00:00Z')", "2024-01-01T00:00:00"),
+            ("date_trunc('year', DATE '2024-03-01') = DATE '2024-01-01'", "true"),
+            ("try_cast('x' AS INT) IS NULL", "true"),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(value(sql), expected, "{sql}");
+        }
+    }
+
+    fn problem(sql: &str) -> String {
+        let compiled =
+            Compiler::new(Segmenter::default()).compile("key", sql, &Schema::empty(), &RequiredType::Any);
+        compiled.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn expressions_that_need_more_than_a_row_are_refused_with_the_reason() {
+        let cases = [
+            ("count(*)", "is an aggregate"),
+            ("sum(1) OVER ()", "is a window function"),
+            ("rank() OVER (ORDER BY 1)", "is a window function"),
+            ("(SELECT 1)", "it has a subquery"),
+            ("1 IN (SELECT 1)", "it has a subquery"),
+            ("unnest([1, 2])", "makes several rows of one"),
+            ("now()", "gives another value on each run"),
+            ("$1 + 1", "for which there is no value"),
+            ("(SELECT a FROM b)", "table 'datafusion.public.b' not found"),
+            ("(SELECT max(value) FROM generate_series(1, 3))", "`generate_series` is a table function"),
+        ];
+        for (sql, expected) in cases {
+            let problem = problem(sql);
+            assert!(problem.contains(expected) && problem.contains(sql), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_function_is_named_with_the_one_that_was_probably_meant() {
+        assert!(
+            problem("strip_htm('a')").contains("Did you mean 'strip_html'?"),
+            "{}",
+            problem("strip_htm('a')")
+        );
     }
 }

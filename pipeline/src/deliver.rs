@@ -1,159 +1,164 @@
-//! From labelled batches to durable rows: one thread a sink.
+//! The thread of a sink: it feeds the engine's [`Worker`] with what comes and does what it says.
 //!
-//! A worker gathers batches to an *epoch* and commits it when it is large or old enough. Workers do not
-//! wait for each other: a sink that is slow or away holds back only itself, until what it has not yet
-//! taken fills the memory budget. A commit that fails is tried again, after the sink has said where it
-//! stands, for as long as the failure may pass; nothing is dropped and nothing goes around it.
+//! The thread may block in its sink for as long as a commit takes. Questions of the source wait in its queue meanwhile,
+//! and the source does not wait for the answers.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use fenliu_connectors::{Meter, Retry, Shutdown};
-use fenliu_engine::Rows;
-use fenliu_engine::batch::{Batch, Permit};
-use fenliu_engine::position::Moves;
-use fenliu_schemas::Offsets;
+use fenliu_connectors::outputs::NamedSink;
+use fenliu_connectors::{Meter, Shutdown};
+use fenliu_engine::batch::Batch;
+use fenliu_engine::epoch::{Delivery, EpochBounds};
+use fenliu_engine::worker::{Action, Event, Worker};
+use fenliu_engine::{Rows, reader};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
 
 use crate::config::EpochConfig;
 use crate::error::Result;
-use crate::ledger::{SharedSink, SinkLedger};
 use crate::metrics::Counters;
 
-/// A batch on its way to all sinks. Its memory returns when the last of them has it.
-pub(crate) struct Delivery {
-    rows: Arc<Rows>,
-    offsets: Offsets,
-    documents: usize,
-    closes_epoch: bool,
-    permit: Permit,
+/// How often a thread that waits for its sink's next try looks whether a stop was requested.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A batch as it goes to all sinks.
+pub(crate) fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
+    Arc::new(Delivery {
+        documents: batch.documents(),
+        rows: Arc::new(Rows { labelled: batch.records, dead_letters: batch.dead_letters }),
+        offsets: batch.offsets,
+        closes_epoch: batch.closes_epoch,
+        permit: batch.permit,
+    })
 }
 
-impl From<Batch> for Delivery {
-    fn from(batch: Batch) -> Self {
-        Delivery {
-            documents: batch.documents(),
-            rows: Arc::new(Rows { labelled: batch.records, dead_letters: batch.dead_letters }),
-            offsets: batch.offsets,
-            closes_epoch: batch.closes_epoch,
-            permit: batch.permit,
-        }
-    }
+/// What connects the thread with the others.
+pub(crate) struct SinkQueues {
+    /// The sink's number.
+    pub(crate) number: usize,
+    /// Batches and questions.
+    pub(crate) input: Receiver<Event<Rows>>,
+    /// Answers and acknowledgements.
+    pub(crate) reports: Sender<reader::Event>,
 }
 
-/// Batches that the sink has not committed yet.
-#[derive(Default)]
-struct Epoch {
-    opened_at: Option<Instant>,
-    documents: usize,
-    bytes: u64,
-    offsets: Offsets,
-    deliveries: Vec<Arc<Delivery>>,
-}
-
-impl Epoch {
-    fn add(&mut self, delivery: Arc<Delivery>) {
-        self.opened_at.get_or_insert_with(Instant::now);
-        self.documents += delivery.documents;
-        self.bytes += delivery.permit.bytes();
-        self.offsets.merge(&delivery.offsets);
-        self.deliveries.push(delivery);
-    }
-
-    fn is_due(&self, bounds: &EpochConfig) -> bool {
-        self.documents >= bounds.max_rows
-            || self.bytes >= bounds.max_bytes.as_u64()
-            || self.remaining(bounds) == Some(Duration::ZERO)
-            || self.deliveries.last().is_some_and(|delivery| delivery.closes_epoch)
-    }
-
-    /// Time until the epoch must close; `None` while it is empty.
-    fn remaining(&self, bounds: &EpochConfig) -> Option<Duration> {
-        self.opened_at.map(|opened_at| bounds.max_age.saturating_sub(opened_at.elapsed()))
-    }
-}
-
-/// Commits batches to one sink, epoch by epoch.
-pub(crate) struct Worker {
-    sink: SharedSink,
-    /// The sink's place in the ledger.
-    index: usize,
-    bounds: EpochConfig,
-    ledger: Arc<SinkLedger>,
+/// Drives one worker on the calling thread.
+pub(crate) struct SinkThread {
+    sink: NamedSink,
+    worker: Worker<Rows>,
+    queues: SinkQueues,
     counters: Counters,
     shutdown: Shutdown,
-    epoch: Epoch,
+    is_closed: bool,
+    is_stopping: bool,
 }
 
-impl Worker {
-    /// A worker with an empty epoch for the sink that is number `index` in the ledger.
+impl SinkThread {
+    /// A thread's work for `sink`, whose epochs close by `epoch` or by the sink's own age.
     pub(crate) fn new(
-        sink: SharedSink,
-        index: usize,
-        bounds: EpochConfig,
-        ledger: Arc<SinkLedger>,
+        sink: NamedSink,
+        epoch: &EpochConfig,
+        queues: SinkQueues,
         counters: Counters,
         shutdown: Shutdown,
     ) -> Self {
-        Worker { sink, index, bounds, ledger, counters, shutdown, epoch: Epoch::default() }
+        let bounds = EpochBounds {
+            max_age: sink.max_age.unwrap_or(epoch.max_age),
+            max_rows: epoch.max_rows,
+            max_bytes: epoch.max_bytes.as_u64(),
+        };
+        let worker = Worker::new(bounds, SmallRng::from_rng(&mut rand::rng()));
+        SinkThread { sink, worker, queues, counters, shutdown, is_closed: false, is_stopping: false }
     }
 
-    /// Consumes `input` until it closes; the last epoch is committed too.
+    /// Works until the input closes; the last epoch is committed too.
     ///
     /// # Errors
-    /// A failure of the sink that will not pass, or that has not passed when a stop was asked for: the open
+    /// A failure of the sink that will not pass, or that has not passed some time after a stop was requested. The open
     /// epoch is read again by the next run.
-    pub(crate) fn run(mut self, input: &Receiver<Arc<Delivery>>, meter: &Meter) -> Result<()> {
+    pub(crate) fn run(mut self, meter: &Meter) -> Result<()> {
         loop {
-            let next = match self.epoch.remaining(&self.bounds) {
-                Some(remaining) => input.recv_timeout(remaining),
-                None => input.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match next {
-                Ok(delivery) => {
-                    self.epoch.add(delivery);
-                    if self.epoch.is_due(&self.bounds) {
-                        meter.measure(|| self.close_epoch())?;
+            while let Some(action) = self.worker.next_action() {
+                if let Action::End(outcome) = action {
+                    if outcome.is_err() {
+                        self.report(reader::Event::OutputClosed);
                     }
+                    return outcome;
                 }
-                Err(RecvTimeoutError::Timeout) => meter.measure(|| self.close_epoch())?,
-                Err(RecvTimeoutError::Disconnected) => return meter.measure(|| self.close_epoch()),
+                self.act(action, meter);
             }
+            let event = self.next_event();
+            self.worker.handle(Instant::now(), event);
         }
     }
 
-    /// Commits the open epoch and returns its memory.
-    fn close_epoch(&mut self) -> Result<()> {
-        let epoch = std::mem::take(&mut self.epoch);
-        if epoch.opened_at.is_none() {
-            return Ok(());
+    fn act(&mut self, action: Action<Rows>, meter: &Meter) {
+        let sink = self.queues.number;
+        match action {
+            Action::ReadPositions(partitions) => {
+                let stored = meter.measure(|| self.sink.sink.positions(&partitions));
+                self.worker.handle(Instant::now(), Event::PositionsRead(stored));
+            }
+            Action::Commit { rows, moves } => {
+                let outcome = meter.measure(|| self.sink.sink.commit(&rows, &moves));
+                self.worker.handle(Instant::now(), Event::Committed(outcome));
+            }
+            Action::Answer { id, stored } => self.report(reader::Event::Answered { sink, id, stored }),
+            Action::Acknowledge { positions, documents } => {
+                self.counters.count_epoch();
+                tracing::debug!(event = "epoch_committed", sink = %self.sink.name, rows = documents, "epoch committed");
+                self.report(reader::Event::Acknowledged { sink, positions });
+            }
+            Action::Retrying { error, at } => {
+                let pause = at.saturating_duration_since(Instant::now());
+                tracing::warn!(event = "retrying", at = %self.sink.name, ?pause, %error, "commit failed, retrying");
+            }
+            Action::End(_) => {}
         }
-        self.commit(&epoch)?;
-        self.ledger.acknowledge(self.index, &epoch.offsets.ends());
-        self.counters.count_epoch();
-        tracing::debug!(sink = %self.sink.name, rows = epoch.documents, bytes = epoch.bytes, "epoch committed");
-        Ok(())
     }
 
-    fn commit(&self, epoch: &Epoch) -> Result<()> {
-        let rows: Vec<Arc<Rows>> =
-            epoch.deliveries.iter().map(|delivery| Arc::clone(&delivery.rows)).collect();
-        let mut retry = Retry::new(&self.sink.name, &self.shutdown);
+    /// A source that has ended needs no reports.
+    fn report(&self, report: reader::Event) {
+        let _ = self.queues.reports.send(report);
+    }
+
+    fn next_event(&mut self) -> Event<Rows> {
         loop {
-            match self.try_commit(epoch, &rows) {
-                Ok(()) => return Ok(()),
-                Err(error) => retry.pause(error)?,
+            if self.shutdown.is_requested() && !self.is_stopping {
+                self.is_stopping = true;
+                return Event::StopRequested;
+            }
+            let deadline = self.worker.deadline();
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Event::Tick;
+            }
+            if let Some(event) = self.receive(deadline) {
+                return event;
             }
         }
     }
 
-    /// One try: reads where the sink stands, and gives it what it lacks.
-    fn try_commit(&self, epoch: &Epoch, rows: &[Arc<Rows>]) -> Result<()> {
-        let partitions: Vec<_> =
-            epoch.offsets.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect();
-        let mut sink = self.sink.lock();
-        let stored = sink.positions(&partitions)?.positions;
-        let moves = Moves::plan(&stored, &epoch.offsets)?;
-        if moves.is_empty() { Ok(()) } else { sink.commit(rows, &moves) }
+    /// The next event of the queue; `None` when `deadline` has come, or it is time to look for a stop.
+    fn receive(&mut self, deadline: Option<Instant>) -> Option<Event<Rows>> {
+        let pause =
+            deadline.map_or(LOOK, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK));
+        if self.is_closed {
+            std::thread::sleep(pause);
+            return None;
+        }
+        let received = match deadline {
+            None => self.queues.input.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => self.queues.input.recv_timeout(pause),
+        };
+        match received {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.is_closed = true;
+                Some(Event::InputClosed)
+            }
+        }
     }
 }

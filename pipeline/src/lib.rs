@@ -15,7 +15,6 @@ mod dlq;
 mod embedded;
 mod error;
 mod finetune;
-mod ledger;
 mod metrics;
 mod options;
 mod plan;

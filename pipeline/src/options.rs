@@ -38,7 +38,7 @@ pub(crate) fn value(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use fenliu_model::tokenize::Tokenization;
-    use fenliu_model::train::{Preset, TrainOptions};
+    use fenliu_training::{Preset, TrainOptions};
 
     use super::*;
 
@@ -47,7 +47,9 @@ mod tests {
         let defaults = TrainOptions::new(Preset::Tiny, Tokenization::Words);
         let set = |key, text| overlay(&defaults, [("epochs", value("3")), (key, value(text))]);
         let options = set("ngrams.enabled", "false").unwrap();
-        assert!(options.epochs == 3 && !options.ngrams.enabled && options.ngrams.bigram_buckets > 0);
+        assert!(
+            options.optimisation.epochs == 3 && !options.ngrams.enabled && options.ngrams.bigram_buckets > 0
+        );
         assert_eq!(set("preset", "small").unwrap().preset, Preset::Small);
         for (key, text, message) in [
             ("rate", "1", "is not a training option"),

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 
 use fenliu_connectors::files::FilesSource;
-use fenliu_connectors::kafka::{self, KafkaCommit, KafkaConsumer, KafkaSource};
+use fenliu_connectors::kafka::{self, KafkaConsumer, KafkaSource, KafkaSourceOptions};
 use fenliu_connectors::outputs::{self, OpenOutputs};
-use fenliu_connectors::{Assembler, Commit, Ledger, NothingToCommit, Shutdown, Source, SourceConfig};
+use fenliu_connectors::{Assembler, Shutdown, SinkLinks, Source, SourceConfig};
 use fenliu_engine::batch::{Batch, Budget};
 
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
 use crate::clean::{clean, pass};
-use crate::deliver::Worker;
+use crate::deliver::{SinkQueues, SinkThread};
 use crate::error::{Error, Kind, Result};
 use crate::finetune::{JobCommand, Schedule};
-use crate::ledger::{SharedSink, SinkLedger};
 use crate::metrics::Counters;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -65,8 +64,8 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
     let outcome = loop {
         match pipeline.run_once(&shutdown.child()) {
             Err(why) if !shutdown.is_requested() && passes(&why, &mut fenced_at) => {
-                tracing::warn!(%why, "reading begins again where the sinks stand");
-                std::thread::sleep(REST);
+                tracing::warn!(event = "restarting", %why, "partitions lost, restarting from the sinks' positions");
+                rest(shutdown);
             }
             outcome => break outcome,
         }
@@ -94,6 +93,14 @@ fn passes(error: &Error, fenced_at: &mut Option<Instant>) -> bool {
     }
 }
 
+/// Gives the group a moment to settle, unless a stop is requested.
+fn rest(shutdown: &Shutdown) {
+    let until = Instant::now() + REST;
+    while Instant::now() < until && !shutdown.is_requested() {
+        std::thread::sleep(REST / 20);
+    }
+}
+
 /// What stays when reading begins again.
 struct Pipeline<'a> {
     config: &'a Plan,
@@ -112,31 +119,26 @@ impl Pipeline<'_> {
         let consumer = config.source.group().map(connect).transpose()?;
         let OpenOutputs { sinks, streams } =
             outputs::open(&config.outputs, &config.name, &topics, consumer.as_ref())?;
-        let sinks: Vec<SharedSink> = sinks.into_iter().map(SharedSink::new).collect();
-        let ledger = SinkLedger::new(sinks.clone(), self.commit(consumer.as_ref()));
-        let source = self.source(consumer.as_ref(), &ledger)?;
+        let (reports_in, reports) = channel();
+        let (queues, inputs): (Vec<_>, Vec<_>) = sinks.iter().map(|_| channel()).unzip();
+        let source = self.source(consumer.as_ref(), SinkLinks::new(queues.clone(), reports))?;
 
         let mut stages = Stages::new(shutdown.clone());
         let (plan, stop) = (Arc::clone(&config.clean), shutdown.clone());
         let raw = stages.source("source", move |out, meter| source.run(out, meter, &stop))?;
         let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
         let labelled = self.label(&mut stages, cleaned, Arc::clone(&config.schema))?;
-        let mut workers = vec![];
-        for (index, sink) in sinks.into_iter().enumerate() {
-            let (sender, deliveries) = channel();
-            workers.push(sender);
-            let bounds = sink.bounds(&config.epoch);
-            let (ledger, counters) = (Arc::clone(&ledger), counters.clone());
-            let worker = Worker::new(sink, index, bounds, ledger, counters, shutdown.clone());
-            stages.spawn("sink", move |meter| worker.run(&deliveries, meter))?;
+        for (number, (sink, input)) in sinks.into_iter().zip(inputs).enumerate() {
+            let queues = SinkQueues { number, input, reports: reports_in.clone() };
+            let thread = SinkThread::new(sink, &config.epoch, queues, counters.clone(), shutdown.clone());
+            stages.spawn("sink", move |meter| thread.run(meter))?;
         }
-        let dispatcher = Dispatcher::new(streams, workers, Breaker::new(config.breaker), counters.clone());
+        drop(reports_in);
+        let dispatcher = Dispatcher::new(streams, queues, Breaker::new(config.breaker), counters.clone());
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();
-        let mut outcome = stages.join().and_then(|()| ledger.finish());
-        // It holds the consumer, too.
-        drop(ledger);
+        let mut outcome = stages.join();
         if let Some(consumer) = consumer {
             // What made the consumer unusable is why the stages failed, whichever noticed it first.
             outcome = outcome.or_else(|error| kafka::check_usable(&consumer).and(Err(error)));
@@ -164,28 +166,26 @@ impl Pipeline<'_> {
         stages.map("model", encoded, move |encoded| labeller.label(encoded))
     }
 
-    /// The source, which begins where the sinks in `ledger` stand.
-    fn source(
-        &self,
-        consumer: Option<&Arc<KafkaConsumer>>,
-        ledger: &Arc<SinkLedger>,
-    ) -> Result<Box<dyn Source>> {
+    /// The source, which begins where the sinks behind `links` stand.
+    fn source(&self, consumer: Option<&Arc<KafkaConsumer>>, links: SinkLinks) -> Result<Box<dyn Source>> {
         let config = self.config;
         let limits = &config.limits;
         let budget = Budget::new(limits.memory.as_u64());
         let assembler =
             Assembler::new(config.decoder.clone(), budget, limits.batch_rows, limits.batch_linger);
-        let ledger: Arc<dyn Ledger> = Arc::<SinkLedger>::clone(ledger);
         match (&config.source, consumer) {
             (SourceConfig::Kafka(source), Some(consumer)) => {
-                let drain_limit = kafka::drain_limit(&config.kafka, source);
+                let options = KafkaSourceOptions {
+                    stop_at_end: self.stop_at_end,
+                    commits_offsets: !self.moves_group_offsets(),
+                    drain_limit: kafka::drain_limit(&config.kafka, source),
+                };
                 let consumer = Arc::clone(consumer);
-                let (stop, limit) = (self.stop_at_end, drain_limit);
-                Ok(Box::new(KafkaSource::try_new(consumer, source, assembler, ledger, stop, limit)?))
+                Ok(Box::new(KafkaSource::try_new(consumer, source, assembler, links, options)?))
             }
             (SourceConfig::Kafka(_), None) => Err(Error::internal("a Kafka source without a consumer")),
             (SourceConfig::Files(source), _) => {
-                Ok(Box::new(FilesSource::try_new(&source.paths, assembler, ledger)?))
+                Ok(Box::new(FilesSource::try_new(&source.paths, assembler, links)?))
             }
         }
     }
@@ -195,14 +195,6 @@ impl Pipeline<'_> {
         let topics: Vec<_> =
             self.config.outputs().iter().filter_map(|(_, _, output)| output.topic()).collect();
         self.config.topics().is_transactional(&topics)
-    }
-
-    /// Who tells the group what the sinks have: a sink in its transactions, or the ledger.
-    fn commit(&self, consumer: Option<&Arc<KafkaConsumer>>) -> Box<dyn Commit> {
-        match consumer {
-            Some(consumer) if !self.moves_group_offsets() => Box::new(KafkaCommit::new(Arc::clone(consumer))),
-            _ => Box::new(NothingToCommit),
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! Each stage handles its batches one by one in the order they came, so row order within a partition
 //! is kept from end to end.
 //!
-//! When a stage fails it says so at once and asks for a shutdown: the stages before it stop, those after
-//! it finish what they hold. [`Stages::join`] reports the failure.
+//! When a stage fails it requests a stop at once: the stages before it end, those after it finish what they hold.
+//! [`Stages::join`] reports the failure.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -30,8 +30,8 @@ pub(crate) struct Stages {
     meters: Meters,
 }
 
-/// Asks for a shutdown when a stage ends otherwise than well, a panic included: a source that waits for
-/// messages would not notice that nobody wants them any more.
+/// Tells the others when a stage fails or panics: a source that waits for messages, or for the sinks to have
+/// everything, would not notice.
 struct StopOnFailure {
     shutdown: Shutdown,
     ended_well: bool,
@@ -40,7 +40,7 @@ struct StopOnFailure {
 impl Drop for StopOnFailure {
     fn drop(&mut self) {
         if !self.ended_well {
-            self.shutdown.request();
+            self.shutdown.fail();
         }
     }
 }

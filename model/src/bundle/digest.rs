@@ -1,4 +1,4 @@
-//! `SHA256SUMS`: one `<hex digest>  <path>` a line, as `sha256sum` writes and checks it.
+//! `SHA256SUMS`: lines of the form `<hex digest>  <path>`, which `sha256sum` can check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -25,8 +25,8 @@ pub(super) fn verify(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `directory` holds exactly the files that its `SHA256SUMS` lists, whatever is in them,
-/// and returns their digests.
+/// Checks that `directory` holds exactly the files that its `SHA256SUMS` lists, without reading them, and
+/// returns the listed digests.
 pub(super) fn check_list(directory: &Path) -> Result<BTreeMap<String, String>> {
     let sums_path = directory.join(SUMS_FILE);
     let content = std::fs::read_to_string(&sums_path).map_err(ModelError::io("read", &sums_path))?;
@@ -57,7 +57,7 @@ pub(super) fn size(directory: &Path) -> Result<u64> {
     files(directory)?.iter().map(bytes).sum()
 }
 
-/// The content of `SHA256SUMS` for the files that `directory` holds now.
+/// The content of `SHA256SUMS` for the files in `directory`.
 pub(super) fn sums(directory: &Path) -> Result<String> {
     let mut content = String::new();
     for file in files(directory)? {
@@ -67,7 +67,7 @@ pub(super) fn sums(directory: &Path) -> Result<String> {
     Ok(content)
 }
 
-/// All files below `directory` but `SHA256SUMS` itself, as paths relative to it with `/` between.
+/// All files below `directory` except `SHA256SUMS`, as relative paths with `/` as separator.
 pub(super) fn files(directory: &Path) -> Result<BTreeSet<String>> {
     let mut files = BTreeSet::new();
     let mut pending = vec![String::new()];
@@ -118,8 +118,7 @@ fn digest(path: &Path) -> Result<(String, u64)> {
     loop {
         let read = file.read(&mut buffer).map_err(ModelError::io("read", path))?;
         if read == 0 {
-            let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok((hex, bytes));
+            return Ok((hex::encode(hasher.finalize()), bytes));
         }
         hasher.update(&buffer[..read]);
         bytes += read as u64;

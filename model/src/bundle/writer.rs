@@ -11,13 +11,13 @@ use super::{Bundle, FORMAT, LABELS_FILE, MANIFEST_FILE, Manifest, ModelDescripti
 use crate::durable::{sync, sync_tree};
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
-use crate::registry::{ChangeLock, try_lock_directory};
+use crate::lock::{ChangeLock, try_lock_directory};
 
-/// How the names of directories begin that hold a bundle in the making.
+/// Prefix of the names of directories with unfinished bundles.
 const STAGING_PREFIX: &str = ".staging-";
 
-/// A bundle that is being built. Dropping it without [`BundleWriter::finish`] removes what was
-/// written; a crash leaves it to the next writer to remove.
+/// A bundle that is being built. Dropping it without [`BundleWriter::finish`] removes its files. After a
+/// crash the next writer removes them.
 #[derive(Debug)]
 pub struct BundleWriter {
     name: String,
@@ -25,23 +25,24 @@ pub struct BundleWriter {
     versions: PathBuf,
     stage: PathBuf,
     is_published: bool,
-    /// Tells other processes that the staging directory is in use.
+    /// Shows other processes that the staging directory is in use.
     _lock: File,
 }
 
 impl BundleWriter {
-    /// Makes an empty staging directory `<root>/<name>/versions/.staging-<ulid>`. Its ULID sorts
-    /// after all others of the model.
+    /// Creates an empty staging directory `<root>/<name>/versions/.staging-<ulid>`. Its ULID sorts after
+    /// those of all other versions of the model.
     ///
     /// # Errors
     ///
-    /// `name` is not usable as a directory name, or the directory cannot be made.
+    /// `name` is not allowed as the name of a model, or the directory cannot be created.
     pub fn create(root: &Path, name: &str) -> Result<Self> {
         check_name(name)?;
         let model = root.join(name);
         let versions = model.join("versions");
         std::fs::create_dir_all(&versions).map_err(ModelError::io("create", &versions))?;
-        // Held until the new directory is locked, lest another writer take it for a leftover.
+        // Held until the new directory is locked. Without it, another writer could take the directory for a
+        // leftover.
         let _changing = ChangeLock::wait(&model)?;
         remove_leftovers(&versions)?;
         let version = next_version(&versions)?;
@@ -53,19 +54,19 @@ impl BundleWriter {
         Ok(Self { name: name.to_owned(), version, versions, stage, is_published: false, _lock: lock })
     }
 
-    /// The staging directory: every file of the bundle but `manifest.json` and `SHA256SUMS` goes
+    /// The staging directory. All files of the bundle except `manifest.json` and `SHA256SUMS` must be written
     /// here before [`BundleWriter::finish`].
     pub fn path(&self) -> &Path {
         &self.stage
     }
 
-    /// What is staged as a bundle, unverified and without a manifest on disk: to run a model before it is
-    /// published.
+    /// The staged files as a bundle, without verification and without a manifest on disk, so that a model can
+    /// be run before it is published.
     ///
     /// # Errors
     ///
-    /// There are no valid labels in the stage.
-    pub(crate) fn preview(&self, model: &ModelDescription) -> Result<Bundle> {
+    /// The staging directory has no valid labels.
+    pub fn preview(&self, model: &ModelDescription) -> Result<Bundle> {
         let labels = Labels::load(&self.stage.join(LABELS_FILE))?;
         Ok(Bundle { path: self.stage.clone(), manifest: self.manifest(model.clone()), labels })
     }
@@ -80,13 +81,12 @@ impl BundleWriter {
         }
     }
 
-    /// Writes `manifest.json` and `SHA256SUMS`, checks that the bundle opens, brings all of it to
-    /// disk, and renames it to `versions/<ulid>`.
+    /// Writes `manifest.json` and `SHA256SUMS`, checks that the bundle opens, syncs all files to disk, and
+    /// renames the directory to `versions/<ulid>`.
     ///
     /// # Errors
     ///
-    /// A file cannot be written, or what was staged is not a valid bundle; nothing is published
-    /// then.
+    /// A file cannot be written, or the staged files are not a valid bundle. Nothing is published then.
     pub fn finish(mut self, model: ModelDescription) -> Result<Bundle> {
         let manifest = self.manifest(model);
         let manifest_path = self.stage.join(MANIFEST_FILE);
@@ -117,7 +117,8 @@ impl Drop for BundleWriter {
     }
 }
 
-/// A name becomes a directory, and is written `name@alias` on command lines.
+/// Checks the name of a model. It becomes a directory, and users write `name@alias`, so it must not contain
+/// `/` or `@`.
 fn check_name(name: &str) -> Result<()> {
     let is_allowed = |character: char| character.is_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_allowed) {
@@ -127,16 +128,16 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The directory in `versions` that hides a version in the making or in removal.
+/// The name of the directory in `versions` for a version that is being built or removed.
 pub(crate) fn staging_name(version: &str) -> String {
     format!("{STAGING_PREFIX}{version}")
 }
 
-/// Removes what writers have left that are gone. The caller holds the model's [`ChangeLock`].
+/// Removes the staging directories of writers that crashed. The caller holds the model's [`ChangeLock`].
 pub(crate) fn remove_leftovers(versions: &Path) -> Result<()> {
     for name in names(versions)?.iter().filter(|name| name.starts_with(STAGING_PREFIX)) {
         match remove_leftover(&versions.join(name)) {
-            // Its writer gave up and removed it itself since the directory was listed.
+            // Its writer removed it after the directory was listed.
             Err(ModelError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
             outcome => outcome?,
         }
@@ -147,13 +148,13 @@ pub(crate) fn remove_leftovers(versions: &Path) -> Result<()> {
 fn remove_leftover(stage: &Path) -> Result<()> {
     if let Some(_lock) = try_lock_directory(stage)? {
         std::fs::remove_dir_all(stage).map_err(ModelError::io("remove", stage))?;
-        tracing::info!(path = %stage.display(), "removed what an interrupted writer left");
+        tracing::info!(path = %stage.display(), "removed the unfinished bundle of an interrupted writer");
     }
     Ok(())
 }
 
-/// A ULID of this moment, or one above the highest that is there: versions made in one millisecond,
-/// or after the clock was set back, keep their order too.
+/// A ULID of the current time, or the successor of the highest one that exists, so that versions sort by
+/// their creation even if they are created within one millisecond or after the clock was set back.
 fn next_version(versions: &Path) -> Result<Ulid> {
     let names = names(versions)?;
     let ulids = names.iter().filter_map(|name| name.trim_start_matches(STAGING_PREFIX).parse::<Ulid>().ok());
@@ -183,7 +184,7 @@ mod tests {
     use crate::bundle::tests::{description, staged};
 
     #[test]
-    fn versions_sort_by_their_order_of_creation_whatever_the_clock_says() {
+    fn versions_sort_by_their_order_of_creation_even_if_the_clock_goes_back() {
         let root = tempfile::tempdir().unwrap();
         let versions = root.path().join("news/versions");
         let mut created = Vec::new();
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_stages_of_writers_that_are_gone_are_removed() {
+    fn only_staging_directories_of_dead_writers_are_removed() {
         let root = tempfile::tempdir().unwrap();
         let alive = staged(root.path(), b"graph");
         let versions = root.path().join("news/versions");

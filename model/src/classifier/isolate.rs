@@ -1,18 +1,19 @@
-//! Classifying what can be classified: a text on which inference fails is found and told, and takes no
-//! other text with it.
+//! Isolates texts on which inference fails: each is reported, and all other texts are classified.
 //!
-//! Contract: a call that fails is halved until the texts at fault stand alone; logits that are not finite
-//! name their text at once. Want of memory is nobody's fault: such a call is cut at half its padded tokens.
-//! When no text at all could be classified, the empty text decides whether the model can still classify
-//! anything; if not, the failure is the model's or the device's, and an error.
+//! Contract: a batch that fails is split in half until each text at fault is alone; a logit that is not
+//! finite identifies its text at once. If memory runs out, no text is at fault: the batch is split at half
+//! its padded tokens and retried. If no text can be classified, the empty text is tried. If that fails too,
+//! the model or the device is at fault, and an error is returned.
 
-use super::{Classifier, Probabilities};
+use super::Classifier;
 use crate::batcher::{BatchOptions, TokenBatch, plan};
 use crate::error::{ModelError, Result};
+use crate::probabilities::Probabilities;
 use crate::session::Session;
 use crate::tokenize::Encoding;
 
-/// What ONNX Runtime's allocators and CUDA say, in lower case, when memory is short.
+/// Fragments of the messages, in lower case, by which ONNX Runtime's allocators and CUDA report that memory
+/// ran out.
 const OUT_OF_MEMORY: &[&str] = &[
     "out of memory",
     "out_of_memory",
@@ -28,29 +29,28 @@ const OUT_OF_MEMORY: &[&str] = &[
 pub struct Failure {
     /// What kind of failure it is.
     pub kind: FailureKind,
-    /// What ONNX Runtime said, or which logit is at fault.
+    /// The message of ONNX Runtime, or the logit that is not finite.
     pub problem: String,
 }
 
 /// The kinds of [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// ONNX Runtime fails on the text, also when it is alone.
+    /// ONNX Runtime fails on a batch of this text alone.
     Inference,
     /// A logit of the text is not a finite number.
     NotFinite,
 }
 
-/// What became of one text.
+/// The result for one text.
 pub type Outcome = Result<Probabilities, Failure>;
 
 impl Classifier {
-    /// Probabilities of each label for each text that can be classified, and why for each that cannot, in the
-    /// texts' order.
+    /// For each text, in their order, the probabilities of all labels or the failure.
     ///
     /// # Errors
     ///
-    /// The model classifies nothing any more, or the memory does not suffice for a single text.
+    /// The model cannot classify any text, or the memory does not suffice for a single text.
     pub fn classify_each(&mut self, encodings: &[Encoding]) -> Result<Vec<Outcome>> {
         let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
         let mut calls = plan(&lengths, &self.batch);
@@ -87,7 +87,7 @@ impl Classifier {
         }
     }
 
-    /// The calls that do the work of one for which the memory was too short, of half its padded tokens each.
+    /// Splits a batch that ran out of memory into batches of half its padded tokens.
     fn cheaper(&self, rows: &[usize], batch: &TokenBatch, error: ModelError) -> Result<Vec<Vec<usize>>> {
         if rows.len() < 2 {
             return Err(error);
@@ -104,7 +104,7 @@ impl Classifier {
         Ok(calls.map(|call| call.into_iter().map(|place| rows[place]).collect()).collect())
     }
 
-    /// Classifies the empty text, as opening the bundle did.
+    /// Classifies the empty text, as on opening the bundle.
     fn check_alive(&mut self) -> Result<()> {
         let empty = self.encoder.encode_batch(&[""])?;
         self.classify(&empty).map(drop)
@@ -134,7 +134,7 @@ mod tests {
     use crate::classifier::ClassifierOptions;
     use crate::import::{OnnxOptions, onnx};
 
-    /// `tests/references/failing_graph.py` writes the graph and says what it fails on.
+    /// `tests/references/failing_graph.py` writes the graph and documents on which tokens it fails.
     fn failing(batch: BatchOptions) -> Classifier {
         let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references/failing_graph");
         let root = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_texts_at_fault_are_told_and_the_others_classified_in_order() {
+    fn texts_at_fault_are_reported_and_the_others_classified_in_order() {
         let mut classifier = failing(BatchOptions::default());
         let texts = ["bank", "goal poison", "match", "nan", "poison", "a b c d bank", "goal"];
         let outcomes = classify(&mut classifier, &texts);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn want_of_memory_is_no_fault_of_a_text() {
+    fn running_out_of_memory_is_not_blamed_on_a_text() {
         let mut classifier = failing(BatchOptions::default());
         let texts = ["huge", "bank", "huge match", "huge goal", "poison", "huge"];
         let kinds: Vec<_> = classify(&mut classifier, &texts).iter().map(kind).collect();
@@ -185,12 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_all_fail_are_at_fault_while_the_model_classifies_another() {
+    fn texts_that_all_fail_are_at_fault_if_the_model_classifies_the_empty_text() {
         let mut classifier = failing(BatchOptions::default());
         for texts in [&["poison"] as &[&str], &["poison", "nan", "poison goal"]] {
             assert!(classify(&mut classifier, texts).iter().all(Result::is_err));
         }
-        // A bundle of three labels over a graph of two fails on anything: opened before the labels change.
+        // With three labels over a graph of two logits, every text fails. The labels change after the bundle
+        // was opened.
         classifier.labels = crate::labels::Labels::from_ids(["a", "b", "c"]).unwrap();
         let encodings = classifier.encoder().encode_batch(&["bank", "goal"]).unwrap();
         let error = classifier.classify_each(&encodings).unwrap_err().to_string();
@@ -198,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn no_texts_have_no_outcome() {
+    fn no_texts_give_no_outcomes() {
         assert!(classify(&mut failing(BatchOptions::default()), &[]).is_empty());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
-        /// Whatever the cut into calls and wherever the bad texts stand, exactly they fail.
+        /// Exactly the bad texts fail, wherever they are and however texts are divided into batches.
         #[test]
         fn exactly_the_bad_texts_fail(
             words in prop::collection::vec(

@@ -1,4 +1,4 @@
-//! Which of two classifiers is faster, measured fairly on a machine that does other things too.
+//! Measures which of two classifiers is faster, on a machine that other processes use at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ pub struct Speed {
     pub challenger: f64,
 }
 
-/// Labels `texts` with both models in turn, five times, and takes the fastest round of each: what else the machine
-/// does slows rounds down but never speeds one up.
+/// Classifies `texts` with both models in turn, five times, and takes the fastest round of each: other load
+/// on the machine can slow a round down, but never speed it up.
 ///
 /// # Errors
 ///

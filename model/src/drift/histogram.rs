@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Bins of a number: below or at each edge, and above the last.
+/// A histogram of numbers. A bin holds the values up to and including its edge; the last bin those above all
+/// edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Histogram {
     /// Upper edges, ascending; a bin holds its edge.
@@ -12,8 +13,8 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
-    /// Counts finite `values` in bins between their deciles. Equal deciles make one edge, so a value that
-    /// is common has a bin of its own, and there is always a bin above.
+    /// Counts finite `values` in bins between their deciles. Equal deciles become one edge, so that a
+    /// frequent value has a bin of its own; and there is always a bin above the last edge.
     pub(super) fn at_deciles(mut values: Vec<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
         let mut edges: Vec<f64> =
@@ -32,7 +33,7 @@ impl Histogram {
         self.edges.partition_point(|edge| *edge < value)
     }
 
-    /// Whether a histogram from a file can be used.
+    /// Whether a histogram from a file is valid.
     pub(super) fn is_valid(&self) -> bool {
         self.counts.len() == self.edges.len() + 1 && self.edges.is_sorted()
     }
@@ -40,8 +41,8 @@ impl Histogram {
 
 /// Population stability index of `window` against `reference`, two counts over the same bins.
 ///
-/// Each bin counts half a document more (Jeffreys' prior): an empty bin has a finite weight, the smaller
-/// the fewer documents there are.
+/// Half a document is added to each bin (Jeffreys' prior), so that an empty bin gives a finite value. That
+/// value is smaller if there are fewer documents.
 pub(super) fn psi(reference: &[u64], window: &[u64]) -> f64 {
     let smoothed = |counts: &[u64]| {
         let total = counts.iter().sum::<u64>() as f64 + 0.5 * counts.len() as f64;
@@ -51,9 +52,8 @@ pub(super) fn psi(reference: &[u64], window: &[u64]) -> f64 {
     reference.iter().zip(&window).map(|(p, q)| (q - p) * (q / p).ln()).sum()
 }
 
-/// What the index of two samples of one distribution is by chance alone, on average:
-/// `(bins - 1) * (1 / n + 1 / m)` (Yurdakul, Statistical Properties of the PSI, 2018), over the bins that
-/// either sample has documents in.
+/// The mean of the index of two samples of the same distribution: `(bins - 1) * (1 / n + 1 / m)` (Yurdakul,
+/// Statistical Properties of the PSI, 2018), over the bins that either sample has documents in.
 pub(super) fn psi_by_chance(reference: &[u64], window: &[u64]) -> f64 {
     let bins = reference.iter().zip(window).filter(|(p, q)| **p + **q > 0).count();
     let per_bin: f64 = [reference, window].iter().map(|counts| 1.0 / counts.iter().sum::<u64>() as f64).sum();
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deciles_are_the_edges_and_common_values_share_none() {
+    fn edges_are_deciles_and_frequent_values_have_bins_of_their_own() {
         let histogram = Histogram::at_deciles((0..100).map(f64::from).collect());
         assert_eq!(histogram.edges, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0]);
         assert_eq!(histogram.counts, [11, 10, 10, 10, 10, 10, 10, 10, 10, 9]);
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_that_the_reference_lacks_counts_by_how_much_the_reference_knows() {
+    fn a_bin_that_is_empty_in_the_reference_weighs_more_if_the_reference_is_larger() {
         let few = psi(&[50, 0], &[900, 100]);
         let many = psi(&[50_000, 0], &[900, 100]);
         assert!(few > 0.2 && many > 2.0 * few && many.is_finite(), "{few} {many}");
     }
 
     #[test]
-    fn samples_of_one_distribution_differ_by_chance() {
+    fn samples_of_one_distribution_have_the_expected_index() {
         let mut rng = SmallRng::seed_from_u64(7);
         let mut sample = |rows: usize| {
             let mut counts = vec![0; 40];

@@ -1,4 +1,4 @@
-//! Watches served documents for drift: a sliding window against the reference, with hysteresis.
+//! Compares a sliding window of served documents with the reference, with hysteresis.
 
 use std::collections::VecDeque;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::{psi, psi_by_chance};
 use super::{DriftReference, Signal};
-use crate::classifier::Probabilities;
+use crate::probabilities::Probabilities;
 use crate::tokenize::Encoding;
 
 /// When a difference counts as drift.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DriftOptions {
-    /// Documents in the window: the newest ones. Default: 5000.
+    /// Number of documents in the window, which holds the newest ones. Default: 5000.
     pub window_rows: usize,
-    /// Fewer documents in the window say nothing. At most `window_rows`. Default: 1000.
+    /// Fewest documents in the window for which drift is computed. At most `window_rows`. Default: 1000.
     pub min_rows: usize,
-    /// A signal drifts when its index rises to this. Default: 0.2.
+    /// A signal starts to drift when its index reaches this. Default: 0.2.
     pub on: f64,
-    /// A drifting signal is at rest again when its index falls to this; below `on`, so that a value
-    /// near the bound does not flicker. Default: 0.1.
+    /// A signal stops drifting when its index falls to this. It is below `on`, so that the state does not
+    /// alternate while the index is near one bound. Default: 0.1.
     pub off: f64,
 }
 
@@ -30,12 +30,12 @@ impl Default for DriftOptions {
     }
 }
 
-/// One signal's distance from the reference.
+/// The distance of one signal from the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SignalDrift {
     /// What is watched.
     pub signal: Signal,
-    /// Population stability index less what chance alone gives; 0 until the window holds `min_rows`.
+    /// Population stability index minus its mean by chance; 0 until the window holds `min_rows`.
     pub psi: f64,
     /// Whether it drifts, by `on` and `off`.
     pub drifting: bool,
@@ -77,7 +77,7 @@ impl DriftMonitor {
         Self { reference, options, window: VecDeque::new(), counts, signals }
     }
 
-    /// Adds labelled documents to the window. Returns the signals that began or ceased to drift.
+    /// Adds classified documents to the window. Returns the signals that started or stopped drifting.
     pub fn observe(&mut self, encodings: &[Encoding], probabilities: &[Probabilities]) -> Vec<SignalDrift> {
         for (encoding, probabilities) in encodings.iter().zip(probabilities) {
             let bins = self.reference.bins(encoding, probabilities);
@@ -96,7 +96,7 @@ impl DriftMonitor {
         let mut changed = Vec::new();
         let pairs = self.reference.counts().into_iter().zip(&self.counts);
         for (signal, (reference, window)) in self.signals.iter_mut().zip(pairs) {
-            // A small reference alone must not look like drift.
+            // Without the subtraction, a small reference would look like drift.
             signal.psi = (psi(reference, window) - psi_by_chance(reference, window)).max(0.0);
             let drifting =
                 signal.psi >= self.options.on || (signal.drifting && signal.psi > self.options.off);
@@ -108,7 +108,7 @@ impl DriftMonitor {
         changed
     }
 
-    /// Where each signal stands.
+    /// The state of each signal.
     pub fn status(&self) -> DriftStatus {
         DriftStatus { rows: self.window.len(), signals: self.signals.to_vec() }
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn each_signal_is_told_apart() {
+    fn each_signal_is_detected_separately() {
         type Make = fn(usize) -> (Encoding, Probabilities);
         let cases: [(Signal, Make); 4] = [
             (Signal::Label, |n| {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn few_documents_say_nothing() {
+    fn few_documents_do_not_count_as_drift() {
         let mut monitor = monitor();
         assert!(feed(&mut monitor, 299, |_| document(500, 0, 0, 0.99)).is_empty());
         assert!(!monitor.status().is_drifting());
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_ends_only_when_the_window_is_well_again() {
+    fn drift_ends_only_below_the_lower_bound() {
         let mut monitor = monitor();
         let shifted =
             |n: usize| document(10 + n % 40, usize::from(n.is_multiple_of(10)), 0, usual_confidence(n));

@@ -1,36 +1,36 @@
-//! What is gained by not answering: accuracy on the rows whose confidence reaches a threshold.
+//! Coverage: the accuracy on the rows whose confidence reaches a threshold, against their share.
 
 use serde::{Deserialize, Serialize};
 
-use super::reliability::Outcome;
+use super::reliability::Prediction;
 
 /// Points of a coverage curve: 5 %, 10 % … 100 % of the rows.
 const POINTS: usize = 20;
 
-/// One threshold on the top probability, and what it does.
+/// One threshold on the highest probability of a row, and its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CoveragePoint {
-    /// Rows with at least this confidence are answered.
+    /// Rows with at least this confidence are covered.
     pub threshold: f32,
-    /// Share of rows that are answered.
+    /// Share of rows that are covered.
     pub coverage: f64,
-    /// Accuracy on the answered rows.
+    /// Accuracy on the covered rows.
     pub accuracy: f64,
 }
 
-/// Every distinct confidence as a threshold, the highest first.
-fn points(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
-    let mut sorted = outcomes.to_vec();
+/// One point for each distinct confidence as a threshold, in descending order.
+fn points(predictions: &[Prediction]) -> Vec<CoveragePoint> {
+    let mut sorted = predictions.to_vec();
     sorted.sort_by(|left, right| right.confidence.total_cmp(&left.confidence));
     let mut points = Vec::new();
     let mut correct = 0;
-    for (row, outcome) in sorted.iter().enumerate() {
-        correct += usize::from(outcome.is_correct);
-        // A threshold takes in all rows of its confidence.
-        if sorted.get(row + 1).is_none_or(|next| next.confidence < outcome.confidence) {
+    for (row, prediction) in sorted.iter().enumerate() {
+        correct += usize::from(prediction.is_correct);
+        // A threshold covers all rows with its confidence.
+        if sorted.get(row + 1).is_none_or(|next| next.confidence < prediction.confidence) {
             let answered = (row + 1) as f64;
             points.push(CoveragePoint {
-                threshold: outcome.confidence,
+                threshold: prediction.confidence,
                 coverage: answered / sorted.len() as f64,
                 accuracy: correct as f64 / answered,
             });
@@ -39,9 +39,9 @@ fn points(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     points
 }
 
-/// The coverage curve, thinned to at most 20 points; the last one answers every row.
-pub(crate) fn coverage(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
-    let all = points(outcomes);
+/// The coverage curve, thinned to at most 20 points; the last one covers every row.
+pub(crate) fn coverage(predictions: &[Prediction]) -> Vec<CoveragePoint> {
+    let all = points(predictions);
     let mut thinned: Vec<CoveragePoint> = Vec::new();
     for step in 1..=POINTS {
         let wanted = step as f64 / POINTS as f64;
@@ -52,35 +52,35 @@ pub(crate) fn coverage(outcomes: &[Outcome]) -> Vec<CoveragePoint> {
     thinned
 }
 
-/// The lowest confidence at which the rows that reach it are right with at least the share `target`; none when
-/// no confidence is high enough.
-pub(crate) fn lowest_threshold(outcomes: &[Outcome], target: f64) -> Option<f32> {
-    points(outcomes).into_iter().rev().find(|point| point.accuracy >= target).map(|point| point.threshold)
+/// The lowest confidence for which the accuracy on the rows that reach it is at least `target`; `None` if
+/// there is none.
+pub(crate) fn lowest_threshold(predictions: &[Prediction], target: f64) -> Option<f32> {
+    points(predictions).into_iter().rev().find(|point| point.accuracy >= target).map(|point| point.threshold)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcomes(rows: &[(f32, bool)]) -> Vec<Outcome> {
-        rows.iter().map(|&(confidence, is_correct)| Outcome { confidence, is_correct }).collect()
+    fn predictions(rows: &[(f32, bool)]) -> Vec<Prediction> {
+        rows.iter().map(|&(confidence, is_correct)| Prediction { confidence, is_correct }).collect()
     }
 
     #[test]
-    fn equal_confidences_are_answered_together() {
-        let rows = outcomes(&[(0.9, true), (0.5, false), (0.5, true), (0.2, false)]);
+    fn rows_of_equal_confidence_are_covered_together() {
+        let rows = predictions(&[(0.9, true), (0.5, false), (0.5, true), (0.2, false)]);
         let curve: Vec<_> = coverage(&rows).iter().map(|p| (p.threshold, p.coverage, p.accuracy)).collect();
         assert_eq!(curve, [(0.9, 0.25, 1.0), (0.5, 0.75, 2.0 / 3.0), (0.2, 1.0, 0.5)]);
     }
 
     #[test]
     fn the_threshold_is_the_lowest_that_keeps_the_target() {
-        let rows = outcomes(&[(0.9, true), (0.8, false), (0.7, true), (0.6, true), (0.5, false)]);
+        let rows = predictions(&[(0.9, true), (0.8, false), (0.7, true), (0.6, true), (0.5, false)]);
         for (target, threshold) in [(0.75, Some(0.6)), (0.6, Some(0.5)), (1.0, Some(0.9)), (0.76, Some(0.9))]
         {
             assert_eq!(lowest_threshold(&rows, target), threshold, "{target}");
         }
-        assert_eq!(lowest_threshold(&outcomes(&[(0.9, false)]), 0.5), None);
+        assert_eq!(lowest_threshold(&predictions(&[(0.9, false)]), 0.5), None);
         assert_eq!(lowest_threshold(&[], 0.5), None);
         assert!(coverage(&[]).is_empty());
     }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_curve_is_thinned_and_ends_at_all_rows() {
         let rows: Vec<_> = (0..997).map(|row| (row as f32 / 997.0, row % 3 > 0)).collect();
-        let curve = coverage(&outcomes(&rows));
+        let curve = coverage(&predictions(&rows));
         assert_eq!(curve.len(), 20);
         assert_eq!(curve.last().map(|point| point.coverage), Some(1.0));
     }

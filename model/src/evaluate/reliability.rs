@@ -1,13 +1,13 @@
-//! Confidence against accuracy: how far a stated probability can be believed.
+//! Reliability: the accuracy of predictions against their confidence.
 
 use serde::{Deserialize, Serialize};
 
 /// Number of equally wide confidence bins of the expected calibration error.
 const BINS: usize = 15;
 
-/// The prediction of one row: its top probability, and whether the top label is the gold label.
+/// The prediction of one row: its highest probability, and whether that label is the gold label.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Outcome {
+pub(crate) struct Prediction {
     pub(crate) confidence: f32,
     pub(crate) is_correct: bool,
 }
@@ -21,16 +21,16 @@ pub struct ReliabilityBin {
     pub rows: usize,
     /// Mean confidence of these rows; 0 without rows.
     pub confidence: f64,
-    /// Share of these rows whose top label is right; 0 without rows.
+    /// Share of these rows whose prediction is correct; 0 without rows.
     pub accuracy: f64,
 }
 
 /// Outcomes sorted into 15 equally wide bins, the lowest confidence first.
-pub(crate) fn reliability(outcomes: &[Outcome]) -> Vec<ReliabilityBin> {
+pub(crate) fn reliability(predictions: &[Prediction]) -> Vec<ReliabilityBin> {
     let upper = |bin: usize| (bin + 1) as f64 / BINS as f64;
     let mut bins: Vec<ReliabilityBin> =
         (0..BINS).map(|bin| ReliabilityBin { upper: upper(bin), ..ReliabilityBin::default() }).collect();
-    for Outcome { confidence, is_correct } in outcomes {
+    for Prediction { confidence, is_correct } in predictions {
         let confidence = f64::from(*confidence);
         let number = (confidence * BINS as f64).ceil() as usize;
         if let Some(bin) = bins.get_mut(number.clamp(1, BINS) - 1) {
@@ -61,10 +61,10 @@ mod tests {
 
     #[test]
     fn calibration_error_is_taken_per_bin() {
-        // Right at 0.6 and wrong at 1.0: on average calibrated, in each bin not.
-        let outcomes = [(0.6, true), (1.0, false), (0.0, false)]
-            .map(|(confidence, is_correct)| Outcome { confidence, is_correct });
-        let bins = reliability(&outcomes);
+        // Correct at 0.6 and wrong at 1.0: calibrated on average, but not within the bins.
+        let predictions = [(0.6, true), (1.0, false), (0.0, false)]
+            .map(|(confidence, is_correct)| Prediction { confidence, is_correct });
+        let bins = reliability(&predictions);
         assert_eq!(bins.iter().map(|bin| bin.rows).sum::<usize>(), 3);
         assert_eq!((bins[0].rows, bins[14].rows, bins[14].upper), (1, 1, 1.0));
         assert!((expected_error(&bins) - 1.4 / 3.0).abs() < 1e-6);

@@ -1,10 +1,10 @@
-//! How well the probability of one label tells its rows from all others.
+//! ROC curves: how well the probability of a label separates its rows from all others.
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
+use crate::probabilities::Probabilities;
 
-/// About how many points of a curve are kept for drawing.
+/// Approximate number of points of a curve that are kept for drawing.
 const POINTS: usize = 64;
 
 /// Receiver operating characteristic of one label against the rest.
@@ -29,8 +29,8 @@ pub fn roc_curves(labels: &[String], gold: &[usize], probabilities: &[Probabilit
     labels.iter().enumerate().filter_map(curve).collect()
 }
 
-/// Area under the curve of one label: the probability that a row that has it scores higher than one that does not,
-/// ties counting half (Hanley & McNeil 1982). None without both kinds of rows.
+/// Area under the curve of one label: the probability that a row that has it scores higher than one that does
+/// not, ties counting half (Hanley & McNeil 1982). `None` if there are no rows of either kind.
 pub(crate) fn auc(class: usize, gold: &[usize], probabilities: &[Probabilities]) -> Option<f64> {
     curve(&scores(class, gold, probabilities)).map(|curve| area(&curve))
 }
@@ -46,7 +46,8 @@ fn scores(class: usize, gold: &[usize], probabilities: &[Probabilities]) -> Vec<
     scores
 }
 
-/// A point for every distinct score: rows of one score are taken in together, so that ties become slopes.
+/// One point for each distinct score. Rows of equal score are added together, so that ties become sloped
+/// segments.
 fn curve(scores: &[(f32, bool)]) -> Option<Vec<(f64, f64)>> {
     let positives = scores.iter().filter(|(_, is_positive)| *is_positive).count();
     let negatives = scores.len() - positives;
@@ -71,7 +72,7 @@ fn curve(scores: &[(f32, bool)]) -> Option<Vec<(f64, f64)>> {
     Some(points)
 }
 
-/// By the trapezium rule, which gives a tie its half.
+/// Computed by the trapezium rule, which counts a tie half.
 fn area(curve: &[(f64, f64)]) -> f64 {
     curve
         .windows(2)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::durable;
 use crate::error::{ModelError, Result};
 
-/// A name for a version that can be moved to another.
+/// A name that can be moved from one version to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alias {
@@ -29,7 +29,7 @@ impl Alias {
     }
 }
 
-/// What an alias names.
+/// The version that an alias names, and how it came to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AliasRecord {
     /// ULID of the version.
@@ -42,12 +42,12 @@ pub struct AliasRecord {
     pub at: String,
     /// Why it was moved; may be empty.
     pub reason: String,
-    /// For a champion: the version that a rollback returns to. Null where there is none, and after
-    /// a rollback, so that a second one does not bring back what the first removed.
+    /// For a champion: the version that a rollback returns to. Null if there is none; also after a rollback,
+    /// so that a second one does not restore the version that the first one replaced.
     pub previous: Option<String>,
 }
 
-/// Reads an alias; `None` when it names nothing.
+/// Reads an alias; `None` if it names no version.
 pub(super) fn load(model: &Path, alias: Alias) -> Result<Option<AliasRecord>> {
     let path = path(model, alias);
     match std::fs::read(&path) {
@@ -57,14 +57,14 @@ pub(super) fn load(model: &Path, alias: Alias) -> Result<Option<AliasRecord>> {
     }
 }
 
-/// Moves an alias; readers see the old record or the new one.
+/// Sets an alias; readers see either the old record or the new one.
 pub(super) fn store(model: &Path, alias: Alias, record: &AliasRecord) -> Result<()> {
     let path = path(model, alias);
     let bytes = serde_json::to_vec_pretty(record).map_err(ModelError::json(&path))?;
     durable::replace(&path, &bytes)
 }
 
-/// Lets an alias name nothing.
+/// Removes an alias.
 pub(super) fn clear(model: &Path, alias: Alias) -> Result<()> {
     let path = path(model, alias);
     match std::fs::remove_file(&path) {

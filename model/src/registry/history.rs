@@ -1,8 +1,8 @@
 //! `history.jsonl`: every move of an alias and every removal, oldest first.
 //!
-//! The alias files are the truth; the history follows them. What a crash between the two has left is
-//! mended before the next change: an alias's record that the history lacks is added to it, and a torn
-//! last line is cut off.
+//! The alias files are authoritative, and the history is written after them. A crash between the two is
+//! repaired before the next change: the record of an alias that the history lacks is added to it, and an
+//! incomplete last line is removed.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -23,7 +23,7 @@ pub enum HistoryEntry {
     Alias {
         /// Which one.
         alias: Alias,
-        /// What it named from then on.
+        /// The version that it named from then on.
         #[serde(flatten)]
         record: AliasRecord,
     },
@@ -40,29 +40,29 @@ pub enum HistoryEntry {
     },
 }
 
-/// What happened to a model's aliases and versions.
+/// The changes of a model's aliases and versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct History {
     /// Oldest first.
     pub entries: Vec<HistoryEntry>,
-    /// Lines that could not be read, each with its number and the reason; such as a last one that a
-    /// crash cut short.
+    /// Lines that cannot be read, each with its number and the reason, such as a last line that a crash cut
+    /// short.
     pub problems: Vec<String>,
 }
 
-/// Reads the history, completed by aliases that it lacks.
+/// Reads the history, and adds the current aliases that it lacks.
 pub(super) fn load(model: &Path) -> Result<History> {
     let mut history = parse(&read(model)?);
     history.entries.extend(unwritten(model, &history.entries)?);
     Ok(history)
 }
 
-/// Adds what the history lacks of the aliases as they are now.
+/// Writes the current aliases that the history lacks into it.
 pub(super) fn complete(model: &Path) -> Result<()> {
     append(model, None)
 }
 
-/// Adds what the history lacks, then `entry`.
+/// Writes the current aliases that the history lacks, and then `entry`.
 pub(super) fn append(model: &Path, entry: Option<HistoryEntry>) -> Result<()> {
     let content = read(model)?;
     let mut pending = unwritten(model, &parse(&content).entries)?;
@@ -87,7 +87,7 @@ pub(super) fn append(model: &Path, entry: Option<HistoryEntry>) -> Result<()> {
         .map_err(ModelError::io("write", &path))
 }
 
-/// Entries of aliases as they are now that `entries` lacks.
+/// Entries of the current aliases that `entries` lacks.
 fn unwritten(model: &Path, entries: &[HistoryEntry]) -> Result<Vec<HistoryEntry>> {
     let mut missing = Vec::new();
     for alias in Alias::ALL {

@@ -1,11 +1,11 @@
-//! How a version is named: `champion`, `challenger`, `previous`, or its ULID or the start of it.
+//! Selectors of a version: `champion`, `challenger`, `previous`, its ULID or the start of it.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Alias;
+use super::alias::Alias;
 
-/// The versions that a text may mean.
+/// A parsed selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selector {
     Alias(Alias),
@@ -35,7 +35,7 @@ impl FromStr for Selector {
 
 /// Splits `models/news@champion` into the model's directory and the selector.
 pub(crate) fn split(path: &Path) -> (PathBuf, Option<String>) {
-    // A directory whose name has an `@` is taken as it is.
+    // The name of an existing directory may contain an `@`, which then does not begin a selector.
     let name = path.file_name().and_then(|name| name.to_str());
     match name.and_then(|name| name.rsplit_once('@')) {
         Some((model, selector)) if !path.exists() => (path.with_file_name(model), Some(selector.to_owned())),
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_are_told_from_ulids_and_nonsense() {
+    fn selectors_and_ulids_are_parsed_and_other_texts_refused() {
         assert_eq!("challenger".parse(), Ok(Selector::Alias(Alias::Challenger)));
         assert_eq!("previous".parse(), Ok(Selector::Previous));
         assert_eq!("01ka".parse(), Ok(Selector::Prefix("01KA".to_owned())));
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_split_at_their_last_at() {
+    fn paths_are_split_at_their_last_at_sign() {
         let root = tempfile::tempdir().unwrap();
         let odd = root.path().join("a@b");
         std::fs::create_dir(&odd).unwrap();

@@ -6,12 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::{Alias, ChangeLock, HistoryEntry, Registry, alias, history};
+use super::Registry;
+use super::alias::{self, Alias};
+use super::history::{self, HistoryEntry};
 use crate::bundle::{self, Manifest};
 use crate::durable;
 use crate::error::{ModelError, Result};
+use crate::lock::ChangeLock;
 
-/// A version as it stands in the registry.
+/// A version in the registry.
 #[derive(Clone, Debug, Serialize)]
 pub struct VersionEntry {
     /// ULID of the version.
@@ -22,19 +25,19 @@ pub struct VersionEntry {
     pub roles: Vec<&'static str>,
     /// Whether `models/<name>` opens it.
     pub in_use: bool,
-    /// Size of all its files in bytes; 0 when they cannot be listed.
+    /// Size of all its files in bytes; 0 if they cannot be listed.
     pub bytes: u64,
-    /// What it is; null when [`VersionEntry::problem`] says why.
+    /// Its manifest; null if it cannot be read, see [`VersionEntry::problem`].
     pub manifest: Option<Manifest>,
-    /// Label ids in logit order; empty when they cannot be read.
+    /// Label ids in logit order; empty if they cannot be read.
     pub labels: Vec<String>,
-    /// Why it cannot be opened; null when nothing is wrong with the list of its files and its
-    /// descriptions. Digests are not compared: opening does that.
+    /// Why it cannot be opened; null if its list of files and its descriptions are valid. Digests are only
+    /// compared when the version is opened.
     pub problem: Option<String>,
 }
 
 impl Registry {
-    /// All versions, oldest first, those that cannot be opened too.
+    /// All versions, oldest first, including those that cannot be opened.
     ///
     /// # Errors
     ///
@@ -74,7 +77,7 @@ impl Registry {
         }
     }
 
-    /// Which versions must not go, and what they are.
+    /// The versions that must not be removed, with their roles.
     fn roles(&self) -> Result<Vec<(&'static str, String)>> {
         let champion = alias::load(&self.model, Alias::Champion)?;
         let challenger = self.alias(Alias::Challenger)?;
@@ -87,11 +90,11 @@ impl Registry {
         Ok(roles)
     }
 
-    /// Removes a version, a damaged one too, and returns its ULID.
+    /// Removes a version, which may be damaged, and returns its ULID.
     ///
     /// # Errors
     ///
-    /// `selector` means no version, as [`Registry::resolve`]; the version is champion, challenger or
+    /// `selector` names no version, see [`Registry::resolve`]; the version is champion, challenger or
     /// previous; or a file cannot be removed.
     pub fn remove(&self, selector: &str, by: &str, reason: &str) -> Result<String> {
         let _changing = ChangeLock::wait(&self.model)?;
@@ -105,9 +108,9 @@ impl Registry {
         Ok(version)
     }
 
-    /// Removes all but the newest `keep` versions; those that are champion, challenger or previous, and
-    /// the one in use, stay and are not counted. Leftovers of crashed writers go too. Returns what was removed, oldest
-    /// first.
+    /// Removes all versions except the newest `keep`. Champion, challenger, previous and the version in use
+    /// are always kept and not counted. The staging directories of crashed writers are removed, too. Returns
+    /// the removed versions, oldest first.
     ///
     /// # Errors
     ///
@@ -128,7 +131,7 @@ impl Registry {
 
     fn remove_version(&self, version: &str, by: &str, reason: &str) -> Result<()> {
         let directory = self.versions_directory();
-        // Out of sight in one step: a crash must not leave a part of a version under its name.
+        // Renamed first: a crash must not leave a part of a version under its name.
         let hidden = directory.join(bundle::staging_name(version));
         let visible = directory.join(version);
         std::fs::rename(&visible, &hidden).map_err(ModelError::io("rename", &visible))?;
@@ -136,7 +139,7 @@ impl Registry {
         let entry = HistoryEntry::Remove {
             version: version.to_owned(),
             by: by.to_owned(),
-            at: super::now(),
+            at: crate::time::now(),
             reason: reason.to_owned(),
         };
         history::append(&self.model, Some(entry))?;

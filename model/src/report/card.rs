@@ -3,18 +3,18 @@
 use crate::calibration::Calibration;
 use crate::evaluate::Evaluation;
 
-/// What a card says.
+/// The content of a model card.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelCard<'a> {
     /// The model's name.
     pub name: &'a str,
-    /// What it was made for, in a sentence or two.
+    /// Its purpose, in one or two sentences.
     pub purpose: &'a str,
     /// Names and values: architecture, parent version, options, data digest.
     pub facts: &'a [(String, String)],
     /// What it was tested on, as it completes "tested on …".
     pub tested_on: &'a str,
-    /// Scores on those documents; none when there were none.
+    /// Scores on those documents, if there were any.
     pub evaluation: Option<&'a Evaluation>,
     /// How its confidences were calibrated, if they were.
     pub calibration: Option<&'a Calibration>,
@@ -29,9 +29,10 @@ impl ModelCard<'_> {
         }
         card += &self.scores();
         card += &self.confidences();
-        card += "\n## Limits\n\nThe model knows only the labels above and gives one of them to any text, also to one \
-                 that is about nothing of the kind. It was not tested on other sources, languages or years than \
-                 those of its test documents; watch its drift, and have people check what it abstains from.\n";
+        card += "\n## Limits\n\nThe model knows only the labels above and predicts one of them for every text, \
+                 including texts to which none of them applies. It was not tested on other sources, languages or \
+                 years than those of its test documents. Watch its drift, and let people check the documents for \
+                 which it abstains.\n";
         card
     }
 
@@ -75,7 +76,8 @@ impl ModelCard<'_> {
         };
         format!(
             "\n## Confidences\n\nCalibrated on {} held-out documents (temperature {:.3}); calibration error {:.4} \
-             before, {:.4} after. A label is trusted where {:.0} % of its held-out documents were right.\n",
+             before, {:.4} after. A prediction is trusted above the confidence at which {:.0} % of the held-out predictions \
+             of its label were correct.\n",
             c.rows,
             c.temperature,
             c.before.ece,
@@ -85,7 +87,7 @@ impl ModelCard<'_> {
     }
 }
 
-/// Text on one line that Markdown takes as it is.
+/// Escapes a text for Markdown, on one line.
 fn line(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {

@@ -2,7 +2,7 @@
 
 use super::html::{Html, text};
 
-/// One side of a chart.
+/// One axis of a chart.
 pub(super) struct Axis {
     label: &'static str,
     ticks: Vec<f64>,
@@ -15,7 +15,7 @@ impl Axis {
         Self { label, ticks: vec![0.0, 0.25, 0.5, 0.75, 1.0], digits: 2 }
     }
 
-    /// From the least to the greatest of `values`.
+    /// From the smallest to the largest of `values`.
     pub(super) fn over(
         label: &'static str,
         values: impl Iterator<Item = f64> + Clone,
@@ -23,7 +23,7 @@ impl Axis {
     ) -> Self {
         let low = values.clone().fold(f64::INFINITY, f64::min);
         let high = values.fold(f64::NEG_INFINITY, f64::max);
-        // One value, or none, still needs a scale.
+        // A scale is also needed if there is only one value, or none.
         let (low, high) = if low < high { (low, high) } else { (high - 0.5, high + 0.5) };
         let (low, high) = if low.is_finite() { (low, high) } else { (0.0, 1.0) };
         Self { label, ticks: (0..5).map(|step| low + (high - low) * f64::from(step) / 4.0).collect(), digits }
@@ -45,7 +45,7 @@ impl Axis {
     }
 }
 
-/// How something drawn looks: the first or second series, or a line to compare with.
+/// The style of a mark: the first or second series, or a reference line.
 #[derive(Clone, Copy)]
 pub(super) enum Ink {
     One,
@@ -73,7 +73,7 @@ pub(super) struct Chart {
     legend: Html,
 }
 
-/// Place of the plot in its picture.
+/// The position of the plot in the picture.
 struct Size {
     width: f64,
     height: f64,
@@ -98,7 +98,7 @@ impl Chart {
         }
     }
 
-    /// A chart without labels, one of many alike.
+    /// A small chart without labels, one of a series.
     pub(super) fn small(caption: &str, x: Axis, y: Axis) -> Self {
         Self { size: SMALL, ..Self::new(caption, x, y) }
     }
@@ -110,7 +110,7 @@ impl Chart {
         (size.left + self.x.place(x) * width, size.margin + (1.0 - self.y.place(y)) * height)
     }
 
-    /// A line through `points`; the name goes to the legend where there is one.
+    /// A line through `points`. Its name is added to the legend if it is not empty.
     pub(super) fn line(mut self, name: &str, ink: Ink, points: &[(f64, f64)]) -> Self {
         let places: Vec<String> = points
             .iter()
@@ -214,7 +214,7 @@ impl Chart {
     }
 }
 
-/// Charts side by side; `small` ones closer together. Nothing when there are none.
+/// Charts side by side, closer together if `small`; empty without charts.
 pub(super) fn figures(charts: Vec<Chart>, small: bool) -> Html {
     if charts.is_empty() {
         return Html::default();

@@ -1,4 +1,4 @@
-//! Parts of a page that show a challenger beside its champion.
+//! Parts of a page that compare a challenger with the champion.
 
 use super::html::{Html, score, section, signed};
 use super::table::{Cell, table};
@@ -6,10 +6,10 @@ use crate::compare::{Comparison, Difference, Slice};
 use crate::gates::Gate;
 use crate::quality::excerpt;
 
-/// Disagreements that a page shows.
+/// Most disagreements that a page shows.
 const SHOWN: usize = 20;
 
-/// What was asked of the challenger.
+/// The gates and their results.
 pub(super) fn gates(gates: &[Gate]) -> Html {
     let row = |gate: &Gate| {
         vec![
@@ -38,7 +38,7 @@ fn number(value: f64) -> String {
 pub(super) fn comparison(comparison: &Comparison) -> Html {
     let scores = [("accuracy", &comparison.accuracy), ("macro-F1", &comparison.macro_f1)];
     let ends = scores.iter().flat_map(|(_, score)| [score.low.abs(), score.high.abs()]);
-    // Never so narrow that noise looks like a difference.
+    // A minimum width, so that noise does not look like a difference.
     let reach = ends.fold(0.01, f64::max);
     let row = |(name, difference): (&str, &Difference)| {
         let Difference { champion, challenger, difference, low, high } = *difference;
@@ -77,7 +77,7 @@ pub(super) fn slices(slices: &[Slice]) -> Html {
     section("Slices", "Accuracy on documents that have something in common.", &table(&headings, &rows))
 }
 
-/// Documents that both label differently, those first on which one of them is right.
+/// Documents that both label differently; first those that one of them labels correctly.
 pub(super) fn disagreements(comparison: &Comparison, texts: &[&str]) -> Html {
     let mut rows: Vec<_> = comparison.disagreements.iter().collect();
     rows.sort_by_key(|row| row.gold != row.champion && row.gold != row.challenger);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_as_long_as_they_must_be() {
+    fn numbers_have_as_many_digits_as_needed() {
         let cases = [
             (10.0, "10"),
             (0.0, "0.0000"),

@@ -6,7 +6,7 @@ use super::mistakes::Mistake;
 use super::table::{Cell, confusion, table};
 use crate::evaluate::{Evaluation, ReliabilityBin, RocCurve};
 
-/// Scores by label; with a champion, its F1 and the difference beside them.
+/// Scores by label; with a champion also its F1 and the difference.
 pub(super) fn per_class(evaluation: &Evaluation, champion: Option<&Evaluation>) -> Html {
     let row = |class: &crate::evaluate::ClassScores| {
         let mut cells = vec![
@@ -40,7 +40,7 @@ pub(super) fn confusions(evaluation: &Evaluation) -> Html {
     section("Confusion matrix", intro, &matrix)
 }
 
-/// Texts that were labelled wrong.
+/// Texts that were labelled wrongly.
 pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
     let row = |mistake: &Mistake| {
         vec![
@@ -65,7 +65,7 @@ pub(super) fn confidence(evaluation: &Evaluation) -> Html {
     section("Confidence", intro, &figures(charts, false))
 }
 
-/// The confidences that a bin holds, with the bin.
+/// The bounds of a bin of confidences, with the bin.
 fn bins(evaluation: &Evaluation) -> impl Iterator<Item = ((f64, f64), &ReliabilityBin)> + Clone {
     let width = 1.0 / evaluation.reliability.len().max(1) as f64;
     evaluation.reliability.iter().map(move |bin| ((bin.upper - width, bin.upper), bin))
@@ -100,7 +100,7 @@ fn coverage(evaluation: &Evaluation) -> Chart {
     Chart::new("Coverage", Axis::share("share of documents labelled"), axis).line("", Ink::One, &points)
 }
 
-/// One small ROC curve a label.
+/// One small ROC curve for each label.
 pub(super) fn roc(curves: &[RocCurve]) -> Html {
     let chart = |curve: &RocCurve| {
         Chart::small(

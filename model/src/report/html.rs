@@ -1,9 +1,9 @@
-//! Markup that cannot be broken by the texts in it.
+//! HTML markup in which texts are always escaped.
 
 use std::fmt::{Display, Formatter};
 
-/// Markup. Text becomes markup only through [`text`], which escapes it; whoever writes `Html(format!(…))` puts nothing
-/// but fixed markup, numbers and other `Html` into it.
+/// Markup. Text becomes markup only through [`text`], which escapes it. `Html(format!(…))` must contain only
+/// fixed markup, numbers and other `Html`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Html(pub(super) String);
 
@@ -36,7 +36,7 @@ pub(super) fn text(text: &str) -> Html {
     Html(escaped)
 }
 
-/// A whole page, which loads nothing and runs nothing.
+/// A complete page. Its content security policy forbids scripts and external resources.
 pub(super) fn document(title: &str, body: &Html) -> String {
     let title = text(title);
     format!(
@@ -48,7 +48,7 @@ pub(super) fn document(title: &str, body: &Html) -> String {
     )
 }
 
-/// A part of the page with a heading and a line that says how to read it; nothing when `body` is empty.
+/// A section of the page with a heading and an introduction; empty if `body` is empty.
 pub(super) fn section(heading: &str, intro: &str, body: &Html) -> Html {
     if body.0.is_empty() {
         return Html::default();
@@ -57,7 +57,7 @@ pub(super) fn section(heading: &str, intro: &str, body: &Html) -> Html {
     Html(format!("<section>\n<h2>{heading}</h2>\n<p class=\"intro\">{intro}</p>\n{body}</section>\n"))
 }
 
-/// The figures that a reader looks for first: name, value, remark.
+/// The most important figures, each with name, value and remark.
 pub(super) fn tiles(tiles: &[(&str, String, String)]) -> Html {
     let tile = |(name, value, remark): &(&str, String, String)| {
         let (name, value, remark) = (text(name), text(value), text(remark));
@@ -72,7 +72,7 @@ pub(super) fn score(value: f64) -> String {
     format!("{value:.4}")
 }
 
-/// A score that some inputs do not have.
+/// A score that may be undefined.
 pub(super) fn optional_score(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), score)
 }
@@ -82,7 +82,7 @@ pub(super) fn signed(value: f64) -> String {
     format!("{value:+.4}")
 }
 
-/// A number of things, with a comma between thousands.
+/// A count, with commas between thousands.
 pub(super) fn count(value: usize) -> String {
     let digits = value.to_string();
     let mut grouped = String::new();
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_leave_its_place() {
+    fn text_is_escaped() {
         assert_eq!(text("a<b> & \"c\" 'd'\u{0}").0, "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39; ");
         let page = document("</title><script>", &section("<h2>", "&", &text("<img>")));
         assert!(!page.contains("<script>") && !page.contains("<img>") && page.contains("&lt;h2&gt;"));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         for (value, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(value), expected);
         }

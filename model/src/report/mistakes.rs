@@ -1,16 +1,16 @@
-//! Texts that show what a model gets wrong.
+//! Examples of texts that a model labels wrongly.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Probabilities;
+use crate::probabilities::Probabilities;
 use crate::quality::excerpt;
 
-/// Examples of one pair of labels: more would hide the other pairs.
+/// Most examples of one pair of labels, so that other pairs are shown, too.
 const PER_PAIR: usize = 3;
 
-/// A row that was labelled wrong.
+/// A row that was labelled wrongly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mistake {
     /// Number of the row.
@@ -19,14 +19,14 @@ pub struct Mistake {
     pub text: String,
     /// Id of its gold label.
     pub gold: String,
-    /// Id of the label that it got.
+    /// Id of the predicted label.
     pub predicted: String,
-    /// Probability of the label that it got.
+    /// Probability of the predicted label.
     pub confidence: f32,
 }
 
-/// At most `most` wrong rows of the pairs of labels that are confused most often, at most three of each pair, those
-/// that the model was surest of.
+/// At most `most` wrong rows: up to three of each pair of labels, starting with the pairs that are confused
+/// most often, and of each pair the rows with the highest confidence.
 ///
 /// `gold[row]` is an index into `labels`, and so is the place of a probability in its row.
 pub fn mistakes(
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commonest_pair_comes_first_with_its_surest_rows() {
+    fn the_most_frequent_pair_comes_first_with_its_most_confident_rows() {
         let labels = ["a", "b", "c"].map(str::to_owned);
         let of = |class: usize, logit: f32| {
             let mut logits = [0.0; 3];

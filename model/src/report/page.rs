@@ -1,4 +1,4 @@
-//! The two pages: one model on documents, and a challenger beside its champion.
+//! The two pages: the evaluation of one model, and the comparison of a challenger with its champion.
 
 use super::html::{Html, count, document, optional_score, score, section, signed, tiles};
 use super::mistakes::Mistake;
@@ -8,14 +8,14 @@ use crate::compare::{Comparison, Slice, Speed};
 use crate::evaluate::{Evaluation, RocCurve};
 use crate::gates::{Gate, passed};
 use crate::quality::QualityReport;
-use crate::train::TrainReport;
+use crate::training_report::TrainReport;
 
-/// How good a model is on some documents.
+/// The page of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct EvaluationPage<'a> {
     /// Heading of the page.
     pub title: &'a str,
-    /// Names and values that say what was measured: model, version, data.
+    /// Names and values that identify the measurement: model, version, data.
     pub facts: &'a [(String, String)],
     /// The scores.
     pub evaluation: &'a Evaluation,
@@ -56,36 +56,36 @@ impl EvaluationPage<'_> {
     }
 }
 
-/// A fine-tuning job: what it learnt, what came of it, and whether that may be used.
+/// The page of a fine-tuning job: its data, its result, and the gates.
 #[derive(Clone, Copy, Debug)]
 pub struct FineTunePage<'a> {
     /// Heading of the page.
     pub title: &'a str,
-    /// What became of the challenger: `promoted`.
+    /// The outcome for the challenger, such as `promoted`.
     pub verdict: &'a str,
-    /// Names and values that say where model and data come from.
+    /// Names and values that describe the origin of model and data.
     pub facts: &'a [(String, String)],
-    /// What was asked of the challenger.
+    /// The gates and their results.
     pub gates: &'a [Gate],
     /// The challenger on the test documents.
     pub challenger: &'a Evaluation,
     /// Curves of the challenger.
     pub roc: &'a [RocCurve],
-    /// Examples of what the challenger gets wrong.
+    /// Examples of documents that the challenger labels wrongly.
     pub mistakes: &'a [Mistake],
-    /// The champion on the same documents, and the difference; none when there was no champion.
+    /// The champion on the same documents, and the comparison; `None` without a champion.
     pub champion: Option<(&'a Evaluation, &'a Comparison)>,
     /// Accuracy on parts of the documents.
     pub slices: &'a [Slice],
-    /// Documents per second of both; none when there was no champion.
+    /// Documents per second of both; `None` without a champion.
     pub speed: Option<Speed>,
     /// The test documents in row order, for the examples of disagreements.
     pub texts: &'a [&'a str],
-    /// How the training went.
+    /// The report of the training.
     pub training: &'a TrainReport,
     /// How the challenger's confidences were calibrated, if they were.
     pub calibration: Option<&'a Calibration>,
-    /// What was found in the data, if it was checked.
+    /// The results of the checks of the data, if it was checked.
     pub quality: Option<&'a QualityReport>,
 }
 

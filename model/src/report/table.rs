@@ -6,9 +6,9 @@ use super::html::{Html, count, score, signed, text};
 pub(super) enum Cell {
     /// A short text.
     Text(String),
-    /// A long text, set in lines.
+    /// A long text, which is wrapped.
     Long(String),
-    /// A number that is already written out.
+    /// A formatted number.
     Number(String),
     /// A score from 0 to 1 with a bar behind it.
     Share(f64),
@@ -16,12 +16,12 @@ pub(super) enum Cell {
     Change(f64),
     /// A difference with the ends of its interval, drawn on a scale from `-reach` to `reach`.
     Interval { low: f64, difference: f64, high: f64, reach: f64 },
-    /// Whether something is as it should be, in two words.
+    /// Whether a condition is met, with a word for each case.
     Flag(bool, &'static str, &'static str),
 }
 
 impl Cell {
-    /// A number of things.
+    /// A count.
     pub(super) fn count(value: usize) -> Self {
         Self::Number(count(value))
     }
@@ -70,7 +70,7 @@ impl Cell {
     }
 }
 
-/// Rows under a line of headings; nothing when there are no rows.
+/// Rows under a line of headings; empty without rows.
 pub(super) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> Html {
     let Some(first) = rows.first() else { return Html::default() };
     let heading = |(heading, cell): (&&str, &Cell)| {
@@ -95,8 +95,8 @@ pub(super) fn facts(facts: &[(String, String)]) -> Html {
     if facts.is_empty() { rows } else { Html(format!("<table>\n{rows}</table>\n")) }
 }
 
-/// `counts[gold][predicted]` as a heat map: the darker, the larger the share of the gold label's rows; green on the
-/// diagonal, red beside it.
+/// `counts[gold][predicted]` as a heat map: green on the diagonal and red elsewhere, darker for a larger
+/// share of the rows of the gold label.
 pub(super) fn confusion(labels: &[&str], counts: &[Vec<usize>]) -> Html {
     let head: Html = labels.iter().map(|label| Html(format!("<th>{}</th>", text(label)))).collect();
     let row = |(gold, (label, counts)): (usize, (&&str, &Vec<usize>))| {
@@ -119,7 +119,7 @@ fn confusion_cell(rows: usize, share: f64, is_diagonal: bool) -> Html {
         return Html("<td></td>".to_owned());
     }
     let colour = if is_diagonal { "good" } else { "bad" };
-    // By the root, so that a few mistakes among many rows are still seen.
+    // The square root makes a few mistakes among many rows visible.
     let strength = 0.65 * share.sqrt();
     Html(format!("<td style=\"background:rgb(var(--{colour}) / {strength:.2})\">{}</td>", count(rows)))
 }

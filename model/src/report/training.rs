@@ -1,19 +1,19 @@
-//! Parts of a page that show what a model learnt from, and how.
+//! Parts of a page that show the training data and the course of the training.
 
 use super::chart::{Axis, Chart, Ink, figures};
 use super::html::{Html, count, optional_score, score, section};
 use super::table::{Cell, table};
 use crate::calibration::Calibration;
 use crate::quality::{QualityReport, Suspect};
-use crate::train::TrainReport;
+use crate::training_report::TrainReport;
 
-/// Suspects that a page shows.
+/// Most suspects that a page shows.
 const SHOWN: usize = 30;
 
 /// Loss and development scores by epoch.
 pub(super) fn training(report: &TrainReport) -> Html {
     let epochs = || Axis::numbers("epoch", report.epochs.len());
-    let points = |value: fn(&crate::train::EpochReport) -> Option<f64>| -> Vec<(f64, f64)> {
+    let points = |value: fn(&crate::training_report::EpochReport) -> Option<f64>| -> Vec<(f64, f64)> {
         report.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f64, value(epoch)?))).collect()
     };
     let losses = points(|epoch| Some(epoch.train_loss));
@@ -26,7 +26,7 @@ pub(super) fn training(report: &TrainReport) -> Html {
         charts.push(chart.line("macro-F1", Ink::One, &macro_f1).line("accuracy", Ink::Two, &accuracy));
     }
     let intro = format!(
-        "{} documents learnt, {} held out; the weights of epoch {} were kept, after {:.0} s.",
+        "{} training documents, {} held-out documents. The weights of epoch {} were kept. Duration: {:.0} s.",
         count(report.size.train_rows),
         count(report.size.dev_rows),
         report.best_epoch,
@@ -66,7 +66,7 @@ pub(super) fn quality(report: &QualityReport) -> Html {
     };
     let conflicts: Vec<Vec<Cell>> = report.conflicts.iter().take(SHOWN).map(conflict).collect();
     let intro = format!(
-        "{} documents to learn from. {} of them also stood among those to test on, {} texts stood under several labels.",
+        "{} training documents. {} of them are also test documents. {} texts have several labels.",
         count(report.rows),
         count(report.leaked.len()),
         count(report.conflicts.len())
@@ -99,8 +99,8 @@ fn suspects(suspects: &[Suspect]) -> Html {
     };
     let rows: Vec<Vec<Cell>> = suspects.iter().take(SHOWN).map(row).collect();
     let intro = format!(
-        "{} of {} documents to learn from whose label a model that did not learn them would not have given (confident \
-         learning, Northcutt et al. 2021), the likeliest errors first.",
+        "{} of {} training documents whose label differs from the one that a model trained on other documents predicts \
+         (confident learning, Northcutt et al. 2021); the most probable errors come first.",
         rows.len(),
         count(suspects.len())
     );

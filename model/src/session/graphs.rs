@@ -13,7 +13,7 @@ use crate::runtime;
 const WIDTH: usize = 48;
 const VOCABULARY: usize = 64;
 
-/// A classifier that averages token embeddings; fields vary what a test is about.
+/// A classifier that averages token embeddings; its fields are what tests vary.
 pub(crate) struct TestGraph {
     pub(crate) inputs: Vec<&'static str>,
     pub(crate) input_type: TensorElementType,

@@ -1,5 +1,4 @@
-//! Subword tokens: the `tokenizers` crate, with WordPiece trained here or a `tokenizer.json` from
-//! elsewhere.
+//! Subword tokens through the crate `tokenizers`: WordPiece trained here, or an existing `tokenizer.json`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -14,23 +13,24 @@ use tokenizers::{
     PreTokenizedString, PreTokenizer, Trainer, TruncationDirection,
 };
 
-use super::{Encoding, PAD_TOKEN, UNK_TOKEN, VocabularyOptions, WordPieceOptions};
+use super::encoding::Encoding;
+use super::vocabulary::{PAD_TOKEN, UNK_TOKEN, VocabularyOptions, WordPieceOptions};
 use crate::error::{ModelError, Result};
 
 pub(super) const FILE: &str = "tokenizer.json";
 
-/// Names that checkpoints give their padding token, for files that do not say which it is.
+/// Usual names of the padding token, for files that do not name it.
 const PAD_NAMES: [&str; 3] = [PAD_TOKEN, "<pad>", "<|pad|>"];
-/// Names that checkpoints give their unknown token.
+/// Usual names of the unknown token.
 const UNK_NAMES: [&str; 2] = [UNK_TOKEN, "<unk>"];
 
-/// Characters of a text that are looked at for each token that may be kept: far more than a token of
-/// real text has, so that only what would be cut off anyway is left unread.
+/// Characters of a text that are read for each token that may be kept. It is far more than a token of real
+/// text has, so that only text that would be cut off anyway is not read.
 const CHARACTERS_PER_TOKEN: usize = 64;
 
 pub(super) struct Subword {
     tokenizer: tokenizers::Tokenizer,
-    /// The file as it came: saving writes it back unchanged.
+    /// The original file, which is saved unchanged.
     json: String,
     vocab_size: usize,
     pad_id: u32,
@@ -127,7 +127,7 @@ impl Subword {
             return Err(ModelError::option("max_tokens", max_tokens, bound));
         }
         let read = first_characters(text, max_tokens.saturating_mul(CHARACTERS_PER_TOKEN));
-        // Special tokens go around the text after it is cut, so that a cut never loses them.
+        // Special tokens are added after the text is truncated, so that truncation never removes them.
         let mut encoding = self.tokenizer.encode_fast(read, false).map_err(failed)?;
         let truncated = read.len() < text.len() || encoding.len() > text_tokens;
         encoding.truncate(text_tokens, 0, TruncationDirection::Right);
@@ -144,7 +144,7 @@ fn first_characters(text: &str, count: usize) -> &str {
     text.char_indices().nth(count).map_or(text, |(end, _)| &text[..end])
 }
 
-/// How often each word occurs, as the trained tokenizer will see words.
+/// The number of occurrences of each word, where words are split as the trained tokenizer will split them.
 fn count_words(texts: &[String], normalizer: &BertNormalizer) -> tokenizers::Result<BTreeMap<String, u64>> {
     let mut counts = BTreeMap::new();
     for text in texts {
@@ -162,8 +162,8 @@ fn count_words(texts: &[String], normalizer: &BertNormalizer) -> tokenizers::Res
     Ok(counts)
 }
 
-/// The single-character tokens: frequent characters in code-point order, each as the start of a
-/// word and, where it occurs there, as a continuation (`##x`).
+/// The single-character tokens: frequent characters in code-point order, each as the start of a word and,
+/// where it occurs there, as a continuation (`##x`).
 fn alphabet(words: &BTreeMap<String, u64>, options: &VocabularyOptions) -> Vec<String> {
     let mut uses: HashMap<char, (u64, bool)> = HashMap::new();
     for (word, count) in words {
@@ -191,9 +191,9 @@ fn train_wordpiece(
     alphabet: Vec<String>,
     options: &VocabularyOptions,
 ) -> tokenizers::Result<WordPiece> {
-    // The trainer numbers the alphabet in the order of a randomly seeded hash map and breaks ties
-    // between merges by number. As special tokens the alphabet keeps its order, and the limit of 0
-    // keeps the trainer from adding to it.
+    // The trainer numbers the alphabet in the order of a randomly seeded hash map, and breaks ties between
+    // merges by these numbers. Passed as special tokens, the alphabet keeps its order, and the limit of 0
+    // keeps the trainer from adding to it. Training is reproducible only this way.
     let ordered = [PAD_TOKEN, UNK_TOKEN].map(String::from).into_iter().chain(alphabet);
     let mut trainer = WordPieceTrainer::builder()
         .vocab_size(options.max_size)
@@ -234,12 +234,12 @@ mod tests {
         assert_eq!(tokens(&subword, "Bank 银行利率 zurich"), ["bank", "银", "行", "利", "率", "zurich"]);
         assert_eq!((subword.pad_id(), subword.unk_id), (PAD_ID, UNK_ID));
         assert_eq!(tokens(&subword, "鑫"), [UNK_TOKEN]);
-        // Names of special tokens in a text are text.
+        // The names of special tokens in a text are treated as text.
         assert!(!tokens(&subword, PAD_TOKEN).contains(&PAD_TOKEN.to_owned()));
     }
 
     #[test]
-    fn training_is_reproducible_and_keeps_to_the_size() {
+    fn training_is_reproducible_and_respects_the_size() {
         let first = train(80);
         assert!((60..=80).contains(&first.vocab_size()), "{}", first.vocab_size());
         for _ in 0..5 {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn saved_subwords_encode_alike() {
+    fn a_saved_tokenizer_encodes_in_the_same_way() {
         let directory = tempfile::tempdir().unwrap();
         let trained = train(200);
         trained.save(directory.path()).unwrap();
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// A file as BERT checkpoints have it: `[CLS] … [SEP]`, own padding id, own truncation.
+    /// A file like those of BERT checkpoints: `[CLS] … [SEP]`, its own padding id, its own truncation.
     fn checkpoint() -> Subword {
         let json = r#"{
             "version": "1.0", "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0},
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn special_tokens_of_a_checkpoint_survive_the_cut() {
+    fn truncation_keeps_the_special_tokens_of_a_checkpoint() {
         let subword = checkpoint();
         assert_eq!((subword.pad_id(), subword.vocab_size()), (3, 10));
         for (text, max_tokens, ids, truncated) in [
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_tokenizer_is_named() {
+    fn a_file_that_is_not_a_tokenizer_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(FILE);
         std::fs::write(&path, "{}").unwrap();

@@ -1,36 +1,33 @@
 //! Word tokens: jieba segmentation and a vocabulary of whole words.
 //!
-//! `vocabulary.txt` has one token a line, line number = id, padding and unknown first. `user_dict.txt` has
-//! lines `word [frequency] [tag]` and comment lines that start with `#`; without a frequency, a word gets
-//! one that makes it win over its parts.
-//! jieba cuts what is neither Han nor ASCII into single characters; runs of letters of scripts that
-//! put spaces between words (é, Cyrillic, Greek, …) are joined to words again here.
+//! `vocabulary.txt` has one token per line; the line number is the id, and padding and unknown come first.
+//! `user_dict.txt` has lines `word [frequency] [tag]`, and comment lines that start with `#`. A word without
+//! a frequency gets one that is high enough for the segmenter to prefer it to its parts. jieba splits text
+//! that is neither Han nor ASCII into single characters; for scripts that put spaces between words (é,
+//! Cyrillic, Greek, …) they are joined to words again here.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
 
-use jieba_rs::Jieba;
+use fenliu_text::{Entry, InvalidLine, Segmenter, entries, is_han};
 use rayon::prelude::*;
 
-use super::{Encoding, PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
+use super::encoding::Encoding;
+use super::vocabulary::{PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
 use crate::error::{ModelError, Result};
 
 const VOCABULARY_FILE: &str = "vocabulary.txt";
 const USER_DICT_FILE: &str = "user_dict.txt";
 
-/// Texts are segmented in pieces of about this size, so that a long article is not segmented far
-/// beyond the tokens that are kept.
+/// Texts are segmented in pieces of about this size, so that a long article is not segmented far beyond the
+/// last token that is kept.
 const PIECE_BYTES: usize = 1024;
 
-/// The embedded dictionary takes a noticeable part of a second to load and is never changed.
-static DEFAULT_DICTIONARY: LazyLock<Arc<Jieba>> = LazyLock::new(|| Arc::new(Jieba::new()));
-
 pub(super) struct Words {
-    jieba: Arc<Jieba>,
-    /// Content of the user dictionary, kept so that it travels with the vocabulary.
+    segmenter: Segmenter,
+    /// Content of the user dictionary, which is saved together with the vocabulary.
     user_dict: Option<String>,
     ids: HashMap<Box<str>, u32>,
 }
@@ -38,8 +35,8 @@ pub(super) struct Words {
 impl Words {
     pub(super) fn train(texts: &[String], options: &VocabularyOptions) -> Result<Self> {
         let user_dict = options.user_dict.as_deref().map(read).transpose()?;
-        let jieba = segmenter(user_dict.as_deref(), options.user_dict.as_deref())?;
-        let vocabulary = most_frequent(count_words(&jieba, texts), options);
+        let segmenter = segmenter(user_dict.as_deref(), options.user_dict.as_deref())?;
+        let vocabulary = most_frequent(count_words(&segmenter, texts), options);
         if vocabulary.is_empty() {
             let problem = format!("no token occurs {} times in {} texts", options.min_count, texts.len());
             return Err(ModelError::tokenizer(VOCABULARY_FILE, problem));
@@ -47,16 +44,16 @@ impl Words {
         let special = [PAD_TOKEN, UNK_TOKEN].map(String::from);
         let ids =
             special.into_iter().chain(vocabulary).zip(0..).map(|(token, id)| (token.into(), id)).collect();
-        Ok(Self { jieba, user_dict, ids })
+        Ok(Self { segmenter, user_dict, ids })
     }
 
     pub(super) fn load(dir: &Path) -> Result<Self> {
         let user_dict_path = dir.join(USER_DICT_FILE);
         let user_dict = user_dict_path.exists().then(|| read(&user_dict_path)).transpose()?;
-        let jieba = segmenter(user_dict.as_deref(), Some(&user_dict_path))?;
+        let segmenter = segmenter(user_dict.as_deref(), Some(&user_dict_path))?;
         let vocabulary_path = dir.join(VOCABULARY_FILE);
         let ids = parse_vocabulary(&read(&vocabulary_path)?, &vocabulary_path)?;
-        Ok(Self { jieba, user_dict, ids })
+        Ok(Self { segmenter, user_dict, ids })
     }
 
     pub(super) fn save(&self, dir: &Path) -> Result<()> {
@@ -79,7 +76,7 @@ impl Words {
     pub(super) fn encode(&self, text: &str, max_tokens: usize) -> Encoding {
         let mut ids = Vec::new();
         for piece in pieces(text) {
-            for_each_word(&self.jieba, piece, |word| self.push_ids(&lowercase(word), &mut ids));
+            for_each_word(&self.segmenter, piece, |word| self.push_ids(&lowercase(word), &mut ids));
             if ids.len() > max_tokens {
                 break;
             }
@@ -111,56 +108,21 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(ModelError::io("read", path))
 }
 
-/// The default dictionary, or a copy of it with the user's words added.
-fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Arc<Jieba>> {
+/// The segmenter with the default dictionary, or with the user's words too.
+///
+/// Words at whose characters text is always split are accepted here, since dictionaries of existing bundles may have
+/// them.
+fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Segmenter> {
     let Some(user_dict) = user_dict else {
-        return Ok(Arc::clone(&DEFAULT_DICTIONARY));
+        // Loaded here, so that no document waits for the dictionary.
+        return Ok(Segmenter::loaded());
     };
-    let mut jieba = Jieba::clone(&DEFAULT_DICTIONARY);
-    for (line_number, line) in (1..).zip(user_dict.trim_start_matches('\u{feff}').lines()) {
-        let entry = parse_entry(line).map_err(|problem| {
-            let path = path.unwrap_or(Path::new(USER_DICT_FILE));
-            ModelError::tokenizer(path, format!("line {line_number}: {problem}"))
-        })?;
-        // jieba's own loader reads a missing frequency as 0, and such a word never wins;
-        // `add_word` computes a frequency that does.
-        if let Some(entry) = entry {
-            jieba.add_word(entry.word, entry.frequency, entry.tag);
-        }
-    }
-    Ok(Arc::new(jieba))
-}
-
-/// A line `word [frequency] [tag]` of a user dictionary.
-struct Entry<'a> {
-    word: &'a str,
-    frequency: Option<usize>,
-    tag: Option<&'a str>,
-}
-
-/// The entry of a line; none on a comment (`#`) or an empty line.
-fn parse_entry(line: &str) -> Result<Option<Entry<'_>>, String> {
-    if line.trim_start().starts_with('#') {
-        return Ok(None);
-    }
-    let is_number = |field: &str| field.bytes().all(|byte| byte.is_ascii_digit());
-    let is_tag = |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let (word, frequency, tag) = match *fields.as_slice() {
-        [] => return Ok(None),
-        [word] => (word, None, None),
-        [word, frequency] if is_number(frequency) => (word, Some(frequency), None),
-        [word, tag] if is_tag(tag) => (word, None, Some(tag)),
-        [word, frequency, tag] if is_number(frequency) && is_tag(tag) => (word, Some(frequency), Some(tag)),
-        _ => return Err(format!("`{}` is not `word [frequency] [tag]`", line.trim())),
-    };
-    let frequency = match frequency.map(str::parse) {
-        None => None,
-        Some(Ok(0)) => return Err(format!("the frequency of `{word}` is 0 but must be at least 1")),
-        Some(Ok(frequency)) => Some(frequency),
-        Some(Err(_)) => return Err(format!("the frequency of `{word}` is too large")),
-    };
-    Ok(Some(Entry { word, frequency, tag }))
+    let entries: Result<Vec<Entry<'_>>, InvalidLine> = entries(user_dict).collect();
+    let entries = entries.map_err(|invalid| {
+        let path = path.unwrap_or(Path::new(USER_DICT_FILE));
+        ModelError::tokenizer(path, invalid.to_string())
+    })?;
+    Ok(Segmenter::with_entries(entries))
 }
 
 fn parse_vocabulary(content: &str, path: &Path) -> Result<HashMap<Box<str>, u32>> {
@@ -183,10 +145,10 @@ fn parse_vocabulary(content: &str, path: &Path) -> Result<HashMap<Box<str>, u32>
     Ok(ids)
 }
 
-fn count_words(jieba: &Jieba, texts: &[String]) -> HashMap<String, usize> {
+fn count_words(segmenter: &Segmenter, texts: &[String]) -> HashMap<String, usize> {
     let count_text = |mut counts: HashMap<String, usize>, text: &String| {
         for piece in pieces(text) {
-            for_each_word(jieba, piece, |word| add(&mut counts, &lowercase(word), 1));
+            for_each_word(segmenter, piece, |word| add(&mut counts, &lowercase(word), 1));
         }
         counts
     };
@@ -204,8 +166,8 @@ fn add(counts: &mut HashMap<String, usize>, word: &str, count: usize) {
     }
 }
 
-/// The tokens that get an entry: frequent words, and characters by how often they stand in for
-/// words that are not frequent.
+/// The tokens of the vocabulary: frequent words, and characters by their frequency in words that are not
+/// frequent.
 fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> Vec<String> {
     let is_rare_chinese = |word: &str, count| count < options.min_count && word.chars().any(is_han);
     let (rare, mut counts): (HashMap<_, _>, HashMap<_, _>) =
@@ -224,10 +186,10 @@ fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> 
     tokens.into_iter().map(|(token, _)| token).collect()
 }
 
-/// Cuts `text` after white space or Chinese punctuation into pieces of at least [`PIECE_BYTES`].
+/// Splits `text` after white space or Chinese punctuation into pieces of at least [`PIECE_BYTES`].
 ///
-/// jieba segments the stretches between such characters independently of each other, so the words
-/// of the pieces are the words of the text.
+/// jieba segments the text between such characters independently, so that the words of the pieces are the
+/// words of the text.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let is_break = |character: char| character.is_whitespace() || "，。！？；：、".contains(character);
     let mut rest = text;
@@ -242,8 +204,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Calls `visit` with each word of `text` in order; white space is dropped.
-fn for_each_word(jieba: &Jieba, text: &str, mut visit: impl FnMut(&str)) {
-    let tokens = jieba.cut(text, true);
+fn for_each_word(segmenter: &Segmenter, text: &str, mut visit: impl FnMut(&str)) {
+    let tokens = segmenter.cut(text);
     for run in tokens.chunk_by(|left, right| joins(left.word, right.word)) {
         let [first, .., last] = run else {
             run.iter().map(|token| token.word).filter(|word| !word.trim().is_empty()).for_each(&mut visit);
@@ -253,8 +215,8 @@ fn for_each_word(jieba: &Jieba, text: &str, mut visit: impl FnMut(&str)) {
     }
 }
 
-/// Whether jieba cut a word of a script that puts spaces between words; it never does so within
-/// ASCII, where its own cuts (`3.5%`, `win10`) stand.
+/// Whether jieba has split a word of a script that puts spaces between words. Within ASCII its own splits
+/// (`3.5%`, `win10`) are kept.
 fn joins(left: &str, right: &str) -> bool {
     match (left.chars().next_back(), right.chars().next()) {
         (Some(left), Some(right)) => {
@@ -264,10 +226,10 @@ fn joins(left: &str, right: &str) -> bool {
     }
 }
 
-/// Whether the character is a letter or digit of a script whose words stand between spaces.
+/// Whether the character is a letter or digit of a script that puts spaces between words.
 ///
-/// Korean is left out although it has spaces: its spaced units carry particles, and as whole words
-/// most of them would be unknown.
+/// Korean is excluded although it uses spaces: its units between spaces include particles, so that most of
+/// them would be unknown words.
 fn is_spaced_letter(character: char) -> bool {
     character.is_alphanumeric()
         && !matches!(character,
@@ -284,11 +246,6 @@ fn is_spaced_letter(character: char) -> bool {
         )
 }
 
-fn is_han(character: char) -> bool {
-    matches!(character,
-        '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
-}
-
 fn lowercase(word: &str) -> Cow<'_, str> {
     if word.chars().any(char::is_uppercase) { Cow::Owned(word.to_lowercase()) } else { Cow::Borrowed(word) }
 }
@@ -301,7 +258,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        for_each_word(&DEFAULT_DICTIONARY, text, |word| words.push(word.to_owned()));
+        for_each_word(&Segmenter::default(), text, |word| words.push(word.to_owned()));
         words
     }
 
@@ -309,7 +266,7 @@ mod tests {
         let lines =
             [PAD_TOKEN, UNK_TOKEN].iter().chain(tokens).flat_map(|token| [*token, "\n"]).collect::<String>();
         let ids = parse_vocabulary(&lines, Path::new(VOCABULARY_FILE)).unwrap();
-        Words { jieba: Arc::clone(&DEFAULT_DICTIONARY), user_dict: None, ids }
+        Words { segmenter: Segmenter::default(), user_dict: None, ids }
     }
 
     fn ids(words: &Words, text: &str) -> Vec<u32> {
@@ -365,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn saved_words_encode_alike() {
+    fn a_saved_tokenizer_encodes_in_the_same_way() {
         let directory = tempfile::tempdir().unwrap();
         let user_dict = directory.path().join("words.txt");
         std::fs::write(&user_dict, "\u{feff}# 产品\n云梯计划 n\n分流器 100 n\n\n").unwrap();
@@ -420,7 +377,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn pieces_have_the_words_of_the_text_and_lose_nothing(text in news()) {
+        fn pieces_have_the_words_of_the_text_and_join_to_it(text in news()) {
             let by_piece: Vec<String> = pieces(&text).flat_map(words).collect();
             prop_assert_eq!(&by_piece, &words(&text));
             let without_space = |text: &str| text.split_whitespace().collect::<String>();

@@ -77,13 +77,13 @@ fn decode_and_segment_apply_to_their_columns() {
 }
 
 #[test]
-fn rows_without_text_have_no_tokens() {
+fn the_tokens_of_a_row_without_text_are_null() {
     let rows = plan(&with_steps(vec![step("segment")])).run(&batch(&[Document::default()])).unwrap();
     assert!(rows.column_by_name("tokens").unwrap().is_null(0));
 }
 
 #[test]
-fn each_reason_rejects() {
+fn each_kind_of_rejection_has_its_reason_and_detail() {
     let config = CleanConfig {
         steps: vec![
             step("detect_lang"),
@@ -108,12 +108,12 @@ fn each_reason_rejects() {
     assert_eq!((&details[0], &details[1]), (&None, &None));
     let contains = |row: usize, part: &str| details[row].as_ref().is_some_and(|detail| detail.contains(part));
     assert!(contains(2, "CAST(title AS INT)") && contains(2, "年份"), "{details:?}");
-    assert!(contains(3, "3 characters, at least 4"), "{details:?}");
-    assert!(contains(4, "`en` is none of zh"), "{details:?}");
+    assert!(contains(3, "3 characters, at least 4 are required"), "{details:?}");
+    assert!(contains(4, "`en` is not one of zh"), "{details:?}");
 }
 
 #[test]
-fn the_first_reason_wins_and_a_null_predicate_keeps() {
+fn a_row_keeps_its_first_reason_and_a_null_predicate_does_not_reject() {
     let steps =
         vec![reject("first", "title = 'a'"), reject("second", "body = 'b'"), reject("third", "url = 'c'")];
     let documents = [document("a", "b"), document("x", "b"), document("x", "y")];
@@ -121,7 +121,7 @@ fn the_first_reason_wins_and_a_null_predicate_keeps() {
 }
 
 #[test]
-fn a_row_that_came_rejected_stays_as_it_was() {
+fn a_row_that_was_rejected_before_stays_as_it_is() {
     let mut builder = RawBuilder::default();
     let origin = Origin { topic: "news", partition: 0, offset: 7, timestamp_ms: None };
     let why = Reject::new(Stage::Decode, "invalid_json", Some("at 1".to_owned()));
@@ -134,7 +134,7 @@ fn a_row_that_came_rejected_stays_as_it_was() {
 }
 
 #[test]
-fn columns_are_added_replaced_and_keep_their_type() {
+fn columns_are_added_or_replaced_and_existing_ones_keep_their_type() {
     let steps = vec![
         column("title", "substr(title, 1, 2)"),
         column("characters", "character_length(body)"),
@@ -154,7 +154,7 @@ fn columns_are_added_replaced_and_keep_their_type() {
 }
 
 #[test]
-fn a_failing_row_keeps_its_column_and_the_others_get_theirs() {
+fn a_row_on_which_sql_fails_keeps_its_old_value_and_the_others_get_the_new_one() {
     let config = with_steps(vec![column("title", "CAST(CAST(title AS INT) + 1 AS VARCHAR)")]);
     let documents: Vec<String> =
         (0..50).map(|row| if row % 17 == 3 { format!("x{row}") } else { row.to_string() }).collect();
@@ -195,7 +195,7 @@ fn every_problem_is_reported_at_once() {
     let problems = Plan::try_new(&config, &raw::schema()).unwrap_err();
     let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let parts = [
-        "`steps[0]` is `strip_htm`, which is no operator; operators are decode_bytes, strip_html",
+        "`steps[0]` is `strip_htm`, which is not an operator; the operators are decode_bytes, strip_html",
         "`steps[1].column` is `payload`",
         "`steps[2].column` is `score`",
         "`steps[3].sql` has the SQL `missing_column + 1`: Schema error: No field named missing_column",
@@ -248,7 +248,6 @@ fn any_document() -> impl Strategy<Value = (Option<String>, Option<String>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Cutting a stream elsewhere changes nothing.
     #[test]
     fn the_result_does_not_depend_on_where_batches_end(
         documents in proptest::collection::vec(any_document(), 0..12),

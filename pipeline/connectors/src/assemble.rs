@@ -1,4 +1,4 @@
-//! From messages to batches: decoding, cutting, and waiting for memory.
+//! From messages to batches: decoding and cutting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fenliu_decode::{Decoder, RawRows};
 use fenliu_engine::Result;
 use fenliu_engine::batch::{Batch, Budget, Permit};
-use fenliu_schemas::{Offsets, Origin, Positions};
+use fenliu_schemas::{Offsets, Origin};
 
 /// Bytes after which a batch closes, whatever its rows: keeps a batch of long articles from growing
 /// past what the next stages can overlap.
@@ -18,17 +18,12 @@ const ROW_OVERHEAD_BYTES: usize = 128;
 /// A source keeps the payload and the decoded text of a message: twice its bytes.
 const COPIES: usize = 2;
 
-/// How often a waiting source looks whether there is memory.
-const LOOK: Duration = Duration::from_millis(1);
-
 /// Collects messages to a batch and says when it is full.
 #[derive(Debug)]
 pub struct Assembler {
     rows: RawRows,
     budget: Budget,
     offsets: Offsets,
-    /// Where reading goes on.
-    reading: Positions,
     bytes: usize,
     received_at: Instant,
     max_rows: usize,
@@ -42,7 +37,6 @@ impl Assembler {
             rows: RawRows::new(decoder),
             budget,
             offsets: Offsets::default(),
-            reading: Positions::default(),
             bytes: 0,
             received_at: Instant::now(),
             max_rows,
@@ -50,23 +44,13 @@ impl Assembler {
         }
     }
 
-    /// Partitions are read from these positions on: what a batch covers begins there, so that it leaves no
-    /// hole where a topic has one.
-    pub fn start_at(&mut self, positions: &Positions) {
-        self.reading.update(positions);
-    }
-
-    /// Where reading goes on in one partition.
-    pub fn reading(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
-        self.reading.get(topic, partition)
-    }
-
-    /// Adds one message; `topic` names the same topic as `origin`. `false`: the message was not taken, since
-    /// the schema registry does not answer; push it again a little later.
+    /// Adds one message; `topic` names the same topic as `origin`. The batch covers the partition from `first` on, which
+    /// lies before the message where the topic has a hole. `false`: the message was not taken, since the schema
+    /// registry does not answer; push it again a little later.
     ///
     /// # Errors
     /// When nothing can be decoded any more.
-    pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, payload: &[u8]) -> Result<bool> {
+    pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, first: i64, payload: &[u8]) -> Result<bool> {
         let is_first = self.rows.is_empty();
         if !self.rows.push(origin, payload)? {
             return Ok(false);
@@ -74,9 +58,7 @@ impl Assembler {
         if is_first {
             self.received_at = Instant::now();
         }
-        let first = self.reading.get(topic, origin.partition).unwrap_or(origin.offset);
-        self.offsets.add(topic, origin.partition, first.min(origin.offset), origin.offset);
-        self.reading.set(topic, origin.partition, origin.offset + 1);
+        self.offsets.add(topic, origin.partition, first, origin.offset);
         self.bytes += COPIES * payload.len() + ROW_OVERHEAD_BYTES;
         Ok(true)
     }
@@ -94,16 +76,9 @@ impl Assembler {
                 || self.received_at.elapsed() >= self.linger)
     }
 
-    /// Memory for the batch as it stands, if others return theirs within `patience`.
-    pub fn acquire(&self, patience: Duration) -> Option<Permit> {
-        let until = Instant::now() + patience;
-        loop {
-            let permit = self.budget.try_acquire(self.bytes as u64);
-            if permit.is_some() || Instant::now() >= until {
-                return permit;
-            }
-            std::thread::sleep(LOOK);
-        }
+    /// Memory for the batch as it stands; `None` while it is in use elsewhere.
+    pub fn try_acquire(&self) -> Option<Permit> {
+        self.budget.try_acquire(self.bytes as u64)
     }
 
     /// Hands the batch out under `permit` and starts an empty one.

@@ -1,30 +1,39 @@
 //! A request to stop gracefully: no new documents, what is in flight is finished and committed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::sync::CancellationToken;
 
-/// Shared by all who may ask for, or must heed, a graceful stop.
+/// Shared by all who may request a graceful stop or must heed it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    requested: Arc<AtomicBool>,
-    parent: Option<Arc<AtomicBool>>,
+    stop: CancellationToken,
+    failure: CancellationToken,
 }
 
 impl Shutdown {
-    /// One that is asked for with this one, and can be asked for alone.
+    /// One that is requested together with this one, and can be requested alone.
     #[must_use]
     pub fn child(&self) -> Self {
-        Shutdown { requested: Arc::default(), parent: Some(Arc::clone(&self.requested)) }
+        Shutdown { stop: self.stop.child_token(), failure: self.failure.child_token() }
     }
 
-    /// Asks for a stop.
+    /// Requests a stop.
     pub fn request(&self) {
-        self.requested.store(true, Ordering::Relaxed);
+        self.stop.cancel();
     }
 
-    /// Whether a stop was asked for.
+    /// A stage has failed: the others stop, and nothing that is in flight may be expected to become durable.
+    pub fn fail(&self) {
+        self.failure.cancel();
+        self.stop.cancel();
+    }
+
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
-        let of_parent = self.parent.as_ref().is_some_and(|parent| parent.load(Ordering::Relaxed));
-        of_parent || self.requested.load(Ordering::Relaxed)
+        self.stop.is_cancelled()
+    }
+
+    /// Whether a stage has failed.
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_cancelled()
     }
 }

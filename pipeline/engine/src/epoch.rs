@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use fenliu_schemas::Offsets;
 
-/// A batch on its way to all sinks. What it holds, its share of the memory budget included, is released when the
-/// last sink has it.
+use crate::batch::Permit;
+
+/// A batch on its way to all sinks. Its memory is released when the last sink has it.
 #[derive(Debug)]
 pub struct Delivery<R> {
     /// What is written.
@@ -15,8 +16,8 @@ pub struct Delivery<R> {
     pub offsets: Offsets,
     /// Documents, rejected ones included.
     pub documents: usize,
-    /// Bytes as counted by the memory budget.
-    pub bytes: u64,
+    /// Its share of the memory budget.
+    pub permit: Permit,
     /// Whether every sink commits when it has this batch, as before a partition is given up.
     pub closes_epoch: bool,
 }
@@ -52,7 +53,7 @@ impl<R> Epoch<R> {
     pub(crate) fn add(&mut self, now: Instant, delivery: Arc<Delivery<R>>) {
         self.opened_at.get_or_insert(now);
         self.documents += delivery.documents;
-        self.bytes += delivery.bytes;
+        self.bytes += delivery.permit.bytes();
         self.offsets.merge(&delivery.offsets);
         self.deliveries.push(delivery);
     }

@@ -281,15 +281,20 @@ impl Reader {
         self.actions.pop_front()
     }
 
-    /// Takes a message: the first offset that its batch covers, which lies before `offset` where the partition has a
-    /// hole. `None`: the message is not to be read, since its partition is not, or since it was read before.
-    pub fn take(&mut self, topic: &Arc<str>, partition: i32, offset: i64) -> Option<i64> {
+    /// The first offset that a batch covers which takes the message at `offset` next; it lies before `offset` where the
+    /// partition has a hole. `None`: the message is not to be taken, since its partition is not read (any more), or
+    /// since it was taken before.
+    pub fn first_covered(&self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         let first = self.reading.get(topic, partition).filter(|first| *first <= offset)?;
-        if !self.leaving.is_empty() && self.leaving.contains(&(Arc::clone(topic), partition)) {
-            return None;
-        }
+        let is_leaving = |key: &TopicPartition| key.1 == partition && *key.0 == *topic;
+        // What is not taken here is covered by no batch: its partition is read again from the sinks' positions before
+        // anything else is read of it.
+        (!self.is_stopping() && !self.leaving.iter().any(is_leaving)).then_some(first)
+    }
+
+    /// The message at `offset` was taken.
+    pub fn take(&mut self, topic: &Arc<str>, partition: i32, offset: i64) {
         self.reading.set(topic, partition, offset + 1);
-        Some(first)
     }
 
     /// The next offset of each partition that is read.
@@ -409,6 +414,11 @@ impl Reader {
     }
 
     fn ask_sinks(&mut self, partitions: Vec<TopicPartition>) {
+        if partitions.is_empty() {
+            // A rebalance that brings nothing still wants to be acknowledged.
+            self.state = State::Reading;
+            return self.actions.push_back(Action::Assign(Positions::default()));
+        }
         let id = self.question(&partitions, Positions::default(), Topics::new());
         self.state = State::Taking(Taking {
             partitions,

@@ -87,7 +87,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn bundle(config: &Config) -> fenliu_model::error::Result<String> {
+fn bundle(config: &Config) -> fenliu_model::Result<String> {
     let bundle = Bundle::open(&config.model.bundle)?;
     let manifest = bundle.manifest();
     Ok(format!("{} {}, {} labels, digests match", manifest.name, manifest.version, bundle.labels().len()))

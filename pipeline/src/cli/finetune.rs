@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use fenliu_config::Problems;
-use fenliu_model::train::Adaptation;
 use fenliu_model::{Comparison, Evaluation, Gate};
+use fenliu_training::Adaptation;
 use serde::Serialize;
 
 use super::common::Common;

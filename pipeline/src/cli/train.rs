@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fenliu_model::train::{
-    DistillOptions, EpochReport, Example, Lessons, Observer, Preset, RunSize, TrainOptions, TrainReport,
+use fenliu_config::Problems;
+use fenliu_model::training_report::{EpochReport, RunSize, TrainReport};
+use fenliu_model::{Bundle, Example, Tokenization, runtime};
+use fenliu_training::{
+    Destination, DistillOptions, Observer, Preset, Teaching as DistillRequest, TrainOptions, TrainRequest,
     distill, train as train_model,
 };
-use fenliu_model::{Bundle, Tokenization, runtime};
-
-use fenliu_config::Problems;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
@@ -139,8 +139,9 @@ fn teaching(args: &TrainArgs) -> Option<Teaching> {
 fn train_options(args: &TrainArgs) -> Result<TrainOptions> {
     let mut options = TrainOptions::new(args.preset, args.tokenization);
     options.tokenizer.clone_from(&args.tokenizer);
-    options.epochs = args.epochs.unwrap_or(options.epochs);
-    options.seed = args.seed.unwrap_or(options.seed);
+    let optimisation = &mut options.optimisation;
+    optimisation.epochs = args.epochs.unwrap_or(optimisation.epochs);
+    optimisation.seed = args.seed.unwrap_or(optimisation.seed);
     let given = args.options.iter().map(|text| key_and_value(text)).collect::<Result<Vec<_>>>()?;
     overlay(&options, given).map_err(|bad| Problems::one("--option", &bad.key, bad.message).into())
 }
@@ -194,10 +195,16 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
     };
     let preprocessing = Preprocessing::new(&config.clean).to_value()?;
     let train = examples(corpus)?;
-    let (name, out, options) = (&recipe.name, &recipe.out, &recipe.options);
+    let request = TrainRequest {
+        destination: Destination { root: &recipe.out, name: &recipe.name },
+        train,
+        dev,
+        preprocessing,
+        options: &recipe.options,
+    };
     let reporter = &mut Reporter::default();
     let trained = match &recipe.teaching {
-        None => train_model(name, out, train, dev, preprocessing, options, reporter).converted()?,
+        None => train_model(request, reporter).converted()?,
         Some(teaching) => {
             let teacher = teacher(&teaching.teacher, config)?;
             let unlabelled = match teaching.unlabelled.as_slice() {
@@ -205,9 +212,8 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
                 paths => corpus::read(paths, None, &config.documents, &plan)?.documents,
             };
             let unlabelled = unlabelled.into_iter().map(|document| document.text).collect();
-            let lessons = Lessons { train, dev, unlabelled };
-            distill(&teacher, name, out, lessons, preprocessing, options, &teaching.options, reporter)
-                .converted()?
+            let teaching = DistillRequest { teacher: &teacher, unlabelled, options: teaching.options };
+            distill(request, teaching, reporter).converted()?
         }
     };
     Ok(FitResult { bundle: trained.bundle.path().to_path_buf(), documents, rejected, report: trained.report })

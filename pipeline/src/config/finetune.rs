@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use croner::Cron;
 use fenliu_model::GateLimits;
-use fenliu_model::train::Adaptation;
+use fenliu_training::Adaptation;
 use serde::{Deserialize, Serialize};
 
 use super::selection::Selection;

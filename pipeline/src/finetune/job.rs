@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fenliu_config::Problems;
-use fenliu_model::quality::{QualityReport, inspect};
+use fenliu_model::quality::QualityReport;
 use fenliu_model::registry::HistoryEntry;
-use fenliu_model::train::{Example, FineTuneOptions, Observer, Staged, stage_finetuned};
-use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Registry, durable, runtime};
+use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Example, Registry, durable, runtime};
 use fenliu_operators::{CleanConfig, Plan};
+use fenliu_training::{
+    Destination, FineTuneOptions, FineTuneRequest, Observer, Staged, inspect, stage_finetuned,
+};
 use serde_json::Value;
 
 use super::judge::{self, Candidate, Judgement};
@@ -224,18 +226,16 @@ impl<'a> Job<'a> {
         let examples = |rows: &[Row]| -> Vec<Example> { rows.iter().map(Row::example).collect() };
         let preprocessing = Preprocessing::new(&self.clean).to_value()?;
         let (options, work) = (self.options()?, self.directory.work()?);
-        stage_finetuned(
-            &self.base,
-            &name,
-            &root,
-            examples(train),
-            examples(dev),
+        let request = FineTuneRequest {
+            base: &self.base,
+            destination: Destination { root: &root, name: &name },
+            train: examples(train),
+            dev: examples(dev),
             preprocessing,
-            &options,
-            Some(&work),
-            observer,
-        )
-        .converted()
+            options: &options,
+            work: Some(&work),
+        };
+        stage_finetuned(request, observer).converted()
     }
 
     fn evaluate(&mut self, staged: &Staged, test: &[Row], quality: QualityReport) -> Result<Judgement> {
@@ -330,9 +330,9 @@ impl<'a> Job<'a> {
     /// The defaults for base and mode, with the configured options over them.
     fn options(&self) -> Result<FineTuneOptions> {
         let config = &self.config.finetune;
-        let defaults = FineTuneOptions::new(&self.base, config.mode);
-        let defaults = FineTuneOptions { epochs: config.epochs.unwrap_or(defaults.epochs), ..defaults };
-        let defaults = FineTuneOptions { threads: config.threads, ..defaults };
+        let mut defaults = FineTuneOptions::new(&self.base, config.mode);
+        defaults.threads = config.threads;
+        defaults.optimisation.epochs = config.epochs.unwrap_or(defaults.optimisation.epochs);
         let given = config.options.iter().map(|(key, value)| (key.as_str(), value.clone()));
         let options = overlay(&defaults, given)
             .map_err(|bad| Problems::one("config", &format!("finetune.options.{}", bad.key), bad.message))?;

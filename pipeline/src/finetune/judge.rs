@@ -8,7 +8,7 @@ use fenliu_model::compare::{
 use fenliu_model::evaluate::{RocCurve, roc_curves};
 use fenliu_model::quality::QualityReport;
 use fenliu_model::report::{Mistake, mistakes};
-use fenliu_model::train::TrainReport;
+use fenliu_model::training_report::TrainReport;
 use fenliu_model::{
     Calibration, Classifier, Comparison, Evaluation, Gate, GateInputs, GateLimits, Probabilities, Slice,
     Speed, evaluate, gates,

@@ -1,7 +1,7 @@
 //! The labelled texts that a job works on.
 
+use fenliu_model::Example;
 use fenliu_model::quality::text_key;
-use fenliu_model::train::Example;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::CleanDocument;

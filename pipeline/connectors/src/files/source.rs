@@ -10,65 +10,60 @@ use std::time::Duration;
 
 use fenliu_engine::batch::Batch;
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::{Origin, Positions};
+use fenliu_schemas::Origin;
 
 use super::documents::{Documents, data_files};
 use crate::assemble::Assembler;
-use crate::ledger::Ledger;
+use crate::links::SinkLinks;
 use crate::meter::Meter;
-use crate::retry::Retry;
 use crate::shutdown::Shutdown;
 use crate::source::Source;
 
-/// How long one attempt to get memory waits for it.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a source without memory waits for a sink's report before it looks again.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Reads files one after the other.
 pub struct FilesSource {
     files: Vec<PathBuf>,
     assembler: Assembler,
-    ledger: Arc<dyn Ledger>,
+    links: SinkLinks,
 }
 
 impl FilesSource {
-    /// A source over the files among `paths`. Rows that all sinks of `ledger` have are not read again.
+    /// A source over the files among `paths`. Rows that all sinks behind `links` have are not read again.
     ///
     /// # Errors
     /// As [`data_files`].
-    pub fn try_new(paths: &[PathBuf], assembler: Assembler, ledger: Arc<dyn Ledger>) -> Result<Self> {
-        Ok(FilesSource { files: data_files(paths)?, assembler, ledger })
+    pub fn try_new(paths: &[PathBuf], assembler: Assembler, links: SinkLinks) -> Result<Self> {
+        Ok(FilesSource { files: data_files(paths)?, assembler, links })
     }
 
-    /// The first row of the file `name` that a sink lacks.
-    fn first_row(&mut self, name: &Arc<str>, shutdown: &Shutdown) -> Result<i64> {
-        let beginning = Positions::from_iter([((Arc::clone(name), 0), 0)]);
-        let mut retry = Retry::new(name, shutdown);
-        let start = loop {
-            match self.ledger.resume(&beginning, false) {
-                Ok(start) => break start,
-                Err(error) => retry.pause(error)?,
-            }
-        };
-        self.assembler.start_at(&start);
-        let first = start.get(name, 0).unwrap_or(0);
+    /// The first row of the file `name` that a sink lacks; `None` when the pipeline ends.
+    fn first_row(&self, name: &Arc<str>, shutdown: &Shutdown) -> Option<i64> {
+        let stored = self.links.stored(&[(Arc::clone(name), 0)], shutdown)?;
+        let positions = stored.iter().map(|stored| stored.positions.get(name, 0).unwrap_or(0));
+        let first = positions.min().unwrap_or(0);
         if first > 0 {
-            tracing::info!(file = %name, rows = first, "all sinks have the first rows of this file already");
+            tracing::info!(event = "rows_skipped", file = %name, rows = first, "all sinks have the first rows of this file already");
         }
-        Ok(first)
+        Some(first)
     }
 
-    /// Waits for memory, then hands the batch on; `false` when nobody wants more.
-    fn hand_over(&mut self, out: &SyncSender<Batch>) -> Result<bool> {
+    /// Waits for memory, which returns when sinks have committed, then hands the batch on; `false` when the pipeline
+    /// ends.
+    fn hand_over(&mut self, out: &SyncSender<Batch>, shutdown: &Shutdown) -> Result<bool> {
         let permit = loop {
-            if let Some(permit) = self.assembler.acquire(PATIENCE) {
-                break permit;
+            match self.assembler.try_acquire() {
+                Some(permit) => break permit,
+                None if shutdown.has_failed() => return Ok(false),
+                None => drop(self.links.wait(PATIENCE)),
             }
         };
         Ok(out.send(self.assembler.finish(permit)?).is_ok())
     }
 }
 
-/// A file that has lost rows is another one under the same name.
+/// A file that shrank was replaced by a different file of the same name.
 fn check_rows(name: &str, rows: i64, known: i64) -> Result<()> {
     if rows >= known {
         return Ok(());
@@ -83,7 +78,8 @@ impl Source for FilesSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
         'files: for path in std::mem::take(&mut self.files) {
             let name: Arc<str> = path.display().to_string().into();
-            let first = self.first_row(&name, shutdown)?;
+            let Some(first) = self.first_row(&name, shutdown) else { return Ok(()) };
+            let mut next = first;
             let mut documents = Documents::open(&path)?;
             for document in documents.by_ref() {
                 let (row, payload) = document?;
@@ -92,8 +88,9 @@ impl Source for FilesSource {
                 }
                 let origin = Origin { topic: &name, partition: 0, offset: row, timestamp_ms: None };
                 // Rows of files need no schema registry, so they are always taken.
-                meter.measure(|| self.assembler.push(&name, origin, &payload))?;
-                if self.assembler.is_due() && !self.hand_over(out)? {
+                meter.measure(|| self.assembler.push(&name, origin, next, &payload))?;
+                next = row + 1;
+                if self.assembler.is_due() && !self.hand_over(out, shutdown)? {
                     return Ok(());
                 }
                 if shutdown.is_requested() {
@@ -103,7 +100,7 @@ impl Source for FilesSource {
             check_rows(&name, documents.rows(), first)?;
         }
         if !self.assembler.is_empty() {
-            self.hand_over(out)?;
+            self.hand_over(out, shutdown)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
@@ -44,6 +44,7 @@ pub struct Rebalance {
 #[derive(Debug, Default)]
 pub struct Context {
     rebalances: Mutex<VecDeque<Rebalance>>,
+    commits: Mutex<VecDeque<KafkaResult<()>>>,
     is_closing: AtomicBool,
 }
 
@@ -58,9 +59,9 @@ impl Context {
         self.rebalances().push_front(rebalance);
     }
 
-    /// Whether a rebalance waits.
-    pub fn is_rebalancing(&self) -> bool {
-        !self.rebalances().is_empty()
+    /// The outcome of a commit of offsets that was not waited for.
+    pub fn next_commit(&self) -> Option<KafkaResult<()>> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// From now on partitions are given up as soon as the group asks: nobody will handle it.
@@ -80,6 +81,10 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).push_back(result);
+    }
+
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,

@@ -2,13 +2,14 @@
 
 mod acknowledged;
 mod client;
-mod commit;
 mod config;
 mod consumer;
 mod embedded;
 mod error;
 mod history;
+mod facts;
 mod kind;
+mod leave;
 mod letters;
 mod messages;
 mod output;
@@ -21,11 +22,11 @@ mod transactional;
 mod writer;
 
 pub use client::{REQUEST_TIMEOUT, client_config};
-pub use commit::{KafkaCommit, leave};
 pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, Start, check_properties};
 pub use consumer::{KafkaConsumer, check_usable, committed, connect};
 pub use embedded::EmbeddedBroker;
+pub use leave::leave;
 pub use reader::{Ends, TopicReader};
 pub use sink::TopicsConfig;
-pub use source::{KafkaSource, drain_limit};
+pub use source::{KafkaSource, KafkaSourceOptions, drain_limit};
 pub use writer::MessageWriter;

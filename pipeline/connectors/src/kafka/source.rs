@@ -1,54 +1,60 @@
 //! Kafka as a source: one consumer, one poll loop.
 //!
-//! A partition that is assigned is read from where the sinks stand, not from where the group's offsets
-//! are. A partition that is revoked is given up when the sinks have what was read of it; if that takes too
-//! long, everything in flight is dropped and reading begins anew. When the stages behind lag for long the
-//! partitions are paused and polling goes on, so that the group keeps this member.
+//! What to read and when to give it up is decided by the engine's [`Reader`]; this file feeds it with what happens and
+//! does what it says. The loop never waits for a sink, so the group keeps this member however long a commit takes.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use fenliu_engine::batch::{Batch, Permit};
-use fenliu_engine::{Error, Kind, Result};
+use fenliu_engine::batch::Batch;
+use fenliu_engine::position::Stored;
+use fenliu_engine::reader::{self, Action, Event, Notice, Reader};
+use fenliu_engine::{Error, Result};
 use fenliu_schemas::{Origin, Positions, TopicPartition};
-use rdkafka::consumer::Consumer;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{Message, TopicPartitionList};
 
-use super::client::REQUEST_TIMEOUT;
 use super::config::{KafkaSourceConfig, Start};
-use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, committed, offsets_list};
+use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, offsets_list};
 use super::error::{failed, of};
+use super::facts;
 use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
-use crate::ledger::Ledger;
+use crate::links::SinkLinks;
 use crate::meter::Meter;
-use crate::retry::Retry;
 use crate::shutdown::Shutdown;
 use crate::source::Source;
 
 /// librdkafka's default of `max.poll.interval.ms`.
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
 
-/// How long one poll waits when there is nothing to do.
+/// How long one poll waits when there is nothing else to do, and when there is.
 const IDLE_POLL: Duration = Duration::from_millis(100);
+const BUSY_POLL: Duration = Duration::from_millis(5);
 
-/// How long the stages behind may be busy before the partitions are paused. Shorter waits are
-/// everyday back-pressure, and pausing throws away what librdkafka has prefetched; much longer ones
-/// would delay rebalances and in the end pass `max.poll.interval.ms`.
-const PAUSE_AFTER: Duration = Duration::from_secs(2);
-
-/// How often a waiting source looks again.
-const RETRY: Duration = Duration::from_millis(5);
+/// How the source behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct KafkaSourceOptions {
+    /// End where the topic ends at present, instead of waiting for more.
+    pub stop_at_end: bool,
+    /// Whether the source commits the group's offsets; not where a sink does so in its transactions.
+    pub commits_offsets: bool,
+    /// How long giving up partitions may take: see [`drain_limit`].
+    pub drain_limit: Duration,
+}
 
 /// Reads topics as a member of a consumer group.
 pub struct KafkaSource {
     consumer: Arc<KafkaConsumer>,
     assembler: Assembler,
+    links: SinkLinks,
+    reader: Reader,
     /// For messages: librdkafka's errors do not name the topic.
     topics: String,
     /// The topic read last: consecutive messages mostly share it.
@@ -56,19 +62,21 @@ pub struct KafkaSource {
     stop_at_end: bool,
     /// Partitions whose end was reached at least once.
     ended: HashSet<i32>,
-    paused: bool,
-    /// Received but not yet taken by the assembler, since the schema registry does not answer: what came
-    /// before the partitions were paused.
+    /// Received, but not taken by the assembler yet, since the schema registry does not answer.
     waiting: VecDeque<OwnedMessage>,
-    ledger: Arc<dyn Ledger>,
-    start: Start,
-    /// Since when the group wants partitions back, and how long it may take until the sinks have what was read of them.
-    wanted_since: Option<Instant>,
-    drain_limit: Duration,
+    /// The rebalance that librdkafka waits for an answer to.
+    unanswered: Option<Rebalance>,
+    /// A batch that waits for room in the queue of the next stage.
+    batch: Option<Batch>,
+    /// Whether the reader wants everything handed over.
+    hand_over: bool,
+    is_blocked: bool,
+    is_paused: bool,
+    is_stopping: bool,
 }
 
 impl KafkaSource {
-    /// Subscribes to the topics; for `drain_limit` see [`drain_limit`].
+    /// Subscribes to the topics.
     ///
     /// # Errors
     /// A topic name that Kafka does not allow; with `stop_at_end`, more than one topic.
@@ -76,74 +84,246 @@ impl KafkaSource {
         consumer: Arc<KafkaConsumer>,
         source: &KafkaSourceConfig,
         assembler: Assembler,
-        ledger: Arc<dyn Ledger>,
-        stop_at_end: bool,
-        drain_limit: Duration,
+        links: SinkLinks,
+        options: KafkaSourceOptions,
     ) -> Result<Self> {
-        // librdkafka names only the partition, not the topic, when it reports an end.
-        if stop_at_end
-            && (source.topics.len() != 1 || source.topics.iter().any(|topic| topic.starts_with('^')))
-        {
-            return Err(Error::usage(format!(
-                "stopping at the end works with one topic, but `source.topics` is {:?}",
-                source.topics
-            )));
+        if options.stop_at_end {
+            check_single_topic(&source.topics)?;
         }
         let topics: Vec<&str> = source.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(failed(format!("subscribe to {topics:?}")))?;
+        let start = match source.start {
+            Start::Earliest => reader::Start::Earliest,
+            Start::Latest => reader::Start::Latest,
+        };
+        let options_of_reader = reader::Options {
+            sinks: links.sinks(),
+            start,
+            drain_limit: options.drain_limit,
+            commits_offsets: options.commits_offsets,
+            claims: true,
+        };
         Ok(KafkaSource {
             consumer,
             assembler,
+            links,
+            reader: Reader::new(options_of_reader, SmallRng::from_rng(&mut rand::rng())),
             topics: source.topics.join(", "),
             topic: "".into(),
-            stop_at_end,
+            stop_at_end: options.stop_at_end,
             ended: HashSet::new(),
-            paused: false,
             waiting: VecDeque::new(),
-            ledger,
-            start: source.start,
-            wanted_since: None,
-            drain_limit,
+            unanswered: None,
+            batch: None,
+            hand_over: false,
+            is_blocked: false,
+            is_paused: false,
+            is_stopping: false,
         })
     }
+}
 
-    /// Polls once and takes in what comes; whether that was a message.
-    fn poll(&mut self, patience: Duration, meter: &Meter) -> Result<bool> {
+/// librdkafka names only the partition, not the topic, when it reports an end.
+fn check_single_topic(topics: &[String]) -> Result<()> {
+    if topics.len() == 1 && topics.iter().all(|topic| !topic.starts_with('^')) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("--stop-at-end works with one topic, but `source.topics` is {topics:?}")))
+}
+
+impl Source for KafkaSource {
+    fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
+        let outcome = self.drive(out, meter, shutdown);
+        if let Some(rebalance) = self.unanswered.take() {
+            // Whoever closes the consumer answers it.
+            self.consumer.context().put_back(rebalance);
+        }
+        outcome
+    }
+}
+
+/// The loop.
+impl KafkaSource {
+    fn drive(&mut self, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
+        loop {
+            self.notice(shutdown);
+            while let Some(action) = self.reader.next_action() {
+                if let Action::End(outcome) = action {
+                    return outcome;
+                }
+                self.act(action)?;
+            }
+            self.hand_on(out)?;
+            self.poll(meter)?;
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.reader.handle(Instant::now(), event);
+    }
+
+    /// Tells the reader what has happened since the last turn.
+    fn notice(&mut self, shutdown: &Shutdown) {
+        while let Some(report) = self.links.report() {
+            self.tell(report);
+        }
+        while let Some(outcome) = self.consumer.context().next_commit() {
+            self.tell(Event::OffsetsCommitted(outcome.map_err(failed("commit offsets"))));
+        }
+        if self.unanswered.is_none()
+            && let Some(rebalance) = self.consumer.context().next_rebalance()
+        {
+            self.tell(self.event_of(&rebalance));
+            self.unanswered = Some(rebalance);
+        }
+        if shutdown.has_failed() {
+            self.tell(Event::OutputClosed);
+        } else if shutdown.is_requested() && !self.is_stopping {
+            self.is_stopping = true;
+            self.tell(Event::StopRequested);
+        }
+        if self.reader.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            self.tell(Event::Tick);
+        }
+    }
+
+    fn event_of(&self, rebalance: &Rebalance) -> Event {
+        let partitions = keys(&rebalance.partitions);
+        match rebalance.is_assignment {
+            true => Event::Assigned(partitions),
+            false => Event::Revoked { partitions, lost: self.consumer.assignment_lost() },
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::AskSinks(question) => {
+                if !self.links.ask(&question) {
+                    self.tell(Event::OutputClosed);
+                }
+            }
+            Action::AskBrokers(partitions) => {
+                let facts = facts::ask(&self.consumer, &partitions);
+                self.tell(Event::BrokersAnswered(facts));
+            }
+            Action::Assign(positions) => self.assign(&positions)?,
+            Action::Unassign(partitions) => self.unassign(&partitions)?,
+            Action::HandOver => self.hand_over = true,
+            Action::Pause => self.pause(true)?,
+            Action::Resume => self.pause(false)?,
+            Action::CommitOffsets(stored) => self.commit(&stored),
+            Action::Notice(notice) => log(&notice),
+            Action::End(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Partitions.
+impl KafkaSource {
+    fn assign(&mut self, positions: &Positions) -> Result<()> {
+        self.unanswered = None;
+        let partitions = offsets_list(positions)?;
+        let taken: Vec<i32> = positions.iter().map(|(_, partition, _)| partition).collect();
+        self.ended.retain(|ended| !taken.contains(ended));
+        apply(&self.consumer, &Rebalance { is_assignment: true, partitions })
+    }
+
+    fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.unanswered = None;
+        let mut list = TopicPartitionList::new();
+        partitions.iter().for_each(|(topic, partition)| drop(list.add_partition(topic, *partition)));
+        // Not taken, so the next owner reads them.
+        self.waiting.retain(|message| list.find_partition(message.topic(), message.partition()).is_none());
+        // A partition that goes while it is paused would be paused when it comes again.
+        if self.is_paused {
+            self.consumer.resume(&list).map_err(failed("resume partitions"))?;
+        }
+        apply(&self.consumer, &Rebalance { is_assignment: false, partitions: list })
+    }
+
+    fn pause(&mut self, pause: bool) -> Result<()> {
+        self.is_paused = pause;
+        let assigned = self.consumer.assignment().map_err(failed("list assigned partitions"))?;
+        let outcome = if pause { self.consumer.pause(&assigned) } else { self.consumer.resume(&assigned) };
+        outcome.map_err(failed("pause or resume partitions"))
+    }
+
+    /// Sends the offsets off; librdkafka reports the outcome during a later poll.
+    fn commit(&mut self, stored: &Stored) {
+        let sent = offsets_list(&stored.positions).and_then(|list| {
+            self.consumer.commit(&list, CommitMode::Async).map_err(failed("commit offsets"))
+        });
+        if let Err(error) = sent {
+            self.tell(Event::OffsetsCommitted(Err(error)));
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stop_at_end
+            && self.waiting.is_empty()
+            && !self.ended.is_empty()
+            && self.consumer.assignment().is_ok_and(|assigned| {
+                assigned.count() > 0
+                    && assigned.elements().iter().all(|p| self.ended.contains(&p.partition()))
+            })
+    }
+}
+
+/// Messages.
+impl KafkaSource {
+    /// Polls once and takes in what comes.
+    fn poll(&mut self, meter: &Meter) -> Result<()> {
+        self.take_waiting(meter)?;
+        if self.is_blocked && !self.is_paused {
+            // There is no room for more, and polling would bring more. A sink's report says that room may be there.
+            if let Some(report) = self.links.wait(BUSY_POLL) {
+                self.tell(report);
+            }
+            return Ok(());
+        }
+        let is_busy = !self.assembler.is_empty() || self.batch.is_some() || !self.reader.is_reading();
         let consumer = Arc::clone(&self.consumer);
-        match consumer.poll(patience) {
+        match consumer.poll(if is_busy { BUSY_POLL } else { IDLE_POLL }) {
             Some(Ok(message)) => {
                 if !self.waiting.is_empty() || !meter.measure(|| self.accept(&message))? {
                     self.waiting.push_back(message.detach());
-                    self.pause()?;
+                    self.tell(Event::Holding(true));
                 }
-                return Ok(true);
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                self.ended.insert(partition);
-            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ended.insert(partition)),
             Some(Err(error)) => self.survive(error)?,
+            None if self.has_ended() && self.reader.is_reading() => self.tell(Event::InputEnded),
             None => {}
         }
-        Ok(false)
+        Ok(())
     }
 
-    /// Whether the message was taken.
+    /// Whether the message is dealt with; `false`: the schema registry does not answer.
     fn accept(&mut self, message: &impl Message) -> Result<bool> {
+        let (partition, offset) = (message.partition(), message.offset());
+        let Some(first) = self.reader.first_covered(message.topic(), partition, offset) else {
+            return Ok(true);
+        };
         if self.topic.as_ref() != message.topic() {
             self.topic = message.topic().into();
         }
-        let origin = Origin {
-            topic: message.topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
-        };
+        let timestamp_ms = message.timestamp().to_millis();
+        let origin = Origin { topic: message.topic(), partition, offset, timestamp_ms };
         // A message without a value (a tombstone) holds no document: it is rejected as such.
-        self.assembler.push(&self.topic, origin, message.payload().unwrap_or_default())
+        let payload = message.payload().unwrap_or_default();
+        let taken = self.assembler.push(&self.topic, origin, first, payload)?;
+        if taken {
+            self.reader.take(&self.topic, partition, offset);
+        }
+        Ok(taken)
     }
 
     /// Tries the waiting messages again, in order, until the batch is due.
-    fn accept_waiting(&mut self, meter: &Meter) -> Result<()> {
+    fn take_waiting(&mut self, meter: &Meter) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         while !self.assembler.is_due()
             && let Some(message) = self.waiting.pop_front()
         {
@@ -152,298 +332,95 @@ impl KafkaSource {
                 return Ok(());
             }
         }
-        if self.waiting.is_empty() { self.resume() } else { Ok(()) }
+        if self.waiting.is_empty() {
+            self.tell(Event::Holding(false));
+        }
+        Ok(())
     }
 
-    /// librdkafka mends most errors by itself; the others end the pipeline.
+    /// librdkafka recovers from most errors by itself; the others end the pipeline.
     fn survive(&self, error: KafkaError) -> Result<()> {
         let code = error.rdkafka_error_code();
-        let unknown_topic = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
-        let denied = matches!(
-            code,
-            Some(
-                RDKafkaErrorCode::Authentication
-                    | RDKafkaErrorCode::GroupAuthorizationFailed
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-            )
-        );
+        let is_unknown = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
         check_usable(&self.consumer)?;
-        if denied || (unknown_topic && self.stop_at_end) {
-            return Err(of(&format!("consume {}", self.topics), error).permanent());
+        let error = of(&format!("consume {}", self.topics), error);
+        if !error.is_retryable() || (is_unknown && self.stop_at_end) {
+            return Err(error);
         }
         Ok(())
     }
 
-    fn has_ended(&self) -> bool {
-        self.stop_at_end
-            && !self.ended.is_empty()
-            && self.consumer.assignment().is_ok_and(|assigned| {
-                assigned.count() > 0
-                    && assigned.elements().iter().all(|p| self.ended.contains(&p.partition()))
-            })
-    }
-
-    /// Hands the batch on once there is memory and room for it; `false` when nobody wants more.
-    fn hand_over(&mut self, out: &SyncSender<Batch>, meter: &Meter, closes_epoch: bool) -> Result<bool> {
-        let since = Instant::now();
-        let permit = self.wait_for_memory(since, meter)?;
-        let mut batch = self.assembler.finish(permit)?;
-        batch.closes_epoch = closes_epoch;
-        loop {
-            match out.try_send(batch) {
-                Ok(()) => break,
-                Err(TrySendError::Disconnected(_)) => return Ok(false),
-                Err(TrySendError::Full(returned)) => batch = returned,
+    /// Hands a batch on that is due, once there is memory and room for it.
+    fn hand_on(&mut self, out: &SyncSender<Batch>) -> Result<()> {
+        let wanted = self.hand_over || self.assembler.is_due();
+        if self.batch.is_none()
+            && wanted
+            && let Some(permit) = self.assembler.try_acquire()
+        {
+            let batch = self.assembler.finish(permit)?;
+            self.batch = Some(Batch { closes_epoch: self.hand_over, ..batch });
+        }
+        match self.batch.take().map(|batch| (batch.closes_epoch, out.try_send(batch))) {
+            None => self.block(wanted),
+            Some((_, Err(TrySendError::Full(batch)))) => {
+                self.batch = Some(batch);
+                self.block(true);
             }
-            thread::sleep(RETRY);
-            self.keep_membership(since, meter)?;
-        }
-        self.resume()?;
-        Ok(true)
-    }
-
-    fn wait_for_memory(&mut self, since: Instant, meter: &Meter) -> Result<Permit> {
-        loop {
-            if let Some(permit) = self.assembler.acquire(RETRY) {
-                return Ok(permit);
+            Some((_, Err(TrySendError::Disconnected(_)))) => self.tell(Event::OutputClosed),
+            Some((closes_epoch, Ok(()))) => {
+                self.block(false);
+                if closes_epoch {
+                    self.hand_over = false;
+                    self.tell(Event::HandedOver);
+                }
             }
-            self.keep_membership(since, meter)?;
-        }
-    }
-
-    /// Called while waiting: pauses the partitions when the wait gets long, then polls on.
-    fn keep_membership(&mut self, since: Instant, meter: &Meter) -> Result<()> {
-        if since.elapsed() < PAUSE_AFTER {
-            return Ok(());
-        }
-        if self.is_overdue() {
-            return Err(lost("the sinks are too far behind to give up partitions in time"));
-        }
-        // Partitions assigned while paused start unpaused: pause again at each turn.
-        self.pause()?;
-        self.poll(Duration::ZERO, meter).map(drop)
-    }
-
-    fn pause(&mut self) -> Result<()> {
-        let assigned = self.assignment()?;
-        self.consumer.pause(&assigned).map_err(failed("pause partitions"))?;
-        self.paused = true;
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<()> {
-        if self.paused && self.waiting.is_empty() {
-            let assigned = self.assignment()?;
-            self.consumer.resume(&assigned).map_err(failed("resume partitions"))?;
-            self.paused = false;
         }
         Ok(())
     }
 
-    fn assignment(&self) -> Result<TopicPartitionList> {
-        self.consumer.assignment().map_err(failed("list assigned partitions"))
+    fn block(&mut self, is_blocked: bool) {
+        if self.is_blocked != is_blocked {
+            self.is_blocked = is_blocked;
+            self.tell(Event::Blocked(is_blocked));
+        }
     }
 }
 
-/// Rebalances.
-impl KafkaSource {
-    /// Does what the group wants; `false` when nobody wants batches any more.
-    fn rebalance(&mut self, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
-        while let Some(rebalance) = self.consumer.context().next_rebalance() {
-            if rebalance.is_assignment {
-                self.take(rebalance, meter, shutdown)?;
-            } else {
-                self.wanted_since.get_or_insert_with(Instant::now);
-                if !self.give_up(&rebalance, out, meter, shutdown)? {
-                    return Ok(false);
-                }
-            }
-            self.wanted_since = None;
+fn log(notice: &Notice) {
+    match notice {
+        Notice::Assigned(positions) => {
+            let partitions = names(&positions.partitions());
+            tracing::info!(event = "partitions_assigned", %partitions, "partitions assigned");
         }
-        Ok(true)
-    }
-
-    /// Begins to read partitions where the sinks stand.
-    fn take(&mut self, mut rebalance: Rebalance, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
-        let partitions = keys(&rebalance.partitions);
-        let mut retry = Retry::new("kafka consumer", shutdown);
-        let positions = loop {
-            match self.find_positions(&partitions) {
-                Ok(positions) => break positions,
-                Err(error) => {
-                    retry.pause(error)?;
-                    // Keeps the group from taking this member for dead.
-                    self.poll(Duration::ZERO, meter)?;
-                }
-            }
-        };
-        rebalance.partitions = offsets_list(&positions)?;
-        apply(&self.consumer, &rebalance)?;
-        self.ended.retain(|ended| !partitions.iter().any(|(_, partition)| partition == ended));
-        self.ledger.report(&positions);
-        self.assembler.start_at(&positions);
-        tracing::info!(partitions = %names(&rebalance.partitions), "partitions assigned");
-        Ok(())
-    }
-
-    /// Where the sinks stand, which the topics still have.
-    fn find_positions(&self, partitions: &[TopicPartition]) -> Result<Positions> {
-        let starts = self.default_starts(partitions)?;
-        let positions = self.ledger.resume(&starts, true)?;
-        self.check_positions(&positions)?;
-        Ok(positions)
-    }
-
-    /// Where sinks begin that have no position in a partition: where the group is; where the sink is that is furthest
-    /// behind, since brokers forget a group that was away for long (`offsets.retention.minutes`); else as configured.
-    fn default_starts(&self, partitions: &[TopicPartition]) -> Result<Positions> {
-        // The sinks first: one may have to end the transaction of a dead process, until which the group does not answer.
-        let stored = self.ledger.stored(partitions)?;
-        let mut starts = committed(&self.consumer, partitions)?;
-        let is_unknown = |(topic, partition): &&(Arc<str>, i32)| starts.get(topic, *partition).is_none();
-        let unknown: Vec<_> = partitions.iter().filter(is_unknown).cloned().collect();
-        for (topic, partition) in &unknown {
-            let start = match stored.get(topic, *partition) {
-                Some(next) => {
-                    tracing::info!(%topic, partition, offset = next, "the group has no offset, a sink has");
-                    next
-                }
-                None => {
-                    let (oldest, newest) = self.watermarks(topic, *partition)?;
-                    if self.start == Start::Latest { newest } else { oldest }
-                }
-            };
-            starts.set(topic, *partition, start);
+        Notice::Revoked { partitions, drained } => {
+            let partitions = names(partitions);
+            tracing::info!(event = "partitions_revoked", %partitions, drained, "partitions revoked");
         }
-        Ok(starts)
+        Notice::Deleted { partition: (topic, partition), position, oldest } => {
+            let lost = oldest - position;
+            tracing::error!(
+                event = "offsets_deleted",
+                %topic, partition, position, oldest, lost,
+                "the topic's retention deleted offsets before they were read"
+            );
+        }
+        Notice::Adopted { topic, id } => tracing::info!(
+            event = "topic_adopted",
+            %topic, id,
+            "the stored position names no topic id; it is taken for the topic that is there today"
+        ),
+        Notice::Retrying { error } => {
+            tracing::warn!(event = "retrying", at = "kafka consumer", %error, "the brokers do not answer, retrying");
+        }
     }
-
-    /// A position behind the end of its partition means that the topic was made anew.
-    fn check_positions(&self, positions: &Positions) -> Result<()> {
-        for (topic, partition, next) in positions.iter() {
-            let (oldest, newest) = self.watermarks(topic, partition)?;
-            if next > newest {
-                let message = format!(
-                    "{topic}/{partition}: the sinks have everything before offset {next}, but the partition ends at {newest}: \
-                     was the topic made anew? Another `name` or other sinks begin from scratch"
-                );
-                return Err(Error::new(Kind::Recreated, message));
-            }
-            if next < oldest {
-                let lost = oldest - next;
-                tracing::error!(%topic, partition, position = next, oldest, lost, "offsets were deleted before they were read");
-            }
-        }
-        Ok(())
-    }
-
-    fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
-        let watermarks = self.consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
-        watermarks.map_err(failed(format!("read the offsets of {topic}/{partition}")))
-    }
-
-    /// Gives partitions up once the sinks have what was read of them.
-    fn give_up(
-        &mut self,
-        rebalance: &Rebalance,
-        out: &SyncSender<Batch>,
-        meter: &Meter,
-        shutdown: &Shutdown,
-    ) -> Result<bool> {
-        let named = names(&rebalance.partitions);
-        if self.consumer.assignment_lost() {
-            apply(&self.consumer, rebalance)?;
-            return Err(lost(format!(
-                "the group gave {named} to other members, since this one was silent for too long"
-            )));
-        }
-        // Not taken yet, so the next owner reads them.
-        let goes = |m: &OwnedMessage| rebalance.partitions.find_partition(m.topic(), m.partition()).is_some();
-        self.waiting.retain(|message| !goes(message));
-        if !self.hand_over(out, meter, true)? {
-            return Ok(false);
-        }
-        let drained = self.drain(&rebalance.partitions, meter, shutdown)?;
-        if !drained && shutdown.is_requested() {
-            // The sinks end as owners, and the partitions are given up after them.
-            self.consumer.context().put_back(rebalance.clone());
-            return Ok(false);
-        }
-        self.resume()?;
-        // A partition that goes while it is paused would be paused when it comes again.
-        self.consumer.resume(&rebalance.partitions).map_err(failed("resume partitions"))?;
-        apply(&self.consumer, rebalance)?;
-        tracing::info!(partitions = %named, drained, "partitions revoked");
-        if drained {
-            return Ok(true);
-        }
-        Err(lost(format!("{named} had to be given up before the sinks had their rows")))
-    }
-}
-
-/// Waiting for the sinks.
-impl KafkaSource {
-    /// Whether the sinks got, in time, all that was read of `partitions`. Polls meanwhile, so that the group keeps this
-    /// member, as which they commit; nothing more is read.
-    fn drain(&mut self, partitions: &TopicPartitionList, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
-        let reading = self.reading(partitions);
-        self.pause()?;
-        while !self.ledger.wait(&reading, IDLE_POLL) {
-            if self.is_overdue() || self.consumer.assignment_lost() || shutdown.is_requested() {
-                return Ok(false);
-            }
-            self.poll(Duration::ZERO, meter)?;
-        }
-        Ok(true)
-    }
-
-    /// Whether the group has wanted partitions for too long.
-    fn is_overdue(&mut self) -> bool {
-        if self.consumer.context().is_rebalancing() {
-            self.wanted_since.get_or_insert_with(Instant::now);
-        }
-        self.wanted_since.is_some_and(|since| since.elapsed() > self.drain_limit)
-    }
-
-    /// Hands over the rest at the end of the topic and stays a member until the sinks have it, however long they take:
-    /// `false` if partitions come or go before.
-    fn settle(&mut self, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
-        if !self.hand_over(out, meter, true)? {
-            return Ok(true);
-        }
-        let reading = self.reading(&self.assignment()?);
-        self.pause()?;
-        while !shutdown.is_requested() && !self.ledger.wait(&reading, IDLE_POLL) {
-            self.poll(Duration::ZERO, meter)?;
-            if self.consumer.context().is_rebalancing() {
-                self.resume()?;
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Where reading goes on in each of `partitions`.
-    fn reading(&self, partitions: &TopicPartitionList) -> Positions {
-        let reading = keys(partitions).into_iter().filter_map(|(topic, partition)| {
-            let next = self.assembler.reading(&topic, partition)?;
-            Some(((topic, partition), next))
-        });
-        reading.collect()
-    }
-}
-
-/// Partitions went to another member before their rows were durable.
-fn lost(why: impl Into<String>) -> Error {
-    Error::new(Kind::Lost, why)
 }
 
 fn keys(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|p| (Arc::from(p.topic()), p.partition())).collect()
 }
 
-fn names(list: &TopicPartitionList) -> String {
-    let names: Vec<_> = list.elements().iter().map(|p| format!("{}/{}", p.topic(), p.partition())).collect();
+fn names(partitions: &[TopicPartition]) -> String {
+    let names: Vec<_> = partitions.iter().map(|(topic, partition)| format!("{topic}/{partition}")).collect();
     names.join(" ")
 }
 
@@ -451,31 +428,6 @@ fn names(list: &TopicPartitionList) -> String {
 pub fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
     let key = "max.poll.interval.ms";
     let interval = source.properties.get(key).or_else(|| kafka.properties.get(key));
-    Duration::from_millis(interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS)) * 4
-        / 5
-}
-
-impl Source for KafkaSource {
-    fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
-        while !shutdown.is_requested() {
-            if !self.rebalance(out, meter, shutdown)? {
-                return Ok(());
-            }
-            let patience = if self.assembler.is_empty() { IDLE_POLL } else { RETRY };
-            if !self.waiting.is_empty() {
-                self.accept_waiting(meter)?;
-            }
-            let is_idle = !self.poll(patience, meter)?;
-            if is_idle && self.waiting.is_empty() && self.has_ended() && self.settle(out, meter, shutdown)? {
-                return Ok(());
-            }
-            if self.assembler.is_due() && !self.hand_over(out, meter, false)? {
-                return Ok(());
-            }
-        }
-        if !self.assembler.is_empty() {
-            self.hand_over(out, meter, false)?;
-        }
-        Ok(())
-    }
+    let millis = interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS);
+    Duration::from_millis(millis) * 4 / 5
 }

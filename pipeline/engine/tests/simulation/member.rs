@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fenliu_engine::batch::{Budget, Permit};
+use fenliu_engine::batch::Budget;
 use fenliu_engine::epoch::{Delivery, EpochBounds};
 use fenliu_engine::reader::{self, Reader, Start};
 use fenliu_engine::worker::Worker;
@@ -12,18 +12,17 @@ use fenliu_schemas::{Offsets, Positions, TopicPartition};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::topic;
+use crate::{TOPIC, topic};
 
 /// Rows a source would hand over as one batch.
 const BATCH_ROWS: usize = 4;
 /// Rows in flight at once.
 const BUDGET: u64 = 60;
 
-/// The rows of one batch, with their share of the memory budget.
+/// The rows of one batch.
 #[derive(Debug)]
 pub(crate) struct SimRows {
     pub(crate) rows: Vec<(i32, i64)>,
-    _permit: Permit,
 }
 
 /// When something wants to be woken, so that it is woken once.
@@ -120,7 +119,8 @@ impl Member {
             let room = BATCH_ROWS.saturating_sub(self.collected.len()).min(most);
             for offset in log[*partition as usize].iter().skip(*index).take(room) {
                 *index += 1;
-                if let Some(first) = self.reader.take(&topic(), *partition, *offset) {
+                if let Some(first) = self.reader.first_covered(TOPIC, *partition, *offset) {
+                    self.reader.take(&topic(), *partition, *offset);
                     self.offsets.add(&topic(), *partition, first, *offset);
                     self.collected.push((*partition, *offset));
                 }
@@ -142,9 +142,9 @@ impl Member {
             at,
             Arc::new(Delivery {
                 documents: rows.len(),
-                rows: Arc::new(SimRows { rows, _permit: permit }),
+                rows: Arc::new(SimRows { rows }),
                 offsets: std::mem::take(&mut self.offsets),
-                bytes,
+                permit,
                 closes_epoch: self.hand_over,
             }),
         ));

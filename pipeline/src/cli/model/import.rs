@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fenliu_config::Problems;
-use fenliu_model::import::{ImportOptions, OnnxOptions, Pooling, huggingface, onnx};
+use fenliu_model::import::{OnnxOptions, onnx};
 use fenliu_model::{Bundle, Labels, Manifest, runtime};
+use fenliu_training::{ImportOptions, Pooling, huggingface};
 use serde::Serialize;
 
 use crate::cli::{Common, output};

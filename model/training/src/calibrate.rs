@@ -1,0 +1,29 @@
+//! Calibration of a staged bundle, and the reference for its drift, both measured on its development rows.
+
+use fenliu_model::{Calibration, Classifier, DriftReference, Probabilities, Result};
+
+use crate::staged::Staged;
+
+impl Staged {
+    /// Writes `calibration.json` (temperature and thresholds, fitted to the development rows) and
+    /// `reference/drift.json` (the distribution of those rows) into the bundle. `classifier` must be this
+    /// bundle's.
+    ///
+    /// Returns false, and writes nothing, if there are no development rows.
+    ///
+    /// # Errors
+    ///
+    /// The classifier fails on a row or gives a logit that is not finite, or a file cannot be written.
+    pub fn calibrate(&self, classifier: &mut Classifier) -> Result<bool> {
+        let Some((encodings, gold)) = self.dev() else { return Ok(false) };
+        let logits = classifier.logits(encodings)?;
+        let calibration = Calibration::fit(&self.labels().ids(), gold, &logits)?;
+        calibration.save(self.path())?;
+        let at_temperature =
+            |logits: &Vec<f32>| Probabilities::at_temperature(logits, calibration.temperature);
+        let probabilities: Vec<Probabilities> = logits.iter().map(at_temperature).collect();
+        let unk_id = classifier.encoder().tokenizer().unk_id();
+        DriftReference::measure(self.labels(), encodings, unk_id, &probabilities)?.save(self.path())?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,183 @@
+//! Encoded training and development rows, with the tokenizer that encoded them and their labels.
+
+use std::collections::BTreeSet;
+
+use fenliu_model::tokenize::{Encoding, Tokenization, Tokenizer};
+use fenliu_model::training_report::RunSize;
+use fenliu_model::{Bundle, Example, Label, Labels, ModelError, Result};
+use sha2::{Digest, Sha256};
+
+use crate::data::Dataset;
+use crate::network::Network;
+use crate::options::TrainOptions;
+
+/// All rows of a run.
+pub(super) struct Corpus {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) labels: Labels,
+    pub(super) train: Dataset,
+    pub(super) dev: Dataset,
+    /// SHA-256 over labels and texts.
+    pub(super) sha256: String,
+}
+
+/// The number of a base's labels that a model trained from it keeps. The labels of an untrained head are
+/// placeholders, so none of them is kept.
+pub(super) fn kept_labels(base: &Bundle) -> usize {
+    if base.manifest().model.head_trained { base.labels().len() } else { 0 }
+}
+
+impl Corpus {
+    /// Rows for training from scratch. The tokenizer is made from the training texts; the labels are those of
+    /// the training rows, sorted.
+    pub(super) fn from_scratch(
+        train: Vec<Example>,
+        dev: Vec<Example>,
+        options: &TrainOptions,
+    ) -> Result<Self> {
+        check_rows(&train)?;
+        let labels = Labels::from_ids(label_ids(&train))?;
+        let sha256 = digest(&train, &dev, &[]);
+        let train = numbered(train, &labels)?;
+        let dev = numbered(dev, &labels)?;
+        let tokenizer = tokenizer(&train.0, options)?;
+        Self::encode(tokenizer, labels, sha256, train, dev, options.max_tokens)
+    }
+
+    /// Rows for training from `base`, in its tokens. Its labels come first, in their order; new labels
+    /// follow, sorted.
+    pub(super) fn for_base(base: &Bundle, train: Vec<Example>, dev: Vec<Example>) -> Result<Self> {
+        check_rows(&train)?;
+        let mut labels: Vec<Label> = base.labels().iter().take(kept_labels(base)).cloned().collect();
+        let known: BTreeSet<String> = labels.iter().map(|label| label.id.clone()).collect();
+        let new = label_ids(&train).into_iter().filter(|id| !known.contains(*id));
+        labels.extend(new.map(|id| Label { id: id.to_owned(), name: Default::default() }));
+        let labels = Labels::try_new(labels)?;
+        let sha256 = digest(&train, &dev, &[]);
+        let train = numbered(train, &labels)?;
+        let dev = numbered(dev, &labels)?;
+        let max_tokens = base.manifest().model.max_tokens;
+        Self::encode(base.tokenizer()?, labels, sha256, train, dev, max_tokens)
+    }
+
+    /// Rows for a student. `labels` are its teacher's, `soft` the teacher's probabilities for the training
+    /// rows followed by those for the unlabelled texts. The tokenizer is made from both kinds of texts.
+    pub(super) fn for_student(
+        labels: &Labels,
+        train: Vec<Example>,
+        dev: Vec<Example>,
+        unlabelled: Vec<String>,
+        soft: Vec<Vec<f32>>,
+        options: &TrainOptions,
+    ) -> Result<Self> {
+        if unlabelled.is_empty() {
+            check_rows(&train)?;
+        }
+        let mut ids = train.iter().chain(&dev).map(|example| &example.label);
+        if let Some(id) = ids.find(|id| labels.index_of(id).is_none()) {
+            return Err(ModelError::Training(format!("the teacher has no label `{id}`")));
+        }
+        let sha256 = digest(&train, &dev, &unlabelled);
+        let (mut texts, numbers) = numbered(train, labels)?;
+        texts.extend(unlabelled);
+        let dev = numbered(dev, labels)?;
+        let tokenizer = tokenizer(&texts, options)?;
+        let train = (texts, numbers);
+        let mut corpus = Self::encode(tokenizer, labels.clone(), sha256, train, dev, options.max_tokens)?;
+        corpus.train.soft = soft;
+        Ok(corpus)
+    }
+
+    fn encode(
+        tokenizer: Tokenizer,
+        labels: Labels,
+        sha256: String,
+        (train_texts, train_labels): Numbered,
+        (dev_texts, dev_labels): Numbered,
+        max_tokens: usize,
+    ) -> Result<Self> {
+        let encode = |texts: &[String]| tokenizer.encode_batch(texts, max_tokens);
+        let train = Dataset::new(encode(&train_texts)?, train_labels);
+        let dev = Dataset::new(encode(&dev_texts)?, dev_labels);
+        Ok(Self { tokenizer, labels, train, dev, sha256 })
+    }
+
+    /// The development documents, or the training documents when there are none.
+    pub(super) fn dev_or_train(&self) -> &[Encoding] {
+        if self.dev.len() > 0 { &self.dev.documents } else { &self.train.documents }
+    }
+
+    /// The sizes of a run of this corpus with `network`.
+    pub(super) fn size(&self, network: &Network, epochs: usize) -> RunSize {
+        RunSize {
+            train_rows: self.train.len(),
+            dev_rows: self.dev.len(),
+            train_tokens: self.train.tokens(),
+            labels: self.labels.len(),
+            vocabulary: self.tokenizer.vocab_size(),
+            parameters: network.parameters(),
+            epochs,
+        }
+    }
+}
+
+fn check_rows(train: &[Example]) -> Result<()> {
+    if train.is_empty() {
+        return Err(ModelError::Training("there are no training rows".to_owned()));
+    }
+    Ok(())
+}
+
+fn label_ids(examples: &[Example]) -> BTreeSet<&str> {
+    examples.iter().map(|example| example.label.as_str()).collect()
+}
+
+fn tokenizer(texts: &[String], options: &TrainOptions) -> Result<Tokenizer> {
+    match (options.tokenization, &options.tokenizer) {
+        (Tokenization::Subword, Some(file)) => Tokenizer::from_file(file),
+        (Tokenization::Subword, None) => Tokenizer::train_subword(texts, &options.vocabulary),
+        (Tokenization::Words, _) => Tokenizer::train_words(texts, &options.vocabulary),
+    }
+}
+
+/// Texts, and the indices of their labels.
+type Numbered = (Vec<String>, Vec<usize>);
+
+fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<Numbered> {
+    let mut texts = Vec::with_capacity(examples.len());
+    let mut numbers = Vec::with_capacity(examples.len());
+    for Example { text, label, .. } in examples {
+        let number = labels.index_of(&label);
+        let unknown =
+            || ModelError::Training(format!("label `{label}` has development rows but no training row"));
+        numbers.push(number.ok_or_else(unknown)?);
+        texts.push(text);
+    }
+    Ok((texts, numbers))
+}
+
+/// SHA-256 over the number of training rows and over all labels and texts. Each text is preceded by its
+/// length, so that moving a boundary between rows changes the digest.
+fn digest(train: &[Example], dev: &[Example], unlabelled: &[String]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update((train.len() as u64).to_le_bytes());
+    let labelled = train.iter().chain(dev).flat_map(|example| [&example.label, &example.text]);
+    for part in labelled.chain(unlabelled) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hex::encode(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::examples;
+
+    #[test]
+    fn the_digest_depends_on_where_the_development_rows_begin() {
+        let rows = examples(3);
+        let digests: BTreeSet<String> = (0..=3).map(|at| digest(&rows[..at], &rows[at..], &[])).collect();
+        assert_eq!(digests.len(), 4);
+    }
+}

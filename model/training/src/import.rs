@@ -1,0 +1,115 @@
+//! Importing a checkpoint directory of the Hugging Face library `transformers`: an encoder of the BERT
+//! family, with or without a classification head, becomes a bundle that can be served and trained further.
+//!
+//! Contract: the bundle's logits are those of the library, up to rounding. A checkpoint with a setting that
+//! is not implemented here is refused by the name of the setting, and nothing is published. How texts were
+//! cleaned is not known, so the manifest does not say it.
+//!
+//! The files are `config.json`, `model.safetensors` or `pytorch_model.bin`, and `tokenizer.json` or
+//! `vocab.txt`. All tokens have type 0, so the embedding of that type is added to those of the positions at
+//! import.
+//!
+//! Not here: other kinds of encoder, sentence pairs, several labels for one text.
+
+mod config;
+mod pooling;
+mod tensors;
+mod tokenizer;
+mod weights;
+
+use std::path::Path;
+use std::time::Instant;
+
+use fenliu_model::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
+use fenliu_model::import::origin;
+use fenliu_model::tokenize::{Encoding, Tokenizer};
+use fenliu_model::{Labels, Result};
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use serde_json::{Value, json};
+
+use crate::network::Network;
+use crate::publish::{ONNX_FILE, check_parity, write_network};
+use config::Checkpoint;
+use tensors::StoredTensors;
+
+pub use pooling::Pooling;
+
+/// What can be chosen about an import.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Labels in logit order; `None` = those of the checkpoint.
+    pub labels: Option<Labels>,
+    /// Most tokens of a text that the model reads; `None` = as many as the checkpoint has positions.
+    pub max_tokens: Option<usize>,
+    /// Pooling of an encoder without a classification head; `None` = the mean.
+    pub pooling: Option<Pooling>,
+}
+
+/// Imports the checkpoint in `directory` as a new version of `<root>/<name>`.
+///
+/// A checkpoint without a classification head gets one with random weights, and the manifest says
+/// `head_trained: false`: it can be fine-tuned but not used before that.
+///
+/// # Errors
+///
+/// A file is missing or invalid; the checkpoint has a setting that is not implemented here (the message names
+/// it); labels or `max_tokens` do not fit the checkpoint; ONNX Runtime is missing or does not give the same
+/// logits. Nothing is published then.
+pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOptions) -> Result<Bundle> {
+    let start = Instant::now();
+    let tensors = StoredTensors::read(directory)?;
+    let checkpoint = Checkpoint::read(directory, &tensors, options.pooling)?;
+    let labels = checkpoint.labels(options.labels.as_ref())?;
+    let max_tokens = checkpoint.max_tokens(options.max_tokens)?;
+    let tokenizer = tokenizer::load(directory)?;
+    checkpoint.check_vocabulary(&tokenizer)?;
+    tokenizer.encode("", max_tokens)?;
+
+    let mut generator = SmallRng::seed_from_u64(0);
+    let mut weights = weights::convert(&checkpoint, &tensors, labels.len(), &mut generator)?;
+    drop(tensors);
+    let network = Network::from_weights(checkpoint.network(labels.len()), &mut weights)?;
+    let writer = BundleWriter::create(root, name)?;
+    write_network(&network, writer.path())?;
+    labels.save(&writer.path().join("labels.json"))?;
+    tokenizer.save(writer.path())?;
+    let parity_max_abs_diff = parity(&network, writer.path(), &tokenizer, max_tokens, &mut generator)?;
+    tracing::info!(seconds = start.elapsed().as_secs_f64(), parity_max_abs_diff, "imported checkpoint");
+    writer.finish(ModelDescription {
+        tokenization: tokenizer.kind(),
+        max_tokens,
+        pad_id: tokenizer.pad_id(),
+        onnx: ONNX_FILE.to_owned(),
+        problem_type: ProblemType::SingleLabel,
+        preset: checkpoint.family.name().to_owned(),
+        parameters: network.parameters(),
+        preprocessing: Value::Null,
+        training: json!({ "imported_from": origin(directory) }),
+        parity_max_abs_diff,
+        trainable: true,
+        head_trained: checkpoint.has_head,
+    })
+}
+
+/// Compares the logits of random documents: many short lengths in one batch, and the longest possible one
+/// alone.
+fn parity(
+    network: &Network,
+    directory: &Path,
+    tokenizer: &Tokenizer,
+    max_tokens: usize,
+    generator: &mut SmallRng,
+) -> Result<f64> {
+    let vocabulary = tokenizer.vocab_size() as u32;
+    let mut document = |length: usize| Encoding {
+        ids: (0..length).map(|_| generator.random_range(0..vocabulary)).collect(),
+        truncated: false,
+    };
+    let short: Vec<Encoding> = (1..=max_tokens.min(48)).step_by(4).map(&mut document).collect();
+    let long = [document(max_tokens)];
+    let short = check_parity(network, directory, &short, tokenizer.pad_id())?;
+    Ok(short.max(check_parity(network, directory, &long, tokenizer.pad_id())?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! A trained bundle before it is published.
+
+use std::path::Path;
+use std::time::Instant;
+
+use fenliu_model::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
+use fenliu_model::tokenize::{Encoding, Tokenization};
+use fenliu_model::training_report::TrainReport;
+use fenliu_model::{Classifier, ClassifierOptions, Labels, ModelError, Result};
+use serde_json::{Value, json};
+
+use crate::checkpoint::Checkpoints;
+use crate::corpus::Corpus;
+use crate::data::Dataset;
+use crate::fit::fit;
+use crate::hyperparameters::Hyperparameters;
+use crate::network::Network;
+use crate::observer::Observer;
+use crate::publish;
+
+/// A trained bundle in its staging directory. Its owner may evaluate it and add files before publishing it.
+/// Dropping it removes the directory.
+#[derive(Debug)]
+pub struct Staged {
+    writer: BundleWriter,
+    description: ModelDescription,
+    labels: Labels,
+    dev: Dataset,
+    report: TrainReport,
+}
+
+/// The parts of the manifest that are known before training.
+pub(super) struct Provenance {
+    pub(super) preset: String,
+    pub(super) tokenization: Tokenization,
+    pub(super) max_tokens: usize,
+    pub(super) preprocessing: Value,
+    /// A JSON object with the options and everything else that is needed to repeat the run.
+    pub(super) training: Value,
+}
+
+/// Where a new version goes: `<root>/<name>/versions/<ulid>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// Directory of models.
+    pub root: &'a Path,
+    /// Name of the model.
+    pub name: &'a str,
+}
+
+/// A network, its training data, and how to train it.
+pub(super) struct RunSpec<'a> {
+    pub(super) network: Network,
+    pub(super) corpus: Corpus,
+    pub(super) provenance: Provenance,
+    pub(super) hyperparameters: &'a Hyperparameters,
+    /// Where progress is saved; `None` saves none.
+    pub(super) checkpoints: Option<Checkpoints>,
+}
+
+impl Staged {
+    /// Fits a network to the rows of a corpus and stages the result.
+    pub(super) fn build(
+        destination: Destination<'_>,
+        spec: RunSpec<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let RunSpec { network, corpus, provenance, hyperparameters, checkpoints } = spec;
+        let writer = BundleWriter::create(destination.root, destination.name)?;
+        let start = Instant::now();
+        let fitted = fit(network, &corpus, hyperparameters, checkpoints.as_ref(), observer)?;
+        let directory = writer.path();
+        publish::write_network(&fitted.network, directory)?;
+        let pad_id = corpus.tokenizer.pad_id();
+        let parity = publish::check_parity(&fitted.network, directory, corpus.dev_or_train(), pad_id)?;
+        let parameters = fitted.network.parameters();
+        let report = TrainReport {
+            size: corpus.size(&fitted.network, hyperparameters.optimisation.epochs),
+            dataset_sha256: corpus.sha256.clone(),
+            epochs: fitted.epochs,
+            best_epoch: fitted.best_epoch,
+            dev: fitted.dev,
+            ngram_weight: fitted.ngram_weight,
+            parity_max_abs_diff: parity,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        let description = provenance.describe(pad_id, parameters, &report);
+        corpus.labels.save(&directory.join("labels.json"))?;
+        corpus.tokenizer.save(directory)?;
+        let path = directory.join("eval/report.json");
+        publish::write(&path, &serde_json::to_vec_pretty(&report).map_err(ModelError::json(&path))?)?;
+        Ok(Self { writer, description, labels: corpus.labels, dev: corpus.dev, report })
+    }
+
+    /// The staging directory; files added here become part of the bundle.
+    pub fn path(&self) -> &Path {
+        self.writer.path()
+    }
+
+    /// Epochs, scores, times.
+    pub fn report(&self) -> &TrainReport {
+        &self.report
+    }
+
+    /// Labels in logit order.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Sets a field of `training` in the manifest.
+    pub fn describe(&mut self, field: &str, value: Value) {
+        if let Value::Object(training) = &mut self.description.training {
+            training.insert(field.to_owned(), value);
+        }
+    }
+
+    /// The development documents and the index of the label of each; `None` if there are no development rows.
+    pub fn dev(&self) -> Option<(&[Encoding], &[usize])> {
+        (self.dev.len() > 0).then_some((&self.dev.documents, &self.dev.labels))
+    }
+
+    /// The staged model in ONNX Runtime, as it will run once it is published.
+    ///
+    /// # Errors
+    ///
+    /// As [`Classifier::open`].
+    pub fn classifier(&self, options: &ClassifierOptions) -> Result<Classifier> {
+        Classifier::open(&self.writer.preview(&self.description)?, options)
+    }
+
+    /// Publishes the bundle.
+    ///
+    /// # Errors
+    ///
+    /// As [`BundleWriter::finish`].
+    pub fn publish(self) -> Result<Bundle> {
+        self.writer.finish(self.description)
+    }
+}
+
+impl Provenance {
+    /// The maker's part of the manifest of a network that was trained.
+    fn describe(self, pad_id: u32, parameters: u64, report: &TrainReport) -> ModelDescription {
+        ModelDescription {
+            tokenization: self.tokenization,
+            max_tokens: self.max_tokens,
+            pad_id,
+            onnx: publish::ONNX_FILE.to_owned(),
+            problem_type: ProblemType::SingleLabel,
+            preset: self.preset,
+            parameters,
+            preprocessing: self.preprocessing,
+            training: with_outcome(self.training, report),
+            parity_max_abs_diff: report.parity_max_abs_diff,
+            trainable: true,
+            head_trained: true,
+        }
+    }
+}
+
+/// Adds the outcome of a run to `training`, so that models can be compared by their manifests.
+fn with_outcome(mut training: Value, report: &TrainReport) -> Value {
+    let outcome = json!({
+        "dataset_sha256": report.dataset_sha256,
+        "train_rows": report.size.train_rows,
+        "dev_rows": report.size.dev_rows,
+        "best_epoch": report.best_epoch,
+        "dev_accuracy": report.dev.as_ref().map(|dev| dev.accuracy),
+        "ngram_weight": report.ngram_weight,
+        "dev_macro_f1": report.dev.as_ref().map(|dev| dev.macro_f1),
+        "seconds": report.seconds,
+    });
+    if let (Value::Object(training), Value::Object(outcome)) = (&mut training, outcome) {
+        training.extend(outcome);
+    }
+    training
+}

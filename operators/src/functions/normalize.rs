@@ -1,0 +1,37 @@
+//! `normalize(text)`: one spelling for what looks the same.
+
+use datafusion_expr::ScalarUDF;
+
+use crate::array::TextToText;
+use crate::function::{Example, Function, Reference};
+
+pub(crate) static REFERENCE: Reference = Reference {
+    name: "normalize",
+    syntax: "normalize(text)",
+    summary: "Brings text to one spelling, so that texts that look the same are the same. Normalising a \
+              normalised text changes nothing.",
+    rules: &[
+        "Unicode Normalization Form C is applied.",
+        "Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese \
+         punctuation stays full-width, because Chinese language models were trained on it.",
+        "Control characters, zero-width characters, bidirectional marks and byte-order marks are removed.",
+        "A run of spaces becomes one space, or one tab if it contains a tab.",
+        "Lines and the whole text are trimmed. Several blank lines become one.",
+    ],
+    arguments: &[("text", "Text of any string type.")],
+    returns: "Text of the same type.",
+    examples: &[
+        Example {
+            sql: "normalize('　ＡＢＣ１２３　新闻  快讯')", result: "ABC123 新闻 快讯"
+        },
+        Example {
+            sql: "normalize('央行：《公告》，全文')", result: "央行：《公告》，全文"
+        },
+    ],
+    related: &["strip_html", "to_simplified"],
+};
+
+/// The SQL function.
+pub(crate) fn function() -> ScalarUDF {
+    Function::udf(&REFERENCE, TextToText(fenliu_text::normalize))
+}
