@@ -34,7 +34,7 @@ impl Modules {
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let below = |name: &str| [place, &[name.to_owned()]].concat();
+            let below = |name: &str| place.iter().cloned().chain([name.to_owned()]).collect::<Module>();
             if path.is_dir() {
                 self.read_directory(&path, &below(&stem))?;
             } else if path.extension().is_some_and(|ending| ending == "rs") && stem != "tests" {
@@ -65,7 +65,8 @@ impl Modules {
             (target != *module).then_some(target)
         };
         let imports = |(module, paths): (&Module, &Vec<Vec<String>>)| {
-            (module.clone(), paths.iter().filter_map(|path| import(module, path)).collect())
+            let targets: BTreeSet<Module> = paths.iter().filter_map(|path| import(module, path)).collect();
+            (module.clone(), targets)
         };
         self.paths.iter().map(imports).collect()
     }
@@ -75,7 +76,7 @@ impl Modules {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
             "crate" => Some(rest.to_vec()),
-            "self" => Some([module, rest].concat()),
+            "self" => Some([&module[..], rest].concat()),
             "super" => {
                 let parent = module.split_last().map_or(vec![], |(_, parent)| parent.to_vec());
                 if rest.first().is_some_and(|step| step == "super") {
@@ -85,7 +86,7 @@ impl Modules {
             }
             _ => {
                 let child = [&module[..], &path[..1]].concat();
-                self.paths.contains_key(&child).then(|| [module, path].concat())
+                self.paths.contains_key(&child).then(|| [&module[..], path].concat())
             }
         }
     }
@@ -101,7 +102,7 @@ impl Modules {
         let Some(item) = item else { return Some(module) };
         let uses = self.paths.get(&module)?.get(..*self.uses.get(&module)?)?;
         for used in uses.iter().filter(|used| used.last() == Some(item)) {
-            let real = self.absolute(&module, used).map(|real| [&real, &path[length + 1..]].concat());
+            let real = self.absolute(&module, used).map(|real| [&real[..], &path[length + 1..]].concat());
             if let Some(found) = real.filter(|real| real != path).and_then(|real| self.resolve(&real, seen)) {
                 return Some(found);
             }
@@ -152,9 +153,9 @@ fn split_uses(code: &str) -> (Vec<String>, String) {
         let tree = match &open {
             Some(begun) => Some(format!("{begun} {}", line.trim())),
             None => line.trim().split_once("use ").and_then(|(before, tree)| {
-                let is_visibility = before.is_empty() || (before.starts_with("pub") && !before.contains(' '));
-                let is_visibility = is_visibility || before.trim_end() == "pub" || before.ends_with(") ");
-                is_visibility.then(|| tree.to_owned())
+                let before = before.trim_end();
+                let is_restricted = before.starts_with("pub(") && before.ends_with(')');
+                (before.is_empty() || before == "pub" || is_restricted).then(|| tree.to_owned())
             }),
         };
         match tree {

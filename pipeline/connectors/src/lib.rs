@@ -44,4 +44,4 @@ pub use retry::Retry;
 pub use selection::{Role, Selection};
 pub use shutdown::Shutdown;
 pub use source::Source;
-pub use source_kind::SourceKind;
+pub use source_kind::{Connection, Feed, SourceKind};

@@ -289,7 +289,7 @@ fn dead_letters_have_a_topic_of_their_own() {
     let found = problems(
         "[[sinks]]\ntype = \"kafka\"\ntopic = \"out\"\n[dead_letters]\ntype = \"kafka\"\ntopic = \"out\"",
     );
-    assert!(found.contains("`dead_letters.topic` is `out`, which takes labelled rows"), "{found}");
+    assert!(found.contains("`dead_letters.topic` is `out`, the topic of `sinks[0].topic`"), "{found}");
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn target<'a>(letter: &'a DeadLetter, options: &'a ReplayOptions) -> Result<&'a 
     if topic.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) {
         return Ok(topic);
     }
-    Err(Error::usage(format!("dead letters of `{topic}` did not come from a topic: name one with --to")))
+    Err(Error::input(format!("dead letters of `{topic}` did not come from a topic: name one with --to")))
 }
 
 struct Replay<'a> {

@@ -138,11 +138,12 @@ fn sha256(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use std::collections::BTreeMap;
 
     use fenliu_connectors::kafka::Ends;
     use serde_json::Value;
+
+    use super::*;
     use crate::clean::compile;
 
     fn lines(path: &std::path::Path, lines: &[&str]) -> Vec<PathBuf> {

@@ -29,4 +29,3 @@ mod disk;
 pub use appender::FileAppender;
 pub use config::{FileFormat, FilesSinkConfig, FilesSourceConfig};
 pub use documents::{Documents, data_files, files_in};
-pub use source::FilesSource;
