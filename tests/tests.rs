@@ -4,11 +4,11 @@
 //! `cfg(test)` tells clippy that a module's helpers, too, may unwrap.
 
 #[cfg(test)]
+mod arrows;
+#[cfg(test)]
 mod bucket_files;
 #[cfg(test)]
 mod command_line;
-#[cfg(test)]
-mod compact;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
@@ -29,6 +29,8 @@ mod formats;
 mod harness;
 #[cfg(test)]
 mod hot_swap;
+#[cfg(test)]
+mod housekeeping;
 #[cfg(test)]
 mod iceberg;
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod bucket;
 pub mod data;
 pub mod files;
 pub mod kafka;
+pub mod modules;
 pub mod proxy;
 pub mod readers;
 pub mod schema_registry;

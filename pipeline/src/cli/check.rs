@@ -2,13 +2,14 @@
 
 use clap::Args;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::config::Config;
 use crate::error::Result;
 use crate::run::preflight;
 
 /// The commented default configuration; a test holds it to the defaults of the code.
-pub(crate) const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
+const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
