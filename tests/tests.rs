@@ -14,6 +14,8 @@ mod dead_letters;
 #[cfg(test)]
 mod delta;
 #[cfg(test)]
+mod delta_features;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod exactly_once;

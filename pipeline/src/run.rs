@@ -179,11 +179,22 @@ impl Pipeline<'_> {
     }
 }
 
-/// Everything that can be checked without reading a document: steps, bundle, model. The model's name, where
-/// there is one.
+/// What [`preflight`] finds.
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    /// The model's name, where there is one.
+    pub model: Option<String>,
+    /// For outputs that do not answer, why: whether they take the rows is not known.
+    pub unknown: Vec<Error>,
+}
+
+/// Everything that can be checked without reading a document: steps, tables of sinks, bundle, model.
 ///
 /// # Errors
 /// What would keep [`run`] from starting.
-pub(crate) fn preflight(config: &Plan) -> Result<Option<String>> {
-    config.has_model().then(|| Generation::open(config).map(|generation| generation.title())).transpose()
+pub(crate) fn preflight(config: &Plan) -> Result<Preflight> {
+    let examined = config.outputs.iter().filter_map(|output| output.examine().transpose());
+    let unknown = examined.collect::<Result<_>>()?;
+    let model = config.has_model().then(|| Generation::open(config).map(|generation| generation.title()));
+    Ok(Preflight { model: model.transpose()?, unknown })
 }
