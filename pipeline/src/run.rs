@@ -11,6 +11,7 @@ use fenliu_connectors::kafka::{self, KafkaConsumer, KafkaSource, KafkaSourceOpti
 use fenliu_connectors::outputs::{self, OpenOutputs};
 use fenliu_connectors::{Assembler, Shutdown, SinkLinks, Source, SourceConfig};
 use fenliu_engine::batch::{Batch, Budget};
+use fenliu_schemas::{KAFKA_HEADERS, KAFKA_KEY};
 
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
@@ -178,6 +179,8 @@ impl Pipeline<'_> {
                 let options = KafkaSourceOptions {
                     stop_at_end: self.stop_at_end,
                     commits_offsets: !self.moves_group_offsets(),
+                    keeps_keys: config.uses(KAFKA_KEY),
+                    keeps_headers: config.uses(KAFKA_HEADERS),
                     drain_limit: kafka::drain_limit(&config.kafka, source),
                 };
                 let consumer = Arc::clone(consumer);

@@ -3,7 +3,6 @@
 //! A kind is a folder whose configuration type implements [`SinkKind`], and a line in [`kinds`](crate::kinds).
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -13,9 +12,10 @@ use fenliu_engine::{Error, Result, Sink};
 use serde::Serialize;
 
 use crate::cluster::{KafkaConfig, Topic};
+use crate::kafka::TopicRows;
 use crate::reader::{ReadContext, Reader, VisitLetter};
 use crate::resource::Resource;
-use crate::selection::{Role, Selection};
+use crate::selection::{Beside, Role, Selection};
 
 /// One destination of rows, as a user configures it.
 pub trait SinkKind: Debug + Send + Sync {
@@ -24,6 +24,12 @@ pub trait SinkKind: Debug + Send + Sync {
 
     /// SQL predicate over labelled rows; absent: all rows.
     fn filter(&self) -> Option<&str>;
+
+    /// What the output needs of each row beside its columns, such as the key of a message.
+    fn beside(&self, role: Role) -> Vec<Beside> {
+        let _ = role;
+        vec![]
+    }
 
     /// When an epoch of this output closes at the latest, in place of the general bound.
     fn max_age(&self) -> Option<Duration> {
@@ -92,7 +98,7 @@ pub enum OpenSink {
     /// It keeps positions of its own.
     Sink(Box<dyn Sink>),
     /// It is written together with the other topics, whose positions are the consumer group's offsets.
-    Topic(Topic, Arc<Selection>),
+    Topic(TopicRows),
     /// It can keep no position, so it is written before rows go to any output that does: a crash then repeats rows
     /// and loses none.
     Stream(Box<dyn Stream>),

@@ -9,7 +9,7 @@ use super::{Common, output, shutdown_on_signals};
 use crate::error::Result;
 use fenliu_config::Problems;
 use fenliu_connectors::files::{Documents, data_files};
-use fenliu_connectors::kafka::{MessageWriter, client_config};
+use fenliu_connectors::kafka::{MessageWriter, NewMessage, client_config};
 
 #[derive(Debug, Args)]
 pub(super) struct ProduceArgs {
@@ -45,7 +45,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
             if shutdown.is_requested() {
                 break 'files;
             }
-            writer.send(&args.topic, None, &document?.1, None)?;
+            writer.send(NewMessage::new(&args.topic, &document?.1))?;
             sent += 1;
             pace(start, sent, args.rate);
         }

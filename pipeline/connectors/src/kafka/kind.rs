@@ -1,19 +1,19 @@
 //! A Kafka topic as a kind of output.
 
-use std::sync::Arc;
-
 use fenliu_config::Problems;
 use fenliu_engine::Result;
 
 use super::client::topic_client_config;
-use super::config::{KafkaSinkConfig, check_properties};
+use super::config::{KafkaSinkConfig, MessageKey, check_properties};
 use super::letters;
+use super::messages::Messages;
 use super::output::TopicOutput;
+use super::topics::TopicRows;
 use crate::cluster::{KafkaConfig, Topic};
 use crate::kind::{CompiledSink, OpenSink, SinkKind};
 use crate::reader::{ReadContext, Reader, VisitLetter};
 use crate::resource::Resource;
-use crate::selection::{Role, Selection};
+use crate::selection::{Beside, Role, Selection};
 
 impl SinkKind for KafkaSinkConfig {
     fn columns(&self) -> &[String] {
@@ -22,6 +22,10 @@ impl SinkKind for KafkaSinkConfig {
 
     fn filter(&self) -> Option<&str> {
         self.filter.as_deref()
+    }
+
+    fn beside(&self, role: Role) -> Vec<Beside> {
+        Messages::new(self, role).beside()
     }
 
     fn destination(&self) -> String {
@@ -35,6 +39,9 @@ impl SinkKind for KafkaSinkConfig {
     fn check(&self, key: &str, role: Role, problems: &mut Problems) {
         check_properties(&self.properties, &format!("{key}.properties"), problems);
         problems.require(!self.topic.is_empty(), &format!("{key}.topic"), "empty", "a topic");
+        if let Some(MessageKey::Sql(sql)) = &self.key {
+            problems.require(!sql.trim().is_empty(), &format!("{key}.key.sql"), "empty", "a SQL expression");
+        }
         if role == Role::DeadLetters && !self.columns.is_empty() {
             problems.add(
                 format!("{key}.columns"),
@@ -44,7 +51,8 @@ impl SinkKind for KafkaSinkConfig {
     }
 
     fn compile(&self, _: &str, selection: Selection) -> Result<Box<dyn CompiledSink>, Problems> {
-        Ok(Box::new(CompiledTopic { topic: self.as_topic(), selection: Arc::new(selection) }))
+        let messages = Messages::new(self, selection.role());
+        Ok(Box::new(CompiledTopic { rows: TopicRows::new(self.as_topic(), selection, messages) }))
     }
 
     fn reader(&self, context: &ReadContext<'_>) -> Result<Option<Box<dyn Reader>>> {
@@ -69,12 +77,11 @@ impl KafkaSinkConfig {
 
 #[derive(Debug)]
 struct CompiledTopic {
-    topic: Topic,
-    selection: Arc<Selection>,
+    rows: TopicRows,
 }
 
 impl CompiledSink for CompiledTopic {
     fn open(&self, _: &str) -> Result<OpenSink> {
-        Ok(OpenSink::Topic(self.topic.clone(), Arc::clone(&self.selection)))
+        Ok(OpenSink::Topic(self.rows.clone()))
     }
 }
