@@ -3,6 +3,7 @@
 //! A kind is a folder whose configuration type implements [`SinkKind`], and a line in [`kinds`](crate::kinds).
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -12,7 +13,6 @@ use fenliu_engine::{Error, Result, Sink};
 use serde::Serialize;
 
 use crate::cluster::{KafkaConfig, Topic};
-use crate::kafka::TopicRows;
 use crate::reader::{ReadContext, Reader, VisitLetter};
 use crate::resource::Resource;
 use crate::selection::{Beside, Role, Selection};
@@ -98,7 +98,7 @@ pub enum OpenSink {
     /// It keeps positions of its own.
     Sink(Box<dyn Sink>),
     /// It is written together with the other topics, whose positions are the consumer group's offsets.
-    Topic(TopicRows),
+    Topic(Topic, Arc<Selection>),
     /// It can keep no position, so it is written before rows go to any output that does: a crash then repeats rows
     /// and loses none.
     Stream(Box<dyn Stream>),

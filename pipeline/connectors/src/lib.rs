@@ -33,7 +33,7 @@ pub mod kafka;
 mod stdout;
 
 pub use assemble::Assembler;
-pub use cluster::{EMBEDDED, KafkaConfig, Topic};
+pub use cluster::{EMBEDDED, KafkaConfig, MessageKey, Topic};
 pub use dead_letter::{DeadLetter, OwnedHeader};
 pub use kind::SinkKind;
 pub use kinds::{DeadLetterConfig, SinkConfig, SourceConfig};

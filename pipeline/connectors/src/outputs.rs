@@ -95,7 +95,7 @@ pub fn open(
             OpenSink::Sink(sink) => {
                 open.sinks.push(NamedSink { name: name.clone(), max_age: *max_age, sink });
             }
-            OpenSink::Topic(topic) => rows.push(topic),
+            OpenSink::Topic(topic, selection) => rows.push((topic, selection)),
             OpenSink::Stream(stream) => open.streams.push(stream),
         }
     }

@@ -5,7 +5,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
-use crate::selection::Role;
+use crate::cluster::MessageKey;
 
 /// Properties that fenliu sets itself, since delivery depends on them.
 const OWNED: &[&str] = &[
@@ -91,33 +91,6 @@ pub struct KafkaSinkConfig {
     pub key: Option<MessageKey>,
     /// Whether messages get the headers of the messages that the rows came from. Those of dead letters always do.
     pub headers: bool,
-}
-
-/// What becomes the key of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MessageKey {
-    /// The column `id` of what is written; no key where it is null or not among the columns.
-    Id,
-    /// The key of the message that the row came from; no key where that had none.
-    Source,
-    /// `topic/partition/offset` of the message that the row came from: every message then has a key of its own.
-    Lineage,
-    /// None: rows are spread over the partitions.
-    None,
-    /// Text or bytes by a SQL expression over the row, whichever columns are written; no key where it is null.
-    Sql(String),
-}
-
-impl KafkaSinkConfig {
-    /// The key of each message, where the output gets rows of `role`.
-    pub fn message_key(&self, role: Role) -> &MessageKey {
-        let default = match role {
-            Role::Labelled => &MessageKey::Id,
-            Role::DeadLetters => &MessageKey::Source,
-        };
-        self.key.as_ref().unwrap_or(default)
-    }
 }
 
 /// What a Kafka sink promises when the process dies.

@@ -1,15 +1,16 @@
 //! A Kafka topic as a kind of output.
 
+use std::sync::Arc;
+
 use fenliu_config::Problems;
 use fenliu_engine::Result;
 
 use super::client::topic_client_config;
-use super::config::{KafkaSinkConfig, MessageKey, check_properties};
+use super::config::{KafkaSinkConfig, check_properties};
 use super::letters;
 use super::messages::Messages;
 use super::output::TopicOutput;
-use super::topics::TopicRows;
-use crate::cluster::{KafkaConfig, Topic};
+use crate::cluster::{KafkaConfig, MessageKey, Topic};
 use crate::kind::{CompiledSink, OpenSink, SinkKind};
 use crate::reader::{ReadContext, Reader, VisitLetter};
 use crate::resource::Resource;
@@ -25,7 +26,7 @@ impl SinkKind for KafkaSinkConfig {
     }
 
     fn beside(&self, role: Role) -> Vec<Beside> {
-        Messages::new(self, role).beside()
+        Messages::new(&self.as_topic(), role).beside()
     }
 
     fn destination(&self) -> String {
@@ -51,8 +52,7 @@ impl SinkKind for KafkaSinkConfig {
     }
 
     fn compile(&self, _: &str, selection: Selection) -> Result<Box<dyn CompiledSink>, Problems> {
-        let messages = Messages::new(self, selection.role());
-        Ok(Box::new(CompiledTopic { rows: TopicRows::new(self.as_topic(), selection, messages) }))
+        Ok(Box::new(CompiledTopic { topic: self.as_topic(), selection: Arc::new(selection) }))
     }
 
     fn reader(&self, context: &ReadContext<'_>) -> Result<Option<Box<dyn Reader>>> {
@@ -70,18 +70,19 @@ impl SinkKind for KafkaSinkConfig {
 
 impl KafkaSinkConfig {
     fn as_topic(&self) -> Topic {
-        let KafkaSinkConfig { topic, brokers, properties, .. } = self.clone();
-        Topic { name: topic, brokers, properties }
+        let KafkaSinkConfig { topic, brokers, properties, key, headers, .. } = self.clone();
+        Topic { name: topic, brokers, properties, key, headers }
     }
 }
 
 #[derive(Debug)]
 struct CompiledTopic {
-    rows: TopicRows,
+    topic: Topic,
+    selection: Arc<Selection>,
 }
 
 impl CompiledSink for CompiledTopic {
     fn open(&self, _: &str) -> Result<OpenSink> {
-        Ok(OpenSink::Topic(self.rows.clone()))
+        Ok(OpenSink::Topic(self.topic.clone(), Arc::clone(&self.selection)))
     }
 }

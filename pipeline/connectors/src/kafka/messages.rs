@@ -10,14 +10,14 @@ use fenliu_schemas::{
 };
 use rdkafka::message::OwnedHeaders;
 
-use super::config::{KafkaSinkConfig, MessageKey};
 use super::headers::{header, without_own};
 use super::writer::{MessageWriter, NewMessage};
+use crate::cluster::{MessageKey, Topic};
 use crate::json::json_lines;
 use crate::selection::{Beside, Role, Selected};
 
 /// The place of a row in the source, as SQL.
-const LINEAGE: &str = r#"concat(topic, '/', partition, '/', "offset")"#;
+const LINEAGE: &str = r#""topic" || '/' || "partition" || '/' || "offset""#;
 
 /// The header of a dead letter with the original key, where the letter itself has another key.
 pub(super) const ORIGINAL_KEY: &str = "fenliu.key";
@@ -31,10 +31,13 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// What `config` says of rows of `role`.
-    pub(super) fn new(config: &KafkaSinkConfig, role: Role) -> Self {
-        let headers = config.headers || role == Role::DeadLetters;
-        Messages { role, key: config.message_key(role).clone(), headers }
+    /// The messages of `topic` for rows of `role`.
+    pub(super) fn new(topic: &Topic, role: Role) -> Self {
+        let (default, always) = match role {
+            Role::Labelled => (MessageKey::Id, false),
+            Role::DeadLetters => (MessageKey::Source, true),
+        };
+        Messages { role, key: topic.key.clone().unwrap_or(default), headers: topic.headers || always }
     }
 
     /// What messages need beside the columns of their value: the key, then the headers.

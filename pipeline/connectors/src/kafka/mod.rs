@@ -22,7 +22,7 @@ mod transactional;
 mod writer;
 
 pub use client::{REQUEST_TIMEOUT, client_config};
-pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, MessageKey, Start, check_properties};
+pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, Start, check_properties};
 pub use consumer::{KafkaConsumer, check_usable, committed, connect};
 pub use embedded::EmbeddedBroker;
 pub use headers::{header, headers_of, without_own};
@@ -30,5 +30,4 @@ pub use leave::leave;
 pub use reader::{Ends, TopicReader};
 pub use sink::TopicsConfig;
 pub use source::{KafkaSource, KafkaSourceOptions, drain_limit};
-pub use topics::TopicRows;
 pub use writer::{MessageWriter, NewMessage};

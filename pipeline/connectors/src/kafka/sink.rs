@@ -22,6 +22,7 @@ use super::consumer::KafkaConsumer;
 use super::topics::TopicRows;
 use super::transactional::TransactionalSink;
 use crate::cluster::{KafkaConfig, Topic};
+use crate::selection::Selection;
 
 /// How topics are written, all of them together.
 #[derive(Clone, Debug)]
@@ -76,26 +77,27 @@ impl TopicsConfig {
     /// Properties that librdkafka refuses.
     pub fn open(
         &self,
-        topics: Vec<TopicRows>,
+        topics: Vec<(Topic, Arc<Selection>)>,
         consumer: Option<&Arc<KafkaConsumer>>,
     ) -> Result<Option<(String, Box<dyn Sink>)>> {
         if topics.is_empty() {
             return Ok(None);
         }
-        let all: Vec<Topic> = topics.iter().map(|rows| rows.topic.clone()).collect();
+        let all: Vec<Topic> = topics.iter().map(|(topic, _)| topic.clone()).collect();
         let names: Vec<&str> = all.iter().map(|topic| topic.name.as_str()).collect();
         let name = format!("kafka ({})", names.join(", "));
+        let rows = topics.into_iter().map(|(topic, selection)| TopicRows::new(topic, selection)).collect();
         let is_transactional = self.is_transactional(&all);
         let sink: Box<dyn Sink> = match (consumer.filter(|_| is_transactional), &self.source) {
             (Some(consumer), Some(source)) => {
                 let own = all.iter().flat_map(|topic| topic.properties.clone()).collect();
                 let client = client_config(&self.kafka, &own);
                 let group = source.group(&self.pipeline);
-                Box::new(TransactionalSink::try_new(client, group, source, topics, Arc::clone(consumer))?)
+                Box::new(TransactionalSink::try_new(client, group, source, rows, Arc::clone(consumer))?)
             }
             _ => {
                 self.warn_of_copies();
-                Box::new(AcknowledgedSink::try_new(&self.kafka, topics, consumer.map(Arc::clone))?)
+                Box::new(AcknowledgedSink::try_new(&self.kafka, rows, consumer.map(Arc::clone))?)
             }
         };
         Ok(Some((name, sink)))

@@ -10,19 +10,18 @@ use super::writer::MessageWriter;
 use crate::cluster::Topic;
 use crate::selection::Selection;
 
-/// A topic with the rows that go to it, compiled.
-#[derive(Clone, Debug)]
-pub struct TopicRows {
-    /// The topic.
+/// A topic with the rows that go to it.
+pub(super) struct TopicRows {
     pub(super) topic: Topic,
     selection: Arc<Selection>,
     messages: Messages,
 }
 
 impl TopicRows {
-    /// The rows of `selection`, which has beside what `messages` need, go to `topic`.
-    pub(super) fn new(topic: Topic, selection: Selection, messages: Messages) -> Self {
-        TopicRows { topic, selection: Arc::new(selection), messages }
+    /// The rows of `selection`, which has beside what the topic's messages need, go to `topic`.
+    pub(super) fn new(topic: Topic, selection: Arc<Selection>) -> Self {
+        let messages = Messages::new(&topic, selection.role());
+        TopicRows { topic, selection, messages }
     }
 
     /// Sends what the topic gets of `epoch`.
