@@ -163,7 +163,8 @@ impl Columns {
             rows.column_by_name(field.name()).map(|column| cast(column, field.data_type())).transpose()
         };
         let columns = schema.fields().iter().map(column).collect::<std::result::Result<_, _>>()?;
-        let is_text = |name| rows.column_by_name(name).is_some_and(|column| is_text(column.data_type()));
+        let is_text =
+            |name: &str| rows.column_by_name(name).is_some_and(|column| is_text(column.data_type()));
         let base64 = ["payload", KAFKA_KEY, KAFKA_HEADERS].into_iter().filter(|name| is_text(name)).collect();
         Ok(Columns { rows: rows.num_rows(), columns, base64 })
     }
@@ -192,9 +193,9 @@ impl Columns {
     fn headers(&self, row: usize) -> Option<Vec<OwnedHeader>> {
         let Some(column) = self.column(KAFKA_HEADERS, row) else { return Some(vec![]) };
         let headers = Headers::of(column).ok()?.row(row);
-        let decoded = headers.map(|(name, value)| {
-            let value = value.map(|value| self.decoded(KAFKA_HEADERS, value).ok_or(())).transpose().ok()?;
-            Some((name.to_string(), value))
+        let decoded = headers.map(|(name, value)| match value {
+            Some(value) => Some((name.to_string(), Some(self.decoded(KAFKA_HEADERS, value)?))),
+            None => Some((name.to_string(), None)),
         });
         decoded.collect()
     }
