@@ -42,6 +42,8 @@ mod kafka_harness;
 #[cfg(test)]
 mod kafka_job;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod outages;

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use fenliu_connectors::outputs::{self, OpenOutputs};
 use fenliu_connectors::{Assembler, Feed, Shutdown, SinkLinks};
 use fenliu_engine::batch::{Batch, Budget};
+use fenliu_schemas::{KAFKA_HEADERS, KAFKA_KEY};
 
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
@@ -168,6 +169,8 @@ impl Pipeline<'_> {
             links,
             stop_at_end: self.stop_at_end,
             commits_offsets: !self.moves_group_offsets(),
+            keeps_keys: self.config.uses(KAFKA_KEY),
+            keeps_headers: self.config.uses(KAFKA_HEADERS),
         }
     }
 

@@ -34,14 +34,14 @@ pub mod kafka;
 mod stdout;
 
 pub use assemble::Assembler;
-pub use cluster::{EMBEDDED, KafkaConfig, Topic};
-pub use dead_letter::DeadLetter;
+pub use cluster::{EMBEDDED, KafkaConfig, MessageKey, Topic};
+pub use dead_letter::{DeadLetter, OwnedHeader};
 pub use kind::SinkKind;
 pub use kinds::{DeadLetterConfig, SinkConfig, SourceConfig};
 pub use links::SinkLinks;
 pub use meter::Meter;
 pub use retry::Retry;
-pub use selection::{Role, Selection};
+pub use selection::{Beside, Role, Selected, Selection};
 pub use shutdown::Shutdown;
 pub use source::Source;
 pub use source_kind::{Connection, Feed, SourceKind};

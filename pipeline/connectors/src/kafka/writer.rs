@@ -31,6 +31,39 @@ const DEFAULTS: &[(&str, &str)] = &[("enable.idempotence", "true"), ("message.ma
 /// What bounds a message, for errors.
 const TOO_LARGE: &str = "; `max.message.bytes` of the topic is the bound";
 
+/// A message to send.
+#[derive(Clone, Debug)]
+pub struct NewMessage<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition; `None`: by the key, or any.
+    pub partition: Option<i32>,
+    /// The key; `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: &'a [u8],
+    /// Headers, in order.
+    pub headers: Option<OwnedHeaders>,
+    /// Milliseconds since the Unix epoch; `None`: when it is sent.
+    pub timestamp_ms: Option<i64>,
+}
+
+impl<'a> NewMessage<'a> {
+    /// A message with nothing but a value.
+    pub fn new(topic: &'a str, value: &'a [u8]) -> Self {
+        NewMessage { topic, partition: None, key: None, value, headers: None, timestamp_ms: None }
+    }
+
+    fn record(self) -> BaseRecord<'a, [u8], [u8]> {
+        let mut record = BaseRecord::to(self.topic).payload(self.value);
+        record.partition = self.partition;
+        record.key = self.key;
+        record.headers = self.headers;
+        record.timestamp = self.timestamp_ms;
+        record
+    }
+}
+
 /// Sends messages to the topics of one cluster.
 pub struct MessageWriter {
     producer: ThreadedProducer<Deliveries>,
@@ -114,32 +147,9 @@ impl MessageWriter {
     ///
     /// # Errors
     /// A message that can never be sent, or an earlier one that was not delivered.
-    pub fn send(
-        &self,
-        topic: &str,
-        key: Option<&str>,
-        value: &[u8],
-        headers: Option<OwnedHeaders>,
-    ) -> Result<()> {
-        self.send_to(topic, None, key, value, headers)
-    }
-
-    /// As [`send`](Self::send), to a partition of the caller's choice.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_to(
-        &self,
-        topic: &str,
-        partition: Option<i32>,
-        key: Option<&str>,
-        value: &[u8],
-        headers: Option<OwnedHeaders>,
-    ) -> Result<()> {
-        let mut record = BaseRecord::<str, [u8]>::to(topic).payload(value);
-        record.partition = partition;
-        record.key = key;
-        record.headers = headers;
+    pub fn send(&self, message: NewMessage<'_>) -> Result<()> {
+        let NewMessage { topic, value, .. } = message;
+        let mut record = message.record();
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
