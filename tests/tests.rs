@@ -10,6 +10,8 @@ mod command_line;
 #[cfg(test)]
 mod compact;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod delta;

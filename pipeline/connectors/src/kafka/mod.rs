@@ -3,6 +3,7 @@
 mod acknowledged;
 mod client;
 mod config;
+mod connection;
 mod consumer;
 mod embedded;
 mod error;
@@ -17,6 +18,7 @@ mod sink;
 mod source;
 mod source_kind;
 mod topics;
+mod transaction_timeout;
 mod transactional;
 mod writer;
 
@@ -25,7 +27,7 @@ pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, Start, check_prop
 pub use consumer::{KafkaConsumer, check_usable, committed, connect};
 pub use embedded::EmbeddedBroker;
 pub use leave::leave;
-pub use reader::{Ends, TopicReader};
+pub use reader::{Ends, TopicReader, look_up_cluster};
 pub use sink::TopicsConfig;
 pub use source::{KafkaSource, KafkaSourceOptions, drain_limit};
 pub use writer::MessageWriter;
