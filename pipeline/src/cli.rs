@@ -100,14 +100,6 @@ pub fn main() -> ExitCode {
     fenliu_connectors::fault::set_up();
     let Cli { command, common } = Cli::parse();
     init_logging(&command, &common);
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start the runtime");
-            return ExitCode::from(1);
-        }
-    };
-    let _entered = runtime.enter();
     match execute(command, &common) {
         Ok(code) => code,
         Err(error) => {
@@ -183,8 +175,11 @@ impl Common {
 }
 
 /// A shutdown that heeds SIGINT and SIGTERM.
-fn shutdown_on_signals() -> Shutdown {
+///
+/// # Errors
+/// When no threads can be started.
+fn shutdown_on_signals() -> Result<Shutdown> {
     let shutdown = Shutdown::default();
-    listen_for_signals(shutdown.clone());
-    shutdown
+    listen_for_signals(shutdown.clone())?;
+    Ok(shutdown)
 }

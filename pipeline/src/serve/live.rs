@@ -1,10 +1,11 @@
 //! The generation in use, and who takes over when it fails.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
+use parking_lot::Mutex;
 
 use super::bake::Bake;
 use super::generation::{Classified, Generation};
@@ -51,7 +52,7 @@ impl Live {
 
     /// The generation to encode and label the next batch with.
     pub(crate) fn current(&self) -> Arc<Generation> {
-        Arc::clone(&self.state().current)
+        Arc::clone(&self.state.lock().current)
     }
 
     /// The registry and alias that say which version should be in use; none where the configuration
@@ -64,7 +65,7 @@ impl Live {
     /// until the probation is over.
     pub(crate) fn swap(&self, next: Generation, on_probation: bool) {
         let next = Arc::new(next);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         tracing::info!(from = state.current.title(), to = next.title(), "model swapped");
         let previous = std::mem::replace(&mut state.current, next);
         let bake = (on_probation && self.bake.rows > 0).then(|| Bake::new(Arc::clone(&previous)));
@@ -77,7 +78,7 @@ impl Live {
 
     /// Puts the generation before in use again, if it is still loaded and is `version`.
     pub(crate) fn return_to(&self, version: &str) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let Some(bake) = state.bake.take_if(|bake| bake.previous.version() == version) else { return false };
         take_over(&mut state, bake);
         self.counters.count_swap();
@@ -86,7 +87,7 @@ impl Live {
 
     /// What [`Live::fall_back`] would give, without a change.
     pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
-        let state = self.state();
+        let state = self.state.lock();
         if Arc::ptr_eq(&state.current, failed) {
             return state.bake.as_ref().map(|bake| Arc::clone(&bake.previous));
         }
@@ -111,7 +112,7 @@ impl Live {
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
             return;
         };
-        let complaint = self.state().bake.as_mut().and_then(|bake| bake.compare(new, &old));
+        let complaint = self.state.lock().bake.as_mut().and_then(|bake| bake.compare(new, &old));
         if let Some(reason) = complaint {
             self.roll_back(generation, &reason);
         }
@@ -119,7 +120,7 @@ impl Live {
 
     /// Counts a batch of a generation on probation; the generation to compare it with, if it is sampled.
     fn sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let is_current = Arc::ptr_eq(&state.current, generation);
         let bake = state.bake.as_mut().filter(|_| is_current)?;
         bake.count(rows).then(|| Arc::clone(&bake.previous))
@@ -127,7 +128,7 @@ impl Live {
 
     /// Lets the generation before go when the probation is over.
     pub(crate) fn end_probation(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
         if over.is_some() {
             tracing::info!(model = state.current.title(), "probation is over");
@@ -141,7 +142,7 @@ impl Live {
     fn roll_back(&self, failed: &Arc<Generation>, reason: &str) {
         self.end_probation();
         {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if !Arc::ptr_eq(&state.current, failed) {
                 return;
             }
@@ -156,10 +157,6 @@ impl Live {
             Ok(None) => tracing::info!(version = failed.version(), "it is not the champion any more"),
             Err(error) => tracing::warn!(%error, "the champion is still the version that was rolled back"),
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
