@@ -20,6 +20,8 @@ mod drift;
 #[cfg(test)]
 mod exactly_once;
 #[cfg(test)]
+mod exit_codes;
+#[cfg(test)]
 mod file_job;
 #[cfg(test)]
 mod finetune_job;
