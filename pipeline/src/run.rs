@@ -62,6 +62,11 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
     let outcome = loop {
         match pipeline.run_once(&shutdown.child()) {
             Err(why) if !shutdown.is_requested() && passes(&why, &mut fenced_at) => {
+                counters
+                    .metrics
+                    .restarts
+                    .with(&[if why.kind() == Kind::Lost { "lost" } else { "fenced" }])
+                    .add(1);
                 tracing::warn!(event = "restarting", %why, "partitions lost, restarting from the sinks' positions");
                 rest(shutdown);
             }

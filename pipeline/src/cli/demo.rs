@@ -133,7 +133,7 @@ fn messages(test_file: &Path) -> Result<Vec<Vec<u8>>> {
 
 /// Produces and runs side by side, until every message came out.
 fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
-    let shutdown = shutdown_on_signals();
+    let shutdown = shutdown_on_signals()?;
     let expected = messages.len() as u64;
     let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
     let writer = MessageWriter::try_new(client_config(&config.kafka, &Default::default()))?;

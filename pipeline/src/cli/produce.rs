@@ -38,7 +38,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
     }
     let writer = MessageWriter::try_new(client_config(&kafka, &Default::default()))?;
     writer.check_topic(&args.topic)?;
-    let shutdown = shutdown_on_signals();
+    let shutdown = shutdown_on_signals()?;
     let start = Instant::now();
     let mut sent = 0_u64;
     'files: for path in data_files(&args.data)? {

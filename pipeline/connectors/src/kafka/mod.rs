@@ -3,6 +3,7 @@
 mod acknowledged;
 mod client;
 mod config;
+mod connection;
 mod consumer;
 mod embedded;
 mod error;
@@ -19,6 +20,7 @@ mod sink;
 mod source;
 mod source_kind;
 mod topics;
+mod transaction_timeout;
 mod transactional;
 mod writer;
 
@@ -27,6 +29,6 @@ pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, Start, check_prop
 pub use consumer::{KafkaConsumer, committed, connect};
 pub use embedded::EmbeddedBroker;
 pub use headers::{header, headers_of, without_own};
-pub use reader::{Ends, TopicReader};
+pub use reader::{Ends, TopicReader, look_up_cluster};
 pub use sink::TopicsConfig;
 pub use writer::{MessageWriter, NewMessage};

@@ -22,7 +22,7 @@ use rdkafka::{Message, TopicPartitionList};
 
 use super::config::{KafkaSourceConfig, Start};
 use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, offsets_list};
-use super::error::{failed, of};
+use super::error::failed;
 use super::facts;
 use super::headers::WithHeaders;
 use crate::assemble::Assembler;
@@ -354,7 +354,8 @@ impl KafkaSource {
         let code = error.rdkafka_error_code();
         let is_unknown = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
         check_usable(&self.consumer)?;
-        let error = of(&format!("consume {}", self.topics), error);
+        let action = format!("consume {}", self.topics);
+        let error = self.consumer.context().connection().explain(&action, error);
         if !error.is_retryable() || (is_unknown && self.stop_at_end) {
             return Err(error);
         }
