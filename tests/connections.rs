@@ -65,10 +65,10 @@ impl Client {
     fn is_told_and_waits(&self, cause: &str, remedy: &str) {
         let start = Instant::now();
         let mut running = self.start(&["run"]);
-        running.wait_for_log("event=\"kafka_unreachable\"", SOON).unwrap();
+        running.wait_for_event("kafka_unreachable", SOON).unwrap();
         println!("{cause}: told after {:.1} s", start.elapsed().as_secs_f64());
-        running.wait_for_log(cause, SOON).unwrap();
-        running.wait_for_log(remedy, SOON).unwrap();
+        running.wait_for_text(cause, SOON).unwrap();
+        running.wait_for_text(remedy, SOON).unwrap();
         assert!(!running.has_ended().unwrap(), "it may pass, so it is tried again");
         let log = stop(running).stderr;
         assert_eq!(log.matches("event=\"kafka_unreachable\"").count(), 1, "once a minute: {log}");

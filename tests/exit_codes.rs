@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fenliu_tests::{binary, skipped};
+use fenliu_skip::{Part, skipped};
+use fenliu_tests::binary;
 
 use crate::fixtures::{PATIENCE, fails, run};
 
@@ -107,8 +108,8 @@ fn a_sink_on_a_read_only_file_system_stops_it() {
                 &["Read-only file system", "mount the file system writable"],
             );
         }
-        Ok(output) => skipped("no read-only disk", &String::from_utf8_lossy(&output.stderr)),
-        Err(error) => skipped("no read-only disk", &error.to_string()),
+        Ok(output) => skipped(Part::Mount, String::from_utf8_lossy(&output.stderr)),
+        Err(error) => skipped(Part::Mount, error),
     }
 }
 

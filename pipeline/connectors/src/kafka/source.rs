@@ -17,7 +17,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, TopicPartitionList};
 
 use super::config::{KafkaSourceConfig, Start};
@@ -241,7 +241,9 @@ impl KafkaSource {
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.unanswered = None;
         let mut list = TopicPartitionList::new();
-        partitions.iter().for_each(|(topic, partition)| drop(list.add_partition(topic, *partition)));
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
         // Not taken, so the next owner reads them.
         self.waiting.retain(|message| list.find_partition(message.topic(), message.partition()).is_none());
         // A partition that goes while it is paused would be paused when it comes again.
@@ -294,16 +296,20 @@ impl KafkaSource {
         let is_busy = !self.assembler.is_empty() || self.batch.is_some() || !self.reader.is_reading();
         let consumer = Arc::clone(&self.consumer);
         match consumer.poll(if is_busy { BUSY_POLL } else { IDLE_POLL }) {
-            Some(Ok(message)) => {
-                if !self.waiting.is_empty() || !meter.measure(|| self.accept(&message))? {
-                    self.waiting.push_back(message.detach());
-                    self.tell(Event::Holding(true));
-                }
-            }
+            Some(Ok(message)) => self.receive(&message, meter)?,
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ended.insert(partition)),
             Some(Err(error)) => self.survive(error)?,
             None if self.has_ended() && self.reader.is_reading() => self.tell(Event::InputEnded),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a message, or keeps it until the schema registry answers.
+    fn receive(&mut self, message: &BorrowedMessage<'_>, meter: &Meter) -> Result<()> {
+        if !self.waiting.is_empty() || !meter.measure(|| self.accept(message))? {
+            self.waiting.push_back(message.detach());
+            self.tell(Event::Holding(true));
         }
         Ok(())
     }
