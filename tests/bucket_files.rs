@@ -140,10 +140,10 @@ fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
     std::thread::sleep(outage(20));
     bucket.proxy().judge(|_| Fate::Passes);
     job.wait_until_committed(job.sent);
-    let log = stop(running).stderr;
-    let tries = log.matches("tried again").count();
+    let stopped = stop(running);
+    let tries = stopped.events("retrying");
     println!("requests lost: {:?}; {tries} tries failed", lost.lock().unwrap());
-    assert!(tries > 0, "{log}");
+    assert!(tries > 0, "{}", stopped.stderr);
     check(&job, &bucket, "requests and answers lost");
 }
 

@@ -99,6 +99,7 @@ fn failure<T>(outcome: &Result<(T, Rejects)>) -> Option<String> {
 fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Result<()> {
     let Some(first) = rejects.values().next() else { return Ok(()) };
     tracing::warn!(
+        event = "documents_rejected",
         stage = first.stage.as_str(),
         rows = rejects.len(),
         detail = first.detail.as_deref(),

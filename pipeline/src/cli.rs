@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start the runtime");
+            tracing::error!(event = "runtime_not_started", %error, "cannot start the runtime");
             return ExitCode::from(1);
         }
     };

@@ -78,7 +78,7 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
 /// The model, where there is one.
 fn open_model(config: &Plan, counters: &Counters) -> Result<Option<Arc<Live>>> {
     if !config.has_model() {
-        tracing::info!("no model: documents are cleaned and written without labels");
+        tracing::info!(event = "no_model", "no model: documents are cleaned and written without labels");
         return Ok(None);
     }
     Live::open(config, counters.clone()).map(|live| Some(Arc::new(live)))

@@ -104,7 +104,7 @@ impl Stages {
             let mut guard = StopOnFailure { shutdown, ended_well: false };
             let outcome = body(&meter);
             if let Err(error) = &outcome {
-                tracing::error!(stage = name, %error, "stage failed");
+                tracing::error!(event = "stage_failed", stage = name, %error, "stage failed");
             }
             guard.ended_well = outcome.is_ok();
             outcome

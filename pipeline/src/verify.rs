@@ -110,7 +110,7 @@ impl Verification<'_> {
     }
 
     fn read(&self, output: Output, partitions: &Ranges) -> Result<Contents> {
-        tracing::info!(output = output.name, "reading");
+        tracing::info!(event = "reading", output = output.name, "reading");
         let mut found = Found::new(partitions);
         output.read(&mut found, self.progress)?;
         Ok(Contents { output, found })

@@ -52,7 +52,7 @@ fn compact_all(args: &CompactArgs, config: &Plan) -> Result<Vec<Compacted>> {
     let mut all = vec![];
     for (number, sink) in config.sinks.iter().enumerate() {
         if args.sink.is_none_or(|only| only == number) {
-            tracing::info!(sink = number, "compacting");
+            tracing::info!(event = "compacting", sink = number, "compacting");
             all.extend(sink.compact(&upkeep)?);
         }
     }

@@ -153,7 +153,7 @@ fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]
     }
     if rows > 0 {
         let labels = unknown.join(", ");
-        tracing::warn!(%labels, documents = rows, "labels that the model does not have count as wrong");
+        tracing::warn!(event = "unknown_labels", %labels, documents = rows, "labels that the model does not have count as wrong");
     }
     Ok(())
 }

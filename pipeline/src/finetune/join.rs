@@ -112,7 +112,7 @@ fn files_of(texts: &[PathBuf]) -> Result<Vec<PathBuf>> {
             found = files_in(&std::iter::once(path.clone()).chain(partitions(path)?).collect::<Vec<_>>())?;
         }
         if found.is_empty() {
-            tracing::warn!(path = %path.display(), "no stored texts there yet");
+            tracing::warn!(event = "no_stored_texts", path = %path.display(), "no stored texts there yet");
         }
         files.append(&mut found);
     }

@@ -250,9 +250,15 @@ impl Generation {
         for change in monitor.observe(encodings, probabilities) {
             let (signal, psi, version) = (change.signal.name(), change.psi, &self.version);
             if change.drifting {
-                tracing::warn!(signal, psi, version, "documents drift from those the model was judged on");
+                tracing::warn!(
+                    event = "drift_began",
+                    signal,
+                    psi,
+                    version,
+                    "documents drift from those the model was judged on"
+                );
             } else {
-                tracing::info!(signal, psi, version, "drift has ended");
+                tracing::info!(event = "drift_ended", signal, psi, version, "drift has ended");
             }
         }
         Some(monitor.status())

@@ -87,7 +87,7 @@ impl Source {
         };
         let mut documents = ByPartition::default();
         for (topic, reader) in readers {
-            tracing::info!(%topic, "reading the source");
+            tracing::info!(event = "reading_source", %topic, "reading the source");
             let mut ranges = Ends::new();
             for (_, partition, range) in wanted.iter().filter(|(name, ..)| **name == topic) {
                 ranges.insert(partition, (range.start.cast_signed(), range.end.cast_signed()));
@@ -109,7 +109,7 @@ fn read_files(paths: &[PathBuf], progress: &ProgressBar) -> Result<ByPartition<R
     let mut documents = ByPartition::default();
     for path in data_files(paths)? {
         let name: Arc<str> = path.display().to_string().into();
-        tracing::info!(file = %name, "reading the source");
+        tracing::info!(event = "reading_source", file = %name, "reading the source");
         let mut rows = RoaringTreemap::new();
         for document in Documents::open(&path)? {
             progress.inc(1);

@@ -231,7 +231,7 @@ impl Lake {
             Ok(())
         });
         if let Err(error) = tidied {
-            tracing::warn!(table = self.name, %error, "no checkpoint: the next one is tried in its turn");
+            tracing::warn!(event = "checkpoint_failed", table = self.name, %error, "no checkpoint: the next one is tried in its turn");
         }
     }
 

@@ -152,7 +152,11 @@ impl Sink for DeltaSink {
             if let Some(version) = self.lake.commit(&table, actions, transactions, &self.partition_by)? {
                 break version;
             }
-            tracing::debug!(table = self.lake.name(), "another writer made the version: trying the next one");
+            tracing::debug!(
+                event = "version_taken",
+                table = self.lake.name(),
+                "another writer made the version: trying the next one"
+            );
             table = self.refresh()?;
         };
         fault::point("delta-after-commit")?;

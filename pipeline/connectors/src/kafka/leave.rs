@@ -29,7 +29,7 @@ pub fn leave(consumer: Arc<KafkaConsumer>) {
         tracing::debug!(%error, "the consumer was closed here, for want of a thread");
     }
     if waiting.recv_timeout(LEAVE_LIMIT) == Err(RecvTimeoutError::Timeout) {
-        tracing::warn!(after = ?LEAVE_LIMIT, "the consumer has not left its group: it goes on closing by itself");
+        tracing::warn!(event = "slow_leave", after = ?LEAVE_LIMIT, "the consumer has not left its group: it goes on closing by itself");
     }
 }
 
