@@ -148,7 +148,7 @@ impl Labeller {
             encodings.retain(|_| rows.next().is_some_and(|row| !rejects.contains_key(&row)));
             set_aside(&mut batch, rejects, &generation)?;
         }
-        self.live.examine(&generation, &batch.records, &classified);
+        self.live.compare_with_previous(&generation, &batch.records, &classified);
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
             self.counters.set_drift(drift);
         }

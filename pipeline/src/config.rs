@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use breaker::BreakerConfig;
 pub(crate) use finetune::{FinetuneConfig, PromotePolicy, parse_schedule};
 pub(crate) use model::ModelConfig;
-pub(crate) use selection::Selection;
-pub(crate) use serve::{BakeConfig, ShadowConfig};
+pub(crate) use selection::RowFilter;
+pub(crate) use serve::{CanaryConfig, ShadowConfig};
 
 /// Everything that one pipeline needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

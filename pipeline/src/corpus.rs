@@ -8,7 +8,7 @@ use arrow::datatypes::TimestampMillisecondType;
 use fenliu_operators::Plan;
 use fenliu_schemas::{Origin, RawBuilder, Texts, primitive_column, split_rejected, text_at, text_column};
 
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::error::{Converted, Error, Result};
 use fenliu_connectors::files::{Documents, data_files};
 use fenliu_decode::DocumentsConfig;
@@ -49,7 +49,7 @@ pub(crate) struct Corpus {
 /// Unreadable files; no document at all.
 pub(crate) fn read(
     paths: &[PathBuf],
-    selection: Option<&Selection>,
+    selection: Option<&RowFilter>,
     documents: &DocumentsConfig,
     plan: &Plan,
 ) -> Result<Corpus> {
@@ -78,7 +78,7 @@ pub(crate) fn read(
     Ok(corpus)
 }
 
-fn no_documents(paths: &[PathBuf], selection: Option<&Selection>, rejected: usize) -> String {
+fn no_documents(paths: &[PathBuf], selection: Option<&RowFilter>, rejected: usize) -> String {
     let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     let selected = selection.map_or(String::new(), |s| format!(" with {}={}", s.field, s.value));
     format!("no usable document{selected} in {} ({rejected} rejected)", shown.join(", "))
@@ -131,7 +131,7 @@ mod tests {
         ];
         std::fs::write(&path, lines.join("\n")).unwrap();
         let plan = compile(&Default::default()).unwrap();
-        let selection: Selection = "split=train".parse().unwrap();
+        let selection: RowFilter = "split=train".parse().unwrap();
         let corpus = read(&[path], Some(&selection), &DocumentsConfig::default(), &plan).unwrap();
         assert_eq!(corpus.rejected, 2);
         let expected = CleanDocument {
@@ -143,6 +143,6 @@ mod tests {
             published_at: Some(1_700_000_000_000),
         };
         assert_eq!(corpus.documents, [expected]);
-        assert!("split".parse::<Selection>().is_err());
+        assert!("split".parse::<RowFilter>().is_err());
     }
 }

@@ -19,7 +19,7 @@ use fenliu_connectors::{DeadLetter, DeadLetterConfig, KafkaConfig};
 use crate::error::Result;
 
 pub(crate) use filter::Filter;
-pub(crate) use summary::{Group, Summary};
+pub(crate) use summary::{DeadLetterGroup, DeadLetterSummary};
 
 /// Where dead letters are.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! Learning from corrections: a job that makes a challenger, judges it, and promotes it if it is better.
 
+mod evaluate;
 mod feedback;
 mod job;
 mod join;
-mod judge;
 mod page;
 mod resolve;
 mod rows;
@@ -12,8 +12,8 @@ mod snapshot;
 mod split;
 mod state;
 
-pub(crate) use job::{Outcome, run};
+pub(crate) use job::{JobOutcome, run};
 pub(crate) use schedule::{JobCommand, Schedule};
 pub(crate) use snapshot::SnapshotSummary;
 pub(crate) use split::SplitSummary;
-pub(crate) use state::Verdict;
+pub(crate) use state::JobVerdict;

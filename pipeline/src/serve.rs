@@ -13,8 +13,8 @@
 //!
 //! Batches that are under way are never touched, so a swap loses no document and repeats none.
 
-mod bake;
 mod bundle;
+mod canary;
 mod generation;
 mod live;
 mod sample;

@@ -8,10 +8,10 @@
 //! documents or their places out) is said, never guessed.
 
 mod compare;
+mod default_place;
 mod output;
 mod partitions;
 mod report;
-mod sole;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,11 +24,11 @@ use crate::progress::bar;
 use compare::Compared;
 use fenliu_config::Problems;
 use output::{Output, Outputs};
-use partitions::{ByPartition, Found, Ranges};
-use source::Source;
+use partitions::{ByPartition, Ranges, StoredRows};
+use source::SourceDocuments;
 
-pub(crate) use compare::Counts;
-pub(crate) use report::{PartitionReport, Report, SinkReport};
+pub(crate) use compare::DeliveryCounts;
+pub(crate) use report::{PartitionReport, SinkReport, VerifyReport};
 
 /// What to look at.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct VerifyOptions {
 /// # Errors
 /// Brokers that do not answer, files of the source that cannot be read, a sink that does not exist.
 /// What is wrong with a sink's files is in the report.
-pub(crate) fn verify(config: &Plan, options: VerifyOptions) -> Result<Report> {
+pub(crate) fn verify(config: &Plan, options: VerifyOptions) -> Result<VerifyReport> {
     if let Some(number) = options.sink.filter(|number| *number >= config.sinks.len()) {
         let count = config.sinks.len();
         let message = format!("there is no sink {number}: the configuration has {count}, the first is 0");
@@ -63,14 +63,14 @@ struct Verification<'a> {
 }
 
 /// What is in one output, and what it says of itself.
-struct Contents {
+struct OutputContents {
     output: Output,
-    found: Found,
+    found: StoredRows,
 }
 
 impl Verification<'_> {
-    fn run(&self) -> Result<Report> {
-        let source = Source::open(self.config, self.progress)?;
+    fn run(&self) -> Result<VerifyReport> {
+        let source = SourceDocuments::open(self.config, self.progress)?;
         let partitions = source.ranges()?;
         let (sinks, letters) = self.open(&partitions)?;
         let letters = self.read(letters, &partitions)?;
@@ -80,7 +80,7 @@ impl Verification<'_> {
         let ranges = source.ranges()?;
         let scopes: Vec<_> = sinks.iter().map(|sink| scopes(&[sink, &letters], &ranges)).collect();
         let documents = source.documents(&widest(&scopes), self.progress)?;
-        let report = |(sink, scopes): (&Contents, &Ranges)| {
+        let report = |(sink, scopes): (&OutputContents, &Ranges)| {
             let mut report = SinkReport::new(&sink.output, &sink.found, &ranges);
             for (topic, partition, scope) in scopes.iter() {
                 let compared = Compared {
@@ -96,7 +96,7 @@ impl Verification<'_> {
             report
         };
         let sinks = sinks.iter().zip(&scopes).map(report).collect();
-        Ok(Report::new(sinks, self.report_of_dead_letters(&letters, &ranges)))
+        Ok(VerifyReport::new(sinks, self.report_of_dead_letters(&letters, &ranges)))
     }
 
     /// The sinks to look at and the dead letters, with where they stand at this moment.
@@ -109,14 +109,14 @@ impl Verification<'_> {
         Ok((sinks, letters.ok_or_else(|| Error::internal("dead letters cannot be read back"))?))
     }
 
-    fn read(&self, output: Output, partitions: &Ranges) -> Result<Contents> {
+    fn read(&self, output: Output, partitions: &Ranges) -> Result<OutputContents> {
         tracing::info!(event = "reading", output = output.name, "reading");
-        let mut found = Found::new(partitions);
+        let mut found = StoredRows::new(partitions);
         output.read(&mut found, self.progress)?;
-        Ok(Contents { output, found })
+        Ok(OutputContents { output, found })
     }
 
-    fn report_of_dead_letters(&self, letters: &Contents, ranges: &Ranges) -> SinkReport {
+    fn report_of_dead_letters(&self, letters: &OutputContents, ranges: &Ranges) -> SinkReport {
         let mut report = SinkReport::new(&letters.output, &letters.found, ranges);
         for (topic, partition, scope) in scopes(&[letters], ranges).iter() {
             let rows = letters.found.rows.get(topic, partition);
@@ -130,7 +130,7 @@ impl Verification<'_> {
 
 /// The offsets of each partition that all of `outputs` have passed, as far as the source still has them; no
 /// partition where the first of them does not tell documents apart.
-fn scopes(outputs: &[&Contents], ranges: &Ranges) -> Ranges {
+fn scopes(outputs: &[&OutputContents], ranges: &Ranges) -> Ranges {
     let mut scopes = ByPartition::default();
     if outputs.first().is_some_and(|contents| contents.output.limit.is_some()) {
         return scopes;

@@ -26,7 +26,7 @@ mod text;
 mod topic;
 
 pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters};
-pub use disagreement::{Verdict, disagreement_schema, disagreements};
+pub use disagreement::{ScoredLabel, disagreement_schema, disagreements};
 pub use document::Document;
 pub use error::SchemaError;
 pub use feedback::Feedback;

@@ -12,7 +12,7 @@ use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate as sc
 use serde::Serialize;
 
 use super::{Common, output};
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::corpus::{self, CleanDocument};
 use crate::error::{Converted, Error, Result};
 use crate::serve;
@@ -29,7 +29,7 @@ pub(super) struct EvaluateArgs {
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=valid
     #[arg(long, value_name = "FIELD=VALUE")]
-    select: Option<Selection>,
+    select: Option<RowFilter>,
     /// Also write a page with plots and examples to FILE
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::train::{Reporter, key_and_value};
 use super::{Common, output};
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::config::{Config, PromotePolicy};
 use crate::error::Result;
-use crate::finetune::{self, Outcome, SnapshotSummary, SplitSummary, Verdict};
+use crate::finetune::{self, JobOutcome, JobVerdict, SnapshotSummary, SplitSummary};
 use crate::system::step_back;
 use fenliu_config::Problems;
 
@@ -28,13 +28,13 @@ pub(super) struct FinetuneArgs {
     data: Vec<PathBuf>,
     /// Only rows of --data whose FIELD has this VALUE, such as split=train
     #[arg(long, value_name = "FIELD=VALUE")]
-    select: Option<Selection>,
+    select: Option<RowFilter>,
     /// Labelled documents to judge on, in place of a share of all rows
     #[arg(long, value_name = "PATH", num_args = 1..)]
     test: Vec<PathBuf>,
     /// Only rows of --test whose FIELD has this VALUE
     #[arg(long, value_name = "FIELD=VALUE")]
-    test_select: Option<Selection>,
+    test_select: Option<RowFilter>,
     /// Corrections {id | text, label, by, at}: files or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     feedback: Vec<PathBuf>,
@@ -80,8 +80,8 @@ pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> 
     // Serving keeps its latency.
     step_back(config.finetune.niceness.into());
     let outcome = finetune::run(&config, &model, only_if_new, &mut Reporter::default())?;
-    let is_promoted = outcome.state.verdict == Some(Verdict::Promoted);
-    let report = Report::new(outcome);
+    let is_promoted = outcome.state.verdict == Some(JobVerdict::Promoted);
+    let report = FinetuneReport::new(outcome);
     if common.json {
         output::json(&report)?
     } else {
@@ -121,9 +121,9 @@ impl FinetuneArgs {
 
 /// The result on standard output.
 #[derive(Debug, Serialize)]
-struct Report {
+struct FinetuneReport {
     job: String,
-    verdict: Option<Verdict>,
+    verdict: Option<JobVerdict>,
     reason: Option<String>,
     base: String,
     version: Option<String>,
@@ -154,11 +154,11 @@ impl From<&Evaluation> for Scores {
     }
 }
 
-impl Report {
-    fn new(Outcome { directory, state, judgement }: Outcome) -> Self {
-        let judgement = judgement.as_ref();
+impl FinetuneReport {
+    fn new(JobOutcome { directory, state, report }: JobOutcome) -> Self {
+        let report = report.as_ref();
         let interval = |c: &Comparison| [c.macro_f1.difference, c.macro_f1.low, c.macro_f1.high];
-        Report {
+        FinetuneReport {
             job: state.job,
             verdict: state.verdict,
             reason: state.reason,
@@ -169,16 +169,16 @@ impl Report {
             seconds: state.seconds.values().sum(),
             snapshot: state.snapshot,
             split: state.split,
-            champion: judgement.and_then(|j| j.champion.as_ref()).map(Scores::from),
-            challenger: judgement.map(|j| Scores::from(&j.challenger)),
-            macro_f1_difference: judgement.and_then(|j| j.comparison.as_ref()).map(interval),
-            gates: judgement.map_or(vec![], |j| j.gates.clone()),
+            champion: report.and_then(|j| j.champion.as_ref()).map(Scores::from),
+            challenger: report.map(|j| Scores::from(&j.challenger)),
+            macro_f1_difference: report.and_then(|j| j.comparison.as_ref()).map(interval),
+            gates: report.map_or(vec![], |j| j.gates.clone()),
         }
     }
 
     /// For a person.
     fn text(&self) -> String {
-        let verdict = self.verdict.map_or("", Verdict::as_str);
+        let verdict = self.verdict.map_or("", JobVerdict::as_str);
         let mut text = format!("{verdict}: {}\n", self.reason.as_deref().unwrap_or_default());
         if let (Some(snapshot), Some(split)) = (&self.snapshot, &self.split) {
             text += &format!(

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{Common, output};
 use crate::clean::compile;
 use crate::config::Config;
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::corpus::{self, Corpus};
 use crate::error::{Converted, Error, Result};
 use crate::options::{overlay, value};
@@ -31,13 +31,13 @@ pub(super) struct TrainArgs {
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=train
     #[arg(long, value_name = "FIELD=VALUE")]
-    select: Option<Selection>,
+    select: Option<RowFilter>,
     /// Documents to stop by, in place of a share of the training documents
     #[arg(long, value_name = "PATH", num_args = 1..)]
     dev: Vec<PathBuf>,
     /// Only development rows whose FIELD has this VALUE
     #[arg(long, value_name = "FIELD=VALUE", requires = "dev")]
-    dev_select: Option<Selection>,
+    dev_select: Option<RowFilter>,
     /// Name of the model: the bundle is OUT/NAME/versions/VERSION
     #[arg(long)]
     name: String,
@@ -85,9 +85,9 @@ pub(super) struct Recipe {
     name: String,
     out: PathBuf,
     data: Vec<PathBuf>,
-    select: Option<Selection>,
+    select: Option<RowFilter>,
     dev: Vec<PathBuf>,
-    dev_select: Option<Selection>,
+    dev_select: Option<RowFilter>,
     options: TrainOptions,
     teaching: Option<Teaching>,
 }

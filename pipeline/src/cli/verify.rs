@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::{Common, output};
 use crate::error::Result;
-use crate::verify::{Counts, PartitionReport, Report, SinkReport, VerifyOptions, verify as compare};
+use crate::verify::{
+    DeliveryCounts, PartitionReport, SinkReport, VerifyOptions, VerifyReport, verify as compare,
+};
 
 /// Compares the source with the sinks and the dead letters by topic, partition and offset.
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ pub(super) fn verify(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!report.ok)))
 }
 
-fn show(report: &Report) -> Result<()> {
+fn show(report: &VerifyReport) -> Result<()> {
     for sink in &report.sinks {
         output::line(&sink.name)?;
         let header = [
@@ -64,12 +66,12 @@ fn show(report: &Report) -> Result<()> {
 fn show_table<const CELLS: usize, const COLUMNS: usize>(
     header: &[&str; COLUMNS],
     sink: &SinkReport,
-    cells: impl Fn(&Counts) -> [String; CELLS],
+    cells: impl Fn(&DeliveryCounts) -> [String; CELLS],
 ) -> Result<()> {
     if sink.partitions.is_empty() {
         return Ok(());
     }
-    let row = |place: String, offsets: String, counts: &Counts| -> [String; COLUMNS] {
+    let row = |place: String, offsets: String, counts: &DeliveryCounts| -> [String; COLUMNS] {
         let mut row = [place, offsets].into_iter().chain(cells(counts));
         std::array::from_fn(|_| row.next().unwrap_or_default())
     };

@@ -9,7 +9,7 @@ use fenliu_model::GateLimits;
 use fenliu_training::Adaptation;
 use serde::{Deserialize, Serialize};
 
-use super::selection::Selection;
+use super::selection::RowFilter;
 
 /// The fine-tuning job of `fenliu finetune` and of the schedule inside `fenliu run`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,13 +20,13 @@ pub(crate) struct FinetuneConfig {
     pub data: Vec<PathBuf>,
     /// Only rows of `data` with this `FIELD=VALUE`, such as `split=train`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub select: Option<Selection>,
+    pub select: Option<RowFilter>,
     /// Labelled documents that champion and challenger are compared on and that are never learnt. Without
     /// any, `test_share` of all rows is set aside.
     pub test: Vec<PathBuf>,
     /// Only rows of `test` with this `FIELD=VALUE`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_select: Option<Selection>,
+    pub test_select: Option<RowFilter>,
     /// Share of all rows to test on where `test` names none: the newest where every row has a time, else the
     /// same rows in every job. Default: 0.1.
     pub test_share: f64,

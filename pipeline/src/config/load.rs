@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use fenliu_config::{Format, Problems, redact};
+use fenliu_config::{Format, Problems, Renamed, redact};
 use toml::Value;
 
 use super::Config;
 
-/// What reading must know beside the types.
-const FORMAT: Format =
-    Format { types: &[("source", "kafka"), ("dead_letters", "files")], renamed: &[], renamed_values: &[] };
+/// What reading needs to know beside the types: default variants and former names.
+const FORMAT: Format = Format {
+    types: &[("source", "kafka"), ("dead_letters", "files")],
+    renamed: &[Renamed { section: "model", old: "bake", new: "canary" }],
+    renamed_values: &[],
+};
 
 impl Config {
     /// Reads a configuration: `file` (or only defaults), then `overrides` of the form `key=value`,

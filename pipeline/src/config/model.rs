@@ -8,7 +8,7 @@ use fenliu_model::{Device, DriftOptions, Registry};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use super::serve::{BakeConfig, ShadowConfig};
+use super::serve::{CanaryConfig, ShadowConfig};
 
 /// The classifier and how it is run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub(crate) struct ModelConfig {
     pub onnxruntime: Option<PathBuf>,
     /// Probation of a version that was swapped in: the one before stays loaded and takes over, and the
     /// alias is moved back, if the new one fails.
-    pub bake: BakeConfig,
+    pub canary: CanaryConfig,
 }
 
 impl Default for ModelConfig {
@@ -53,7 +53,7 @@ impl Default for ModelConfig {
             max_batch_rows: 256,
             top_k: 3,
             onnxruntime: None,
-            bake: BakeConfig::default(),
+            canary: CanaryConfig::default(),
         }
     }
 }
@@ -79,7 +79,7 @@ impl ModelConfig {
         problems.require(max_batch_tokens >= 1, "model.max_batch_tokens", max_batch_tokens, "at least 1");
         problems.require(max_batch_rows >= 1, "model.max_batch_rows", max_batch_rows, "at least 1");
         problems.require((1..=1000).contains(&top_k), "model.top_k", top_k, "1 to 1000");
-        problems.require(!self.bake.max_age.is_zero(), "model.bake.max_age", "0s", "longer than 0s");
+        problems.require(!self.canary.max_age.is_zero(), "model.canary.max_age", "0s", "longer than 0s");
     }
 }
 

@@ -5,27 +5,27 @@ use serde::{Deserialize, Serialize};
 /// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Selection {
+pub(crate) struct RowFilter {
     /// The field.
     pub field: String,
     /// The text that it must have.
     pub value: String,
 }
 
-impl std::str::FromStr for Selection {
+impl std::str::FromStr for RowFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             Some((field, value)) if !field.is_empty() => {
-                Ok(Selection { field: field.into(), value: value.into() })
+                Ok(RowFilter { field: field.into(), value: value.into() })
             }
             _ => Err(format!("`{text}` must have the form FIELD=VALUE")),
         }
     }
 }
 
-impl TryFrom<String> for Selection {
+impl TryFrom<String> for RowFilter {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -33,13 +33,13 @@ impl TryFrom<String> for Selection {
     }
 }
 
-impl From<Selection> for String {
-    fn from(Selection { field, value }: Selection) -> String {
+impl From<RowFilter> for String {
+    fn from(RowFilter { field, value }: RowFilter) -> String {
         format!("{field}={value}")
     }
 }
 
-impl Selection {
+impl RowFilter {
     /// Whether the document in `payload` has the text in that field.
     pub(crate) fn keeps(&self, payload: &[u8]) -> bool {
         let value: Option<serde_json::Value> = serde_json::from_slice(payload).ok();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// How long a new version is on probation; whichever bound comes first ends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct BakeConfig {
+pub(crate) struct CanaryConfig {
     /// Documents labelled by the new version. 0: no probation, and the old version is let go at once.
     /// Default: 10,000.
     pub rows: u64,
@@ -18,9 +18,9 @@ pub(crate) struct BakeConfig {
     pub max_age: Duration,
 }
 
-impl Default for BakeConfig {
+impl Default for CanaryConfig {
     fn default() -> Self {
-        BakeConfig { rows: 10_000, max_age: Duration::from_secs(600) }
+        CanaryConfig { rows: 10_000, max_age: Duration::from_secs(600) }
     }
 }
 

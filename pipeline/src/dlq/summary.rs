@@ -8,12 +8,12 @@ use fenliu_connectors::DeadLetter;
 
 /// How many letters there are of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Summary {
-    groups: BTreeMap<(String, String, String), Counts>,
+pub(crate) struct DeadLetterSummary {
+    groups: BTreeMap<(String, String, String), GroupCounts>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Counts {
+struct GroupCounts {
     count: u64,
     first_ms: Option<i64>,
     last_ms: Option<i64>,
@@ -21,7 +21,7 @@ struct Counts {
 
 /// Letters of one topic, stage and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Group {
+pub(crate) struct DeadLetterGroup {
     /// Topic, or file, of the original messages.
     pub topic: String,
     /// The stage that set them aside.
@@ -36,8 +36,8 @@ pub(crate) struct Group {
     pub last_ms: Option<i64>,
 }
 
-impl Summary {
-    /// Counts one more letter.
+impl DeadLetterSummary {
+    /// GroupCounts one more letter.
     pub(crate) fn add(&mut self, letter: DeadLetter) {
         let counts = self.groups.entry((letter.topic, letter.stage, letter.reason)).or_default();
         counts.count += 1;
@@ -48,15 +48,16 @@ impl Summary {
     }
 
     /// The groups, by topic, stage and reason.
-    pub(crate) fn groups(&self) -> Vec<Group> {
-        let group = |((topic, stage, reason), counts): (&(String, String, String), &Counts)| Group {
-            topic: topic.clone(),
-            stage: stage.clone(),
-            reason: reason.clone(),
-            count: counts.count,
-            first_ms: counts.first_ms,
-            last_ms: counts.last_ms,
-        };
+    pub(crate) fn groups(&self) -> Vec<DeadLetterGroup> {
+        let group =
+            |((topic, stage, reason), counts): (&(String, String, String), &GroupCounts)| DeadLetterGroup {
+                topic: topic.clone(),
+                stage: stage.clone(),
+                reason: reason.clone(),
+                count: counts.count,
+                first_ms: counts.first_ms,
+                last_ms: counts.last_ms,
+            };
         self.groups.iter().map(group).collect()
     }
 
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn letters_are_counted_by_kind_with_the_time_that_they_span() {
-        let mut summary = Summary::default();
+        let mut summary = DeadLetterSummary::default();
         for (reason, at) in [("a", Some(5)), ("b", None), ("a", Some(2)), ("a", None)] {
             let reason = reason.to_string();
             summary.add(DeadLetter { reason, rejected_at_ms: at, ..DeadLetter::default() });

@@ -23,12 +23,12 @@ pub(super) struct Correction {
     /// What was said.
     pub(super) feedback: Feedback,
     /// Where it was said.
-    pub(super) place: Place,
+    pub(super) place: FeedbackPosition,
 }
 
 /// Where a correction stands: a message's topic, partition and offset, or a file, 0 and the row's number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Place {
+pub(super) struct FeedbackPosition {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) offset: i64,
@@ -39,7 +39,7 @@ pub(super) struct Place {
 pub(super) struct Skipped {
     /// Where it stands.
     #[serde(flatten)]
-    pub(super) place: Place,
+    pub(super) place: FeedbackPosition,
     /// A word for counting: `invalid_json`, `superseded`, ...
     pub(super) reason: String,
     /// The value at fault, for a person.
@@ -69,7 +69,7 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, place: Place, payload: &[u8], received_at: Option<i64>) {
+    fn add(&mut self, place: FeedbackPosition, payload: &[u8], received_at: Option<i64>) {
         match decode(payload) {
             Ok(mut feedback) => {
                 feedback.at = feedback.at.or(received_at);
@@ -95,7 +95,7 @@ pub(super) fn read_files(paths: &[PathBuf], collected: &mut Collected) -> Result
         let topic = path.display().to_string();
         for row in Documents::open(&path)? {
             let (offset, payload) = row?;
-            collected.add(Place { topic: topic.clone(), partition: 0, offset }, &payload, None);
+            collected.add(FeedbackPosition { topic: topic.clone(), partition: 0, offset }, &payload, None);
         }
     }
     Ok(())
@@ -110,7 +110,7 @@ pub(super) fn read_topic(kafka: &KafkaConfig, topic: &str, collected: &mut Colle
     let begin = collected.corrections.len();
     let ends = reader(kafka, topic)?.read(None, &mut |message| {
         let (partition, offset) = (message.partition(), message.offset());
-        let place = Place { topic: topic.to_string(), partition, offset };
+        let place = FeedbackPosition { topic: topic.to_string(), partition, offset };
         collected.add(place, message.payload().unwrap_or_default(), message.timestamp().to_millis());
         Ok(ControlFlow::Continue(()))
     })?;

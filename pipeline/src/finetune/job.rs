@@ -16,12 +16,12 @@ use fenliu_training::{
 };
 use serde_json::Value;
 
-use super::judge::{self, Candidate, Judgement};
+use super::evaluate::{self, Candidate, ChallengerReport};
 use super::page;
 use super::rows::Row;
 use super::snapshot::{self, ROWS};
 use super::split::{self, Split};
-use super::state::{self, JobDirectory, JobState, Stage, Verdict};
+use super::state::{self, JobDirectory, JobStage, JobState, JobVerdict};
 use crate::clean::compile;
 use crate::config::{Config, FinetuneConfig, PromotePolicy};
 use crate::error::{Converted, Error, Result};
@@ -32,7 +32,7 @@ use fenliu_config::Problems;
 /// Who moved an alias, as history tells it.
 const BY: &str = "fenliu finetune";
 
-/// The judgement in a job's directory; in the bundle both lie under `eval/`.
+/// The report in a job's directory; in the bundle both lie under `eval/`.
 const REPORT: &str = "report.json";
 const PAGE: &str = "report.html";
 const QUALITY: &str = "quality.json";
@@ -47,7 +47,7 @@ pub(crate) fn run(
     model: &Path,
     only_if_new: bool,
     observer: &mut dyn Observer,
-) -> Result<Outcome> {
+) -> Result<JobOutcome> {
     runtime::load(config.model.onnxruntime.as_deref()).converted()?;
     let (registry, selector) = Registry::find(model).converted()?;
     if let Some(selector) = selector.filter(|selector| selector != "champion") {
@@ -57,15 +57,15 @@ pub(crate) fn run(
         return Err(Problems::one("finetune", "", message).into());
     }
     let _lease = registry.lease(BY).converted()?;
-    let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == Stage::Done);
+    let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == JobStage::Done);
     let mut job = Job::begin(config, registry)?;
     match job.run(last.as_ref(), observer) {
-        Ok(judgement) => {
+        Ok(report) => {
             let directory = job.directory.path().to_path_buf();
-            Ok(Outcome { directory, state: job.directory.state, judgement })
+            Ok(JobOutcome { directory, state: job.directory.state, report })
         }
         Err(error) => {
-            if let Err(second) = job.directory.end(Stage::Failed, error.to_string()) {
+            if let Err(second) = job.directory.end(JobStage::Failed, error.to_string()) {
                 tracing::warn!(event = "failure_unrecorded", error = %second, "the job's failure could not be written down");
             }
             Err(error)
@@ -75,13 +75,13 @@ pub(crate) fn run(
 
 /// A job with its verdict.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct JobOutcome {
     /// The job's directory.
     pub directory: PathBuf,
     /// The verdict, and how it came about.
     pub state: JobState,
     /// Everything measured; none when there was nothing new to learn.
-    pub judgement: Option<Judgement>,
+    pub report: Option<ChallengerReport>,
 }
 
 struct Job<'a> {
@@ -112,36 +112,40 @@ impl<'a> Job<'a> {
         Ok(Job { config, registry, base, clean, plan, directory })
     }
 
-    fn run(&mut self, last: Option<&JobState>, observer: &mut dyn Observer) -> Result<Option<Judgement>> {
+    fn run(
+        &mut self,
+        last: Option<&JobState>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<ChallengerReport>> {
         // Options are checked before the long work.
         self.options()?;
-        if self.directory.state.stage == Stage::Snapshot {
-            self.timed(Stage::Snapshot, Self::snapshot)?;
+        if self.directory.state.stage == JobStage::Snapshot {
+            self.timed(JobStage::Snapshot, Self::snapshot)?;
         }
         if last.is_some_and(|last| self.has_nothing_new(last)) {
-            self.directory.state.verdict = Some(Verdict::Unchanged);
-            self.directory.end(Stage::Done, "the last job learnt the same rows".into())?;
+            self.directory.state.verdict = Some(JobVerdict::Unchanged);
+            self.directory.end(JobStage::Done, "the last job learnt the same rows".into())?;
             return Ok(None);
         }
-        let judgement = match self.published()? {
+        let report = match self.published()? {
             Some(version) => {
                 self.directory.state.version = Some(version);
                 self.directory.read_json(REPORT)?
             }
             None => self.challenge(observer)?,
         };
-        let (verdict, reason) = self.timed(Stage::Promote, |job| job.promote(&judgement))?;
+        let (verdict, reason) = self.timed(JobStage::Promote, |job| job.promote(&report))?;
         self.directory.state.verdict = Some(verdict);
-        self.directory.end(Stage::Done, reason)?;
-        Ok(Some(judgement))
+        self.directory.end(JobStage::Done, reason)?;
+        Ok(Some(report))
     }
 
     /// From rows to a judged challenger, which is a version if it is to be one.
-    fn challenge(&mut self, observer: &mut dyn Observer) -> Result<Judgement> {
-        let Split { train, dev, test } = self.timed(Stage::Split, Self::split)?;
-        let quality = self.timed(Stage::Check, |job| job.check(&train, &test))?;
-        let mut staged = self.timed(Stage::Train, |job| job.train(&train, &dev, observer))?;
-        self.timed(Stage::Calibrate, |job| {
+    fn challenge(&mut self, observer: &mut dyn Observer) -> Result<ChallengerReport> {
+        let Split { train, dev, test } = self.timed(JobStage::Split, Self::split)?;
+        let quality = self.timed(JobStage::Check, |job| job.check(&train, &test))?;
+        let mut staged = self.timed(JobStage::Train, |job| job.train(&train, &dev, observer))?;
+        self.timed(JobStage::Calibrate, |job| {
             if !staged
                 .calibrate(&mut staged.classifier(&job.classifier_options()).converted()?)
                 .converted()?
@@ -150,23 +154,23 @@ impl<'a> Job<'a> {
             }
             Ok(())
         })?;
-        let judgement = self.timed(Stage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
+        let report = self.timed(JobStage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
         let name = root_and_name(self.registry.path())?.1;
-        durable::replace(&self.directory.file(PAGE), page::html(&judgement, &name, &test).as_bytes())
+        durable::replace(&self.directory.file(PAGE), page::html(&report, &name, &test).as_bytes())
             .converted()?;
-        self.directory.write_json(REPORT, &judgement)?;
+        self.directory.write_json(REPORT, &report)?;
         // Before there is a champion the newest version is in use: a refused one must not be.
         let keeps_refused = self.config.finetune.keep_refused && self.base.manifest().model.head_trained;
-        if judgement.passed() || keeps_refused {
+        if report.passed() || keeps_refused {
             staged.describe("job", self.directory.state.job.clone().into());
-            let version = self.timed(Stage::Publish, |job| job.publish(staged, &judgement))?;
+            let version = self.timed(JobStage::Publish, |job| job.publish(staged, &report))?;
             self.directory.state.version = Some(version);
         }
-        Ok(judgement)
+        Ok(report)
     }
 
     /// Enters a stage, does its work, and notes how long it took.
-    fn timed<T>(&mut self, stage: Stage, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn timed<T>(&mut self, stage: JobStage, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.directory.enter(stage)?;
         tracing::info!(
             event = "fine_tuning_stage",
@@ -185,7 +189,7 @@ impl<'a> Job<'a> {
         let summary = snapshot::take(self.config, &self.plan, self.base.labels(), &self.directory)?;
         self.directory.state.snapshot = Some(summary);
         // From here on the snapshot is taken.
-        self.directory.enter(Stage::Split)
+        self.directory.enter(JobStage::Split)
     }
 
     /// Whether `last` had the same rows and settings, and its model is the one in use or was refused.
@@ -248,7 +252,12 @@ impl<'a> Job<'a> {
         stage_finetuned(request, observer).converted()
     }
 
-    fn evaluate(&mut self, staged: &Staged, test: &[Row], quality: QualityReport) -> Result<Judgement> {
+    fn evaluate(
+        &mut self,
+        staged: &Staged,
+        test: &[Row],
+        quality: QualityReport,
+    ) -> Result<ChallengerReport> {
         let options = self.classifier_options();
         let champion = match self.base.manifest().model.head_trained {
             true => Some(Classifier::open(&self.base, &options).converted()?),
@@ -264,18 +273,24 @@ impl<'a> Job<'a> {
             train: staged.report(),
         };
         let limits = &self.config.finetune.gates;
-        judge::judge(candidate, champion, &mut staged.classifier(&options).converted()?, test, limits)
+        evaluate::evaluate_challenger(
+            candidate,
+            champion,
+            &mut staged.classifier(&options).converted()?,
+            test,
+            limits,
+        )
     }
 
     /// Makes the staged bundle a version and gives its ULID.
-    fn publish(&mut self, staged: Staged, judgement: &Judgement) -> Result<String> {
+    fn publish(&mut self, staged: Staged, report: &ChallengerReport) -> Result<String> {
         self.pin_champion()?;
         for name in [REPORT, PAGE] {
             let (from, to) = (self.directory.file(name), staged.path().join("eval").join(name));
             std::fs::copy(&from, &to).map_err(Error::file("copy", from))?;
         }
         let card = staged.path().join("card.md");
-        let text = page::card(judgement, &root_and_name(self.registry.path())?.1);
+        let text = page::card(report, &root_and_name(self.registry.path())?.1);
         std::fs::write(&card, text).map_err(Error::file("write", card))?;
         Ok(staged.publish().converted()?.manifest().version.clone())
     }
@@ -293,7 +308,7 @@ impl<'a> Job<'a> {
 
     /// The version that this job published before it was interrupted.
     fn published(&self) -> Result<Option<String>> {
-        if self.directory.state.stage < Stage::Publish {
+        if self.directory.state.stage < JobStage::Publish {
             return Ok(None);
         }
         let job = Value::String(self.directory.state.job.clone());
@@ -305,30 +320,30 @@ impl<'a> Job<'a> {
     }
 
     /// Moves the aliases as the gates and the policy say.
-    fn promote(&mut self, judgement: &Judgement) -> Result<(Verdict, String)> {
+    fn promote(&mut self, report: &ChallengerReport) -> Result<(JobVerdict, String)> {
         let state = &self.directory.state;
-        let Some(version) = &state.version else { return Ok((Verdict::Refused, judgement.failures())) };
-        let reason = format!("job {}: {}", state.job, scores(judgement));
+        let Some(version) = &state.version else { return Ok((JobVerdict::Refused, report.failures())) };
+        let reason = format!("job {}: {}", state.job, scores(report));
         // Killed after it had promoted: the version may have been rolled back since.
         let was_promoted = |entry: &HistoryEntry| match entry {
             HistoryEntry::Alias { alias, record } => *alias == Alias::Champion && record.version == *version,
             HistoryEntry::Remove { .. } => false,
         };
         if self.registry.history().converted()?.entries.iter().any(was_promoted) {
-            return Ok((Verdict::Promoted, scores(judgement)));
+            return Ok((JobVerdict::Promoted, scores(report)));
         }
         let champion = self.registry.alias(Alias::Champion).converted()?.map(|champion| champion.version);
         let is_judged_against = champion.as_ref().is_none_or(|now| *now == state.base || now == version);
         let (verdict, why) = match self.config.finetune.promote {
-            _ if !judgement.passed() => (Verdict::Refused, judgement.failures()),
-            PromotePolicy::Never => (Verdict::Challenger, "`finetune.promote` is never".to_string()),
+            _ if !report.passed() => (JobVerdict::Refused, report.failures()),
+            PromotePolicy::Never => (JobVerdict::Challenger, "`finetune.promote` is never".to_string()),
             PromotePolicy::Auto if !is_judged_against => {
-                (Verdict::Challenger, "the champion changed while the job ran".to_string())
+                (JobVerdict::Challenger, "the champion changed while the job ran".to_string())
             }
-            PromotePolicy::Auto => (Verdict::Promoted, scores(judgement)),
+            PromotePolicy::Auto => (JobVerdict::Promoted, scores(report)),
         };
         match verdict {
-            Verdict::Promoted => drop(self.registry.promote(version, BY, &reason).converted()?),
+            JobVerdict::Promoted => drop(self.registry.promote(version, BY, &reason).converted()?),
             _ if champion.as_ref().is_some_and(|now| now != version) => {
                 self.registry.set_challenger(version, BY, &reason).converted()?;
             }
@@ -378,7 +393,7 @@ fn settings(config: &FinetuneConfig) -> Result<Value> {
 fn take_up(mut directory: JobDirectory, settings: &Value, current: &str) -> Result<Option<JobDirectory>> {
     let state = &directory.state;
     // From `publish` on the champion may be the job's own.
-    let is_current = state.base == current || state.stage >= Stage::Publish;
+    let is_current = state.base == current || state.stage >= JobStage::Publish;
     if state.settings == *settings && is_current {
         tracing::info!(
             event = "job_resumed",
@@ -395,7 +410,7 @@ fn take_up(mut directory: JobDirectory, settings: &Value, current: &str) -> Resu
         job = state.job,
         "the interrupted job is given up: the {why} changed"
     );
-    directory.end(Stage::Failed, format!("interrupted, and the {why} changed"))?;
+    directory.end(JobStage::Failed, format!("interrupted, and the {why} changed"))?;
     Ok(None)
 }
 
@@ -410,9 +425,9 @@ fn root_and_name(model: &Path) -> Result<(PathBuf, String)> {
 }
 
 /// The figures that count, in one line.
-fn scores(judgement: &Judgement) -> String {
-    let challenger = &judgement.challenger;
-    let against = judgement.champion.as_ref().map_or(String::new(), |champion| {
+fn scores(report: &ChallengerReport) -> String {
+    let challenger = &report.challenger;
+    let against = report.champion.as_ref().map_or(String::new(), |champion| {
         format!(", against {:.4} and {:.4}", champion.accuracy, champion.macro_f1)
     });
     let (accuracy, macro_f1, rows) = (challenger.accuracy, challenger.macro_f1, challenger.rows);

@@ -14,7 +14,7 @@ use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, primitive_column, s
 
 use super::feedback::{Correction, Skipped};
 use super::resolve::keep_latest;
-use super::rows::{Origin as RowOrigin, Row, fingerprint};
+use super::rows::{ExampleOrigin, Row, fingerprint};
 use crate::corpus::{CleanDocument, clean_documents};
 use crate::error::{Converted, Error, Result};
 use fenliu_connectors::files::{Documents, files_in};
@@ -215,7 +215,7 @@ fn one_a_text(
     let row = |(row, Correction { feedback, .. }): (usize, Correction)| {
         let document = documents.get(row)?.clone();
         let time = document.published_at.or(feedback.at);
-        Some(Row { label: feedback.label, time, ..Row::of(document, RowOrigin::Feedback)? })
+        Some(Row { label: feedback.label, time, ..Row::of(document, ExampleOrigin::Feedback)? })
     };
     kept.into_iter().filter_map(row).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::feedback::{Correction, Place, Skipped};
+use super::feedback::{Correction, FeedbackPosition, Skipped};
 
 /// Of the corrections with one `key` keeps the one said last: by `at`, where that is equal or missing by topic,
 /// partition and offset. The others go to `skipped` as `superseded`, or as `repeated` where they say the same.
@@ -39,7 +39,7 @@ pub(super) fn keep_latest<K: Eq + Hash>(
     kept
 }
 
-fn rank(correction: &Correction) -> (Option<i64>, &Place) {
+fn rank(correction: &Correction) -> (Option<i64>, &FeedbackPosition) {
     (correction.feedback.at, &correction.place)
 }
 
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     fn correction(id: u8, label: u8, at: Option<i64>, offset: i64) -> Correction {
-        let place = Place { topic: "feedback".into(), partition: 0, offset };
+        let place = FeedbackPosition { topic: "feedback".into(), partition: 0, offset };
         let feedback =
             Feedback { id: Some(id.to_string()), label: label.to_string(), at, ..Feedback::default() };
         Correction { feedback, place }

@@ -9,7 +9,7 @@ use crate::corpus::CleanDocument;
 /// Where a labelled text came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Origin {
+pub(super) enum ExampleOrigin {
     /// The original training documents.
     Data,
     /// A correction.
@@ -38,12 +38,12 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) time: Option<i64>,
     /// Where it came from.
-    pub(super) origin: Origin,
+    pub(super) origin: ExampleOrigin,
 }
 
 impl Row {
     /// A row of a document; none without a label.
-    pub(super) fn of(document: CleanDocument, origin: Origin) -> Option<Self> {
+    pub(super) fn of(document: CleanDocument, origin: ExampleOrigin) -> Option<Self> {
         let CleanDocument { id, text, label, lang, source, published_at } = document;
         Some(Row { id, text, label: label?, lang, source, time: published_at, origin })
     }

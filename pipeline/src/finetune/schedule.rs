@@ -15,7 +15,7 @@ use croner::Cron;
 use fenliu_model::Registry;
 
 use super::feedback::{Collected, read_files, reader};
-use super::state::{self, JobDirectory, JobState, Stage, Verdict};
+use super::state::{self, JobDirectory, JobStage, JobState, JobVerdict};
 use crate::config::parse_schedule;
 use crate::config::{Config, FinetuneConfig};
 use crate::error::{Converted, Error, Result};
@@ -212,8 +212,9 @@ impl Scheduler {
     /// Tells how the job ended; why it failed it has said on standard error, which is this process's.
     fn report(&self, status: ExitStatus) {
         match state::newest(&self.model) {
-            Ok(Some(JobState { job, stage: Stage::Done, verdict, reason, .. })) if status.success() => {
-                let (verdict, reason) = (verdict.map_or("none", Verdict::as_str), reason.unwrap_or_default());
+            Ok(Some(JobState { job, stage: JobStage::Done, verdict, reason, .. })) if status.success() => {
+                let (verdict, reason) =
+                    (verdict.map_or("none", JobVerdict::as_str), reason.unwrap_or_default());
                 tracing::info!(event = "fine_tuning_ended", verdict, job, reason, "fine-tuning job ended");
             }
             _ => tracing::warn!(event = "fine_tuning_failed", %status, "fine-tuning job failed"),

@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::feedback::{Collected, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
-use super::rows::{Origin, Row, fingerprint};
+use super::rows::{ExampleOrigin, Row, fingerprint};
 use super::state::JobDirectory;
 use crate::config::Config;
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::corpus;
 use crate::error::{Error, Result};
 use fenliu_connectors::kafka::Ends;
@@ -62,8 +62,8 @@ pub(super) fn take(
     let mut snapshot = Builder { config, plan, summary: SnapshotSummary::default(), skipped: vec![] };
     let feedback = snapshot.feedback(labels)?;
     let job_config = &config.finetune;
-    let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), Origin::Data)?;
-    let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), Origin::Test)?;
+    let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), ExampleOrigin::Data)?;
+    let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), ExampleOrigin::Test)?;
     let rows = snapshot.combine(feedback, data, test);
     let Builder { mut summary, skipped, .. } = snapshot;
     for entry in &skipped {
@@ -71,7 +71,7 @@ pub(super) fn take(
     }
     summary.sha256 = sha256(&rows);
     job.write_lines(SKIPPED, &skipped)?;
-    if rows.iter().all(|row| row.origin == Origin::Test) {
+    if rows.iter().all(|row| row.origin == ExampleOrigin::Test) {
         let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
         let reasons: Vec<String> = reasons.collect();
         return Err(Error::input(format!(
@@ -110,8 +110,8 @@ impl Builder<'_> {
     fn documents(
         &mut self,
         paths: &[PathBuf],
-        selection: Option<&Selection>,
-        origin: Origin,
+        selection: Option<&RowFilter>,
+        origin: ExampleOrigin,
     ) -> Result<Vec<Row>> {
         if paths.is_empty() {
             return Ok(vec![]);
@@ -211,11 +211,11 @@ mod tests {
         let rows: Vec<Row> = job.read_lines(ROWS).unwrap();
         let found: Vec<_> = rows.iter().map(|r| (r.text.as_str(), r.label.as_str(), r.origin)).collect();
         let expected = [
-            ("six", "a", Origin::Feedback),
-            ("one", "a", Origin::Data),
-            ("two", "b", Origin::Data),
-            ("Three!", "b", Origin::Test),
-            ("four", "b", Origin::Test),
+            ("six", "a", ExampleOrigin::Feedback),
+            ("one", "a", ExampleOrigin::Data),
+            ("two", "b", ExampleOrigin::Data),
+            ("Three!", "b", ExampleOrigin::Test),
+            ("four", "b", ExampleOrigin::Test),
         ];
         assert_eq!(found, expected);
         let expected = SnapshotSummary {

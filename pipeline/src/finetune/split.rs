@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Origin, Row, fingerprint};
+use super::rows::{ExampleOrigin, Row, fingerprint};
 use crate::config::FinetuneConfig;
 
 /// How the test rows were chosen.
@@ -53,7 +53,7 @@ pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSum
     let mut split = Split::default();
     for row in rows {
         let text = fingerprint(&row.text);
-        let part = if row.origin == Origin::Test || test.contains(&text) {
+        let part = if row.origin == ExampleOrigin::Test || test.contains(&text) {
             &mut split.test
         } else if is_drawn(text, DEV, config.dev_share) {
             &mut split.dev
@@ -95,7 +95,7 @@ impl Split {
 
 /// The texts to test on, and how they were chosen.
 fn test_texts(rows: &[Row], share: f64) -> (TestRows, BTreeSet<u128>) {
-    if rows.iter().any(|row| row.origin == Origin::Test) {
+    if rows.iter().any(|row| row.origin == ExampleOrigin::Test) {
         return (TestRows::Given, BTreeSet::new());
     }
     let texts = rows.iter().map(|row| (fingerprint(&row.text), row.time));
@@ -126,13 +126,13 @@ mod tests {
 
     use super::*;
 
-    fn row(text: &str, label: &str, time: Option<i64>, origin: Origin) -> Row {
+    fn row(text: &str, label: &str, time: Option<i64>, origin: ExampleOrigin) -> Row {
         let (id, lang, source) = (None, None, None);
         Row { id, text: text.into(), label: label.into(), lang, source, time, origin }
     }
 
     fn rows(count: usize, time: impl Fn(usize) -> Option<i64>) -> Vec<Row> {
-        let row = |n| row(&format!("text number {n}"), ["a", "b"][n % 2], time(n), Origin::Data);
+        let row = |n| row(&format!("text number {n}"), ["a", "b"][n % 2], time(n), ExampleOrigin::Data);
         (0..count).map(row).collect()
     }
 
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn named_test_rows_are_the_test() {
         let mut all = rows(50, |n| Some(n as i64));
-        all.push(row("for testing", "a", None, Origin::Test));
+        all.push(row("for testing", "a", None, ExampleOrigin::Test));
         let (split, summary) = split(all, &FinetuneConfig::default());
         assert_eq!((summary.test_rows, split.test.len()), (TestRows::Given, 1));
     }
@@ -168,7 +168,7 @@ mod tests {
         let config = FinetuneConfig { dev_share: 0.5, ..FinetuneConfig::default() };
         for n in 0..20 {
             let mut all = rows(60, |_| None);
-            all.push(row(&format!("rare {n}"), "rare", None, Origin::Feedback));
+            all.push(row(&format!("rare {n}"), "rare", None, ExampleOrigin::Feedback));
             let (split, _) = split(all, &config);
             assert!(!split.dev.iter().any(|row| row.label == "rare"));
         }
@@ -182,7 +182,7 @@ mod tests {
         ) {
             let all: Vec<Row> = (0..).zip(&texts).map(|(n, text)| {
                 let time = times.then_some(n);
-                row(&format!("Text {text}{}", if n % 2 == 0 { "" } else { " !" }), "a", time, Origin::Data)
+                row(&format!("Text {text}{}", if n % 2 == 0 { "" } else { " !" }), "a", time, ExampleOrigin::Data)
             }).collect();
             let (split, _) = split(all, &FinetuneConfig::default());
             let sides = [&split.train, &split.dev, &split.test].map(|rows| {

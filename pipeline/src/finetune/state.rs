@@ -32,7 +32,7 @@ const KEPT_JOBS: usize = 10;
 /// What a job does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Stage {
+pub(crate) enum JobStage {
     /// Read corrections and replayed documents, up to fixed offsets.
     Snapshot,
     /// Set rows aside for development and test.
@@ -55,20 +55,20 @@ pub(crate) enum Stage {
     Failed,
 }
 
-impl Stage {
+impl JobStage {
     /// The word in `state.json`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Stage::Snapshot => "snapshot",
-            Stage::Split => "split",
-            Stage::Check => "check",
-            Stage::Train => "train",
-            Stage::Calibrate => "calibrate",
-            Stage::Evaluate => "evaluate",
-            Stage::Publish => "publish",
-            Stage::Promote => "promote",
-            Stage::Done => "done",
-            Stage::Failed => "failed",
+            JobStage::Snapshot => "snapshot",
+            JobStage::Split => "split",
+            JobStage::Check => "check",
+            JobStage::Train => "train",
+            JobStage::Calibrate => "calibrate",
+            JobStage::Evaluate => "evaluate",
+            JobStage::Publish => "publish",
+            JobStage::Promote => "promote",
+            JobStage::Done => "done",
+            JobStage::Failed => "failed",
         }
     }
 }
@@ -76,7 +76,7 @@ impl Stage {
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
+pub(crate) enum JobVerdict {
     /// The challenger passed all gates and is champion.
     Promoted,
     /// The challenger passed all gates and waits for a person to promote it.
@@ -87,14 +87,14 @@ pub(crate) enum Verdict {
     Unchanged,
 }
 
-impl Verdict {
+impl JobVerdict {
     /// The word in JSON.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Verdict::Promoted => "promoted",
-            Verdict::Challenger => "challenger",
-            Verdict::Refused => "refused",
-            Verdict::Unchanged => "unchanged",
+            JobVerdict::Promoted => "promoted",
+            JobVerdict::Challenger => "challenger",
+            JobVerdict::Refused => "refused",
+            JobVerdict::Unchanged => "unchanged",
         }
     }
 }
@@ -105,7 +105,7 @@ pub(crate) struct JobState {
     /// ULID of the job.
     pub job: String,
     /// What it does next.
-    pub stage: Stage,
+    pub stage: JobStage,
     /// Version that training starts from and that the challenger is compared with.
     pub base: String,
     /// What the job was told; a job that was told something else does not take this one up.
@@ -129,7 +129,7 @@ pub(crate) struct JobState {
     pub version: Option<String>,
     /// How the job ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<JobVerdict>,
     /// Why it ended so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -151,7 +151,7 @@ impl JobDirectory {
         let path = jobs(model).join(&job);
         let state = JobState {
             job,
-            stage: Stage::Snapshot,
+            stage: JobStage::Snapshot,
             base: base.to_string(),
             settings,
             started_at: now.clone(),
@@ -173,7 +173,7 @@ impl JobDirectory {
     pub(super) fn unfinished(model: &Path) -> Result<Option<Self>> {
         let newest = directories(model)?.pop();
         let Some((path, state)) = newest else { return Ok(None) };
-        Ok((state.stage < Stage::Done).then_some(JobDirectory { path, state }))
+        Ok((state.stage < JobStage::Done).then_some(JobDirectory { path, state }))
     }
 
     /// A file of the job.
@@ -189,13 +189,13 @@ impl JobDirectory {
     }
 
     /// Goes on to `stage`.
-    pub(super) fn enter(&mut self, stage: Stage) -> Result<()> {
+    pub(super) fn enter(&mut self, stage: JobStage) -> Result<()> {
         self.state.stage = stage;
         self.save()
     }
 
     /// Ends the job: nothing is left to take up.
-    pub(super) fn end(&mut self, stage: Stage, reason: String) -> Result<()> {
+    pub(super) fn end(&mut self, stage: JobStage, reason: String) -> Result<()> {
         self.state.reason = Some(reason);
         self.enter(stage)?;
         match std::fs::remove_dir_all(self.file("work")) {
@@ -293,7 +293,7 @@ fn invalid(path: &Path, error: &serde_json::Error) -> Error {
 
 fn prune(model: &Path) -> Result<()> {
     let finished: Vec<_> =
-        directories(model)?.into_iter().filter(|(_, state)| state.stage >= Stage::Done).collect();
+        directories(model)?.into_iter().filter(|(_, state)| state.stage >= JobStage::Done).collect();
     for (path, _) in finished.iter().rev().skip(KEPT_JOBS - 1) {
         std::fs::remove_dir_all(path).map_err(Error::file("remove", path))?;
     }
@@ -309,15 +309,15 @@ mod tests {
         let model = tempfile::tempdir().unwrap();
         assert!(JobDirectory::unfinished(model.path()).unwrap().is_none());
         let mut first = JobDirectory::create(model.path(), "v1", Value::Null).unwrap();
-        first.enter(Stage::Train).unwrap();
+        first.enter(JobStage::Train).unwrap();
         first.write_lines("rows.jsonl", &[1, 2]).unwrap();
         std::fs::create_dir_all(jobs(model.path()).join("ZZZY")).unwrap();
         durable::replace(&jobs(model.path()).join("ZZZZ/state.json"), b"{").unwrap();
         let mut again = JobDirectory::unfinished(model.path()).unwrap().unwrap();
-        assert_eq!((again.state.stage, &again.state.job), (Stage::Train, &first.state.job));
+        assert_eq!((again.state.stage, &again.state.job), (JobStage::Train, &first.state.job));
         assert_eq!(again.read_lines::<i32>("rows.jsonl").unwrap(), [1, 2]);
         assert!(again.work().unwrap().is_dir());
-        again.end(Stage::Done, "over".into()).unwrap();
+        again.end(JobStage::Done, "over".into()).unwrap();
         assert!(JobDirectory::unfinished(model.path()).unwrap().is_none());
         assert!(!again.file("work").exists());
         assert_eq!(newest(model.path()).unwrap().unwrap().reason.as_deref(), Some("over"));
@@ -328,7 +328,7 @@ mod tests {
         let model = tempfile::tempdir().unwrap();
         for _ in 0..KEPT_JOBS + 3 {
             let mut job = JobDirectory::create(model.path(), "v1", Value::Null).unwrap();
-            job.end(Stage::Done, String::new()).unwrap();
+            job.end(JobStage::Done, String::new()).unwrap();
         }
         assert_eq!(directories(model.path()).unwrap().len(), KEPT_JOBS);
     }

@@ -6,9 +6,9 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
 
-use super::bake::Bake;
+use super::canary::Canary;
 use super::generation::{Classified, Generation};
-use crate::config::{BakeConfig, Config};
+use crate::config::{CanaryConfig, Config};
 use crate::error::{Converted, Result};
 use crate::metrics::Counters;
 
@@ -19,7 +19,7 @@ const ROLLED_BACK_BY: &str = "fenliu run";
 #[derive(Debug)]
 pub(crate) struct Live {
     state: Mutex<State>,
-    bake: BakeConfig,
+    canary: CanaryConfig,
     followed: Option<(Registry, Alias)>,
     counters: Counters,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Live {
 struct State {
     current: Arc<Generation>,
     /// While `current` is on probation.
-    bake: Option<Bake>,
+    canary: Option<Canary>,
 }
 
 impl Live {
@@ -40,10 +40,10 @@ impl Live {
     pub(crate) fn open(config: &Config, counters: Counters) -> Result<Self> {
         let current = Arc::new(Generation::open(config)?);
         let followed = followed(config);
-        let bake = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
+        let canary = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
         Ok(Live {
-            state: Mutex::new(State { current, bake: bake.map(Bake::new) }),
-            bake: config.model.bake.clone(),
+            state: Mutex::new(State { current, canary: canary.map(Canary::new) }),
+            canary: config.model.canary.clone(),
             followed,
             counters,
         })
@@ -60,9 +60,9 @@ impl Live {
         self.followed.as_ref()
     }
 
-    /// Puts `next` in use from the next batch on. With `on_probation` the generation before stays loaded
+    /// Puts `next` in use from the next batch on. With `as_canary` the generation before stays loaded
     /// until the probation is over.
-    pub(crate) fn swap(&self, next: Generation, on_probation: bool) {
+    pub(crate) fn swap(&self, next: Generation, as_canary: bool) {
         let next = Arc::new(next);
         let mut state = self.state();
         tracing::info!(
@@ -72,8 +72,8 @@ impl Live {
             "model swapped"
         );
         let previous = std::mem::replace(&mut state.current, next);
-        let bake = (on_probation && self.bake.rows > 0).then(|| Bake::new(Arc::clone(&previous)));
-        let before = std::mem::replace(&mut state.bake, bake);
+        let canary = (as_canary && self.canary.rows > 0).then(|| Canary::new(Arc::clone(&previous)));
+        let before = std::mem::replace(&mut state.canary, canary);
         self.counters.count_swap();
         // Models are let go without the lock: freeing a large one takes a while.
         drop(state);
@@ -83,8 +83,10 @@ impl Live {
     /// Puts the generation before in use again, if it is still loaded and is `version`.
     pub(crate) fn return_to(&self, version: &str) -> bool {
         let mut state = self.state();
-        let Some(bake) = state.bake.take_if(|bake| bake.previous.version() == version) else { return false };
-        take_over(&mut state, bake);
+        let Some(canary) = state.canary.take_if(|canary| canary.previous.version() == version) else {
+            return false;
+        };
+        take_over(&mut state, canary);
         self.counters.count_swap();
         true
     }
@@ -93,7 +95,7 @@ impl Live {
     pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
         let state = self.state();
         if Arc::ptr_eq(&state.current, failed) {
-            return state.bake.as_ref().map(|bake| Arc::clone(&bake.previous));
+            return state.canary.as_ref().map(|canary| Arc::clone(&canary.previous));
         }
         Some(Arc::clone(&state.current))
     }
@@ -109,31 +111,36 @@ impl Live {
 
     /// Compares a generation on probation with the one before, on a sample of what it labels, and rolls
     /// it back if it is worse.
-    pub(crate) fn examine(&self, generation: &Arc<Generation>, rows: &RecordBatch, new: &Classified) {
-        self.end_probation();
-        let Some(previous) = self.sampled(generation, rows.num_rows()) else { return };
+    pub(crate) fn compare_with_previous(
+        &self,
+        generation: &Arc<Generation>,
+        rows: &RecordBatch,
+        new: &Classified,
+    ) {
+        self.end_canary();
+        let Some(previous) = self.sampled_previous(generation, rows.num_rows()) else { return };
         // Outside the lock: the watcher and the tokenize stage must not wait for an inference.
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
             return;
         };
-        let complaint = self.state().bake.as_mut().and_then(|bake| bake.compare(new, &old));
+        let complaint = self.state().canary.as_mut().and_then(|canary| canary.compare(new, &old));
         if let Some(reason) = complaint {
             self.roll_back(generation, &reason);
         }
     }
 
-    /// Counts a batch of a generation on probation; the generation to compare it with, if it is sampled.
-    fn sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
+    /// Counts a batch of a generation on probation; the generation to compare it with, if it is sampled_previous.
+    fn sampled_previous(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
         let mut state = self.state();
         let is_current = Arc::ptr_eq(&state.current, generation);
-        let bake = state.bake.as_mut().filter(|_| is_current)?;
-        bake.count(rows).then(|| Arc::clone(&bake.previous))
+        let canary = state.canary.as_mut().filter(|_| is_current)?;
+        canary.count(rows).then(|| Arc::clone(&canary.previous))
     }
 
     /// Lets the generation before go when the probation is over.
-    pub(crate) fn end_probation(&self) {
+    pub(crate) fn end_canary(&self) {
         let mut state = self.state();
-        let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
+        let over = state.canary.take_if(|canary| canary.is_over(&self.canary));
         if over.is_some() {
             tracing::info!(event = "canary_ended", model = state.current.title(), "probation is over");
         }
@@ -144,14 +151,14 @@ impl Live {
 
     /// Exchanges `failed`, if it is on probation, for the generation before, here and in the registry.
     fn roll_back(&self, failed: &Arc<Generation>, reason: &str) {
-        self.end_probation();
+        self.end_canary();
         {
             let mut state = self.state();
             if !Arc::ptr_eq(&state.current, failed) {
                 return;
             }
-            let Some(bake) = state.bake.take() else { return };
-            take_over(&mut state, bake);
+            let Some(canary) = state.canary.take() else { return };
+            take_over(&mut state, canary);
         }
         tracing::warn!(event = "model_rolled_back", version = failed.version(), reason, "model rolled back");
         self.counters.count_rollback(format!("{}: {reason}", failed.version()));
@@ -175,8 +182,8 @@ impl Live {
 }
 
 /// Batches that the withdrawn generation has encoded are encoded again when they are labelled.
-fn take_over(state: &mut State, bake: Bake) {
-    let withdrawn = std::mem::replace(&mut state.current, bake.previous);
+fn take_over(state: &mut State, canary: Canary) {
+    let withdrawn = std::mem::replace(&mut state.current, canary.previous);
     withdrawn.withdraw();
     tracing::info!(
         event = "model_swapped_back",
@@ -187,13 +194,13 @@ fn take_over(state: &mut State, bake: Bake) {
 }
 
 /// The version that a rollback returns to, if the champion is `current` and was promoted within
-/// `model.bake.max_age`.
+/// `model.canary.max_age`.
 fn previous(registry: &Registry, current: &Generation, config: &Config) -> Option<Arc<Generation>> {
     let champion = registry.alias(Alias::Champion).ok()??;
     let promoted_at = DateTime::parse_from_rfc3339(&champion.at).ok()?;
     let age = (Utc::now() - promoted_at.to_utc()).to_std().unwrap_or_default();
-    let bake = &config.model.bake;
-    if champion.version != current.version() || bake.rows == 0 || age >= bake.max_age {
+    let canary = &config.model.canary;
+    if champion.version != current.version() || canary.rows == 0 || age >= canary.max_age {
         return None;
     }
     let version = champion.previous?;

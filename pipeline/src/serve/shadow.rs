@@ -18,7 +18,7 @@ use arrow::compute::take_record_batch;
 use chrono::Utc;
 use fenliu_model::registry::{Alias, Registry};
 use fenliu_model::{Encoding, Probabilities};
-use fenliu_schemas::{SchemaError, Texts, Verdict, disagreement_schema, disagreements};
+use fenliu_schemas::{SchemaError, ScoredLabel, Texts, disagreement_schema, disagreements};
 
 use super::generation::{Classified, Generation};
 use super::sample::sampled;
@@ -231,17 +231,13 @@ impl Challenger {
 fn disagreeing(challenger: &Generation, sample: &Sample) -> Result<RecordBatch> {
     let encodings: Vec<Encoding> = challenger.encode_texts(&sample.texts)?;
     let probabilities = challenger.classify(&encodings)?.probabilities;
-    let verdict = |row: &Probabilities| {
-        let (index, score) = row.top(1).first().copied().unwrap_or((0, 0.0));
-        (challenger.label(index), score)
-    };
-    let verdicts: Vec<Verdict<'_>> = probabilities
+    let labels: Vec<ScoredLabel<'_>> = probabilities
         .iter()
         .map(|row| {
-            let (label, score) = verdict(row);
-            Verdict { label, score, margin: margin(row) }
+            let (index, score) = row.top(1).first().copied().unwrap_or((0, 0.0));
+            ScoredLabel { label: challenger.label(index), score, margin: margin(row) }
         })
         .collect();
     let now = Utc::now().timestamp_millis();
-    Ok(disagreements(&sample.labelled, &sample.margins, &verdicts, challenger.version(), now)?)
+    Ok(disagreements(&sample.labelled, &sample.margins, &labels, challenger.version(), now)?)
 }

@@ -66,7 +66,7 @@ struct Watch {
 impl Watch {
     fn run(mut self, stopped: &Receiver<()>) {
         while stopped.recv_timeout(self.config.model.watch) == Err(RecvTimeoutError::Timeout) {
-            self.live.end_probation();
+            self.live.end_canary();
             let now = self.registry.alias(self.alias).map_err(|error| error.to_string());
             if now == self.seen {
                 continue;

@@ -5,11 +5,11 @@ use std::ops::{AddAssign, Range};
 use roaring::RoaringTreemap;
 use serde::Serialize;
 
-use super::partitions::Held;
+use super::partitions::StoredOffsets;
 
 /// Documents and rows of one partition, or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct DeliveryCounts {
     /// Documents of the source that were compared.
     pub documents: u64,
     /// Rows that the output holds, repeated ones included.
@@ -24,8 +24,8 @@ pub(crate) struct Counts {
     pub not_reached: u64,
 }
 
-impl AddAssign<&Counts> for Counts {
-    fn add_assign(&mut self, other: &Counts) {
+impl AddAssign<&DeliveryCounts> for DeliveryCounts {
+    fn add_assign(&mut self, other: &DeliveryCounts) {
         self.documents += other.documents;
         self.rows += other.rows;
         self.dead_lettered += other.dead_lettered;
@@ -42,9 +42,9 @@ pub(super) struct Compared<'a> {
     /// The offsets that all concerned have passed.
     pub(super) scope: Range<u64>,
     /// What the sink holds.
-    pub(super) rows: Option<&'a Held>,
+    pub(super) rows: Option<&'a StoredOffsets>,
     /// What the dead letters hold.
-    pub(super) dead_letters: Option<&'a Held>,
+    pub(super) dead_letters: Option<&'a StoredOffsets>,
     /// Whether a document that is in neither must be lost.
     pub(super) can_lose: bool,
 }
@@ -82,9 +82,9 @@ impl Compared<'_> {
     }
 
     /// All in numbers; `next` is one past the source's last offset.
-    pub(super) fn counts(&self, next: u64) -> Counts {
+    pub(super) fn counts(&self, next: u64) -> DeliveryCounts {
         let copies = self.rows.map_or(0, |rows| rows.rows - rows.once.len());
-        Counts {
+        DeliveryCounts {
             documents: self.documents().len(),
             rows: self.rows.map_or(0, |rows| rows.rows),
             dead_lettered: self.dead_letters.map_or(0, |letters| letters.rows),
@@ -101,8 +101,8 @@ mod tests {
 
     use super::*;
 
-    fn held(offsets: &[u64]) -> Held {
-        let mut held = Held::default();
+    fn held(offsets: &[u64]) -> StoredOffsets {
+        let mut held = StoredOffsets::default();
         offsets.iter().for_each(|offset| held.add(*offset));
         held
     }
@@ -119,13 +119,19 @@ mod tests {
             dead_letters: Some(&letters),
             can_lose: true,
         };
-        let counts =
-            Counts { documents: 8, rows: 6, dead_lettered: 3, lost: Some(2), duplicated: 3, not_reached: 1 };
+        let counts = DeliveryCounts {
+            documents: 8,
+            rows: 6,
+            dead_lettered: 3,
+            lost: Some(2),
+            duplicated: 3,
+            not_reached: 1,
+        };
         assert_eq!(compared.counts(11), counts);
         assert_eq!(compared.lost().unwrap().iter().collect::<Vec<_>>(), [6, 8]);
         assert_eq!(compared.duplicated().iter().collect::<Vec<_>>(), [3, 4]);
         compared.can_lose = false;
-        assert_eq!(compared.counts(11), Counts { lost: None, ..counts });
+        assert_eq!(compared.counts(11), DeliveryCounts { lost: None, ..counts });
     }
 
     proptest! {
@@ -135,7 +141,7 @@ mod tests {
             copies in prop::collection::vec((0..3u64, 0..2u64), 1..200),
         ) {
             let documents: RoaringTreemap = (0..copies.len() as u64).collect();
-            let (mut rows, mut letters) = (Held::default(), Held::default());
+            let (mut rows, mut letters) = (StoredOffsets::default(), StoredOffsets::default());
             for (offset, (labelled, dead)) in copies.iter().enumerate() {
                 (0..*labelled).for_each(|_| rows.add(offset as u64));
                 (0..*dead).for_each(|_| letters.add(offset as u64));

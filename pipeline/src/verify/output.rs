@@ -10,9 +10,9 @@ use fenliu_operators::Projection;
 use fenliu_schemas::{Positions, TopicPartition, dead_letter_schema};
 use indicatif::ProgressBar;
 
-use super::compare::Counts;
-use super::partitions::{Found, Ranges};
-use super::sole::Sole;
+use super::compare::DeliveryCounts;
+use super::default_place::DefaultPlace;
+use super::partitions::{Ranges, StoredRows};
 use crate::error::Result;
 use crate::plan::Plan;
 
@@ -27,7 +27,7 @@ pub(super) struct Output {
     beginning: Beginning,
     /// None where it keeps none: it then counts as having all.
     positions: Option<Positions>,
-    sole: Sole,
+    default_place: DefaultPlace,
     reader: Box<dyn Reader>,
 }
 
@@ -52,7 +52,7 @@ impl Output {
     }
 
     /// What may explain that something is lost.
-    pub(super) fn note_on_loss(&self, total: &Counts) -> Option<String> {
+    pub(super) fn note_on_loss(&self, total: &DeliveryCounts) -> Option<String> {
         let may_be_newer = self.reader.beginning() == Beginning::Assumed;
         (may_be_newer && total.lost.is_some_and(|lost| lost > 0)).then(|| {
             "nothing records where it began: where it was added later than others, what came before counts as lost".into()
@@ -90,10 +90,10 @@ impl Output {
     ///
     /// # Errors
     /// A broker that does not answer, a topic that is not there.
-    pub(super) fn read(&self, found: &mut Found, progress: &ProgressBar) -> Result<()> {
+    pub(super) fn read(&self, found: &mut StoredRows, progress: &ProgressBar) -> Result<()> {
         let mut note = |place: fenliu_connectors::reader::Place<'_>| {
             progress.inc(1);
-            self.sole.note(found, place);
+            self.default_place.note(found, place);
         };
         let visit: Option<&mut fenliu_connectors::reader::VisitPlace<'_>> =
             if self.limit.is_none() { Some(&mut note) } else { None };
@@ -107,7 +107,7 @@ impl Output {
 /// Opens the outputs of one configuration.
 pub(super) struct Outputs<'a> {
     plan: &'a Plan,
-    sole: Sole,
+    default_place: DefaultPlace,
     /// The group's offsets, which are the position of all Kafka outputs.
     committed: Option<Positions>,
     /// The partitions of the source.
@@ -123,7 +123,7 @@ impl<'a> Outputs<'a> {
         let places: Vec<_> = partitions.iter().map(|(topic, id, _)| (Arc::clone(topic), id)).collect();
         let read = |source| committed(&connect(&plan.kafka, source, &plan.name)?, &places);
         let committed = plan.source.group().map(read).transpose()?;
-        Ok(Outputs { plan, sole: Sole::of(partitions), committed, partitions: places })
+        Ok(Outputs { plan, default_place: DefaultPlace::of(partitions), committed, partitions: places })
     }
 
     /// The sink of that number; none where it keeps no rows.
@@ -164,7 +164,7 @@ impl<'a> Outputs<'a> {
                 (Some(_), beginning) => beginning,
             },
             positions: reader.positions(),
-            sole: self.sole.clone(),
+            default_place: self.default_place.clone(),
             reader,
         }))
     }
@@ -179,7 +179,7 @@ impl<'a> Outputs<'a> {
         };
         let columns = Projection::try_new(&rows, kind.columns(), None);
         match columns {
-            Ok(columns) => self.sole.limit(columns.schema()),
+            Ok(columns) => self.default_place.limit(columns.schema()),
             Err(_) => Some(format!("`{key}.columns` do not compile")),
         }
     }

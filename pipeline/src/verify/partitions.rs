@@ -44,7 +44,7 @@ pub(super) type Ranges = ByPartition<Range<u64>>;
 
 /// The offsets of one partition that an output holds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct StoredOffsets {
     /// Each offset that is there.
     pub(super) once: RoaringTreemap,
     /// Those that are there more than once.
@@ -53,7 +53,7 @@ pub(super) struct Held {
     pub(super) rows: u64,
 }
 
-impl Held {
+impl StoredOffsets {
     pub(super) fn add(&mut self, offset: u64) {
         self.rows += 1;
         if !self.once.insert(offset) {
@@ -64,30 +64,32 @@ impl Held {
 
 /// What was found in one output.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct StoredRows {
     /// The rows of the source's partitions.
-    pub(super) rows: ByPartition<Held>,
+    pub(super) rows: ByPartition<StoredOffsets>,
     /// Rows of other topics or partitions, and messages that are no rows.
-    pub(super) strangers: u64,
+    pub(super) foreign_rows: u64,
     /// What is wrong with the output itself.
     pub(super) problems: Vec<String>,
     /// What a reader of the counts must know.
     pub(super) notes: Vec<String>,
 }
 
-impl Found {
+impl StoredRows {
     /// Nothing yet, of the partitions of `ranges`.
     pub(super) fn new(ranges: &Ranges) -> Self {
         let mut rows = ByPartition::default();
-        ranges.iter().for_each(|(topic, partition, _)| rows.insert(topic, partition, Held::default()));
-        Found { rows, strangers: 0, problems: vec![], notes: vec![] }
+        ranges
+            .iter()
+            .for_each(|(topic, partition, _)| rows.insert(topic, partition, StoredOffsets::default()));
+        StoredRows { rows, foreign_rows: 0, problems: vec![], notes: vec![] }
     }
 
     /// Notes the row of one place.
     pub(super) fn add(&mut self, topic: &str, partition: i32, offset: i64) {
         match (self.rows.get_mut(topic, partition), u64::try_from(offset)) {
             (Some(held), Ok(offset)) => held.add(offset),
-            _ => self.strangers += 1,
+            _ => self.foreign_rows += 1,
         }
     }
 }

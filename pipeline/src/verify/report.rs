@@ -6,13 +6,13 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 use serde::Serialize;
 
-use super::compare::{Compared, Counts};
+use super::compare::{Compared, DeliveryCounts};
 use super::output::Output;
-use super::partitions::{Found, Ranges};
+use super::partitions::{Ranges, StoredRows};
 
 /// All sinks and the dead letters.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct VerifyReport {
     /// Whether nothing is lost, nothing is there twice, and the files are those of the manifests.
     pub ok: bool,
     /// The sinks, in the configuration's order.
@@ -21,10 +21,10 @@ pub(crate) struct Report {
     pub dead_letters: SinkReport,
 }
 
-impl Report {
+impl VerifyReport {
     pub(super) fn new(sinks: Vec<SinkReport>, dead_letters: SinkReport) -> Self {
         let ok = sinks.iter().chain([&dead_letters]).all(SinkReport::is_ok);
-        Report { ok, sinks, dead_letters }
+        VerifyReport { ok, sinks, dead_letters }
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct SinkReport {
     /// By partition; empty where nothing can be told of single documents.
     pub partitions: Vec<PartitionReport>,
     /// All partitions together.
-    pub total: Counts,
+    pub total: DeliveryCounts,
     /// The first lost documents of all, as `topic/partition/offset`.
     pub lost: Vec<String>,
     /// The first of those that are there more than once.
@@ -60,15 +60,15 @@ pub(crate) struct PartitionReport {
     pub next: u64,
     /// What was found.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: DeliveryCounts,
 }
 
 impl SinkReport {
-    pub(super) fn new(output: &Output, found: &Found, ranges: &Ranges) -> Self {
+    pub(super) fn new(output: &Output, found: &StoredRows, ranges: &Ranges) -> Self {
         let mut notes = output.notes();
         notes.extend(found.notes.iter().cloned());
-        if found.strangers > 0 {
-            notes.push(format!("holds {} rows of no partition of the source, left out", found.strangers));
+        if found.foreign_rows > 0 {
+            notes.push(format!("holds {} rows of no partition of the source, left out", found.foreign_rows));
         }
         let gone = |(topic, partition, range): (&Arc<str>, i32, &Range<u64>)| {
             let last = range.start.checked_sub(1)?;
@@ -83,7 +83,7 @@ impl SinkReport {
         SinkReport {
             name: output.name.clone(),
             partitions: vec![],
-            total: Counts { lost: output.limit.is_none().then_some(0), ..Counts::default() },
+            total: DeliveryCounts { lost: output.limit.is_none().then_some(0), ..DeliveryCounts::default() },
             lost: vec![],
             duplicated: vec![],
             problems,

@@ -20,21 +20,23 @@ use fenliu_connectors::files::{Documents, data_files};
 use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
 
 /// The documents' places.
-pub(super) enum Source {
+pub(super) enum SourceDocuments {
     /// Topics, read when it is known how far.
     Topics(Vec<(Arc<str>, TopicReader)>),
     /// Files, read at once.
     Files(ByPartition<RoaringTreemap>),
 }
 
-impl Source {
+impl SourceDocuments {
     /// The source of `config`.
     ///
     /// # Errors
     /// Files that cannot be read, properties that librdkafka refuses, a broker inside another process.
     pub(super) fn open(config: &Plan, progress: &ProgressBar) -> Result<Self> {
         let source = match &config.source {
-            SourceConfig::Files(files) => return read_files(&files.paths, progress).map(Source::Files),
+            SourceConfig::Files(files) => {
+                return read_files(&files.paths, progress).map(SourceDocuments::Files);
+            }
             SourceConfig::Kafka(source) => source,
         };
         if config.kafka.is_embedded() {
@@ -46,7 +48,7 @@ impl Source {
             let client = client_config(&config.kafka, &source.properties);
             Ok((Arc::from(topic.as_str()), TopicReader::try_new(client, topic)?))
         };
-        source.topics.iter().map(reader).collect::<Result<_>>().map(Source::Topics)
+        source.topics.iter().map(reader).collect::<Result<_>>().map(SourceDocuments::Topics)
     }
 
     /// The offsets that each partition has at this moment.
@@ -56,14 +58,14 @@ impl Source {
     pub(super) fn ranges(&self) -> Result<Ranges> {
         let mut ranges = ByPartition::default();
         match self {
-            Source::Topics(readers) => {
+            SourceDocuments::Topics(readers) => {
                 for (topic, reader) in readers {
                     for (partition, (first, next)) in reader.ends()? {
                         ranges.insert(topic, partition, first.unsigned_abs()..next.unsigned_abs());
                     }
                 }
             }
-            Source::Files(files) => {
+            SourceDocuments::Files(files) => {
                 for (file, partition, rows) in files.iter() {
                     ranges.insert(file, partition, 0..rows.max().map_or(0, |last| last + 1));
                 }
@@ -82,8 +84,8 @@ impl Source {
         progress: &ProgressBar,
     ) -> Result<ByPartition<RoaringTreemap>> {
         let readers = match self {
-            Source::Files(documents) => return Ok(documents),
-            Source::Topics(readers) => readers,
+            SourceDocuments::Files(documents) => return Ok(documents),
+            SourceDocuments::Topics(readers) => readers,
         };
         let mut documents = ByPartition::default();
         for (topic, reader) in readers {

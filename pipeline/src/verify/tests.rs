@@ -124,13 +124,13 @@ impl Job {
         files.map(|file| self.directory.path().join(sink).join(file["name"].as_str().unwrap())).collect()
     }
 
-    fn verify(&self) -> Report {
+    fn verify(&self) -> VerifyReport {
         verify(&self.config, VerifyOptions { sink: None, examples: 3 }).unwrap()
     }
 }
 
-fn counts(lost: Option<u64>, rows: u64, duplicated: u64) -> Counts {
-    Counts { documents: 39, rows, dead_lettered: 4, lost, duplicated, not_reached: 0 }
+fn counts(lost: Option<u64>, rows: u64, duplicated: u64) -> DeliveryCounts {
+    DeliveryCounts { documents: 39, rows, dead_lettered: 4, lost, duplicated, not_reached: 0 }
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn rows_that_the_sinks_have_not_come_to_are_not_lost() {
     std::fs::write(&path, text + &more).unwrap();
     let report = job.verify();
     assert!(report.ok, "{report:#?}");
-    assert_eq!(report.sinks[0].total, Counts { not_reached: 25, ..counts(Some(0), 35, 0) });
+    assert_eq!(report.sinks[0].total, DeliveryCounts { not_reached: 25, ..counts(Some(0), 35, 0) });
 }
 
 #[test]

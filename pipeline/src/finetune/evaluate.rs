@@ -31,7 +31,7 @@ const SPEED_TEXTS: usize = 256;
 
 /// Everything measured of a challenger; `report.json` of a job, `eval/report.json` of its bundle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Judgement {
+pub(crate) struct ChallengerReport {
     /// ULID of the job.
     pub job: String,
     /// Version that training started from.
@@ -64,7 +64,7 @@ pub(crate) struct Judgement {
     pub gates: Vec<Gate>,
 }
 
-impl Judgement {
+impl ChallengerReport {
     /// Whether every gate was passed.
     pub(crate) fn passed(&self) -> bool {
         gates::passed(&self.gates)
@@ -91,13 +91,13 @@ pub(super) struct Candidate<'a> {
 ///
 /// # Errors
 /// A model does not run on a row; there are no rows.
-pub(super) fn judge(
+pub(super) fn evaluate_challenger(
     candidate: Candidate<'_>,
     mut champion: Option<Classifier>,
     challenger: &mut Classifier,
     test: &[Row],
     limits: &GateLimits,
-) -> Result<Judgement> {
+) -> Result<ChallengerReport> {
     let labels = all_labels(champion.as_ref(), challenger, test);
     let position = |row: &Row| labels.iter().position(|label| *label == row.label).unwrap_or_default();
     let gold: Vec<usize> = test.iter().map(position).collect();
@@ -128,7 +128,7 @@ pub(super) fn judge(
         },
         limits,
     );
-    Ok(Judgement {
+    Ok(ChallengerReport {
         job: candidate.job.to_string(),
         base: candidate.base.to_string(),
         snapshot: candidate.snapshot,

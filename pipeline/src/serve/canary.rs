@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::generation::{Classified, Generation};
-use crate::config::BakeConfig;
+use crate::config::CanaryConfig;
 
 /// One batch in so many is labelled by both generations.
 const SAMPLE_EVERY: usize = 8;
@@ -21,17 +21,22 @@ const MIN_BATCHES: usize = 10;
 
 /// A generation on probation, seen from the one before.
 #[derive(Debug)]
-pub(super) struct Bake {
+pub(super) struct Canary {
     /// What takes over if the new generation fails.
     pub(super) previous: Arc<Generation>,
     started: Instant,
-    sample: Sample,
+    sample: Sampling,
     evidence: Evidence,
 }
 
-impl Bake {
+impl Canary {
     pub(super) fn new(previous: Arc<Generation>) -> Self {
-        Bake { previous, started: Instant::now(), sample: Sample::default(), evidence: Evidence::default() }
+        Canary {
+            previous,
+            started: Instant::now(),
+            sample: Sampling::default(),
+            evidence: Evidence::default(),
+        }
     }
 
     /// Counts a batch of `rows`. Whether it is to be labelled by both.
@@ -45,20 +50,20 @@ impl Bake {
         self.evidence.complaint()
     }
 
-    pub(super) fn is_over(&self, config: &BakeConfig) -> bool {
+    pub(super) fn is_over(&self, config: &CanaryConfig) -> bool {
         self.sample.rows >= config.rows || self.started.elapsed() >= config.max_age
     }
 }
 
 /// Which batches both generations label.
 #[derive(Debug, Default)]
-struct Sample {
+struct Sampling {
     rows: u64,
     batches: usize,
     compared: usize,
 }
 
-impl Sample {
+impl Sampling {
     fn count(&mut self, rows: usize) -> bool {
         self.rows += rows as u64;
         self.batches += 1;
@@ -188,8 +193,8 @@ mod tests {
     #[test]
     fn a_slow_generation_is_told_within_the_probation_whatever_the_size_of_batches() {
         for rows in [1, 40, 512] {
-            let (mut sample, mut evidence) = (Sample::default(), Evidence::default());
-            while sample.rows < BakeConfig::default().rows {
+            let (mut sample, mut evidence) = (Sampling::default(), Evidence::default());
+            while sample.rows < CanaryConfig::default().rows {
                 if sample.count(rows) {
                     evidence.add(&classified(rows, 0, 200), &classified(rows, 0, 100));
                 }
