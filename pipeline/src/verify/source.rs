@@ -1,7 +1,7 @@
-//! Which documents the source has.
+//! Which documents the source contains.
 //!
-//! A topic is read, since offsets alone do not tell: transaction markers and compaction leave holes that
-//! are no losses. What the messages hold is not looked at.
+//! A topic has to be read, because its offsets alone are not enough: transaction markers and compaction leave offsets
+//! without a message, which are not losses. The contents of the messages are ignored.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -19,11 +19,11 @@ use fenliu_connectors::SourceConfig;
 use fenliu_connectors::files::{Documents, data_files};
 use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
 
-/// The documents' places.
+/// The source, with the positions of its documents.
 pub(super) enum SourceDocuments {
-    /// Topics, read when it is known how far.
+    /// Topics. They are read later, when it is known which offsets are needed.
     Topics(Vec<(Arc<str>, TopicReader)>),
-    /// Files, read at once.
+    /// Files. They have been read already.
     Files(ByPartition<RoaringTreemap>),
 }
 
@@ -31,7 +31,7 @@ impl SourceDocuments {
     /// The source of `config`.
     ///
     /// # Errors
-    /// Files that cannot be read, properties that librdkafka refuses, a broker inside another process.
+    /// A file cannot be read, librdkafka refuses a property, or the broker is `embedded`.
     pub(super) fn open(config: &Plan, progress: &ProgressBar) -> Result<Self> {
         let source = match &config.source {
             SourceConfig::Files(files) => {
@@ -41,7 +41,7 @@ impl SourceDocuments {
         };
         if config.kafka.is_embedded() {
             let message =
-                "`embedded` is a broker whose data ended with its process: there is nothing to compare with";
+                "is `embedded`, a broker whose data ended with its process: there is nothing to compare with";
             return Err(Problems::one("config", "kafka.brokers", message).into());
         }
         let reader = |topic: &String| {
@@ -51,10 +51,10 @@ impl SourceDocuments {
         source.topics.iter().map(reader).collect::<Result<_>>().map(SourceDocuments::Topics)
     }
 
-    /// The offsets that each partition has at this moment.
+    /// The offsets that each partition has at present.
     ///
     /// # Errors
-    /// A broker that does not answer, a topic that is not there.
+    /// A broker does not answer, or a topic does not exist.
     pub(super) fn ranges(&self) -> Result<Ranges> {
         let mut ranges = ByPartition::default();
         match self {
@@ -74,10 +74,10 @@ impl SourceDocuments {
         Ok(ranges)
     }
 
-    /// The offsets of the documents in `wanted`, and perhaps of more.
+    /// The offsets of all documents in `wanted`, and possibly of others.
     ///
     /// # Errors
-    /// A broker that does not answer.
+    /// A broker does not answer.
     pub(super) fn documents(
         self,
         wanted: &Ranges,
