@@ -1,4 +1,10 @@
-//! Learning from corrections: a job that makes a challenger, judges it, and promotes it if it is better.
+//! Fine-tuning on corrections: a job trains a challenger, evaluates it against the champion, and promotes it if it is
+//! better.
+//!
+//! Start reading at `job`, which runs the stages in order. The others in that order: `snapshot` collects the rows
+//! (`feedback` reads corrections, `resolve` settles contradictions, `join` finds and cleans the texts), `split` divides
+//! them, `evaluate` compares champion and challenger, `page` writes the report. `state` stores the progress of a job on
+//! disk, and `schedule` starts jobs within `fenliu run`.
 
 mod evaluate;
 mod feedback;

@@ -7,7 +7,7 @@ use super::rows::Row;
 use super::snapshot::SnapshotSummary;
 use super::split::TestRows;
 
-/// The page of a job; `test` are the rows that were judged on.
+/// The HTML page of a job; `test` are the rows that the models were evaluated on.
 pub(super) fn html(report: &ChallengerReport, name: &str, test: &[Row]) -> String {
     let texts: Vec<&str> = test.iter().map(|row| row.text.as_str()).collect();
     FineTunePage {
@@ -29,7 +29,7 @@ pub(super) fn html(report: &ChallengerReport, name: &str, test: &[Row]) -> Strin
     .to_html()
 }
 
-/// The card of the challenger.
+/// The model card of the challenger.
 pub(super) fn card(report: &ChallengerReport, name: &str) -> String {
     ModelCard {
         name,
@@ -62,8 +62,8 @@ fn facts(report: &ChallengerReport) -> Vec<(String, String)> {
         ("corrections", format!("{seen} read, {feedback} used")),
         ("replayed documents", data.to_string()),
         ("documents named for testing", test.to_string()),
-        ("rows", format!("{} to learn, {} to stop by, {} to judge on", split.train, split.dev, split.test)),
-        ("judged on", tested_on(split.test_rows).to_string()),
+        ("rows", format!("{} for training, {} for development, {} for testing", split.train, split.dev, split.test)),
+        ("evaluated on", tested_on(split.test_rows).to_string()),
         ("data SHA-256", sha256.clone()),
     ];
     if !skipped.is_empty() {

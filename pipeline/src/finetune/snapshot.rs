@@ -1,7 +1,7 @@
-//! The rows of a job: corrections and replayed documents as they are at one moment.
+//! The snapshot of a job: corrections and replayed documents as they are at one moment.
 //!
-//! Contract: a snapshot does not change once it is on disk, whatever comes in meanwhile; every correction up to
-//! its end offsets is in it, as a row or with the reason why not.
+//! Contract: a snapshot does not change after it was written, whatever arrives later. Every correction up to its end
+//! offsets is in it, either as a row or among the skipped ones with a reason.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -24,35 +24,35 @@ use fenliu_connectors::kafka::Ends;
 pub(super) const ROWS: &str = "rows.jsonl";
 const SKIPPED: &str = "skipped.jsonl";
 
-/// What a snapshot holds.
+/// What a snapshot contains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SnapshotSummary {
-    /// Replayed documents.
+    /// Number of replayed documents (`finetune.data`).
     pub data: usize,
-    /// Corrections that became rows.
+    /// Number of corrections that became rows.
     pub feedback: usize,
-    /// Documents named for testing.
+    /// Number of documents for testing only (`finetune.test`).
     pub test: usize,
-    /// Replayed or test documents that a correction gave another label.
+    /// Number of replayed and test documents that a correction gave another label.
     pub relabelled: usize,
-    /// Replayed documents that were left out because they are test documents.
+    /// Number of replayed documents that were left out because they are also test documents.
     pub data_in_test: usize,
-    /// Documents without a label, or that cleaning rejected.
+    /// Number of documents without a label, and of those that cleaning rejected.
     pub unusable: usize,
-    /// Corrections that were not used, by reason; each is in `skipped.jsonl`.
+    /// Number of corrections that were not used, by reason; each of them is in `skipped.jsonl`.
     pub skipped: BTreeMap<String, usize>,
-    /// Corrections and what should have been some, as far as this snapshot reaches.
+    /// Number of messages and rows that were read as corrections, including invalid ones.
     pub seen: u64,
-    /// Offset ranges of the feedback topic by partition: first and next.
+    /// The range of offsets that was read of each partition of the feedback topic: first and next.
     pub ends: Ends,
-    /// SHA-256 over labels and texts of all rows, in their order.
+    /// SHA-256 over labels and texts of all rows, in order.
     pub sha256: String,
 }
 
-/// Takes the snapshot and brings it to disk.
+/// Takes a snapshot and writes it to the directory of `job`.
 ///
 /// # Errors
-/// Unreadable files, a broker that does not answer, no row to learn from.
+/// A file cannot be read, a broker does not answer, or there is no row to train on.
 pub(super) fn take(
     config: &Config,
     plan: &Plan,
@@ -75,7 +75,7 @@ pub(super) fn take(
         let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
         let reasons: Vec<String> = reasons.collect();
         return Err(Error::input(format!(
-            "there is no row to learn from: no usable correction and no `finetune.data`; not used: {}, see {}",
+            "there is no row to train on: no usable correction and no `finetune.data`; skipped: {}, see {}",
             if reasons.is_empty() { "none".into() } else { reasons.join(", ") },
             job.path().join(SKIPPED).display()
         )));
@@ -124,8 +124,8 @@ impl Builder<'_> {
         Ok(rows)
     }
 
-    /// Puts the three together: a correction counts before the label that a document came with, and what is
-    /// tested is not learnt.
+    /// Combines the three kinds of rows. A correction takes precedence over the label that a document came with, and a
+    /// test document is not used for training.
     fn combine(&mut self, feedback: Vec<Row>, mut data: Vec<Row>, mut test: Vec<Row>) -> Vec<Row> {
         let corrected: HashMap<u128, &Row> =
             feedback.iter().map(|row| (fingerprint(&row.text), row)).collect();
@@ -152,7 +152,8 @@ impl Builder<'_> {
     }
 }
 
-/// SHA-256 over labels and texts, each with its length in front, so that no two data sets look alike.
+/// SHA-256 over labels and texts. Each is preceded by its length, so that different rows cannot concatenate to the same
+/// bytes.
 fn sha256(rows: &[Row]) -> String {
     let mut hasher = Sha256::new();
     for part in rows.iter().flat_map(|row| [&row.label, &row.text]) {
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn corrections_count_before_given_labels_and_test_rows_are_not_learnt() {
+    fn corrections_override_given_labels_and_test_rows_are_not_trained_on() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.finetune.data = lines(
