@@ -1,4 +1,4 @@
-//! Dead letters, counted.
+//! Counts dead letters by topic, stage and reason.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use fenliu_connectors::DeadLetter;
 
-/// How many letters there are of each kind.
+/// The number of dead letters by topic, stage and reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeadLetterSummary {
     groups: BTreeMap<(String, String, String), GroupCounts>,
@@ -19,25 +19,25 @@ struct GroupCounts {
     last_ms: Option<i64>,
 }
 
-/// Letters of one topic, stage and reason.
+/// The dead letters of one topic, stage and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DeadLetterGroup {
-    /// Topic, or file, of the original messages.
+    /// Topic of the original messages, or path of the file.
     pub topic: String,
-    /// The stage that set them aside.
+    /// The stage that rejected them.
     pub stage: String,
-    /// Why.
+    /// The reason of the rejection.
     pub reason: String,
-    /// How many; copies count.
+    /// How many there are, including copies.
     pub count: u64,
-    /// When the first was set aside, milliseconds since the Unix epoch, if any says so.
+    /// When the first was rejected, milliseconds since the Unix epoch; `None` if no dead letter has the time.
     pub first_ms: Option<i64>,
-    /// When the last was.
+    /// When the last was rejected, milliseconds since the Unix epoch; `None` if no dead letter has the time.
     pub last_ms: Option<i64>,
 }
 
 impl DeadLetterSummary {
-    /// GroupCounts one more letter.
+    /// Counts one more dead letter.
     pub(crate) fn add(&mut self, letter: DeadLetter) {
         let counts = self.groups.entry((letter.topic, letter.stage, letter.reason)).or_default();
         counts.count += 1;
@@ -47,7 +47,7 @@ impl DeadLetterSummary {
         }
     }
 
-    /// The groups, by topic, stage and reason.
+    /// The groups, ordered by topic, stage and reason.
     pub(crate) fn groups(&self) -> Vec<DeadLetterGroup> {
         let group =
             |((topic, stage, reason), counts): (&(String, String, String), &GroupCounts)| DeadLetterGroup {
@@ -61,7 +61,7 @@ impl DeadLetterSummary {
         self.groups.iter().map(group).collect()
     }
 
-    /// How many letters there are.
+    /// The number of all dead letters.
     pub(crate) fn total(&self) -> u64 {
         self.groups.values().map(|counts| counts.count).sum()
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_counted_by_kind_with_the_time_that_they_span() {
+    fn dead_letters_are_counted_by_reason_with_the_first_and_the_last_time() {
         let mut summary = DeadLetterSummary::default();
         for (reason, at) in [("a", Some(5)), ("b", None), ("a", Some(2)), ("a", None)] {
             let reason = reason.to_string();

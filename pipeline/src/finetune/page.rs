@@ -62,7 +62,13 @@ fn facts(report: &ChallengerReport) -> Vec<(String, String)> {
         ("corrections", format!("{seen} read, {feedback} used")),
         ("replayed documents", data.to_string()),
         ("documents named for testing", test.to_string()),
-        ("rows", format!("{} for training, {} for development, {} for testing", split.train, split.dev, split.test)),
+        (
+            "rows",
+            format!(
+                "{} for training, {} for development, {} for testing",
+                split.train, split.dev, split.test
+            ),
+        ),
         ("evaluated on", tested_on(split.test_rows).to_string()),
         ("data SHA-256", sha256.clone()),
     ];

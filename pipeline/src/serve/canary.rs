@@ -32,11 +32,7 @@ pub(super) struct CanaryPeriod {
 impl CanaryPeriod {
     /// A period that begins now.
     pub(super) fn start() -> Self {
-        CanaryPeriod {
-            started: Instant::now(),
-            sample: Sampling::default(),
-            evidence: Evidence::default(),
-        }
+        CanaryPeriod { started: Instant::now(), sample: Sampling::default(), evidence: Evidence::default() }
     }
 
     /// Counts a batch of `rows`. Returns whether both generations are to label it.

@@ -136,7 +136,11 @@ impl Live {
         let ended = if is_over { phase.finish() } else { None };
         if ended.is_some() {
             let model = phase.current().title();
-            tracing::info!(event = "canary_ended", model, "the canary period is over, the model stays in use");
+            tracing::info!(
+                event = "canary_ended",
+                model,
+                "the canary period is over, the model stays in use"
+            );
         }
         drop(phase);
         // Dropped after the lock is released: freeing a large model takes a while.

@@ -65,7 +65,9 @@ impl Output {
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<_> = self.limit.iter().cloned().collect();
         if self.filtered {
-            notes.push("losses cannot be detected: a missing document may have been excluded by its `where`".into());
+            notes.push(
+                "losses cannot be detected: a missing document may have been excluded by its `where`".into(),
+            );
         }
         if matches!(self.beginning, Beginning::Unknown) {
             notes.push("where it began is not recorded: counted from the lowest offset found".into());
