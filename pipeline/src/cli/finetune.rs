@@ -17,19 +17,19 @@ use crate::finetune::{self, JobOutcome, JobVerdict, SnapshotSummary, SplitSummar
 use crate::system::step_back;
 use fenliu_config::Problems;
 
-/// The flags set keys of the section `finetune`; what is not given stays as configured.
+/// Each flag overrides a key of the section `finetune`; keys without a flag keep their configured values.
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
     /// Directory of the model, models/NAME [default: model.bundle]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Labelled documents to learn: JSON Lines, Parquet or Arrow files, or directories
+    /// Labelled documents to train on: JSON Lines, Parquet or Arrow files, or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows of --data whose FIELD has this VALUE, such as split=train
     #[arg(long, value_name = "FIELD=VALUE")]
     select: Option<RowFilter>,
-    /// Labelled documents to judge on, in place of a share of all rows
+    /// Labelled documents to test on, instead of a share of all rows
     #[arg(long, value_name = "PATH", num_args = 1..)]
     test: Vec<PathBuf>,
     /// Only rows of --test whose FIELD has this VALUE
@@ -38,7 +38,7 @@ pub(super) struct FinetuneArgs {
     /// Corrections {id | text, label, by, at}: files or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     feedback: Vec<PathBuf>,
-    /// Where the texts are that corrections name by id: files or directories
+    /// Documents that corrections name by id: files or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     texts: Vec<PathBuf>,
     /// Which weights change: head, top-K, lora, lora-RANK or full
@@ -53,13 +53,13 @@ pub(super) struct FinetuneArgs {
     /// Threads of training; 0: one per core
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// What becomes of a challenger that passes all gates
+    /// What to do with a challenger that passes all gates
     #[arg(long, value_name = "POLICY")]
     promote: Option<PromotePolicy>,
-    /// Keep a refused challenger as a version, too
+    /// Publish a challenger as a version even if it is refused
     #[arg(long)]
     keep_refused: bool,
-    /// End without training when the last job learnt the same rows
+    /// End without training if the last job was trained on the same rows
     #[arg(long)]
     only_if_new: bool,
     /// Fail (exit code 1) unless the challenger is promoted
@@ -77,7 +77,7 @@ pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> 
         let message = "no model: give --model models/NAME, or a configuration with `model.bundle`";
         return Err(Problems::one(common.origin(), "", message).into());
     }
-    // Serving keeps its latency.
+    // A lower priority, so that a pipeline on the same machine keeps its latency.
     step_back(config.finetune.niceness.into());
     let outcome = finetune::run(&config, &model, only_if_new, &mut Reporter::default())?;
     let is_promoted = outcome.state.verdict == Some(JobVerdict::Promoted);
@@ -91,7 +91,7 @@ pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> 
 }
 
 impl FinetuneArgs {
-    /// Lays the flags over the configuration.
+    /// Overrides the configuration with the flags.
     fn apply(self, config: &mut Config) -> Result<()> {
         let job = &mut config.finetune;
         for (given, configured) in [
@@ -119,7 +119,7 @@ impl FinetuneArgs {
     }
 }
 
-/// The result on standard output.
+/// The result that is printed to standard output.
 #[derive(Debug, Serialize)]
 struct FinetuneReport {
     job: String,
@@ -138,7 +138,7 @@ struct FinetuneReport {
     gates: Vec<Gate>,
 }
 
-/// How one model did on the test rows.
+/// The scores of one model on the test rows.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Scores {
     rows: usize,
@@ -176,13 +176,13 @@ impl FinetuneReport {
         }
     }
 
-    /// For a person.
+    /// The report as text for a person.
     fn text(&self) -> String {
         let verdict = self.verdict.map_or("", JobVerdict::as_str);
         let mut text = format!("{verdict}: {}\n", self.reason.as_deref().unwrap_or_default());
         if let (Some(snapshot), Some(split)) = (&self.snapshot, &self.split) {
             text += &format!(
-                "\n{} corrections ({} not used), {} replayed documents: {} to learn, {} to stop by, {} to judge on\n",
+                "\n{} corrections ({} not used), {} replayed documents: {} rows for training, {} for development, {} for testing\n",
                 snapshot.seen,
                 snapshot.skipped.values().sum::<usize>(),
                 snapshot.data,

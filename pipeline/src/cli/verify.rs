@@ -13,7 +13,7 @@ use crate::verify::{
 /// Compares the source with the sinks and the dead letters by topic, partition and offset.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Look at one sink only: 0 is the first of the configuration
+    /// Compare one sink only: 0 is the first of the configuration
     #[arg(long, value_name = "NUMBER")]
     sink: Option<usize>,
     /// How many lost and how many duplicated documents to list for each sink
@@ -59,10 +59,15 @@ fn show(report: &VerifyReport) -> Result<()> {
         [counts.rows, counts.duplicated, counts.not_reached].map(|number| number.to_string())
     })?;
     show_faults(letters)?;
-    output::line(if report.ok { "nothing lost, nothing twice" } else { "not as it should be: see above" })
+    output::line(if report.ok {
+        "nothing lost, nothing twice"
+    } else {
+        "documents are lost or duplicated, or an output has problems: see above"
+    })
 }
 
-/// A line a partition and one for all of them: place and offsets, then the `cells` that the counts make.
+/// Prints one line per partition and a total. Each line has the partition and its offsets, followed by `cells`, which
+/// formats the counts.
 fn show_table<const CELLS: usize, const COLUMNS: usize>(
     header: &[&str; COLUMNS],
     sink: &SinkReport,
