@@ -1,4 +1,4 @@
-//! The section `model`, and what makes sense only where there is one.
+//! The section `model`, and the checks of the sections that need a model.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,31 +14,31 @@ use super::serve::{CanaryConfig, ShadowConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ModelConfig {
-    /// The bundle: `models/NAME` (its champion, or the newest version where there is none),
-    /// `models/NAME@ALIAS`, `models/NAME@VERSION`, or one version's directory. Empty: no model. Default: empty.
+    /// The bundle: `models/NAME` (its champion, or without a champion its newest version), `models/NAME@ALIAS`,
+    /// `models/NAME@VERSION`, or the directory of one version. Empty: no model. Default: empty.
     pub bundle: PathBuf,
-    /// How often to look whether the alias names another version, which is then swapped in without a
-    /// pause. 0s: never. Default: 2s.
+    /// How often to check whether the alias names another version, which is then put in use without a pause. 0s: never.
+    /// Default: 2s.
     #[serde(with = "humantime_serde")]
     pub watch: Duration,
-    /// Where it runs: `cpu`, `cuda` (an error where there is none) or `auto` (the log says which). `cuda` needs a
-    /// build with that feature and ONNX Runtime's GPU library. Default: cpu.
+    /// Device to run on: `cpu`, `cuda` (an error if there is no GPU) or `auto` (the log says which one is used). `cuda`
+    /// needs a build with that feature and ONNX Runtime's GPU library. Default: cpu.
     pub device: Device,
     /// ONNX Runtime's intra-op threads. 0: one per core.
     pub threads: usize,
-    /// Most padded tokens in one inference call: longest text x texts.
+    /// Most padded tokens in one inference call: tokens of the longest text x number of texts.
     ///
-    /// Raise it until throughput stops growing; lower it to cut the latency of a full batch. A longer
-    /// text goes alone. Default: 4096.
+    /// Raise it until throughput stops growing; lower it to reduce the latency of a full batch. A text that is longer is
+    /// classified in a call of its own. Default: 4096.
     pub max_batch_tokens: usize,
     /// Most texts in one inference call. Default: 256.
     pub max_batch_rows: usize,
     /// How many labels `top_k` lists. Default: 3.
     pub top_k: usize,
-    /// ONNX Runtime's shared library. Default: looked for, see `fenliu doctor`.
+    /// Path of ONNX Runtime's shared library. Default: searched in the usual places; `fenliu doctor` prints its path.
     pub onnxruntime: Option<PathBuf>,
-    /// Probation of a version that was swapped in: the one before stays loaded and takes over, and the
-    /// alias is moved back, if the new one fails.
+    /// Canary period of a version that was put in use: the previous one stays loaded. If the new one fails, the previous
+    /// one takes over and the alias is moved back.
     pub canary: CanaryConfig,
 }
 
@@ -84,13 +84,13 @@ impl ModelConfig {
 }
 
 impl Config {
-    /// Checks the model and what goes with it.
+    /// Checks the section `model` and the sections that need a model.
     pub(super) fn check_model(&self, problems: &mut Problems) {
         self.model.check(problems);
         self.check_shadow(problems);
         self.check_drift(problems);
         self.check_pin(problems);
-        // What is wrong with `[model]` itself was said above.
+        // If `[model]` has settings but no bundle, the check of the model has already reported that.
         if self.has_model() || self.model != ModelConfig::default() {
             return;
         }
@@ -105,14 +105,16 @@ impl Config {
         }
     }
 
-    /// A job would be refused each time.
+    /// Refuses a schedule of fine-tuning jobs for a fixed version: every job would fail, because it starts from the
+    /// version in use.
     fn check_pin(&self, problems: &mut Problems) {
         let name = self.model.bundle.file_name().unwrap_or_default().to_string_lossy();
         if self.finetune.is_scheduled()
             && let Some((_, version)) = name.rsplit_once('@').filter(|(_, version)| *version != "champion")
         {
             let problem = format!(
-                "is scheduled, but `model.bundle` names `{version}`, and a job starts from the version in use: leave it out there"
+                "is scheduled, but `model.bundle` names the version `{version}`, and a job always starts from the \
+                 version in use: remove `@{version}` there"
             );
             problems.add("finetune", problem);
         }
@@ -123,7 +125,7 @@ impl Config {
         problems.require((0.0..=1.0).contains(&share), "shadow.share", share, "0 to 1");
         let path = &self.shadow.path;
         problems.require(!path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
-        // It would become a directory of that name.
+        // An address is refused, because it would become the name of a local directory.
         let is_address = path.to_string_lossy().contains("://");
         problems.require(!is_address, "shadow.path", path.display(), "a directory on a disk");
     }

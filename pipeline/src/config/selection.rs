@@ -1,14 +1,14 @@
-//! `FIELD=VALUE`: which rows of a file are meant.
+//! `FIELD=VALUE`: selects rows of a file by the value of a field.
 
 use serde::{Deserialize, Serialize};
 
-/// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
+/// Keeps the rows in which a field has a given value; written `FIELD=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct RowFilter {
-    /// The field.
+    /// Name of the field.
     pub field: String,
-    /// The text that it must have.
+    /// The value that it must have, as text.
     pub value: String,
 }
 
@@ -40,7 +40,7 @@ impl From<RowFilter> for String {
 }
 
 impl RowFilter {
-    /// Whether the document in `payload` has the text in that field.
+    /// Whether the field of the document in `payload`, a JSON object, has the value.
     pub(crate) fn keeps(&self, payload: &[u8]) -> bool {
         let value: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
         match value.as_ref().and_then(|object| object.get(&self.field)) {
