@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use fenliu_skip::{Part, skipped};
 use fenliu_tests::bucket::Bucket;
 use fenliu_tests::kafka::{self, Broker};
 use fenliu_tests::proxy::Fate;
-use fenliu_tests::skipped;
 
 use crate::exactly_once::{SINKS, check};
 use crate::fixtures::{PATIENCE, stop};
@@ -110,11 +110,11 @@ impl<'a> SmallDisk<'a> {
         match output {
             Ok(output) if output.status.success() => Some(SmallDisk(path)),
             Ok(output) => {
-                skipped("no small disk", &String::from_utf8_lossy(&output.stderr));
+                skipped(Part::Mount, String::from_utf8_lossy(&output.stderr).trim());
                 None
             }
             Err(error) => {
-                skipped("no small disk", &error.to_string());
+                skipped(Part::Mount, error);
                 None
             }
         }

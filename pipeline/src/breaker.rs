@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use arrow::array::RecordBatch;
+use fenliu_engine::batch::Batch;
 use fenliu_schemas::{Lineage, Stage, text_at, text_column};
 
 use crate::config::BreakerConfig;
 use crate::error::{Error, Kind, Result};
-use fenliu_engine::batch::Batch;
 
 /// The only reason of the stage `clean` that counts as a failure: an SQL expression failed on the document. For all other
 /// reasons of that stage, a setting asked for the rejection.

@@ -12,13 +12,13 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
+use fenliu_engine::batch::Batch;
 use fenliu_model::{Encoding, Probabilities};
 use fenliu_schemas::{Prediction, Reject, SchemaError, label_rows, model_dead_letters};
 
 use crate::error::Result;
 use crate::metrics::Counters;
 use crate::serve::{Classified, Generation, Live, Rejects, Shadow};
-use fenliu_engine::batch::Batch;
 
 /// A batch with the token ids of each row.
 pub(crate) struct EncodedBatch {

@@ -5,6 +5,7 @@
 //! [`Config::validate`], a [`Plan`](crate::plan::Plan), can run. Secrets are never printed.
 
 mod breaker;
+mod check_model;
 mod finetune;
 mod load;
 mod model;

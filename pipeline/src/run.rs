@@ -5,11 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-
-use fenliu_connectors::files::FilesSource;
-use fenliu_connectors::kafka::{self, KafkaConsumer, KafkaSource, KafkaSourceOptions};
 use fenliu_connectors::outputs::{self, OpenOutputs};
-use fenliu_connectors::{Assembler, Shutdown, SinkLinks, Source, SourceConfig};
+use fenliu_connectors::{Assembler, Feed, Shutdown, SinkLinks};
 use fenliu_engine::batch::{Batch, Budget};
 
 use crate::breaker::Breaker;
@@ -114,13 +111,12 @@ impl Pipeline<'_> {
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
         let topics = config.topics();
-        let connect = |source| kafka::connect(&config.kafka, source, &config.name).map(Arc::new);
-        let consumer = config.source.group().map(connect).transpose()?;
+        let connection = config.source.connect(&config.kafka, &config.name)?;
         let OpenOutputs { sinks, streams } =
-            outputs::open(&config.outputs, &config.name, &topics, consumer.as_ref())?;
+            outputs::open(&config.outputs, &config.name, &topics, connection.member())?;
         let (reports_in, reports) = channel();
         let (queues, inputs): (Vec<_>, Vec<_>) = sinks.iter().map(|_| channel()).unzip();
-        let source = self.source(consumer.as_ref(), SinkLinks::new(queues.clone(), reports))?;
+        let source = connection.open(self.feed(SinkLinks::new(queues.clone(), reports)))?;
 
         let mut stages = Stages::new(shutdown.clone());
         let (plan, stop) = (Arc::clone(&config.clean), shutdown.clone());
@@ -137,13 +133,10 @@ impl Pipeline<'_> {
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();
-        let mut outcome = stages.join();
-        if let Some(consumer) = consumer {
-            // If the consumer became unusable, the stages failed because of that, whichever of them noticed it first.
-            // The reason of the consumer is therefore reported instead of theirs.
-            outcome = outcome.or_else(|error| kafka::check_usable(&consumer).and(Err(error)));
-            kafka::leave(consumer);
-        }
+        // If the source became unusable, the stages failed because of that, whichever of them noticed it first. The
+        // reason of the source is therefore reported instead of theirs.
+        let outcome = stages.join().or_else(|error| connection.check().and(Err(error)));
+        connection.leave();
         outcome.map(|()| meters)
     }
 
@@ -166,27 +159,15 @@ impl Pipeline<'_> {
         stages.map("model", encoded, move |encoded| labeller.label(encoded))
     }
 
-    /// The source, which begins to read at the positions of the sinks that `links` connects.
-    fn source(&self, consumer: Option<&Arc<KafkaConsumer>>, links: SinkLinks) -> Result<Box<dyn Source>> {
-        let config = self.config;
-        let limits = &config.limits;
-        let budget = Budget::new(limits.memory.as_u64());
-        let assembler =
-            Assembler::new(config.decoder.clone(), budget, limits.batch_rows, limits.batch_linger);
-        match (&config.source, consumer) {
-            (SourceConfig::Kafka(source), Some(consumer)) => {
-                let options = KafkaSourceOptions {
-                    stop_at_end: self.stop_at_end,
-                    commits_offsets: !self.moves_group_offsets(),
-                    drain_limit: kafka::drain_limit(&config.kafka, source),
-                };
-                let consumer = Arc::clone(consumer);
-                Ok(Box::new(KafkaSource::try_new(consumer, source, assembler, links, options)?))
-            }
-            (SourceConfig::Kafka(_), None) => Err(Error::internal("a Kafka source without a consumer")),
-            (SourceConfig::Files(source), _) => {
-                Ok(Box::new(FilesSource::try_new(&source.paths, assembler, links)?))
-            }
+    /// What the source needs to feed the stages. It begins to read at the positions of the sinks that `links` connects.
+    fn feed(&self, links: SinkLinks) -> Feed {
+        let limits = &self.config.limits;
+        let (decoder, budget) = (self.config.decoder.clone(), Budget::new(limits.memory.as_u64()));
+        Feed {
+            assembler: Assembler::new(decoder, budget, limits.batch_rows, limits.batch_linger),
+            links,
+            stop_at_end: self.stop_at_end,
+            commits_offsets: !self.moves_group_offsets(),
         }
     }
 
@@ -198,10 +179,22 @@ impl Pipeline<'_> {
     }
 }
 
-/// Opens the model to check it, without reading documents. Returns its name and version; `None` if there is no model.
+/// The result of [`preflight`].
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    /// Name and version of the model; `None` if there is no model.
+    pub model: Option<String>,
+    /// Why outputs did not answer, one error for each of them. Whether these outputs accept the rows is not known.
+    pub unknown: Vec<Error>,
+}
+
+/// Checks everything that can be checked without reading documents: the tables of sinks, the bundle and the model.
 ///
 /// # Errors
-/// The model cannot be opened, so [`run`] would not start.
-pub(crate) fn preflight(config: &Plan) -> Result<Option<String>> {
-    config.has_model().then(|| Generation::open(config).map(|generation| generation.title())).transpose()
+/// The first problem because of which [`run`] would not start.
+pub(crate) fn preflight(config: &Plan) -> Result<Preflight> {
+    let examined = config.outputs.iter().filter_map(|output| output.examine().transpose());
+    let unknown = examined.collect::<Result<_>>()?;
+    let model = config.has_model().then(|| Generation::open(config).map(|generation| generation.title()));
+    Ok(Preflight { model: model.transpose()?, unknown })
 }

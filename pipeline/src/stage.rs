@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::error::{Error, Result};
 use fenliu_connectors::{Meter, Shutdown};
+
+use crate::error::{Error, Result};
 
 /// Most batches that wait between two stages. Two would keep a stage busy, one in work and one ready; the others even out
 /// batches that take different times. Their bytes are bounded by the memory budget.

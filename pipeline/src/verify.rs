@@ -16,13 +16,13 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use fenliu_config::Problems;
 use indicatif::ProgressBar;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::progress::bar;
 use compare::Compared;
-use fenliu_config::Problems;
 use output::{Output, Outputs};
 use partitions::{ByPartition, Ranges, StoredRows};
 use source::SourceDocuments;
@@ -70,7 +70,7 @@ struct OutputContents {
 
 impl Verification<'_> {
     fn run(&self) -> Result<VerifyReport> {
-        let source = SourceDocuments::open(self.config, self.progress)?;
+        let source = SourceDocuments::open(self.config)?;
         let partitions = source.ranges()?;
         let (sinks, letters) = self.open(&partitions)?;
         let letters = self.read(letters, &partitions)?;

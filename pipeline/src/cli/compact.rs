@@ -7,7 +7,8 @@ use clap::Args;
 use fenliu_config::Problems;
 use fenliu_connectors::kind::{Compacted, Upkeep};
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 

@@ -8,20 +8,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
-
-use super::train::{self, Recipe};
-use super::{Common, output, shutdown_on_signals};
-use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::metrics::Counters;
-use crate::run::{RunOptions, run};
-use crate::summary::Summary;
 use fenliu_connectors::Shutdown;
 use fenliu_connectors::files::FilesSinkConfig;
 use fenliu_connectors::files::{Documents, data_files};
 use fenliu_connectors::kafka::KafkaSourceConfig;
 use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter, client_config};
+use serde_json::{Value, json};
+
+use super::common::{Common, shutdown_on_signals};
+use super::output;
+use super::train::{self, Recipe};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::metrics::Counters;
+use crate::run::{RunOptions, run};
+use crate::summary::Summary;
 
 const TOPIC: &str = "news";
 const PARTITIONS: i32 = 4;

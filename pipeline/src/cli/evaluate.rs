@@ -7,17 +7,18 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use fenliu_decode::DocumentsConfig;
 use fenliu_model::compare::{project, union};
 use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate as score};
 use serde::Serialize;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::config::RowFilter;
 use crate::corpus::{self, CleanDocument};
 use crate::error::{Converted, Error, Result};
 use crate::serve;
 use crate::texts::TextCleaner;
-use fenliu_decode::DocumentsConfig;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {

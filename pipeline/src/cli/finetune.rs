@@ -4,18 +4,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use fenliu_config::Problems;
 use fenliu_model::{Comparison, Evaluation, Gate};
 use fenliu_training::Adaptation;
 use serde::Serialize;
 
+use super::common::Common;
+use super::output;
 use super::train::{Reporter, key_and_value};
-use super::{Common, output};
 use crate::config::RowFilter;
 use crate::config::{Config, PromotePolicy};
 use crate::error::Result;
 use crate::finetune::{self, JobOutcome, JobVerdict, SnapshotSummary, SplitSummary};
 use crate::system::step_back;
-use fenliu_config::Problems;
 
 /// Each flag overrides a key of the section `finetune`; keys without a flag keep their configured values.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use fenliu_config::Problems;
 use fenliu_model::quality::QualityReport;
 use fenliu_model::registry::HistoryEntry;
 use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Example, Registry, durable, runtime};
@@ -27,7 +28,6 @@ use crate::config::{Config, FinetuneConfig, PromotePolicy};
 use crate::error::{Converted, Error, Result};
 use crate::options::overlay;
 use crate::texts::Preprocessing;
-use fenliu_config::Problems;
 
 /// Named in the registry's history as the one who moved an alias.
 const BY: &str = "fenliu finetune";

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Int64Type;
+use fenliu_connectors::files::{Documents, files_in};
+use fenliu_decode::Decoder;
+use fenliu_decode::{DocumentsConfig, FieldNames};
 use fenliu_model::Labels;
 use fenliu_operators::Plan;
 use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, primitive_column, split_rejected, text_column};
@@ -17,9 +20,6 @@ use super::resolve::keep_latest;
 use super::rows::{ExampleOrigin, Row, fingerprint};
 use crate::corpus::{CleanDocument, clean_documents};
 use crate::error::{Converted, Error, Result};
-use fenliu_connectors::files::{Documents, files_in};
-use fenliu_decode::Decoder;
-use fenliu_decode::{DocumentsConfig, FieldNames};
 
 /// How many corrections are cleaned at once.
 const BATCH_ROWS: usize = 1024;

@@ -4,7 +4,7 @@ use fenliu_model::report::{FineTunePage, ModelCard};
 
 use super::evaluate::ChallengerReport;
 use super::rows::Row;
-use super::snapshot::SnapshotSummary;
+use super::snapshot_summary::SnapshotSummary;
 use super::split::TestRows;
 
 /// The HTML page of a job; `test` are the rows that the models were evaluated on.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use croner::Cron;
+use fenliu_connectors::KafkaConfig;
+use fenliu_connectors::kafka::Ends;
 use fenliu_model::Registry;
 
 use super::feedback::{Collected, read_files, reader};
@@ -20,8 +22,6 @@ use crate::config::parse_schedule;
 use crate::config::{Config, FinetuneConfig};
 use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
-use fenliu_connectors::KafkaConfig;
-use fenliu_connectors::kafka::Ends;
 
 /// How often clock, drift and the running job are looked at.
 const TICK: Duration = Duration::from_millis(500);

@@ -3,51 +3,25 @@
 //! Contract: a snapshot does not change after it was written, whatever arrives later. Every correction up to its end
 //! offsets is in it, either as a row or among the skipped ones with a reason.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use fenliu_model::Labels;
 use fenliu_operators::Plan;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::feedback::{Collected, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
 use super::rows::{ExampleOrigin, Row, fingerprint};
+use super::snapshot_summary::SnapshotSummary;
 use super::state::JobDirectory;
 use crate::config::Config;
 use crate::config::RowFilter;
 use crate::corpus;
 use crate::error::{Error, Result};
-use fenliu_connectors::kafka::Ends;
 
 pub(super) const ROWS: &str = "rows.jsonl";
 const SKIPPED: &str = "skipped.jsonl";
-
-/// What a snapshot contains.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SnapshotSummary {
-    /// Number of replayed documents (`finetune.data`).
-    pub data: usize,
-    /// Number of corrections that became rows.
-    pub feedback: usize,
-    /// Number of documents for testing only (`finetune.test`).
-    pub test: usize,
-    /// Number of replayed and test documents that a correction gave another label.
-    pub relabelled: usize,
-    /// Number of replayed documents that were left out because they are also test documents.
-    pub data_in_test: usize,
-    /// Number of documents without a label, and of those that cleaning rejected.
-    pub unusable: usize,
-    /// Number of corrections that were not used, by reason; each of them is in `skipped.jsonl`.
-    pub skipped: BTreeMap<String, usize>,
-    /// Number of messages and rows that were read as corrections, including invalid ones.
-    pub seen: u64,
-    /// The range of offsets that was read of each partition of the feedback topic: first and next.
-    pub ends: Ends,
-    /// SHA-256 over labels and texts of all rows, in order.
-    pub sha256: String,
-}
 
 /// Takes a snapshot and writes it to the directory of `job`.
 ///
@@ -160,11 +134,14 @@ fn sha256(rows: &[Row]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use fenliu_connectors::kafka::Ends;
     use serde_json::Value;
 
     use super::*;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ulid::Ulid;
 
-use super::snapshot::SnapshotSummary;
+use super::snapshot_summary::SnapshotSummary;
 use super::split::SplitSummary;
 use crate::error::{Converted, Error, Result};
 

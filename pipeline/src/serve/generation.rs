@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use fenliu_config::Problems;
 use fenliu_model::{
     Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Failure,
     FailureKind, Labels, Probabilities, runtime,
@@ -22,7 +23,6 @@ use crate::config::Config;
 use crate::error::{Converted, Error, Result};
 use crate::system::GiveBackOnDrop;
 use crate::texts::Preprocessing;
-use fenliu_config::Problems;
 
 /// Most characters of an error message that are kept in a dead letter.
 const DETAIL_CHARS: usize = 400;

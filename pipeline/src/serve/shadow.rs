@@ -16,6 +16,7 @@ use std::time::Instant;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
+use fenliu_connectors::files::FileAppender;
 use fenliu_model::registry::{Alias, Registry};
 use fenliu_model::{Encoding, Probabilities};
 use fenliu_schemas::{SchemaError, ScoredLabel, Texts, disagreement_schema, disagreements};
@@ -26,7 +27,6 @@ use crate::config::{Config, ShadowConfig};
 use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
 use crate::system::step_back;
-use fenliu_connectors::files::FileAppender;
 
 /// Samples that may wait for the challenger.
 const QUEUED_SAMPLES: usize = 4;
