@@ -61,7 +61,7 @@ fn compact_all(args: &CompactArgs, config: &Plan) -> Result<Vec<Compacted>> {
 }
 
 fn unfit(sink: Option<usize>) -> Error {
-    let why = "only Delta tables need compaction (sinks of type files maintain their directories themselves)";
+    let why = "only Delta tables are compacted (sinks of type files maintain their directories themselves)";
     match sink {
         Some(number) => {
             Problems::one("command line", "--sink", format!("{number} is not of type delta: {why}")).into()

@@ -206,6 +206,13 @@ fn secrets_among_the_properties_of_a_catalog_are_not_printed() {
 }
 
 #[test]
+fn the_former_name_of_the_canary_period_is_read() {
+    let old = parse("[model.bake]\nrows = 7\nmax_age = '1m'", &["model.bake.rows=8"]).unwrap();
+    let new = parse("[model.canary]\nrows = 8\nmax_age = '1m'", &[]).unwrap();
+    assert_eq!((old.model.canary.rows, &old), (8, &new));
+}
+
+#[test]
 fn an_unset_variable_is_named() {
     let problems = parse("name = \"${NOPE}\"", &[]).unwrap_err();
     assert_eq!(problems.problems[0].key, "name");
