@@ -15,7 +15,7 @@ TESTED = $(SELECT) --features fenliu/failpoints,fenliu/delta,fenliu/iceberg
 # Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
 TLS := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
-.PHONY: help prerequisites onnxruntime reuters kafka setup build demo test soak bench lint doc clean-demo
+.PHONY: help prerequisites onnxruntime reuters kafka setup build demo test soak coverage bench lint doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
 	@echo 'make soak        the engine simulated, a million schedules (SCHEDULES=n); the fault tests, 200 deaths each (FAULTS=n),'
 	@echo '                 outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
+	@echo 'make coverage    the share of the engine that the simulation reaches'
 	@echo 'make lint        formatting and clippy'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
@@ -76,6 +77,9 @@ SOAK ?= 120
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
 	FENLIU_BINARY=$(CARGO_TARGET_DIR)/release/fenliu $(CARGO) bench $(SELECT) --benches
+
+coverage:
+	@sh tests/coverage.sh $(TESTED)
 
 lint: prerequisites
 	$(CARGO) fmt --all --check

@@ -5,6 +5,7 @@
 //! `fenliu-connectors`, and the protocol between them is in `fenliu-engine`. `plan` compiles a configuration, and `cli` has
 //! the commands of the binary.
 
+mod background;
 mod breaker;
 mod classify;
 mod clean;

@@ -10,9 +10,11 @@ mod client;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use fenliu_engine::retry::Retry;
 use fenliu_engine::{Error, Kind};
 use fenliu_schemas::Reject;
-use rand::Rng as _;
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
 
 use self::client::{Client, LookupFailure};
 use crate::config::RegistryConfig;
@@ -26,10 +28,6 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 /// Most unknown ids that are remembered. Messages that were not written for a registry can contain any id, so their
 /// number has no other bound.
 const MAX_UNKNOWN: usize = 10_000;
-
-/// Pause after the first failed request during an outage; it doubles with each further one, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Asks the registry of `config` for its types of schemas, to find out whether it is reachable and accepts the password.
 ///
@@ -103,7 +101,7 @@ struct Remote {
 
 #[derive(Clone, Debug)]
 struct Outage {
-    pause: Duration,
+    retry: Retry,
     /// No request is sent before this time.
     retry_at: Instant,
 }
@@ -145,11 +143,19 @@ impl Remote {
     }
 
     fn note_outage(&mut self, why: &str) {
-        let pause = self.outage.as_ref().map_or(FIRST_PAUSE, |o| (o.pause * 2).min(LONGEST_PAUSE));
-        // Several pipelines that lost the same registry should not come back at the same moment.
-        let wait = pause.mul_f64(rand::rng().random_range(0.5..1.0));
-        tracing::warn!(event = "registry_unavailable", url = self.client.url(), retry_in = ?wait, why, "the schema registry does not answer, documents wait");
-        self.outage = Some(Outage { pause, retry_at: Instant::now() + wait });
+        let now = Instant::now();
+        let first = || Retry::new(SmallRng::from_rng(&mut rand::rng()));
+        let mut retry = self.outage.take().map_or_else(first, |outage| outage.retry);
+        let retry_at = retry.after_failure(now).unwrap_or(now);
+        let retry_in = retry_at - now;
+        tracing::warn!(
+            event = "registry_unavailable",
+            url = self.client.url(),
+            ?retry_in,
+            why,
+            "the schema registry does not answer, documents wait"
+        );
+        self.outage = Some(Outage { retry, retry_at });
     }
 }
 

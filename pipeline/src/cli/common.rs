@@ -62,8 +62,11 @@ impl Common {
 }
 
 /// A shutdown that SIGINT and SIGTERM request.
-pub(super) fn shutdown_on_signals() -> Shutdown {
+///
+/// # Errors
+/// The system cannot start a thread.
+pub(super) fn shutdown_on_signals() -> Result<Shutdown> {
     let shutdown = Shutdown::default();
-    listen_for_signals(shutdown.clone());
-    shutdown
+    listen_for_signals(shutdown.clone())?;
+    Ok(shutdown)
 }

@@ -12,7 +12,7 @@ use fenliu_connectors::Shutdown;
 use fenliu_connectors::files::FilesSinkConfig;
 use fenliu_connectors::files::{Documents, data_files};
 use fenliu_connectors::kafka::KafkaSourceConfig;
-use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter, client_config};
+use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter, NewMessage, client_config};
 use serde_json::{Value, json};
 
 use super::common::{Common, shutdown_on_signals};
@@ -137,7 +137,7 @@ fn messages(test_file: &Path) -> Result<Vec<Vec<u8>>> {
 
 /// Runs a producer and the pipeline at the same time until every message has been processed.
 fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
-    let shutdown = shutdown_on_signals();
+    let shutdown = shutdown_on_signals()?;
     let expected = messages.len() as u64;
     let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
     let writer = MessageWriter::try_new(client_config(&config.kafka, &Default::default()))?;
@@ -162,7 +162,7 @@ fn send(writer: &MessageWriter, messages: &[Vec<u8>], counters: &Counters, stop:
         while sent > counters.snapshot().documents() + MESSAGES_AHEAD && !stop.is_requested() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        writer.send(TOPIC, None, message, None)?;
+        writer.send(NewMessage::new(TOPIC, message))?;
     }
     writer.flush()
 }

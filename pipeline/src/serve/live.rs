@@ -3,11 +3,12 @@
 //! [`Live`] holds the [`Phase`] behind a lock and adds what surrounds its transitions: the alias in the registry, the
 //! counters and the log.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
+use parking_lot::Mutex;
 
 use super::generation::{Classified, Generation};
 use super::phase::Phase;
@@ -46,7 +47,7 @@ impl Live {
 
     /// The generation that the next batch is to be encoded and labelled with.
     pub(crate) fn current(&self) -> Arc<Generation> {
-        Arc::clone(self.phase().current())
+        Arc::clone(self.phase.lock().current())
     }
 
     /// The registry and the alias that say which version should be in use; `None` if the configuration names a fixed
@@ -59,7 +60,7 @@ impl Live {
     /// canary period is over.
     pub(crate) fn swap(&self, next: Generation, as_canary: bool) {
         let next = Arc::new(next);
-        let mut phase = self.phase();
+        let mut phase = self.phase.lock();
         tracing::info!(
             event = "model_swapped",
             from = phase.current().title(),
@@ -84,7 +85,7 @@ impl Live {
 
     /// The generation that [`Live::fall_back`] would return; nothing is changed.
     pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
-        let phase = self.phase();
+        let phase = self.phase.lock();
         let other = if phase.is_current(failed) { phase.previous() } else { Some(phase.current()) };
         other.map(Arc::clone)
     }
@@ -113,7 +114,7 @@ impl Live {
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
             return;
         };
-        let mut phase = self.phase();
+        let mut phase = self.phase.lock();
         let complaint = phase.canary_of(generation).and_then(|(_, period)| period.compare(new, &old));
         drop(phase);
         if let Some(reason) = complaint {
@@ -124,14 +125,14 @@ impl Live {
     /// Counts a batch of `generation` during its canary period. Returns the previous generation if this batch belongs to
     /// the sample that both label.
     fn previous_if_sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
-        let mut phase = self.phase();
+        let mut phase = self.phase.lock();
         let (previous, period) = phase.canary_of(generation)?;
         period.count(rows).then(|| Arc::clone(previous))
     }
 
     /// Unloads the previous generation if the canary period is over.
     pub(crate) fn end_canary(&self) {
-        let mut phase = self.phase();
+        let mut phase = self.phase.lock();
         let is_over = matches!(&*phase, Phase::Canary { period, .. } if period.is_over(&self.canary));
         let ended = if is_over { phase.finish() } else { None };
         if ended.is_some() {
@@ -177,7 +178,7 @@ impl Live {
     ///
     /// Batches that were encoded with the generation taken out of use are encoded again before they are labelled.
     fn revert_if(&self, condition: impl FnOnce(&Phase<Generation>) -> bool) -> bool {
-        let mut phase = self.phase();
+        let mut phase = self.phase.lock();
         if !condition(&phase) {
             return false;
         }
@@ -193,11 +194,6 @@ impl Live {
         // Dropped after the lock is released: freeing a large model takes a while.
         drop(withdrawn);
         true
-    }
-
-    /// A poisoned lock is used as it is: a transition replaces the phase at once, so a panic leaves no half of one.
-    fn phase(&self) -> MutexGuard<'_, Phase<Generation>> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,18 +1,21 @@
 //! The consumer: a member of a group whose rebalances the source handles itself.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::client::{REQUEST_TIMEOUT, client_config, log_error};
+use super::client::{REQUEST_TIMEOUT, client_config};
 use super::config::KafkaSourceConfig;
+use super::connection::Connection;
 use super::error::{failed, of};
 use crate::cluster::KafkaConfig;
 
@@ -41,48 +44,65 @@ pub struct Rebalance {
 }
 
 /// Keeps rebalances until the source gets to them: it must first let go of what is in flight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Context {
+    connection: Connection,
     rebalances: Mutex<VecDeque<Rebalance>>,
     commits: Mutex<VecDeque<KafkaResult<()>>>,
     is_closing: AtomicBool,
 }
 
+impl Default for Context {
+    fn default() -> Self {
+        Context {
+            connection: Connection::new("consumer"),
+            rebalances: Mutex::default(),
+            commits: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Context {
+    /// What is known of the consumer's connections.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// The next rebalance to handle.
     pub fn next_rebalance(&self) -> Option<Rebalance> {
-        self.rebalances().pop_front()
+        self.rebalances.lock().pop_front()
     }
 
     /// Leaves a rebalance that was not handled to whoever asks next.
     pub fn put_back(&self, rebalance: Rebalance) {
-        self.rebalances().push_front(rebalance);
+        self.rebalances.lock().push_front(rebalance);
     }
 
     /// The outcome of a commit of offsets that was not waited for.
     pub fn next_commit(&self) -> Option<KafkaResult<()>> {
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.commits.lock().pop_front()
     }
 
     /// From now on partitions are given up as soon as the group asks: nobody will handle it.
     pub fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
     }
-
-    fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
-        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.connection.log(level, facility, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error("consumer", &error, reason);
+        self.connection.error(&error, reason);
     }
 }
 
 impl ConsumerContext for Context {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).push_back(result);
+        self.commits.lock().push_back(result);
     }
 
     fn rebalance(
@@ -92,9 +112,13 @@ impl ConsumerContext for Context {
         partitions: &mut TopicPartitionList,
     ) {
         let is_assignment = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if is_assignment {
+            // The group's coordinator has answered.
+            self.connection.works();
+        }
         let rebalance = Rebalance { is_assignment, partitions: partitions.clone() };
         if !self.is_closing.load(Ordering::Relaxed) {
-            return self.rebalances().push_back(rebalance);
+            return self.rebalances.lock().push_back(rebalance);
         }
         let nothing = TopicPartitionList::new();
         let given_up =

@@ -12,7 +12,7 @@ use fenliu_engine::batch::Batch;
 use fenliu_engine::position::Stored;
 use fenliu_engine::reader::{self, Action, Event, Notice, Reader};
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::{Origin, Positions, TopicPartition};
+use fenliu_schemas::{KeyAndHeaders, Origin, Positions, TopicPartition};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -22,8 +22,9 @@ use rdkafka::{Message, TopicPartitionList};
 
 use super::config::{KafkaSourceConfig, Start};
 use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, offsets_list};
-use super::error::{failed, of};
+use super::error::failed;
 use super::facts;
+use super::headers::WithHeaders;
 use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
 use crate::links::SinkLinks;
@@ -45,6 +46,10 @@ pub(super) struct KafkaSourceOptions {
     pub(super) stop_at_end: bool,
     /// Whether the source commits the group's offsets; not where a sink does so in its transactions.
     pub(super) commits_offsets: bool,
+    /// Whether the keys of messages are used, and so kept.
+    pub(super) keeps_keys: bool,
+    /// Whether the headers of messages are used, and so kept.
+    pub(super) keeps_headers: bool,
     /// How long giving up partitions may take: see [`drain_limit`].
     pub(super) drain_limit: Duration,
 }
@@ -60,6 +65,8 @@ pub(super) struct KafkaSource {
     /// The topic read last: consecutive messages mostly share it.
     topic: Arc<str>,
     stop_at_end: bool,
+    keeps_keys: bool,
+    keeps_headers: bool,
     /// Partitions whose end was reached at least once.
     ended: HashSet<i32>,
     /// Received, but not taken by the assembler yet, since the schema registry does not answer.
@@ -111,6 +118,8 @@ impl KafkaSource {
             topics: source.topics.join(", "),
             topic: "".into(),
             stop_at_end: options.stop_at_end,
+            keeps_keys: options.keeps_keys,
+            keeps_headers: options.keeps_headers,
             ended: HashSet::new(),
             waiting: VecDeque::new(),
             unanswered: None,
@@ -300,7 +309,7 @@ impl KafkaSource {
     }
 
     /// Whether the message is dealt with; `false`: the schema registry does not answer.
-    fn accept(&mut self, message: &impl Message) -> Result<bool> {
+    fn accept(&mut self, message: &impl WithHeaders) -> Result<bool> {
         let (partition, offset) = (message.partition(), message.offset());
         let Some(first) = self.reader.first_covered(message.topic(), partition, offset) else {
             return Ok(true);
@@ -312,7 +321,9 @@ impl KafkaSource {
         let origin = Origin { topic: message.topic(), partition, offset, timestamp_ms };
         // A message without a value (a tombstone) holds no document: it is rejected as such.
         let payload = message.payload().unwrap_or_default();
-        let taken = self.assembler.push(&self.topic, origin, first, payload)?;
+        let headers = if self.keeps_headers { message.header_list() } else { vec![] };
+        let beside = KeyAndHeaders { key: message.key().filter(|_| self.keeps_keys), headers: &headers };
+        let taken = self.assembler.push(&self.topic, origin, first, beside, payload)?;
         if taken {
             self.reader.take(&self.topic, partition, offset);
         }
@@ -343,7 +354,8 @@ impl KafkaSource {
         let code = error.rdkafka_error_code();
         let is_unknown = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
         check_usable(&self.consumer)?;
-        let error = of(&format!("consume {}", self.topics), error);
+        let action = format!("consume {}", self.topics);
+        let error = self.consumer.context().connection().explain(&action, error);
         if !error.is_retryable() || (is_unknown && self.stop_at_end) {
             return Err(error);
         }
