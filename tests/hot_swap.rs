@@ -29,7 +29,7 @@ const CONFIG: &str = r#"
     [model]
     bundle = "MODEL"
     watch = "50ms"
-    [model.bake]
+    [model.canary]
     rows = 200
     [[sinks]]
     type = "kafka"
@@ -344,7 +344,7 @@ fn a_promoted_version_that_fails_is_rolled_back_and_its_batch_labelled_again() {
 }
 
 #[test]
-fn a_restart_does_not_end_the_probation() {
+fn a_restart_does_not_end_the_canary_period() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let model = Model::new();
     model.promote(&poisoned(&model));
@@ -380,7 +380,7 @@ fn a_promoted_version_that_trusts_itself_far_less_is_rolled_back() {
     let trusting_all = trusting(&model, "7XXXXXXXXXXXXXXXXXXXXXXXXX", 0.0);
     let doubtful = trusting(&model, "7YYYYYYYYYYYYYYYYYYYYYYYYY", 1.0);
     model.promote(&trusting_all);
-    let mut service = Service::start(broker, &model, &["--set", "model.bake.rows=1000000"]);
+    let mut service = Service::start(broker, &model, &["--set", "model.canary.rows=1000000"]);
     service.send(400);
     service.wait_until_committed(400);
     model.promote(&doubtful);

@@ -1,9 +1,9 @@
 //! The breaker: stops the pipeline when too many of the newest documents fail.
 //!
-//! A mistake in the configuration, a producer gone wrong or a broken model would otherwise turn a whole topic
-//! into dead letters before anyone looks. Counted are failures; what the configuration asks to set aside
-//! (languages, short texts, reject rules) is no failure, however much it is. Counting starts anew with each
-//! run. The batch that trips the breaker is not written and not committed.
+//! Without it, a mistake in the configuration, a broken producer or a broken model would turn a whole topic into dead
+//! letters before anyone notices. Only failures are counted. Documents that the configuration asks to reject (languages,
+//! short texts, reject rules) are not failures, however many they are. Each run starts to count from zero. The batch that
+//! trips the breaker is neither written nor committed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,31 +14,32 @@ use fenliu_schemas::{Lineage, Stage, text_at, text_column};
 use crate::config::BreakerConfig;
 use crate::error::{Error, Kind, Result};
 
-/// The only reason of the stage `clean` that no setting asked for: SQL failed on the document.
+/// The only reason of the stage `clean` that counts as a failure: an SQL expression failed on the document. For all other
+/// reasons of that stage, a setting asked for the rejection.
 const CLEAN_ERROR: &str = "clean_error";
 
 /// Counts failures among the newest documents.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     config: BreakerConfig,
-    /// Batches, oldest first: the fewest that hold the newest `rows` documents.
+    /// The newest batches, oldest first: as few as are needed to contain the newest `rows` documents.
     batches: VecDeque<Tally>,
     documents: usize,
     failures: usize,
 }
 
-/// What one batch held.
+/// The counts of one batch.
 #[derive(Debug, Default)]
 struct Tally {
     documents: usize,
-    /// By stage and reason.
+    /// Number of failures by stage and reason.
     failures: BTreeMap<(String, String), usize>,
-    /// The last failure, for a person.
+    /// A description of the last failure, for the error message.
     latest: Option<String>,
 }
 
 impl Breaker {
-    /// A breaker that has seen no document.
+    /// A breaker that has not counted any documents.
     pub(crate) fn new(config: BreakerConfig) -> Self {
         Breaker { config, batches: VecDeque::new(), documents: 0, failures: 0 }
     }
@@ -46,7 +47,7 @@ impl Breaker {
     /// Counts a batch before it is written.
     ///
     /// # Errors
-    /// [`Kind::Breaker`](crate::error::Kind::Breaker) when too many of the newest documents have failed.
+    /// [`Kind::Breaker`](crate::error::Kind::Breaker) if too many of the newest documents have failed.
     pub(crate) fn observe(&mut self, batch: &Batch) -> Result<()> {
         if self.config.rows == 0 {
             return Ok(());
@@ -61,6 +62,8 @@ impl Breaker {
             self.documents -= oldest.documents;
             self.failures -= oldest.failures();
         }
+        // A window that is not full yet is compared with the bound of a full one: a few failures among the first
+        // documents do not trip the breaker, but as many failures as are allowed in a full window do so at once.
         let allowed = self.config.share * self.documents.max(self.config.rows) as f64;
         if self.failures as f64 > allowed { Err(self.tripped()) } else { Ok(()) }
     }
@@ -80,7 +83,7 @@ impl Breaker {
              the latest: {latest}"
         );
         let remedy =
-            "mend the cause or raise the share; what is not committed is read again at the next start";
+            "fix the cause or raise `breaker.share`; uncommitted documents are read again at the next start";
         Error::new(Kind::Breaker, message).remedy(remedy)
     }
 }
@@ -109,7 +112,7 @@ impl Tally {
     }
 }
 
-/// Where a dead letter comes from and what was wrong with it.
+/// Describes a dead letter: its position in the source, the reason and the detail.
 fn describe(letters: &RecordBatch, row: usize) -> Result<String> {
     let (topic, partition, offset) = Lineage::of(letters)?.row(row);
     let reason = text_column(letters, "reason")?.value(row);
@@ -149,7 +152,7 @@ mod tests {
         }
     }
 
-    /// The batch, from 1, at which a breaker of 5 % of 1,000 trips; 0: at none.
+    /// The number of the batch, from 1, at which a breaker with the default bounds trips; 0: at none.
     fn trips_at(batches: &[(usize, usize, (Stage, &'static str))]) -> usize {
         let mut breaker = Breaker::new(BreakerConfig::default());
         let trips = |&(good, bad, reason): &_| breaker.observe(&batch(good, bad, reason)).is_err();
@@ -162,7 +165,7 @@ mod tests {
             ("5 %", vec![(950, 50, INVALID); 4], 0),
             ("more", vec![(949, 51, INVALID)], 1),
             ("no need to wait for the window to fill", vec![(0, 30, INVALID), (0, 21, INVALID)], 2),
-            ("few documents say nothing", vec![(10, 40, INVALID)], 0),
+            ("few documents are not enough", vec![(10, 40, INVALID)], 0),
             ("old failures are forgotten", vec![(50, 50, INVALID), (950, 0, INVALID), (0, 50, INVALID)], 0),
             (
                 "those within the window are not",
@@ -170,9 +173,9 @@ mod tests {
                 3,
             ),
             ("a large batch is its own window", vec![(9_500, 500, INVALID)], 0),
-            ("what the settings ask for", vec![(0, 1000, LANGUAGE); 3], 0),
-            ("a setting that does not work", vec![(900, 100, (Stage::Clean, CLEAN_ERROR))], 1),
-            ("the model's", vec![(900, 100, (Stage::Infer, "not_finite"))], 1),
+            ("rejections that a setting asks for", vec![(0, 1000, LANGUAGE); 3], 0),
+            ("an SQL expression that fails", vec![(900, 100, (Stage::Clean, CLEAN_ERROR))], 1),
+            ("failures of the model", vec![(900, 100, (Stage::Infer, "not_finite"))], 1),
         ];
         for (name, batches, expected) in table {
             assert_eq!(trips_at(batches), *expected, "{name}");
@@ -180,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn no_rows_turn_it_off() {
+    fn a_window_of_0_rows_turns_the_breaker_off() {
         let mut breaker = Breaker::new(BreakerConfig { rows: 0, ..BreakerConfig::default() });
         breaker.observe(&batch(0, 2000, INVALID)).unwrap();
     }
 
     #[test]
-    fn the_message_ends_the_search() {
+    fn the_message_names_bound_reasons_and_the_latest_failure() {
         let mut breaker = Breaker::new(BreakerConfig::default());
         breaker.observe(&batch(500, 20, (Stage::Infer, "not_finite"))).unwrap();
         let message = breaker.observe(&batch(0, 40, INVALID)).unwrap_err().to_string();

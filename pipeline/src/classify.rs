@@ -1,10 +1,10 @@
-//! The model stages: texts to tokens, tokens to labels.
+//! The stages `tokenize` (texts to tokens) and `model` (tokens to labels).
 //!
-//! Two stages, so that the model never waits for the tokeniser.
+//! There are two stages, so that one batch is tokenised while the model labels another.
 //!
-//! A document that a version on probation cannot handle is given to the version before. One that no version
-//! in use can handle becomes a dead letter of the same batch, and takes no other document with it; a model
-//! that can handle no text any more is an error.
+//! A document that a version in its canary period cannot handle is given to the previous version. A document that no
+//! loaded version can handle becomes a dead letter of the same batch and does not affect other documents. A model that
+//! cannot handle any text any more is an error.
 
 use std::sync::Arc;
 
@@ -20,21 +20,21 @@ use crate::error::Result;
 use crate::metrics::Counters;
 use crate::serve::{Classified, Generation, Live, Rejects, Shadow};
 
-/// A batch with one encoding per row.
+/// A batch with the token ids of each row.
 pub(crate) struct EncodedBatch {
     /// The cleaned rows that could be encoded.
     pub batch: Batch,
     /// Token ids, in row order.
     pub encodings: Vec<Encoding>,
-    /// What made them, and is to label the rows.
+    /// The generation that encoded the rows and is to label them.
     pub generation: Arc<Generation>,
 }
 
-/// Tokenises a batch with the generation that is to label it. Rows that its tokenizer cannot encode become
-/// dead letters.
+/// Tokenises a batch with the generation in use, which is then also to label it. Rows that its tokenizer cannot encode
+/// become dead letters.
 ///
 /// # Errors
-/// When the tokenizer encodes nothing any more and no other generation can take over.
+/// The tokenizer cannot encode anything any more, and no other generation can take over.
 pub(crate) fn encode(live: &Live, batch: Batch) -> Result<EncodedBatch> {
     let generation = live.current();
     let outcome = generation.encode_each(&batch.records);
@@ -54,12 +54,16 @@ fn encoded(
     mut batch: Batch,
     (encodings, rejects): (Vec<Encoding>, Rejects),
 ) -> Result<EncodedBatch> {
-    set_aside(&mut batch, rejects, &generation)?;
+    reject(&mut batch, rejects, &generation)?;
     Ok(EncodedBatch { batch, encodings, generation })
 }
 
-/// The generation that is to handle `rows` in place of `failed`, by what this one made of them: that before it, if it is on
-/// probation; that in use, if it is another. Rows that the other cannot handle either are no reason to fall back.
+/// The generation that is to handle `rows` instead of `failed`, given the `outcome` of `failed`; `None` if `failed` had no
+/// failure or if no other generation would do better.
+///
+/// The other generation is the previous one, if `failed` is in its canary period, or the one in use, if that has changed
+/// meanwhile. If single rows were rejected, it takes over only if it can handle at least one of them. Otherwise the cause
+/// is the documents, and a good model must not be rolled back because of them.
 fn successor<T>(
     live: &Live,
     failed: &Arc<Generation>,
@@ -69,7 +73,7 @@ fn successor<T>(
     let Some(reason) = failure(outcome) else { return Ok(None) };
     if let Ok((_, rejects)) = outcome {
         let Some(other) = live.other_than(failed) else { return Ok(None) };
-        let (_, rejected) = parted(rows, rejects)?;
+        let (_, rejected) = split_rejects(rows, rejects)?;
         if !other.handles_any(&rejected) {
             return Ok(None);
         }
@@ -77,14 +81,14 @@ fn successor<T>(
     Ok(live.fall_back(failed, &reason))
 }
 
-/// The rows without a reject, and those with one.
-fn parted(rows: &RecordBatch, rejects: &Rejects) -> Result<(RecordBatch, RecordBatch)> {
+/// Splits rows into those that were not rejected and those that were.
+fn split_rejects(rows: &RecordBatch, rejects: &Rejects) -> Result<(RecordBatch, RecordBatch)> {
     let kept: BooleanArray = (0..rows.num_rows()).map(|row| Some(!rejects.contains_key(&row))).collect();
     let filter = |mask: &BooleanArray| filter_record_batch(rows, mask).map_err(SchemaError::from);
     Ok((filter(&kept)?, filter(&not(&kept).map_err(SchemaError::from)?)?))
 }
 
-/// What went wrong, if anything did.
+/// A description of the first failure; `None` if there was none.
 fn failure<T>(outcome: &Result<(T, Rejects)>) -> Option<String> {
     match outcome {
         Ok((_, rejects)) => rejects.values().next().map(|first| {
@@ -95,8 +99,8 @@ fn failure<T>(outcome: &Result<(T, Rejects)>) -> Option<String> {
     }
 }
 
-/// Makes dead letters of the rows that `generation` could not handle.
-fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Result<()> {
+/// Moves the rows that `generation` could not handle to the dead letters of the batch.
+fn reject(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Result<()> {
     let Some(first) = rejects.values().next() else { return Ok(()) };
     tracing::warn!(
         event = "documents_rejected",
@@ -105,7 +109,7 @@ fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Re
         detail = first.detail.as_deref(),
         "documents that the model cannot handle become dead letters"
     );
-    let (kept, rejected) = parted(&batch.records, &rejects)?;
+    let (kept, rejected) = split_rejects(&batch.records, &rejects)?;
     let rejects: Vec<Reject> = rejects.into_values().collect();
     let now = Utc::now().timestamp_millis();
     batch.dead_letters.push(model_dead_letters(&rejected, &rejects, generation.version(), now)?);
@@ -113,7 +117,7 @@ fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Re
     Ok(())
 }
 
-/// Labels batches.
+/// The stage `model`: labels batches.
 pub(crate) struct Labeller {
     live: Arc<Live>,
     shadow: Option<Shadow>,
@@ -123,7 +127,7 @@ pub(crate) struct Labeller {
 }
 
 impl Labeller {
-    /// Labels rows to `schema`, with `top_k` labels each.
+    /// Produces rows of `schema`, with `top_k` labels each.
     pub(crate) fn new(
         live: Arc<Live>,
         shadow: Option<Shadow>,
@@ -134,21 +138,21 @@ impl Labeller {
         Labeller { live, shadow, schema, top_k, counters }
     }
 
-    /// Labels one batch with the generation that encoded it; with another one, which encodes it again, if
-    /// that one fails on probation. Rows that cannot be classified become dead letters.
+    /// Labels one batch with the generation that encoded it. If that generation is rolled back, the batch is encoded and
+    /// labelled by the previous one. Rows that cannot be classified become dead letters.
     ///
     /// # Errors
-    /// When the model classifies nothing any more and no other generation can take over. The batch is then
-    /// neither written nor committed.
+    /// The model cannot classify anything any more, and no other generation can take over. The batch is then neither
+    /// written nor committed.
     pub(crate) fn label(&mut self, encoded: EncodedBatch) -> Result<Batch> {
         let (encoded, classified, rejects) = self.classify(encoded)?;
         let EncodedBatch { mut batch, mut encodings, generation } = encoded;
         if !rejects.is_empty() {
             let mut rows = 0..;
             encodings.retain(|_| rows.next().is_some_and(|row| !rejects.contains_key(&row)));
-            set_aside(&mut batch, rejects, &generation)?;
+            reject(&mut batch, rejects, &generation)?;
         }
-        self.live.examine(&generation, &batch.records, &classified);
+        self.live.compare_with_previous(&generation, &batch.records, &classified);
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
             self.counters.set_drift(drift);
         }
@@ -217,7 +221,7 @@ mod tests {
     use crate::config::Config;
     use fenliu_engine::batch::Budget;
 
-    /// A pipeline's two stages over the graph of `model/tests/references/failing_graph.py`.
+    /// The two stages with the graph of `model/tests/references/failing_graph.py`, which fails on certain words.
     struct Stages {
         live: Arc<Live>,
         labeller: Labeller,
@@ -225,8 +229,8 @@ mod tests {
         _models: TempDir,
     }
 
-    /// The configuration of a model; `unknown` is the token that stands for unknown words, and the tokenizer fails on
-    /// them if it has no such.
+    /// The configuration of a model whose tokenizer replaces unknown words by the token `unknown`. If the vocabulary does
+    /// not contain that token, the tokenizer fails on unknown words.
     fn model(models: &Path, unknown: &str) -> Config {
         let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/references/failing_graph");
         let tokenizer = std::fs::read_to_string(graph.join("tokenizer.json")).unwrap();
@@ -252,7 +256,7 @@ mod tests {
             Stages { live, labeller, offset: 0, _models: models }
         }
 
-        /// Puts another model in use, on probation.
+        /// Puts another model in use, with a canary period.
         fn swap(&self, unknown: &str) {
             let models = tempfile::tempdir().unwrap();
             self.live.swap(Generation::open(&model(models.path(), unknown)).unwrap(), true);
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_the_model_cannot_handle_become_dead_letters_and_the_others_keep_their_order() {
+    fn documents_that_the_model_cannot_classify_become_dead_letters_and_the_others_keep_their_order() {
         let mut stages = Stages::new("[UNK]");
         let batch =
             stages.run(&["bank a", "poison goal", "goal", "nan", "shares bank bank", "match"]).unwrap();
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_has_labelled_nothing_does_not_set_whole_batches_aside() {
+    fn a_model_that_has_labelled_nothing_does_not_reject_whole_batches() {
         for (unknown, bad, message) in [
             ("[UNK]", "poison", "inference failed on each of 2 documents"),
             ("[NONE]", "unheard", "tokenising failed on each of 2 documents"),
@@ -340,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_no_generation_can_handle_ends_no_probation() {
+    fn a_document_that_no_generation_can_handle_rolls_none_back() {
         let mut stages = Stages::new("[UNK]");
         stages.swap("[UNK]");
         let new = stages.live.current();
@@ -351,11 +355,14 @@ mod tests {
         stages.swap("[NONE]");
         let batch = stages.run(&["bank", "unheard goal", "nan"]).unwrap();
         assert_eq!((offsets_of(&batch.records), batch.dead_letters.len()), (vec![3, 4], 1));
-        assert!(Arc::ptr_eq(&stages.live.current(), &new), "what only the newest cannot handle is its fault");
+        assert!(
+            Arc::ptr_eq(&stages.live.current(), &new),
+            "a document that only the new generation cannot handle rolls it back"
+        );
     }
 
     #[test]
-    fn want_of_memory_loses_no_document() {
+    fn lack_of_memory_loses_no_document() {
         let mut stages = Stages::new("[UNK]");
         let batch = stages.run(&["huge bank", "huge goal", "bank", "huge"]).unwrap();
         assert_eq!(offsets_of(&batch.records), [0, 1, 2, 3]);

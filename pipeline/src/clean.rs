@@ -1,4 +1,4 @@
-//! The clean stage: runs the compiled plan on each batch and sets rejected rows aside.
+//! The stage `clean`: runs the compiled cleaning steps on each batch and turns rejected rows into dead letters.
 
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
@@ -12,7 +12,7 @@ use crate::error::{Converted, Result};
 /// Compiles the cleaning steps.
 ///
 /// # Errors
-/// All that is wrong with them.
+/// All problems of the steps at once.
 pub(crate) fn compile(clean: &CleanConfig) -> Result<Plan> {
     Plan::try_new(clean, &raw::schema()).map_err(|errors| {
         let mut problems = Problems::new("cleaning steps");
@@ -25,7 +25,7 @@ pub(crate) fn compile(clean: &CleanConfig) -> Result<Plan> {
 /// the same batch.
 ///
 /// # Errors
-/// When the plan cannot run at all; a row that it cannot handle is rejected instead.
+/// The plan cannot run at all. A failure on a single row is not an error: the row is rejected.
 pub(crate) fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
     let cleaned = plan.run(&batch.records).converted()?;
     let (kept, rejected) = split_rejected(&cleaned)?;
@@ -36,10 +36,10 @@ pub(crate) fn clean(plan: &Plan, mut batch: Batch) -> Result<Batch> {
     Ok(batch)
 }
 
-/// Makes of cleaned rows what is written where there is no model: rows of `schema`.
+/// Turns cleaned rows into rows of `schema`, which are written without labels. Used if there is no model.
 ///
 /// # Errors
-/// When `schema` is not that of unlabelled rows of this plan.
+/// `schema` is not the schema of unlabelled rows of this plan.
 pub(crate) fn pass(schema: &SchemaRef, mut batch: Batch) -> Result<Batch> {
     batch.records = unlabelled_rows(&batch.records, schema, Utc::now().timestamp_millis())?;
     Ok(batch)

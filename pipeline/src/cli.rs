@@ -47,29 +47,29 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Train a classifier from scratch and write a bundle
     Train(train::TrainArgs),
-    /// Learn from corrections: make a challenger, judge it, promote it if it is better
+    /// Learn from corrections: train a challenger, evaluate it, and promote it if it is better
     Finetune(finetune::FinetuneArgs),
     /// Measure a bundle on labelled documents
     Evaluate(evaluate::EvaluateArgs),
     /// Label texts
     Predict(predict::PredictArgs),
-    /// Look after models: their versions and which one is in use
+    /// Manage models: their versions, and which one is in use
     Model(model::ModelArgs),
-    /// Look at dead letters and send them back
+    /// List, show and replay dead letters
     Dlq(dlq::DlqArgs),
-    /// Compare the source with the sinks: what is lost, what is there twice
+    /// Compare the source with the sinks: find lost and duplicated documents
     Verify(verify::VerifyArgs),
     /// Rewrite small files of Delta tables as few large ones
     Compact(compact::CompactArgs),
-    /// Check a configuration, its bundle included, without running it
+    /// Check a configuration and its bundle without running the pipeline
     Check,
-    /// Print the configuration as it would run, secrets hidden
+    /// Print the configuration with all defaults and overrides; secrets are hidden
     Config(check::ConfigArgs),
-    /// Look for everything that fenliu needs on this machine
+    /// Check that everything that fenliu needs is present on this machine
     Doctor,
 }
 
-/// Parses the arguments, runs the command, reports.
+/// Parses the arguments, runs the command, and returns its exit code.
 pub fn main() -> ExitCode {
     fenliu_connectors::fault::set_up();
     let Cli { command, common } = Cli::parse();
@@ -103,8 +103,10 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Logs go to standard error; `RUST_LOG` overrides the flags. The demo tells its own story, and what the
-/// Delta library says at each commit (a race that was lost, which is no fault, is a warning there) is left out.
+/// Sets up logging to standard error; `RUST_LOG` overrides the flags.
+///
+/// The demo prints its own progress, so it logs only warnings. Messages of the Delta libraries are limited to errors or
+/// warnings, because they log every commit, and log a warning when a commit has to be retried, which is normal.
 fn init_logging(command: &Command, common: &Common) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => "warn",

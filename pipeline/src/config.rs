@@ -1,8 +1,8 @@
-//! The configuration: what a user writes, checked before anything starts.
+//! The configuration of a pipeline, which is checked completely before anything starts.
 //!
-//! [`Config`]'s `Default` is the source of all defaults. [`Config::load`] reads TOML, applies
-//! `--set` overrides, fills in `${VARIABLES}` from the environment and reports *all* problems at once;
-//! only a [`Plan`](crate::plan::Plan) can run. Secrets among options of libraries are never printed.
+//! The `Default` of [`Config`] is the source of all defaults. [`Config::load`] reads TOML, applies `--set` overrides,
+//! fills in `${VARIABLES}` from the environment and reports *all* problems at once. Only the result of
+//! [`Config::validate`], a [`Plan`](crate::plan::Plan), can run. Secrets are never printed.
 
 mod breaker;
 mod check_model;
@@ -28,15 +28,15 @@ use serde::{Deserialize, Serialize};
 pub(crate) use breaker::BreakerConfig;
 pub(crate) use finetune::{FinetuneConfig, PromotePolicy, parse_schedule};
 pub(crate) use model::ModelConfig;
-pub(crate) use selection::Selection;
-pub(crate) use serve::{BakeConfig, ShadowConfig};
+pub(crate) use selection::RowFilter;
+pub(crate) use serve::{CanaryConfig, ShadowConfig};
 
-/// Everything that one pipeline needs to know.
+/// The configuration of one pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Name of the pipeline, under which every sink keeps how far it is; also the default consumer group. Under another
-    /// name, with another group, everything is read and written again.
+    /// Name of the pipeline. Every sink stores its positions under this name, and it is the default consumer group. With
+    /// another name and another group, everything is read and written again.
     pub name: String,
     /// The Kafka cluster.
     pub kafka: KafkaConfig,
@@ -46,25 +46,25 @@ pub(crate) struct Config {
     pub documents: DocumentsConfig,
     /// Cleaning and segmentation.
     pub clean: CleanConfig,
-    /// The classifier, where there is one: see [`Config::has_model`].
+    /// The classifier, if there is one: see [`Config::has_model`].
     pub model: ModelConfig,
-    /// Comparing a challenger with the model in use.
+    /// Comparison of a challenger with the model in use.
     pub shadow: ShadowConfig,
-    /// When documents count as other than those that the model was judged on.
+    /// When documents count as different from those that the model was evaluated on.
     pub drift: DriftOptions,
-    /// Learning from corrections.
+    /// Fine-tuning on corrections.
     pub finetune: FinetuneConfig,
     /// Optional columns of written rows.
     pub output: OutputConfig,
-    /// Where labelled rows go; several at once.
+    /// Where labelled rows are written; all sinks get every row.
     pub sinks: Vec<SinkConfig>,
-    /// Where rejected documents go.
+    /// Where rejected documents are written.
     pub dead_letters: DeadLetterConfig,
-    /// When too many documents fail to go on.
+    /// When the pipeline stops because too many documents fail.
     pub breaker: BreakerConfig,
-    /// Memory and batch bounds.
+    /// Bounds of memory and batches.
     pub limits: LimitsConfig,
-    /// When rows are made durable and offsets committed.
+    /// How often sinks commit their rows.
     pub epoch: EpochConfig,
 }
 
@@ -91,12 +91,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether documents are labelled; without a model they are cleaned and written, and no more.
+    /// Whether there is a model. Without one, documents are cleaned and written without labels.
     pub(crate) fn has_model(&self) -> bool {
         !self.model.bundle.as_os_str().is_empty()
     }
 
-    /// Which columns written rows have.
+    /// Which optional columns written rows have.
     pub(crate) fn labelled_options(&self) -> LabelledOptions {
         let OutputConfig { body, tokens, kafka_key, kafka_headers } = self.output;
         LabelledOptions { body, tokens, kafka_key, kafka_headers, unlabelled: !self.has_model() }
@@ -117,16 +117,18 @@ pub(crate) struct OutputConfig {
     pub kafka_headers: bool,
 }
 
-/// Memory and batch bounds.
+/// Bounds of memory and batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LimitsConfig {
-    /// Bytes of documents in the pipeline at once, from reception until the sinks are durable; each byte
-    /// counts twice, as message and decoded. When it is used up the source waits. Default: 256 MiB.
+    /// Bytes of all documents in the pipeline, from their reception until all sinks have committed them. Each byte counts
+    /// twice, for the message and for the decoded document. When the memory is used up, the source waits.
+    /// Default: 256 MiB.
     pub memory: ByteSize,
     /// Most documents in one batch. Default: 512.
     pub batch_rows: usize,
-    /// How long a batch waits for more documents: the price in latency of fuller batches. Default: 20ms.
+    /// How long a batch waits for more documents. Longer waits fill batches, which raises throughput and latency.
+    /// Default: 20ms.
     #[serde(with = "humantime_serde")]
     pub batch_linger: Duration,
 }
@@ -137,23 +139,24 @@ impl Default for LimitsConfig {
     }
 }
 
-/// An epoch is a run of batches that a sink commits together, with its position. It closes at whichever
-/// bound comes first.
+/// An epoch is a sequence of batches that a sink commits together, with its positions. It closes at the bound that is
+/// reached first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EpochConfig {
-    /// What Kafka sinks promise. File sinks are always exactly once. Default: exactly-once.
+    /// The guarantee of Kafka sinks. All other sinks with positions are always exactly-once. Default: exactly-once.
     pub delivery: Delivery,
-    /// Freshness of file sinks, and how much is read again after a crash. Default: 10s.
+    /// Time after which an epoch closes. It bounds how old rows are before readers see them, and how much is read again
+    /// after a crash. Default: 10s.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
-    /// The same for Kafka sinks, where it is shorter: readers see rows when their transaction is committed.
-    /// Default: 500ms.
+    /// The same for Kafka sinks, if it is shorter than `max_age`. Their readers expect rows sooner, and see them only
+    /// when the transaction is committed. Default: 500ms.
     #[serde(with = "humantime_serde")]
     pub kafka_max_age: Duration,
-    /// Default: 100,000.
+    /// Most rows of an epoch. Default: 100,000.
     pub max_rows: usize,
-    /// As counted for `limits.memory`, and at most half of that. Default: 64 MiB.
+    /// Most bytes of an epoch, counted as for `limits.memory` and at most half of that. Default: 64 MiB.
     pub max_bytes: ByteSize,
 }
 

@@ -1,4 +1,4 @@
-//! Documents from files, cleaned as the pipeline cleans them: for training, evaluation and prediction.
+//! Reads documents from files and cleans them as the pipeline does, for training, evaluation and fine-tuning.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -11,45 +11,45 @@ use fenliu_decode::{Decoder, Undecoded};
 use fenliu_operators::Plan;
 use fenliu_schemas::{Origin, RawBuilder, Texts, primitive_column, split_rejected, text_at, text_column};
 
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::error::{Converted, Error, Result};
 
-/// Rows that are cleaned at once.
+/// How many rows are cleaned at once.
 const BATCH_ROWS: usize = 1024;
 
-/// A document as the model sees it.
+/// A cleaned document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CleanDocument {
-    /// The document's id, where it has one.
+    /// The document's id, if it has one.
     pub id: Option<String>,
-    /// Cleaned headline and body.
+    /// Cleaned headline and body, joined as the model reads them.
     pub text: String,
-    /// The label it came with, where it has one.
+    /// The label that it came with, if any.
     pub label: Option<String>,
-    /// Its language (ISO 639-1), where cleaning or the source tells.
+    /// Its language (ISO 639-1), if the source declares it or cleaning detects it.
     pub lang: Option<String>,
-    /// Publisher or feed, where it has one.
+    /// Publisher or feed, if known.
     pub source: Option<String>,
-    /// When it was published, milliseconds since the Unix epoch, where it says so.
+    /// When it was published, milliseconds since the Unix epoch, if known.
     pub published_at: Option<i64>,
 }
 
-/// Cleaned documents, and how many were rejected on the way.
+/// Cleaned documents, and the number of rejected ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Corpus {
     /// The documents, in the order of files and rows.
     pub documents: Vec<CleanDocument>,
-    /// Documents that decoding or cleaning rejected.
+    /// Number of documents that decoding or cleaning rejected.
     pub rejected: usize,
 }
 
-/// Reads and cleans the documents in `paths`; with `selection`, only those that it keeps.
+/// Reads and cleans the documents in `paths`. With a `selection`, only the documents that it keeps are read.
 ///
 /// # Errors
-/// Unreadable files; no document at all.
+/// A file cannot be read, or there is no usable document at all.
 pub(crate) fn read(
     paths: &[PathBuf],
-    selection: Option<&Selection>,
+    selection: Option<&RowFilter>,
     documents: &DocumentsConfig,
     plan: &Plan,
 ) -> Result<Corpus> {
@@ -78,7 +78,7 @@ pub(crate) fn read(
     Ok(corpus)
 }
 
-fn no_documents(paths: &[PathBuf], selection: Option<&Selection>, rejected: usize) -> String {
+fn no_documents(paths: &[PathBuf], selection: Option<&RowFilter>, rejected: usize) -> String {
     let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     let selected = selection.map_or(String::new(), |s| format!(" with {}={}", s.field, s.value));
     format!("no usable document{selected} in {} ({rejected} rejected)", shown.join(", "))
@@ -93,10 +93,10 @@ impl Corpus {
     }
 }
 
-/// The rows that cleaning kept, as the model sees them.
+/// The cleaned documents in `kept`, the rows that cleaning did not reject.
 ///
 /// # Errors
-/// Rows of another shape than cleaning gives.
+/// A column is missing or of another type than cleaning produces.
 pub(crate) fn clean_documents(kept: &RecordBatch) -> Result<Vec<CleanDocument>> {
     let columns = ["id", "label", "lang", "source"].map(|name| text_column(kept, name));
     let [ids, labels, langs, sources] = columns;
@@ -131,7 +131,7 @@ mod tests {
         ];
         std::fs::write(&path, lines.join("\n")).unwrap();
         let plan = compile(&Default::default()).unwrap();
-        let selection: Selection = "split=train".parse().unwrap();
+        let selection: RowFilter = "split=train".parse().unwrap();
         let corpus = read(&[path], Some(&selection), &DocumentsConfig::default(), &plan).unwrap();
         assert_eq!(corpus.rejected, 2);
         let expected = CleanDocument {
@@ -143,6 +143,6 @@ mod tests {
             published_at: Some(1_700_000_000_000),
         };
         assert_eq!(corpus.documents, [expected]);
-        assert!("split".parse::<Selection>().is_err());
+        assert!("split".parse::<RowFilter>().is_err());
     }
 }

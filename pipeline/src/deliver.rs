@@ -1,7 +1,8 @@
-//! The thread of a sink: it feeds the engine's [`Worker`] with what comes and does what it says.
+//! The thread of a sink: it hands events to the engine's [`Worker`], which is a state machine, and carries out the
+//! actions that the worker returns.
 //!
-//! The thread may block in its sink for as long as a commit takes. Questions of the source wait in its queue meanwhile,
-//! and the source does not wait for the answers.
+//! The thread may block in its sink for as long as a commit takes. Meanwhile, questions of the source about positions wait
+//! in the queue of the thread. The source goes on without waiting for the answers.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -20,10 +21,10 @@ use crate::config::EpochConfig;
 use crate::error::Result;
 use crate::metrics::Counters;
 
-/// How often a thread that waits for its sink's next try looks whether a stop was requested.
+/// How often a thread that waits before a retry checks whether a stop was requested.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A batch as it goes to all sinks.
+/// A batch in the form in which it is shared by all sinks.
 pub(crate) fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
     Arc::new(Delivery {
         documents: batch.documents(),
@@ -34,17 +35,17 @@ pub(crate) fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
     })
 }
 
-/// What connects the thread with the others.
+/// The queues that connect the thread with the source and with the stage that writes.
 pub(crate) struct SinkQueues {
-    /// The sink's number.
+    /// The number of the sink.
     pub(crate) number: usize,
-    /// Batches and questions.
+    /// Batches to write, and questions of the source.
     pub(crate) input: Receiver<Event<Rows>>,
-    /// Answers and acknowledgements.
+    /// Answers to questions, and acknowledgements of commits.
     pub(crate) reports: Sender<reader::Event>,
 }
 
-/// Drives one worker on the calling thread.
+/// Runs the worker of one sink on the calling thread.
 pub(crate) struct SinkThread {
     sink: NamedSink,
     worker: Worker<Rows>,
@@ -56,7 +57,8 @@ pub(crate) struct SinkThread {
 }
 
 impl SinkThread {
-    /// A thread's work for `sink`, whose epochs close by `epoch` or by the sink's own age.
+    /// Prepares the thread of `sink`. Its epochs close by the bounds of `epoch`; a `max_age` of the sink itself takes
+    /// precedence.
     pub(crate) fn new(
         sink: NamedSink,
         epoch: &EpochConfig,
@@ -73,11 +75,11 @@ impl SinkThread {
         SinkThread { sink, worker, queues, counters, shutdown, is_closed: false, is_stopping: false }
     }
 
-    /// Works until the input closes; the last epoch is committed too.
+    /// Runs until the input closes. The last epoch is committed, too.
     ///
     /// # Errors
-    /// A failure of the sink that will not pass, or that has not passed some time after a stop was requested. The open
-    /// epoch is read again by the next run.
+    /// The sink failed permanently, or a temporary failure did not end within some time after a stop was requested. The
+    /// documents of the open epoch are read again by the next run.
     pub(crate) fn run(mut self, meter: &Meter) -> Result<()> {
         loop {
             while let Some(action) = self.worker.next_action() {
@@ -120,7 +122,7 @@ impl SinkThread {
         }
     }
 
-    /// A source that has ended needs no reports.
+    /// Sends a report to the source. An error means that the source has ended, and then no one needs the report.
     fn report(&self, report: reader::Event) {
         let _ = self.queues.reports.send(report);
     }
@@ -141,10 +143,11 @@ impl SinkThread {
         }
     }
 
-    /// The next event of the queue; `None` when `deadline` has come, or it is time to look for a stop.
+    /// The next event of the queue; `None` if `deadline` has passed, or if it is time to check for a stop.
     fn receive(&mut self, deadline: Option<Instant>) -> Option<Event<Rows>> {
         let pause =
             deadline.map_or(LOOK, |deadline| deadline.saturating_duration_since(Instant::now()).min(LOOK));
+        // A closed channel returns at once, so the rest of a pause before a retry has to be waited for here.
         if self.is_closed {
             std::thread::sleep(pause);
             return None;

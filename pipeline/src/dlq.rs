@@ -1,9 +1,9 @@
-//! Dead letters, read back: from the files or the topic that the pipeline wrote them to.
+//! Reads dead letters back from the files or the topic that the pipeline wrote them to, and replays them.
 //!
-//! Contract: what is read is what is committed (hidden files that no manifest names and open transactions are not),
-//! up to where it ends at the start. Letters are shown one by one, so that memory holds one small batch of them
-//! however many there are. Reading changes nothing; [`replay`](mod@replay) only adds messages to the topics that letters
-//! came from.
+//! Contract: only committed dead letters are read (hidden files that no manifest names, and open transactions, are left
+//! out), up to the end that the output has when reading starts. Dead letters are visited one by one, so that memory
+//! holds only one small batch, however many there are. Reading changes nothing; [`replay`](mod@replay) only adds messages
+//! to the topics that dead letters came from.
 
 mod filter;
 pub(crate) mod replay;
@@ -19,9 +19,9 @@ use fenliu_connectors::{DeadLetter, DeadLetterConfig, KafkaConfig};
 use crate::error::Result;
 
 pub(crate) use filter::Filter;
-pub(crate) use summary::{Group, Summary};
+pub(crate) use summary::{DeadLetterGroup, DeadLetterSummary};
 
-/// Where dead letters are.
+/// The place where dead letters are stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Letters {
     output: DeadLetterConfig,
@@ -29,21 +29,22 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    /// The letters that a pipeline with these settings writes.
+    /// The dead letters of a pipeline with these settings.
     pub(crate) fn of(output: &DeadLetterConfig, kafka: &KafkaConfig) -> Self {
         Letters { output: output.clone(), kafka: kafka.clone() }
     }
 
-    /// The letters in a file, or in a directory with all below it.
+    /// The dead letters in a file, or in a directory and its subdirectories.
     pub(crate) fn at(path: PathBuf) -> Self {
         let files = FilesSinkConfig { path, ..FilesSinkConfig::default() };
         Letters { output: files.into(), kafka: KafkaConfig::default() }
     }
 
-    /// Shows `visit` the letters that `filter` lets through, with their payloads if `payload`.
+    /// Calls `visit` with each dead letter that matches `filter`. Payloads are read only if `payload` is set, because they
+    /// are most of the data.
     ///
     /// # Errors
-    /// Files that cannot be read or hold no dead letters, a broker that does not answer, the error of `visit`.
+    /// A file cannot be read or contains no dead letters, a broker does not answer, or `visit` fails.
     pub(crate) fn read(&self, filter: &Filter, payload: bool, visit: &mut VisitLetter<'_>) -> Result<()> {
         self.output.letters(&self.kafka, payload, &mut |letter: DeadLetter| {
             if filter.matches(&letter) { visit(letter) } else { Ok(ControlFlow::Continue(())) }

@@ -1,4 +1,5 @@
-//! The broker inside the process: resolved once, before the configuration is checked.
+//! The embedded broker. It is started before the configuration is checked, and the configuration then contains its
+//! address, so that nothing else has to know that it is embedded.
 
 use fenliu_connectors::kafka::{Delivery, EmbeddedBroker};
 use ulid::Ulid;
@@ -6,14 +7,14 @@ use ulid::Ulid;
 use crate::config::Config;
 use crate::error::Result;
 
-/// Partitions of the broker's topics.
+/// How many partitions each topic of the broker has.
 const PARTITIONS: i32 = 4;
 
-/// Replaces `embedded` in `config` by the address of a broker that lives as long as the returned value; does nothing
-/// where another broker is named.
+/// Replaces `embedded` in `config` by the address of a broker, which runs until the returned value is dropped. Does nothing
+/// if `config` names another broker, or if the source is not Kafka.
 ///
 /// # Errors
-/// When the broker cannot be started.
+/// The broker cannot be started.
 pub(crate) fn resolve(config: &mut Config) -> Result<Option<EmbeddedBroker>> {
     let Some(source) = config.source.group().filter(|_| config.kafka.is_embedded()) else { return Ok(None) };
     let feedback = Some(&config.finetune.feedback.topic).filter(|topic| !topic.is_empty());
@@ -21,9 +22,9 @@ pub(crate) fn resolve(config: &mut Config) -> Result<Option<EmbeddedBroker>> {
     let topics: Vec<String> = topics.chain(feedback).cloned().collect();
     let broker = EmbeddedBroker::start(&topics, PARTITIONS)?;
     config.kafka.brokers = broker.brokers();
-    // It accepts transactions and does not keep them.
+    // The embedded broker accepts transactions but does not implement them, so exactly-once delivery is not possible.
     config.epoch.delivery = Delivery::AtLeastOnce;
-    // Its topics begin from scratch, so positions that sinks have of an earlier one mean nothing.
+    // Its topics are empty at each start. With a new name, sinks do not resume from positions in earlier topics.
     config.name = format!("{}-{}", config.name, Ulid::generate());
     tracing::info!(
         event = "embedded_broker_started",

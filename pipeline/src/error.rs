@@ -1,17 +1,17 @@
-//! Errors of the crates that know nothing of the pipeline, as errors of the pipeline: the one place that says which kind
-//! each of them is.
+//! Converts the errors of the model and operator crates into errors of the pipeline. This is the one place that decides
+//! which kind, and so which exit code, each of them has.
 
 use fenliu_model::ModelError;
 use fenliu_operators::OperatorError;
 
 pub(crate) use fenliu_engine::{Error, Kind, Result};
 
-/// Turns the error of another crate into one of the pipeline.
+/// Converts the error of another crate into an error of the pipeline.
 pub(crate) trait Converted<T> {
-    /// The value, or the error with its kind.
+    /// Returns the value.
     ///
     /// # Errors
-    /// The same error, as the pipeline has it.
+    /// The same error, with its kind.
     fn converted(self) -> Result<T>;
 }
 
@@ -27,7 +27,7 @@ impl<T> Converted<T> for Result<T, OperatorError> {
     }
 }
 
-/// An error of the model stage, of training or of a registry of models.
+/// Converts an error of inference, of training or of the model registry.
 pub(crate) fn of_model(error: ModelError) -> Error {
     match error {
         ModelError::Io { action, path, source } => Error::file(action, path)(source),

@@ -1,8 +1,9 @@
 //! fenliu (分流, "to divide a stream"): Kafka news in, labelled Arrow records out.
 //!
-//! Start reading at `run`, which wires the stages in data-flow order, then one file per stage: `clean`, `classify`,
-//! `write`, `deliver`; `serve` changes the model meanwhile. Sources and sinks are the crate `fenliu-connectors`, the protocol
-//! between them is `fenliu-engine`. What runs is compiled in `plan`. The binary's commands are in `cli`.
+//! Start reading at `run`, which connects the stages in data-flow order. Then read one file per stage: `clean`, `classify`,
+//! `write`, `deliver`. `serve` holds the model and replaces it while documents flow. Sources and sinks are in the crate
+//! `fenliu-connectors`, and the protocol between them is in `fenliu-engine`. `plan` compiles a configuration, and `cli` has
+//! the commands of the binary.
 
 mod background;
 mod breaker;

@@ -1,9 +1,9 @@
-//! The `fenliu` binary: arguments in, exit code out.
+//! The `fenliu` binary.
 
 use std::process::ExitCode;
 
-/// Training and inference allocate and free large tensors all the time; the system's allocator hands
-/// them back to the kernel each time and pays for it in page faults.
+/// Training and inference allocate and free large tensors all the time. The allocator of the system returns each of them
+/// to the kernel and gets new memory with a page fault for every page; mimalloc keeps the memory for reuse.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

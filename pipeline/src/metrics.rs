@@ -1,7 +1,7 @@
-//! What a running pipeline has done so far: counted per batch, never per document.
+//! Counts what a running pipeline has done so far. Counting happens once per batch, never per document.
 //!
-//! The numbers are the engine's declared [`Metrics`]; beside them stands what is not a number: when it began, and why the
-//! model last changed.
+//! The numbers are the engine's declared [`Metrics`]. What is not a number is kept beside them: when the run began, and why
+//! the model was last rolled back or could not be loaded.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,19 +42,19 @@ const DROPPED: &str = "dropped";
 /// A snapshot of the counters.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
-    /// Documents labelled and written.
+    /// Number of labelled documents that were handed to the sinks.
     pub labelled: u64,
     /// Dead letters by reason.
     pub dead_letters: BTreeMap<String, u64>,
-    /// Labelled documents that came with a label.
+    /// Number of labelled documents that came with a label of their own.
     pub with_source_label: u64,
-    /// Those of them to which the model gave the same label.
+    /// Number of those to which the model gave the same label.
     pub agreeing: u64,
     /// Labelled documents whose label should not be trusted.
     pub abstained: u64,
     /// Labelled documents by the version that labelled them.
     pub versions: BTreeMap<String, u64>,
-    /// How far the newest documents are from those that the model was judged on.
+    /// How much the newest documents differ from those that the model was evaluated on.
     pub drift: DriftStatus,
     /// Changes of the model.
     pub serving: ServingCounts,
@@ -74,31 +74,31 @@ pub(crate) struct Counts {
     pub last_written: Option<Instant>,
 }
 
-/// How often the model in use changed, or should have.
+/// How often the model in use was replaced, and how often that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct ServingCounts {
-    /// Times that another version was put in use.
+    /// How often another version was put in use.
     pub swaps: u64,
-    /// Versions that could not be put in use.
+    /// Number of versions that could not be loaded.
     pub reload_failures: u64,
-    /// Why the last of them could not.
+    /// Why the last of them could not be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reload_failure: Option<String>,
-    /// Versions that failed on probation.
+    /// Number of versions that failed in their canary period and were rolled back.
     pub rollbacks: u64,
-    /// How the last of them failed.
+    /// Why the last of them failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_rollback: Option<String>,
 }
 
-/// What the challenger did beside the model in use.
+/// The comparison of the challenger with the model in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct ShadowCounts {
-    /// Documents that both labelled.
+    /// Number of documents that both labelled.
     pub compared: u64,
-    /// Those of them that got different labels.
+    /// Number of those that got different labels.
     pub disagreeing: u64,
-    /// Documents of the sample that were left out because the challenger was behind.
+    /// Number of documents of the sample that were left out because the challenger was too slow.
     pub dropped: u64,
 }
 
@@ -204,7 +204,7 @@ impl Counters {
         self.notes.lock().last_reload_failure = Some(reason);
     }
 
-    /// Counts a version that failed on probation.
+    /// Counts a version that was rolled back.
     pub(crate) fn count_rollback(&self, reason: String) {
         self.metrics.model_rollbacks.add(1);
         self.notes.lock().last_rollback = Some(reason);

@@ -1,20 +1,22 @@
-//! Training options by name, laid over their defaults.
+//! Overrides training options by name.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// An option that there is not, or whose value is of the wrong type: its key and what is wrong.
+/// An option that does not exist, or whose value is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadOption {
+    /// The key as it was given.
     pub(crate) key: String,
+    /// What is wrong with it.
     pub(crate) message: String,
 }
 
-/// `defaults` with the `given` values in their places; a dot in a key leads into a group of options.
+/// Replaces values in `defaults` by the `given` ones. A key with a dot names an option inside a group of options.
 ///
 /// # Errors
-/// The first option that is wrong.
+/// The first option that does not exist or has an invalid value.
 pub(crate) fn overlay<'a, T: Serialize + DeserializeOwned>(
     defaults: &T,
     given: impl IntoIterator<Item = (&'a str, Value)>,
@@ -24,13 +26,13 @@ pub(crate) fn overlay<'a, T: Serialize + DeserializeOwned>(
     for (key, value) in given {
         let place = tree.pointer_mut(&format!("/{}", key.replace('.', "/")));
         *place.ok_or_else(|| bad(key, "is not a training option".into()))? = value;
-        // Read after each, so that the message names the one that is wrong.
+        // Deserialised after each option, because an error then belongs to this option.
         serde_json::from_value::<T>(tree.clone()).map_err(|error| bad(key, error.to_string()))?;
     }
     serde_json::from_value(tree).map_err(|error| bad("", error.to_string()))
 }
 
-/// The value of `text` on a command line: JSON, else the text itself.
+/// The value of an option on the command line: `text` is read as JSON, or if it is not valid JSON, as a string.
 pub(crate) fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()))
 }

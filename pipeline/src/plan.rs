@@ -1,7 +1,7 @@
-//! A configuration that can run, with everything compiled that runs.
+//! A checked configuration, together with everything that was compiled from it.
 //!
-//! Contract: what [`Config::validate`] has compiled (cleaning steps, columns, predicates, partitions, table shapes, the
-//! schema of messages) is what a run uses; nothing is compiled a second time.
+//! Contract: a run uses exactly what [`Config::validate`] compiled: cleaning steps, columns, predicates, partitions, table
+//! schemas and the schema of messages. Nothing is compiled a second time.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,17 +17,18 @@ use fenliu_schemas::{LabelledOptions, MODEL_COLUMNS, dead_letter_schema, labelle
 
 use crate::config::Config;
 
-/// A configuration whose every value is within its bounds, and all that was compiled of it.
+/// A configuration in which all values are valid, with everything that was compiled from it.
 #[derive(Debug)]
 pub(crate) struct Plan {
     config: Config,
-    /// The cleaning steps.
+    /// The compiled cleaning steps.
     pub clean: Arc<CleaningPlan>,
-    /// The columns of labelled rows: all that sinks can use, also those that only a sink which names them writes.
+    /// The schema of labelled rows: all columns that a sink can use, including those that are written only by sinks that
+    /// name them.
     pub schema: SchemaRef,
-    /// Reads messages, or rows of files.
+    /// The decoder of messages or of rows of files.
     pub decoder: Decoder,
-    /// All sinks, and the dead letters.
+    /// All sinks and the output of dead letters.
     pub outputs: Vec<Output>,
 }
 
@@ -47,10 +48,10 @@ impl Plan {
 }
 
 impl Config {
-    /// Checks all values and compiles all that runs; `origin` names the file in messages.
+    /// Checks all values and compiles everything that a run needs; `origin` names the file in messages.
     ///
     /// # Errors
-    /// All problems at once, each naming key, value and bound.
+    /// All problems at once, each with key, value and bound.
     pub(crate) fn validate(self, origin: &str) -> Result<Plan, Problems> {
         let mut problems = Problems::new(origin);
         self.check(&mut problems);
@@ -71,14 +72,14 @@ impl Config {
         }
     }
 
-    /// How topics are written.
+    /// How Kafka outputs are written.
     pub(crate) fn topics(&self) -> TopicsConfig {
         TopicsConfig {
             kafka: self.kafka.clone(),
             delivery: self.epoch.delivery,
             source: self.source.group().cloned(),
             pipeline: self.name.clone(),
-            // A topic's readers wait for less than a table's.
+            // Readers of a topic expect rows sooner than readers of a table.
             max_age: self.epoch.max_age.min(self.epoch.kafka_max_age),
         }
     }
@@ -90,7 +91,8 @@ impl Config {
         match Decoder::try_new(&self.documents) {
             Ok(decoder) => Some(decoder),
             Err(error) => {
-                // What keeps a schema from being named at all was said by the check of single values.
+                // Without a schema file, the check of the values has already reported what is missing. A decoder of
+                // another format then stands in, so that the cleaning steps and the sinks are checked, too.
                 if self.documents.has_schema_file() {
                     problems.add("documents.schema", format!("cannot be used: {error}"));
                 }
@@ -109,16 +111,17 @@ impl Config {
         }
     }
 
-    /// The sinks, over the rows that `clean` makes.
+    /// Compiles the sinks for the rows that the cleaning steps produce.
     fn compile_sinks(&self, clean: &CleaningPlan, problems: &mut Problems) -> Vec<Output> {
         let options = self.labelled_options();
         let (outputs, found) = self.compile_sinks_for(clean, options);
         if options.unlabelled && !found.problems.is_empty() {
+            // If the sinks would compile with the columns of a model, the missing model is the actual problem.
             let (_, with_model) =
                 self.compile_sinks_for(clean, LabelledOptions { unlabelled: false, ..options });
             if with_model.problems.len() < found.problems.len() {
                 let columns = MODEL_COLUMNS.join(", ");
-                problems.add("model", format!("is not there, so rows have none of the columns {columns}"));
+                problems.add("model", format!("is not set, so rows have none of the columns {columns}"));
             }
         }
         problems.problems.extend(found.problems);

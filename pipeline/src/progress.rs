@@ -1,4 +1,4 @@
-//! Progress of long work: a line that renews itself on a terminal, a log line every few seconds elsewhere.
+//! Reports the progress of long work: one line that is rewritten on a terminal, or a log line every few seconds elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The pipeline, wired top to bottom in data-flow order.
+//! The pipeline: connects source, stages and sinks in data-flow order.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -24,33 +24,32 @@ use crate::stage::{Meters, Stages};
 use crate::summary::Summary;
 use crate::write::Dispatcher;
 
-/// Pause before reading begins again: the group needs a moment to settle.
-const REST: Duration = Duration::from_secs(1);
+/// Pause before a restart, so that the consumer group can finish its rebalance first.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// A member that is fenced twice within this time has a twin. Once may be its own doing: after an outage,
-/// brokers can get what it had sent before the outage after what it sent since.
-const TWIN_WINDOW: Duration = Duration::from_secs(600);
+/// Two fencings within this time mean that another process uses the same `source.instance`, a duplicate instance. A single
+/// one can be caused by this process itself: after an outage, a broker may process delayed requests out of order.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
 
-/// What a caller may want of a run beside the configuration.
+/// Options of a run that are not part of the configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunOptions {
-    /// End where the input ends at present, instead of waiting for more.
+    /// Stop at the present end of the input instead of waiting for more.
     pub stop_at_end: bool,
-    /// Documents expected, for the progress bar.
+    /// Number of documents expected, for the progress bar.
     pub expected: Option<u64>,
-    /// Where counts are kept, for a caller that watches them.
+    /// The counters to use, so that the caller can watch them.
     pub counters: Counters,
-    /// How to start a fine-tuning job where the configuration schedules any; none: it starts none.
+    /// How to start fine-tuning jobs, if the configuration schedules any; `None`: no jobs are started.
     pub job: Option<JobCommand>,
 }
 
-/// Runs the pipeline until its input ends or `shutdown` is requested; what is in flight then is
-/// finished and committed. When partitions are lost on the way, it begins again where
-/// the sinks stand.
+/// Runs the pipeline until its input ends or `shutdown` is requested. Documents in flight are then finished and committed.
+/// If the pipeline loses its partitions meanwhile, it restarts from the positions of the sinks.
 ///
 /// # Errors
-/// Whatever keeps the pipeline from starting or going on. The sinks know how far they are: the next run
-/// reads what they lack.
+/// Anything that keeps the pipeline from starting or continuing. The sinks have stored their positions, so the next run
+/// reads exactly the documents that they do not have yet.
 pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job } = options;
     let live = open_model(config, &counters)?;
@@ -61,14 +60,14 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
     let mut fenced_at = None;
     let outcome = loop {
         match pipeline.run_once(&shutdown.child()) {
-            Err(why) if !shutdown.is_requested() && passes(&why, &mut fenced_at) => {
+            Err(why) if !shutdown.is_requested() && can_restart(&why, &mut fenced_at) => {
                 counters
                     .metrics
                     .restarts
                     .with(&[if why.kind() == Kind::Lost { "lost" } else { "fenced" }])
                     .add(1);
                 tracing::warn!(event = "restarting", %why, "partitions lost, restarting from the sinks' positions");
-                rest(shutdown);
+                pause(shutdown);
             }
             outcome => break outcome,
         }
@@ -78,7 +77,7 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
     outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, model.as_deref()))
 }
 
-/// The model, where there is one.
+/// Opens the model, if the configuration names one.
 fn open_model(config: &Plan, counters: &Counters) -> Result<Option<Arc<Live>>> {
     if !config.has_model() {
         tracing::info!(event = "no_model", "no model: documents are cleaned and written without labels");
@@ -87,34 +86,34 @@ fn open_model(config: &Plan, counters: &Counters) -> Result<Option<Arc<Live>>> {
     Live::open(config, counters.clone()).map(|live| Some(Arc::new(live)))
 }
 
-/// Whether reading can begin again after `error`.
-fn passes(error: &Error, fenced_at: &mut Option<Instant>) -> bool {
+/// Whether a restart can succeed after `error`. `fenced_at` is the time of the last fencing.
+fn can_restart(error: &Error, fenced_at: &mut Option<Instant>) -> bool {
     match error.kind() {
         Kind::Lost => true,
-        Kind::Fenced => fenced_at.replace(Instant::now()).is_none_or(|at| at.elapsed() > TWIN_WINDOW),
+        Kind::Fenced => fenced_at.replace(Instant::now()).is_none_or(|at| at.elapsed() > DUPLICATE_WINDOW),
         _ => false,
     }
 }
 
-/// Gives the group a moment to settle, unless a stop is requested.
-fn rest(shutdown: &Shutdown) {
-    let until = Instant::now() + REST;
+/// Waits before a restart, until a stop is requested at the latest.
+fn pause(shutdown: &Shutdown) {
+    let until = Instant::now() + RESTART_PAUSE;
     while Instant::now() < until && !shutdown.is_requested() {
-        std::thread::sleep(REST / 20);
+        std::thread::sleep(RESTART_PAUSE / 20);
     }
 }
 
-/// What stays when reading begins again.
+/// What is kept when the pipeline restarts.
 struct Pipeline<'a> {
     config: &'a Plan,
-    /// None: documents are written without labels.
+    /// `None`: documents are written without labels.
     live: Option<Arc<Live>>,
     counters: Counters,
     stop_at_end: bool,
 }
 
 impl Pipeline<'_> {
-    /// All stages, from the source to the sinks, until they end.
+    /// Runs all stages, from the source to the sinks, until they end.
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
         let topics = config.topics();
@@ -140,13 +139,14 @@ impl Pipeline<'_> {
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();
-        // What made the source unusable is why the stages failed, whichever noticed it first.
+        // If the source became unusable, the stages failed because of that, whichever of them noticed it first. The
+        // reason of the source is therefore reported instead of theirs.
         let outcome = stages.join().or_else(|error| connection.check().and(Err(error)));
         connection.leave();
         outcome.map(|()| meters)
     }
 
-    /// The stages from cleaned rows to rows of `schema`: two with a model, none to speak of without.
+    /// The stages from cleaned rows to rows of `schema`: `tokenize` and `model`, or without a model only `pass`.
     fn label(
         &self,
         stages: &mut Stages,
@@ -165,7 +165,7 @@ impl Pipeline<'_> {
         stages.map("model", encoded, move |encoded| labeller.label(encoded))
     }
 
-    /// What the source needs to feed the stages; it begins where the sinks behind `links` stand.
+    /// What the source needs to feed the stages. It begins to read at the positions of the sinks that `links` connects.
     fn feed(&self, links: SinkLinks) -> Feed {
         let limits = &self.config.limits;
         let (decoder, budget) = (self.config.decoder.clone(), Budget::new(limits.memory.as_u64()));
@@ -179,7 +179,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Whether a sink moves the group's offsets itself, in its transactions.
+    /// Whether a sink commits the offsets of the consumer group itself, within its transactions.
     fn moves_group_offsets(&self) -> bool {
         let topics: Vec<_> =
             self.config.outputs().iter().filter_map(|(_, _, output)| output.topic()).collect();
@@ -187,19 +187,19 @@ impl Pipeline<'_> {
     }
 }
 
-/// What [`preflight`] finds.
+/// The result of [`preflight`].
 #[derive(Debug)]
 pub(crate) struct Preflight {
-    /// The model's name, where there is one.
+    /// Name and version of the model; `None` if there is no model.
     pub model: Option<String>,
-    /// For outputs that do not answer, why: whether they take the rows is not known.
+    /// Why outputs did not answer, one error for each of them. Whether these outputs accept the rows is not known.
     pub unknown: Vec<Error>,
 }
 
-/// Everything that can be checked without reading a document: steps, tables of sinks, bundle, model.
+/// Checks everything that can be checked without reading documents: the tables of sinks, the bundle and the model.
 ///
 /// # Errors
-/// What would keep [`run`] from starting.
+/// The first problem because of which [`run`] would not start.
 pub(crate) fn preflight(config: &Plan) -> Result<Preflight> {
     let examined = config.outputs.iter().filter_map(|output| output.examine().transpose());
     let unknown = examined.collect::<Result<_>>()?;

@@ -1,22 +1,23 @@
-//! The model in service: what labels documents at this moment, and how that changes while they flow.
+//! The model in service: which version labels documents, and how it is replaced while documents flow.
 //!
-//! - A [`Generation`] is one version of a model, loaded. The tokenize stage takes the one in use for each
-//!   batch and the batch carries it, so that all its rows are encoded and labelled by the same version.
-//! - [`Live`] holds the generation in use. After a swap the one before stays loaded while the new one is
-//!   on probation (`bake`): if it fails, the old one takes over and labels the failed batch.
-//!   A version that became the champion shortly before the start is on probation, too.
-//! - A [`Watcher`] follows the alias that the configuration names: another version there is loaded,
-//!   verified and warmed in the background, then swapped in between two batches. One that does not load,
-//!   or that was trained on texts cleaned otherwise, changes nothing.
-//!
+//! - A [`Generation`] is one version of a model, loaded. The tokenize stage attaches the generation in use to each batch,
+//!   so that all rows of a batch are encoded and labelled by the same version.
+//! - [`Live`] holds the generation in use. After a swap the new generation has a canary period (`canary`), during which
+//!   the previous one stays loaded. If the new one fails, the previous one takes over and labels the failed batch.
+//!   A version that became the champion shortly before the start of the process has a canary period, too. The possible
+//!   states and their transitions are in `phase`.
+//! - A [`Watcher`] follows the alias that the configuration names. If the alias moves to another version, that version
+//!   is loaded, verified and warmed up in the background, then put in use between two batches. A version that cannot be
+//!   loaded, or that was trained on texts that were cleaned differently, is refused, and the model in use stays.
 //! - [`Shadow`] lets a challenger label a sample of the documents beside the champion.
 //!
-//! Batches that are under way are never touched, so a swap loses no document and repeats none.
+//! Contract: batches in flight are not affected by a swap, so a swap neither loses nor repeats a document.
 
-mod bake;
 mod bundle;
+mod canary;
 mod generation;
 mod live;
+mod phase;
 mod sample;
 mod shadow;
 mod watch;

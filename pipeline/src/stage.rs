@@ -1,11 +1,11 @@
-//! Stages: named threads joined by short bounded queues.
+//! Stages: named threads that are connected by short bounded queues.
 //!
-//! Stages overlap: while the model works on one batch the next is cleaned and the one before written.
-//! Each stage handles its batches one by one in the order they came, so row order within a partition
-//! is kept from end to end.
+//! Stages work at the same time: while the model labels one batch, the next one is cleaned and the previous one is
+//! written. Each stage processes its batches one by one in the order of their arrival, so the order of rows within a
+//! partition is kept from the source to the sinks.
 //!
-//! When a stage fails it requests a stop at once: the stages before it end, those after it finish what they hold.
-//! [`Stages::join`] reports the failure.
+//! A stage that fails requests a stop at once. The stages before it then end, and the stages after it finish the batches
+//! that they have. [`Stages::join`] returns the failure.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,11 +15,11 @@ use fenliu_connectors::{Meter, Shutdown};
 
 use crate::error::{Error, Result};
 
-/// Batches that may wait between two stages. One being worked on and one ready keep a stage busy;
-/// the others absorb jitter. Bytes are bounded by the memory budget.
+/// Most batches that wait between two stages. Two would keep a stage busy, one in work and one ready; the others even out
+/// batches that take different times. Their bytes are bounded by the memory budget.
 const QUEUED_BATCHES: usize = 4;
 
-/// What each stage did, by its name, in data-flow order.
+/// The meter of each stage with the stage's name, in data-flow order.
 pub(crate) type Meters = Vec<(&'static str, Arc<Meter>)>;
 
 /// The threads of one running pipeline.
@@ -30,8 +30,8 @@ pub(crate) struct Stages {
     meters: Meters,
 }
 
-/// Tells the others when a stage fails or panics: a source that waits for messages, or for the sinks to have
-/// everything, would not notice.
+/// Requests a stop when a stage fails or panics. A source that waits for messages, or for the sinks to commit, would not
+/// notice the failure by itself. The request is made on drop, because a panic skips all other code.
 struct StopOnFailure {
     shutdown: Shutdown,
     ended_well: bool,
@@ -46,15 +46,15 @@ impl Drop for StopOnFailure {
 }
 
 impl Stages {
-    /// No stage yet; `shutdown` is requested when one fails.
+    /// No stages yet. `shutdown` is requested when a stage fails.
     pub(crate) fn new(shutdown: Shutdown) -> Self {
         Stages { shutdown, threads: vec![], meters: vec![] }
     }
 
-    /// Starts a stage that makes batches.
+    /// Starts a stage that produces batches.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system cannot start a thread.
     pub(crate) fn source<T: Send + 'static>(
         &mut self,
         name: &'static str,
@@ -68,7 +68,7 @@ impl Stages {
     /// Starts a stage that turns each `I` into an `O`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system cannot start a thread.
     pub(crate) fn map<I: Send + 'static, O: Send + 'static>(
         &mut self,
         name: &'static str,
@@ -88,11 +88,11 @@ impl Stages {
         Ok(receiver)
     }
 
-    /// Starts a stage that hands nothing on, or another thread to be supervised as they are; it appears in the meters
-    /// under `name`.
+    /// Starts a stage without an output, or another thread that is to be supervised like a stage. It appears among the
+    /// meters under `name`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system cannot start a thread.
     pub(crate) fn spawn(
         &mut self,
         name: &'static str,
@@ -118,15 +118,15 @@ impl Stages {
         Ok(())
     }
 
-    /// What each stage did so far, in data-flow order.
+    /// The meters of all stages, in data-flow order.
     pub(crate) fn meters(&self) -> Meters {
         self.meters.clone()
     }
 
-    /// Waits for all stages to end.
+    /// Waits until all stages have ended.
     ///
     /// # Errors
-    /// The failure of the stage that failed; the stages around it end without one.
+    /// The error of the stage that failed. The other stages end without an error when they are stopped.
     pub(crate) fn join(self) -> Result<()> {
         let mut outcome = Ok(());
         for (name, thread) in self.threads {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_from_end_to_end() {
+    fn the_order_of_items_is_kept_from_the_first_stage_to_the_last() {
         let shutdown = Shutdown::default();
         let mut stages = Stages::new(shutdown.clone());
         let numbers = stages.source("count", count_to(1000)).unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_or_panicking_stage_ends_the_pipeline_with_its_own_message() {
+    fn a_stage_that_fails_or_panics_ends_the_pipeline_with_its_own_message() {
         for panics in [false, true] {
             let shutdown = Shutdown::default();
             let mut stages = Stages::new(shutdown.clone());
@@ -180,7 +180,7 @@ mod tests {
             let seen: Vec<u32> = failing.unwrap().iter().collect();
             assert_eq!(seen, [0, 1, 2, 3, 4]);
             assert!(stages.join().unwrap_err().to_string().contains("five"));
-            assert!(shutdown.is_requested(), "the source must learn of it");
+            assert!(shutdown.is_requested(), "the source must be told to stop");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run did, for people and for programs.
+//! The summary of a run, for people (as text) and for programs (as JSON).
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -13,17 +13,17 @@ use crate::serve::Generation;
 /// The result of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
-    /// Documents read.
+    /// Number of documents read.
     pub documents: u64,
-    /// Documents labelled, or without a model written as they were cleaned.
+    /// Number of documents labelled; without a model, of those written without a label.
     pub labelled: u64,
-    /// Dead letters by reason.
+    /// Number of dead letters by reason.
     pub dead_letters: BTreeMap<String, u64>,
-    /// From the first document to the last write, seconds.
+    /// Time from the first document to the last write, seconds.
     pub seconds: f64,
     /// Documents per second over that time.
     pub docs_per_s: f64,
-    /// Share of that time that each stage worked, in data-flow order.
+    /// Share of that time during which each stage worked, in data-flow order.
     pub busy: Vec<StageBusy>,
     /// From reception to the sinks: median, milliseconds.
     pub latency_p50_ms: u64,
@@ -31,24 +31,24 @@ pub(crate) struct Summary {
     pub latency_p99_ms: u64,
     /// Epochs committed.
     pub epochs: u64,
-    /// Name and version of the model in use at the end, where there is one.
+    /// Name and version of the model in use at the end; `None` without a model.
     pub model: Option<String>,
-    /// Where that model runs: `cpu` or `cuda`.
+    /// The device that the model runs on: `cpu` or `cuda`.
     pub device: Option<Device>,
-    /// Documents labelled by each version.
+    /// Number of documents labelled by each version.
     pub versions: BTreeMap<String, u64>,
-    /// Documents whose label should not be trusted.
+    /// Number of documents whose label should not be trusted.
     pub abstained: u64,
-    /// Changes of the model.
+    /// How often the model in use was replaced, and how often that failed.
     pub serving: ServingCounts,
-    /// What the challenger did.
+    /// The comparison of the challenger with the model in use.
     pub shadow: ShadowCounts,
-    /// How far the newest documents are from those that the model was judged on.
+    /// How much the newest documents differ from those that the model was evaluated on.
     pub drift: DriftStatus,
-    /// Share of documents with a label of their own to which the model gave the same; absent without any.
+    /// Share of the documents with a label of their own to which the model gave the same label; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// How many documents `accuracy` is over.
+    /// Number of documents that `accuracy` is based on.
     pub with_source_label: u64,
     /// Further metrics that the table of metrics wants here, where they are above zero.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -136,7 +136,7 @@ impl Display for Summary {
 }
 
 impl Summary {
-    /// The model and, of all that may have happened to it, what did.
+    /// Writes the lines about the model; those about swaps, rollbacks, a challenger or drift only if there were any.
     fn write_model(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (Some(model), Some(device)) = (&self.model, self.device) else {
             return write!(f, "  model         none");

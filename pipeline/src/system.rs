@@ -1,34 +1,33 @@
-//! What the operating system is asked for beside documents: priority of a thread, memory given back.
+//! Calls of the operating system: lowering the priority of a thread, and returning freed memory.
 //!
-//! Neither changes a result, so where a system has no such call nothing is done.
+//! Neither changes a result. On systems without such a call nothing is done.
 
-/// Lowers the priority of the calling thread, and of threads that it starts from now on, by `niceness`
-/// (0 to 19).
+/// Lowers the priority of the calling thread, and of all threads that it starts afterwards, by `niceness` (0 to 19).
 pub(crate) fn step_back(niceness: i32) {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: takes numbers only. On Linux the process 0 means the calling thread.
+        // SAFETY: the call takes numbers only. On Linux the process id 0 means the calling thread.
         let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
         if outcome != 0 {
             let error = std::io::Error::last_os_error();
-            tracing::debug!(%error, "a thread keeps its priority");
+            tracing::debug!(%error, "cannot lower the priority of a thread");
         }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = niceness;
 }
 
-/// Gives memory that ONNX Runtime has freed back to the system. It allocates through the C library,
-/// which keeps what is freed below something that is still in use.
+/// Returns memory that ONNX Runtime has freed to the system. ONNX Runtime allocates with the C library, which does not
+/// return freed memory by itself if memory at a higher address is still in use.
 pub(crate) fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: takes a number only, and may be called at any time from any thread.
+    // SAFETY: the call takes a number only, and may be made at any time from any thread.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Calls [`give_back`] when it is dropped: as the last field of a struct, after all others are freed.
+/// Calls [`give_back`] when it is dropped. As the last field of a struct it is dropped after all others.
 #[derive(Debug)]
 pub(crate) struct GiveBackOnDrop;
 

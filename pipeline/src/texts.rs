@@ -1,4 +1,4 @@
-//! Single texts, cleaned as a bundle's training documents were.
+//! Cleans single texts as the training documents of a bundle were cleaned.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use fenliu_schemas::{Document, Origin, RawBuilder, Texts, text_column};
 use crate::clean::compile;
 use crate::error::{Converted, Error, Result};
 
-/// What a bundle's manifest says of the cleaning that its training documents went through.
+/// The cleaning of a bundle's training documents, as its manifest describes it.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Preprocessing {
-    /// The settings.
+    /// The settings of the cleaning.
     pub clean: CleanConfig,
-    /// What must agree between training and serving.
+    /// Identifies the cleaning; it must be the same in training and in serving.
     pub fingerprint: String,
 }
 
@@ -24,18 +24,18 @@ impl Preprocessing {
         Preprocessing { clean: clean.clone(), fingerprint: clean.fingerprint() }
     }
 
-    /// As the manifest stores it.
+    /// The JSON value that the manifest stores.
     ///
     /// # Errors
-    /// When it cannot be written as JSON, which no path or text does.
+    /// The settings cannot be written as JSON, which does not happen for any valid configuration.
     pub(crate) fn to_value(&self) -> Result<serde_json::Value> {
         serde_json::to_value(self).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
     }
 
-    /// What the manifest of `bundle` says; `None` for a model that was trained elsewhere.
+    /// The description in the manifest of `bundle`; `None` if the model was trained by another program.
     ///
     /// # Errors
-    /// When the manifest's entry is of another form.
+    /// The description is invalid.
     pub(crate) fn of_bundle(bundle: &Bundle) -> Result<Option<Self>> {
         let value = &bundle.manifest().model.preprocessing;
         if value.is_null() {
@@ -47,30 +47,30 @@ impl Preprocessing {
     }
 }
 
-/// Cleans texts that come without a document around them.
+/// Cleans texts that are not fields of a document.
 pub(crate) struct TextCleaner {
     plan: Plan,
 }
 
 impl TextCleaner {
-    /// Cleans as the bundle's manifest says; by default where it says nothing.
+    /// Uses the cleaning that the manifest of `bundle` describes, or the default cleaning if there is no description.
     ///
     /// # Errors
-    /// When those cleaning steps do not compile any more.
+    /// The described cleaning steps do not compile with this release.
     pub(crate) fn of_bundle(bundle: &Bundle) -> Result<Self> {
         let clean = Preprocessing::of_bundle(bundle)?.map(|preprocessing| preprocessing.clean);
         Ok(TextCleaner { plan: compile(&clean.unwrap_or_default())? })
     }
 
-    /// The plan itself.
+    /// The compiled cleaning steps.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Each text cleaned, or why cleaning rejects it.
+    /// Cleans each text; the inner error is the reason why cleaning rejects it.
     ///
     /// # Errors
-    /// When the plan cannot run at all.
+    /// The cleaning plan cannot run at all.
     pub(crate) fn clean(&self, inputs: &[String]) -> Result<Vec<std::result::Result<String, String>>> {
         let mut builder = RawBuilder::default();
         for (row, text) in inputs.iter().enumerate() {

@@ -1,17 +1,17 @@
-//! Does every document of the source lie in every sink, or among the dead letters, exactly once?
+//! Checks that every document of the source is in every sink, or among the dead letters, exactly once.
 //!
-//! Where all outputs stand is read first, then what is in them, then what the source has: so a pipeline
-//! that runs meanwhile disturbs nothing, and what it adds is "not reached". Offsets are kept as compressed
-//! bitmaps, about two bits for each, so that memory stays small over tens of millions of documents.
+//! The positions of all outputs are read first, then their rows, then the documents of the source. A pipeline that runs
+//! meanwhile does no harm: what it adds lies beyond the positions and counts as "not reached". Offsets are kept in
+//! compressed bitmaps, with about two bits for each, so that tens of millions of documents need little memory.
 //!
-//! Contract: nothing is changed, and no offset is committed. What cannot be told (a sink that leaves
-//! documents or their places out) is said, never guessed.
+//! Contract: nothing is changed, and no offset is committed. If something cannot be determined (because a sink leaves out
+//! documents, or the columns that identify them), the report says so; it never guesses.
 
 mod compare;
+mod default_place;
 mod output;
 mod partitions;
 mod report;
-mod sole;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,27 +24,27 @@ use crate::plan::Plan;
 use crate::progress::bar;
 use compare::Compared;
 use output::{Output, Outputs};
-use partitions::{ByPartition, Found, Ranges};
-use source::Source;
+use partitions::{ByPartition, Ranges, StoredRows};
+use source::SourceDocuments;
 
-pub(crate) use compare::Counts;
-pub(crate) use report::{PartitionReport, Report, SinkReport};
+pub(crate) use compare::DeliveryCounts;
+pub(crate) use report::{PartitionReport, SinkReport, VerifyReport};
 
-/// What to look at.
+/// What to compare.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VerifyOptions {
-    /// The number of the only sink to look at, as in `sinks[0]`; none: all.
+    /// The number of the only sink to compare, as in `sinks[0]`; `None`: all.
     pub sink: Option<usize>,
-    /// How many lost and how many duplicated places to list for each sink.
+    /// How many lost and how many duplicated documents to list for each sink.
     pub examples: usize,
 }
 
 /// Compares the source of `config` with its sinks and dead letters.
 ///
 /// # Errors
-/// Brokers that do not answer, files of the source that cannot be read, a sink that does not exist.
-/// What is wrong with a sink's files is in the report.
-pub(crate) fn verify(config: &Plan, options: VerifyOptions) -> Result<Report> {
+/// A broker does not answer, a file of the source cannot be read, or the sink does not exist. Problems of a sink's files
+/// are not errors but part of the report.
+pub(crate) fn verify(config: &Plan, options: VerifyOptions) -> Result<VerifyReport> {
     if let Some(number) = options.sink.filter(|number| *number >= config.sinks.len()) {
         let count = config.sinks.len();
         let message = format!("there is no sink {number}: the configuration has {count}, the first is 0");
@@ -62,15 +62,15 @@ struct Verification<'a> {
     progress: &'a ProgressBar,
 }
 
-/// What is in one output, and what it says of itself.
-struct Contents {
+/// One output, with the rows that were found in it.
+struct OutputContents {
     output: Output,
-    found: Found,
+    found: StoredRows,
 }
 
 impl Verification<'_> {
-    fn run(&self) -> Result<Report> {
-        let source = Source::open(self.config)?;
+    fn run(&self) -> Result<VerifyReport> {
+        let source = SourceDocuments::open(self.config)?;
         let partitions = source.ranges()?;
         let (sinks, letters) = self.open(&partitions)?;
         let letters = self.read(letters, &partitions)?;
@@ -80,7 +80,7 @@ impl Verification<'_> {
         let ranges = source.ranges()?;
         let scopes: Vec<_> = sinks.iter().map(|sink| scopes(&[sink, &letters], &ranges)).collect();
         let documents = source.documents(&widest(&scopes), self.progress)?;
-        let report = |(sink, scopes): (&Contents, &Ranges)| {
+        let report = |(sink, scopes): (&OutputContents, &Ranges)| {
             let mut report = SinkReport::new(&sink.output, &sink.found, &ranges);
             for (topic, partition, scope) in scopes.iter() {
                 let compared = Compared {
@@ -96,10 +96,10 @@ impl Verification<'_> {
             report
         };
         let sinks = sinks.iter().zip(&scopes).map(report).collect();
-        Ok(Report::new(sinks, self.report_of_dead_letters(&letters, &ranges)))
+        Ok(VerifyReport::new(sinks, self.report_of_dead_letters(&letters, &ranges)))
     }
 
-    /// The sinks to look at and the dead letters, with where they stand at this moment.
+    /// The sinks to compare and the dead letters, with their present positions.
     fn open(&self, partitions: &Ranges) -> Result<(Vec<Output>, Output)> {
         let outputs = Outputs::try_new(self.config, partitions)?;
         let wanted = |number: &usize| self.options.sink.is_none_or(|only| only == *number);
@@ -109,14 +109,14 @@ impl Verification<'_> {
         Ok((sinks, letters.ok_or_else(|| Error::internal("dead letters cannot be read back"))?))
     }
 
-    fn read(&self, output: Output, partitions: &Ranges) -> Result<Contents> {
+    fn read(&self, output: Output, partitions: &Ranges) -> Result<OutputContents> {
         tracing::info!(event = "reading", output = output.name, "reading");
-        let mut found = Found::new(partitions);
+        let mut found = StoredRows::new(partitions);
         output.read(&mut found, self.progress)?;
-        Ok(Contents { output, found })
+        Ok(OutputContents { output, found })
     }
 
-    fn report_of_dead_letters(&self, letters: &Contents, ranges: &Ranges) -> SinkReport {
+    fn report_of_dead_letters(&self, letters: &OutputContents, ranges: &Ranges) -> SinkReport {
         let mut report = SinkReport::new(&letters.output, &letters.found, ranges);
         for (topic, partition, scope) in scopes(&[letters], ranges).iter() {
             let rows = letters.found.rows.get(topic, partition);
@@ -128,15 +128,15 @@ impl Verification<'_> {
     }
 }
 
-/// The offsets of each partition that all of `outputs` have passed, as far as the source still has them; no
-/// partition where the first of them does not tell documents apart.
-fn scopes(outputs: &[&Contents], ranges: &Ranges) -> Ranges {
+/// The offsets of each partition that all of `outputs` have passed and that the source still has. Empty if rows of the
+/// first output cannot be assigned to documents.
+fn scopes(outputs: &[&OutputContents], ranges: &Ranges) -> Ranges {
     let mut scopes = ByPartition::default();
     if outputs.first().is_some_and(|contents| contents.output.limit.is_some()) {
         return scopes;
     }
     for (topic, partition, range) in ranges.iter() {
-        // Where nothing says where an output began, the lowest offset in any of them does.
+        // For an output that does not record where it began, the lowest offset in any of the outputs is used instead.
         let held = outputs.iter().filter_map(|contents| contents.found.rows.get(topic, partition));
         let lowest = held.filter_map(|held| held.once.min()).min();
         let mut scope = range.clone();
@@ -149,7 +149,7 @@ fn scopes(outputs: &[&Contents], ranges: &Ranges) -> Ranges {
     scopes
 }
 
-/// For each partition the offsets from the first to the last of all scopes.
+/// For each partition, the smallest range that contains all scopes.
 fn widest(scopes: &[Ranges]) -> Ranges {
     let mut widest = Ranges::default();
     for (topic, partition, scope) in scopes.iter().flat_map(ByPartition::iter) {

@@ -1,4 +1,4 @@
-//! The last stage before the sinks: counts what comes and gives it to every sink's worker.
+//! The stage `write`: counts each batch and hands it to the thread of every sink.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -15,8 +15,10 @@ use crate::deliver::delivery;
 use crate::error::Result;
 use crate::metrics::Counters;
 
-/// Hands batches to the workers. Their queues have no bound of their own: the memory budget, which a
-/// batch holds its share of until the last sink has it, bounds them all together.
+/// Hands batches to the threads of the sinks.
+///
+/// The queues to these threads are unbounded, so that a slow sink does not hold up the others. Together they are bounded
+/// by the memory budget, because a batch keeps its part of the budget until the last sink has committed it.
 pub(crate) struct Dispatcher {
     streams: Vec<Box<dyn Stream>>,
     workers: Vec<Sender<Event<Rows>>>,
@@ -25,7 +27,7 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Sends to `workers`; to `streams` before, since they keep no position.
+    /// Batches go to `streams` first and then to `workers`.
     pub(crate) fn new(
         streams: Vec<Box<dyn Stream>>,
         workers: Vec<Sender<Event<Rows>>>,
@@ -35,10 +37,10 @@ impl Dispatcher {
         Dispatcher { streams, workers, breaker, counters }
     }
 
-    /// Consumes `input` until it closes, or until a worker has ended.
+    /// Runs until `input` closes or a worker has ended.
     ///
     /// # Errors
-    /// When a stream cannot be written, or the breaker trips.
+    /// A stream cannot be written, or the breaker trips.
     pub(crate) fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         for batch in input {
             let delivery = meter.measure(|| self.prepare(batch))?;
@@ -49,6 +51,8 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Counts a batch and writes it to the streams, which have no thread and store no positions. The breaker comes first,
+    /// so that a batch that trips it is written nowhere.
     fn prepare(&mut self, batch: Batch) -> Result<Arc<Delivery<Rows>>> {
         self.breaker.observe(&batch)?;
         self.streams.iter_mut().try_for_each(|stream| stream.write(&batch.records))?;

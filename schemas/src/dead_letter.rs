@@ -40,10 +40,10 @@ pub fn dead_letter_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
-/// Turns rejected rows (raw or cleaned), which carry their own reason, to dead letters.
+/// Turns rejected rows (raw or cleaned), which contain the reason of the rejection, into dead letters.
 ///
 /// # Errors
-/// [`SchemaError::Arrow`] when a row has no `reject_stage` or `reject_reason`, or a column is missing.
+/// [`SchemaError::Arrow`] if a row has no `reject_stage` or `reject_reason`, or if a column is missing.
 pub fn dead_letters(rejected: &RecordBatch, rejected_at_ms: i64) -> Result<RecordBatch, SchemaError> {
     let why = [
         column(rejected, "reject_stage")?,
@@ -54,12 +54,11 @@ pub fn dead_letters(rejected: &RecordBatch, rejected_at_ms: i64) -> Result<Recor
     assemble(rejected, why, no_version, rejected_at_ms)
 }
 
-/// Turns cleaned rows that the model of `model_version` could not handle to dead letters; `rejects` says why,
-/// row by row.
+/// Turns cleaned rows that the model with `model_version` could not handle into dead letters; `rejects` has the reason for
+/// each row.
 ///
 /// # Errors
-/// [`SchemaError::Length`] when there is not exactly one reject a row; [`SchemaError::Arrow`] when a column is
-/// missing.
+/// [`SchemaError::Length`] unless there is exactly one reject per row; [`SchemaError::Arrow`] if a column is missing.
 pub fn model_dead_letters(
     rows: &RecordBatch,
     rejects: &[Reject],
@@ -78,7 +77,7 @@ pub fn model_dead_letters(
     assemble(rows, why, version, rejected_at_ms)
 }
 
-/// Dead letters of `rows`; `why` are stage, reason and detail.
+/// Builds the dead letters of `rows`; `why` has the columns `stage`, `reason` and `detail`.
 fn assemble(
     rows: &RecordBatch,
     why: [ArrayRef; 3],
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_row_cannot_become_a_dead_letter() {
+    fn a_row_that_was_not_rejected_cannot_become_a_dead_letter() {
         let mut builder = RawBuilder::default();
         let origin = Origin { topic: "news", partition: 1, offset: 42, timestamp_ms: None };
         builder.append(origin, b"{}", &Ok(crate::Document::default()));

@@ -1,4 +1,4 @@
-//! Disagreements: documents to which champion and challenger gave different labels.
+//! Disagreements: documents to which the champion and the challenger gave different labels.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,21 +11,22 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::SchemaError;
 use crate::raw::timestamp_type;
 
-/// What one model says of one document.
+/// The label that one model gave to one document.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict<'a> {
-    /// The label it gives.
+pub struct ScoredLabel<'a> {
+    /// The label with the highest probability.
     pub label: &'a str,
-    /// The label's probability.
+    /// The probability of that label.
     pub score: f32,
-    /// By how much that is above the next label's; near 0 where the model is in doubt.
+    /// The difference to the probability of the second label; near 0 if the model is uncertain.
     pub margin: f32,
 }
 
 /// The schema of disagreements.
 ///
-/// `topic`, `partition`, `offset` and `id` (null where the document has none) are the document's; the rest
-/// says which version gave which label, with its probability and the margin to the next label's.
+/// `topic`, `partition`, `offset` and `id` (null if the document has none) identify the document. For each of the two
+/// models there are its version, the label that it gave, the probability of that label, and the margin to the second.
+/// `compared_at` is the time of the comparison.
 pub fn disagreement_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let mut fields = vec![
@@ -49,22 +50,22 @@ pub fn disagreement_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
-/// The rows of `labelled` to which the challenger gives another label.
+/// The rows of `labelled`, which the champion labelled, to which the challenger gave another label.
 ///
-/// `margins` are the champion's and `challenger` its verdicts, a row each; `version` is the challenger's;
-/// `compared_at_ms` is the time of the comparison.
+/// For each row, `margins` has the champion's margin and `challenger` the challenger's label. `version` is the
+/// challenger's version, and `compared_at_ms` the time of the comparison in milliseconds since the Unix epoch.
 ///
 /// # Errors
-/// [`SchemaError`] when there is not one margin and one verdict for each row, or a column is missing.
+/// [`SchemaError`] if `margins` or `challenger` do not have one value for each row, or if a column is missing.
 pub fn disagreements(
     labelled: &RecordBatch,
     margins: &[f32],
-    challenger: &[Verdict<'_>],
+    challenger: &[ScoredLabel<'_>],
     version: &str,
     compared_at_ms: i64,
 ) -> Result<RecordBatch, SchemaError> {
     let rows = labelled.num_rows();
-    for (what, got) in [("champion margins", margins.len()), ("challenger verdicts", challenger.len())] {
+    for (what, got) in [("champion margins", margins.len()), ("challenger labels", challenger.len())] {
         if got != rows {
             return Err(SchemaError::Length { what, got, rows });
         }
@@ -126,13 +127,13 @@ mod tests {
         label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap()
     }
 
-    fn verdict(label: &str) -> Verdict<'_> {
-        Verdict { label, score: 0.5, margin: 0.25 }
+    fn scored(label: &str) -> ScoredLabel<'_> {
+        ScoredLabel { label, score: 0.5, margin: 0.25 }
     }
 
     #[test]
     fn only_rows_with_different_labels_are_kept_with_both_sides() {
-        let challenger = ["a", "a", "c"].map(verdict);
+        let challenger = ["a", "a", "c"].map(scored);
         let rows = disagreements(&labelled(), &[0.1, 0.2, 0.3], &challenger, "v2", 7).unwrap();
         let text = |name: &str| -> Vec<String> {
             let column = rows.column_by_name(name).unwrap().as_string::<i32>();
@@ -152,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_verdict_is_an_error() {
-        assert!(disagreements(&labelled(), &[0.0; 3], &[verdict("a")], "v2", 7).is_err());
-        assert!(disagreements(&labelled(), &[0.0; 2], &["a"; 3].map(verdict), "v2", 7).is_err());
+    fn a_missing_margin_or_label_is_an_error() {
+        assert!(disagreements(&labelled(), &[0.0; 3], &[scored("a")], "v2", 7).is_err());
+        assert!(disagreements(&labelled(), &[0.0; 2], &["a"; 3].map(scored), "v2", 7).is_err());
     }
 }

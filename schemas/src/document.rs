@@ -1,11 +1,11 @@
-//! A decoded document, before it becomes a row.
+//! A decoded document, before it is appended to a batch as a row.
 
 use std::borrow::Cow;
 
-/// The fields of one news document, as its source has them.
+/// The fields of one news document as the source sent them.
 ///
-/// All are optional here; a document with neither `title` nor `body` is rejected by the source.
-/// Borrowed from the message where possible.
+/// All fields are optional here; decoding rejects a document that has neither `title` nor `body`. Texts are borrowed from
+/// the message where that is possible.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document<'a> {
     /// The source's own identifier.
@@ -22,6 +22,6 @@ pub struct Document<'a> {
     pub lang: Option<Cow<'a, str>>,
     /// Time of publication, milliseconds since the Unix epoch, UTC.
     pub published_at: Option<i64>,
-    /// Label that the source already gives, for training and for measuring accuracy.
+    /// Label that the document came with, for training and for measuring accuracy.
     pub label: Option<Cow<'a, str>>,
 }

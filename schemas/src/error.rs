@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// A batch lacks a column that its stage promises, or has it with another type.
+    /// A batch lacks a column that rows at its stage always have, or the column is of another type.
     #[error("column `{column}` is missing or not of type {expected}")]
     Column {
         /// The column's name.
@@ -19,12 +19,12 @@ pub enum SchemaError {
     Length {
         /// What was counted.
         what: &'static str,
-        /// How many values came.
+        /// How many values there are.
         got: usize,
         /// How many rows the batch has.
         rows: usize,
     },
-    /// Arrow refused to build or combine arrays.
+    /// Arrow could not build or combine arrays.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }

@@ -1,4 +1,4 @@
-//! Labelled rows: what sinks write.
+//! Labelled rows, which sinks write.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ pub struct LabelledOptions {
     pub unlabelled: bool,
 }
 
-/// Columns of labelled rows that say what a model made of the document.
+/// The columns of labelled rows that a model fills.
 pub const MODEL_COLUMNS: &[&str] = &["label", "score", "top_k", "abstained", "model_name", "model_version"];
 
-/// What the model says of one document: labels with their probabilities, best first.
+/// The prediction of a model for one document: its best labels with their probabilities.
 ///
-/// Never empty; scores are in `0..=1`.
+/// There is at least one label; probabilities are in `0..=1`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction<'a> {
     /// `(label, score)`, best first.
@@ -60,7 +60,8 @@ pub struct Prediction<'a> {
 /// | `kafka_headers` (optional) | List\<Struct\<key Utf8, value Binary\>\> | the message has none |
 /// | `processed_at` | Timestamp(ms, UTC) | never |
 ///
-/// Rows that no model has seen have no [`MODEL_COLUMNS`]. Columns that cleaning added beside these follow at the end.
+/// With [`LabelledOptions::unlabelled`] there are no [`MODEL_COLUMNS`]. Other columns that cleaning added follow at the
+/// end.
 pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef {
     let text = |name| Field::new(name, DataType::Utf8, true);
     let named = |name| Field::new(name, DataType::Utf8, false);
@@ -99,7 +100,7 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
     Arc::new(Schema::new(fields))
 }
 
-/// Positions of the columns that cleaning added to the raw schema, `tokens` apart.
+/// The indexes of the columns that cleaning added to the raw schema, except `tokens`.
 fn added_columns(cleaned: &Schema) -> impl Iterator<Item = usize> {
     let known = raw_schema();
     (0..cleaned.fields().len()).filter(move |&i| {
@@ -114,11 +115,11 @@ fn top_k_fields() -> Fields {
 
 /// Joins cleaned rows with the model's predictions, row by row.
 ///
-/// `schema` is that of [`labelled_schema`] for these rows; `model` is name and version of the model;
-/// `processed_at_ms` is the time of labelling.
+/// `schema` is the [`labelled_schema`] of these rows, `model` the name and the version of the model, and `processed_at_ms`
+/// the time of labelling in milliseconds since the Unix epoch.
 ///
 /// # Errors
-/// [`SchemaError::Length`] when there is not exactly one non-empty prediction per row.
+/// [`SchemaError::Length`] unless there is exactly one prediction with at least one label for each row.
 pub fn label_rows(
     cleaned: &RecordBatch,
     predictions: &[Prediction<'_>],
@@ -147,13 +148,13 @@ pub fn label_rows(
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
-/// Rows as they are written where there is no model.
+/// Turns cleaned rows into rows that are written without labels, if there is no model.
 ///
-/// `schema` is that of [`labelled_schema`] with [`LabelledOptions::unlabelled`] for these rows;
-/// `processed_at_ms` is the time of writing.
+/// `schema` is the [`labelled_schema`] of these rows with [`LabelledOptions::unlabelled`], and `processed_at_ms` the time
+/// of writing in milliseconds since the Unix epoch.
 ///
 /// # Errors
-/// [`SchemaError::Arrow`] when the schema is not that of these rows.
+/// [`SchemaError::Arrow`] if `schema` is not the schema of these rows.
 pub fn unlabelled_rows(
     cleaned: &RecordBatch,
     schema: &SchemaRef,
@@ -164,7 +165,7 @@ pub fn unlabelled_rows(
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
-/// The column `name` of labelled rows, which is none of [`MODEL_COLUMNS`].
+/// The column `name` of labelled rows, which is not one of [`MODEL_COLUMNS`].
 fn cleaned_column(cleaned: &RecordBatch, name: &str, processed_at_ms: i64) -> Result<ArrayRef, SchemaError> {
     let source = match name {
         "processed_at" => {
@@ -199,11 +200,12 @@ fn top_k(predictions: &[Prediction<'_>]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
-/// Columns of labelled rows that only the model stage may fill.
+/// Columns of labelled rows that cleaning must not set, because labelling fills them.
 const RESERVED: &[&str] =
     &["score", "top_k", "abstained", "source_label", "model_name", "model_version", "processed_at"];
 
-/// Whether a cleaning step may set the column `name`: lineage and the model's own columns are not its to write.
+/// Whether a cleaning step may set the column `name`. It may not set the lineage of a row, nor a column that labelling
+/// fills.
 pub fn is_settable(name: &str) -> bool {
     !LINEAGE.contains(&name) && !RESERVED.contains(&name)
 }
@@ -276,11 +278,11 @@ mod tests {
         assert_eq!(unlabelled.num_rows(), 2);
         assert_eq!(unlabelled.column_by_name("title").unwrap().as_string::<i32>().value(1), "题");
         assert_eq!(unlabelled.column_by_name("source_label").unwrap().as_string::<i32>().value(1), "sports");
-        assert!(unlabelled_rows(&rows, &labelled, 1).is_err(), "nobody made `score`");
+        assert!(unlabelled_rows(&rows, &labelled, 1).is_err(), "there is no column `score`");
     }
 
     #[test]
-    fn key_and_headers_of_the_message_are_there_when_they_are_wanted() {
+    fn key_and_headers_of_the_message_are_included_if_asked_for() {
         let mut builder = RawBuilder::default();
         let origin = Origin { topic: "news", partition: 0, offset: 0, timestamp_ms: None };
         let headers = [("trace".into(), Some(b"1".as_slice()))];
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_added_by_cleaning_are_carried() {
+    fn columns_added_by_cleaning_are_kept() {
         let rows = cleaned();
         let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new("channel", DataType::Utf8, true)));

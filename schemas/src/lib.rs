@@ -1,16 +1,15 @@
-//! What a news document is at each stage of fenliu.
+//! The schemas of news documents at each stage of fenliu.
 //!
 //! ```text
 //! bytes ─▶ Document ─▶ raw row ─▶ cleaned row ─▶ labelled row
 //!                         └───────────┴─────────▶ dead letter
 //! ```
 //!
-//! Every row carries its *lineage* `(topic, partition, offset)`, so any output row can be traced to
-//! the one source position it came from. A bad document is a row with a `reject_reason`, never an
-//! error: nothing is lost on the way.
+//! Every row contains its *lineage* `(topic, partition, offset)`, so that each row of an output can be traced to the
+//! message that it came from. An invalid document is not an error but a row with a `reject_reason`, so that no document
+//! is lost on the way.
 //!
-//! This crate holds Arrow schemas, their builders and the small types that travel with them. It does
-//! no I/O.
+//! This crate contains Arrow schemas, their builders, and small types that are used together with them. It does no I/O.
 
 mod dead_letter;
 mod disagreement;
@@ -27,7 +26,7 @@ mod text;
 mod topic;
 
 pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters};
-pub use disagreement::{Verdict, disagreement_schema, disagreements};
+pub use disagreement::{ScoredLabel, disagreement_schema, disagreements};
 pub use document::Document;
 pub use error::SchemaError;
 pub use feedback::Feedback;

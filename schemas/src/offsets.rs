@@ -1,39 +1,39 @@
-//! Which source positions a batch covers, and where a reader stands.
+//! Which offsets of the source a batch covers ([`Offsets`]), and up to where a reader has read ([`Positions`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A partition of a source: the topic (or a file's path) and the partition's number (0 for files).
+/// A partition of a source: the topic or the path of a file, and the number of the partition (0 for files).
 pub type TopicPartition = (Arc<str>, i32);
 
 /// Values by topic and partition. Looking one up allocates nothing.
 type ByPartition<T> = BTreeMap<Arc<str>, BTreeMap<i32, T>>;
 
-/// Offsets of one partition that a batch covers: `first..next`.
+/// The offsets `first..next` of one partition, which a batch covers.
 ///
-/// Kafka's offsets can have holes (compaction, transaction markers), so the range may hold fewer
-/// messages than it is long.
+/// Compaction and transaction markers leave gaps between Kafka's offsets, so a range may contain fewer messages than
+/// offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetRange {
     /// The first offset covered.
     pub first: i64,
-    /// The offset to read next: one past the last covered.
+    /// The offset after the last covered one, where reading continues.
     pub next: i64,
 }
 
-/// Offset ranges by `(topic, partition)`, dropped and rejected rows included.
+/// The offset ranges that a batch covers, by topic and partition. Rejected and dropped messages are included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
     ranges: ByPartition<OffsetRange>,
 }
 
 impl Offsets {
-    /// Covers everything from `first` to the message at `offset`: no other message lies between them.
+    /// Covers the offsets from `first` to that of the message at `offset`. There must be no other message in between.
     pub fn add(&mut self, topic: &Arc<str>, partition: i32, first: i64, offset: i64) {
         self.cover(topic, partition, OffsetRange { first, next: offset + 1 });
     }
 
-    /// Covers all that `later` covers too.
+    /// Covers everything that `later` covers, too.
     pub fn merge(&mut self, later: &Offsets) {
         later.iter().for_each(|(topic, partition, range)| self.cover(topic, partition, range));
     }
@@ -47,7 +47,7 @@ impl Offsets {
         topic.entry(partition).and_modify(widen).or_insert(range);
     }
 
-    /// Ranges in the order of topic and partition.
+    /// The ranges, ordered by topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, OffsetRange)> {
         flatten(&self.ranges)
     }
@@ -57,30 +57,30 @@ impl Offsets {
         self.ranges.is_empty()
     }
 
-    /// The partitions of which something is covered.
+    /// The partitions in which something is covered.
     pub fn partitions(&self) -> Vec<TopicPartition> {
         self.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect()
     }
 
-    /// The positions of a reader that has all of this.
+    /// The positions of a reader that has read everything that is covered.
     pub fn ends(&self) -> Positions {
         self.iter().map(|(topic, partition, range)| ((Arc::clone(topic), partition), range.next)).collect()
     }
 }
 
-/// Where a reader stands: the next offset it wants, by `(topic, partition)`.
+/// Up to where a reader has read: the next offset, by topic and partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
     next: ByPartition<i64>,
 }
 
 impl Positions {
-    /// The next offset of one partition; `None` where the reader has never been.
+    /// The next offset of one partition; `None` if the reader has read nothing of it.
     pub fn get(&self, topic: &str, partition: i32) -> Option<i64> {
         self.next.get(topic)?.get(&partition).copied()
     }
 
-    /// Puts the reader at `next` of one partition.
+    /// Sets the next offset of one partition.
     pub fn set(&mut self, topic: &Arc<str>, partition: i32, next: i64) {
         self.next.entry(Arc::clone(topic)).or_default().insert(partition, next);
     }
@@ -95,29 +95,29 @@ impl Positions {
         }
     }
 
-    /// Takes over every position of `other`.
+    /// Replaces the positions of all partitions that are in `other`.
     pub fn update(&mut self, other: &Positions) {
         other.iter().for_each(|(topic, partition, next)| self.set(topic, partition, next));
     }
 
-    /// Positions in the order of topic and partition.
+    /// The positions, ordered by topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, i64)> {
         flatten(&self.next)
     }
 
-    /// The partitions that are known.
+    /// The partitions that have a position.
     pub fn partitions(&self) -> Vec<TopicPartition> {
         self.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition)).collect()
     }
 
-    /// Whether every partition of `others` is known here, at that offset or a later one.
+    /// Whether every partition of `others` has a position here, at the same offset or a later one.
     pub fn reach(&self, others: &Positions) -> bool {
         others
             .iter()
             .all(|(topic, partition, next)| self.get(topic, partition).is_some_and(|has| has >= next))
     }
 
-    /// Whether no partition is known.
+    /// Whether no partition has a position.
     pub fn is_empty(&self) -> bool {
         self.next.is_empty()
     }
@@ -134,15 +134,16 @@ impl FromIterator<(TopicPartition, i64)> for Positions {
         all
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
-        /// However messages are cut into batches, the union covers the same ranges.
+        /// The ranges that are covered do not depend on how messages are divided into batches.
         #[test]
-        fn merging_does_not_depend_on_the_cut(
+        fn merged_batches_cover_the_same_offsets_as_one_batch(
             messages in prop::collection::vec((0..3i32, 0..100i64), 1..60),
             cut in 0..60usize,
         ) {

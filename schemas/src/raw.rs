@@ -1,4 +1,4 @@
-//! Raw rows: one per source message, whether or not it could be decoded.
+//! Raw rows: one row for each message of the source, whether or not it could be decoded.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,7 +11,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::message::{KAFKA_HEADERS, KAFKA_KEY, KafkaColumnsBuilder, KeyAndHeaders, kafka_fields};
 use crate::{Document, Reject, SchemaError};
 
-/// Columns that say where a row came from and what became of it. No cleaning step may replace them.
+/// Columns with the position and the bytes of the original message, and with the reason of a rejection. No cleaning step
+/// may replace them.
 pub const LINEAGE: &[&str] = &[
     "topic",
     "partition",
@@ -70,7 +71,7 @@ pub fn schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
-/// Where a message stands in its source.
+/// The position of a message in its source.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// Kafka topic, or the file's path.
@@ -112,7 +113,7 @@ impl Default for RawBuilder {
 }
 
 impl RawBuilder {
-    /// Has room for `rows` with so many bytes of payloads and bodies: buffers that grow are copied each time.
+    /// Allocates room for `rows` with this many bytes of payloads and bodies, because a buffer that grows is copied.
     fn with_capacity(rows: usize, payload_bytes: usize, body_bytes: usize) -> Self {
         let timestamps = || TimestampMillisecondBuilder::new().with_data_type(timestamp_type());
         RawBuilder {
@@ -136,12 +137,13 @@ impl RawBuilder {
         }
     }
 
-    /// Appends one message that has neither key nor headers: see [`append_message`](Self::append_message).
+    /// Appends one message without a key and headers; see [`append_message`](Self::append_message).
     pub fn append(&mut self, origin: Origin<'_>, payload: &[u8], document: &Result<Document<'_>, Reject>) {
         self.append_message(origin, KeyAndHeaders::default(), payload, document);
     }
 
-    /// Appends one message with its key and headers: its decoded document, or why it could not be decoded.
+    /// Appends one message with its key and headers, and with its decoded document or the reason why it could not be
+    /// decoded.
     pub fn append_message(
         &mut self,
         origin: Origin<'_>,
@@ -170,7 +172,7 @@ impl RawBuilder {
         self.kafka.append(message);
     }
 
-    /// Rows appended since the last [`finish`](Self::finish).
+    /// The number of rows that were appended since the last [`finish`](Self::finish).
     pub fn len(&self) -> usize {
         self.offset.values_slice().len()
     }
@@ -180,10 +182,10 @@ impl RawBuilder {
         self.len() == 0
     }
 
-    /// Hands out the rows in the order they came, and starts anew, with room for as many.
+    /// Returns the rows in the order in which they were appended, and starts again with room for as many.
     ///
     /// # Errors
-    /// [`SchemaError::Arrow`] when a text column passes 2 GiB, Arrow's bound for `Utf8`.
+    /// [`SchemaError::Arrow`] if a text column is larger than 2 GiB, Arrow's bound for `Utf8`.
     pub fn finish(&mut self) -> Result<RecordBatch, SchemaError> {
         let (payload, body) = (self.payload.values_slice().len(), self.body.values_slice().len());
         let next = RawBuilder::with_capacity(self.len(), payload, body);
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_message_keeps_its_place_and_its_bytes() {
+    fn a_rejected_message_keeps_its_position_and_its_bytes() {
         let mut builder = RawBuilder::default();
         let good = Document { body: Some("正文".into()), ..Document::default() };
         builder.append(origin(7), b"{}", &Ok(good));

@@ -1,4 +1,4 @@
-//! Why a document leaves the main path.
+//! Rejections: why a document is not labelled and becomes a dead letter.
 
 use std::borrow::Cow;
 
@@ -11,18 +11,18 @@ use crate::rows::text_column;
 /// Where in the pipeline a document was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// From bytes to a document.
+    /// Decoding: from bytes to a document.
     Decode,
-    /// Cleaning operators and reject rules.
+    /// Cleaning: operators and reject rules.
     Clean,
-    /// From text to token ids.
+    /// Tokenisation: from text to token ids.
     Tokenize,
-    /// The model.
+    /// Inference: the model.
     Infer,
 }
 
 impl Stage {
-    /// The name that rows and metrics carry.
+    /// The name in rows and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Stage::Decode => "decode",
@@ -33,14 +33,14 @@ impl Stage {
     }
 }
 
-/// One rejection: a short machine-readable reason and, where it helps, a sentence.
+/// A rejection: a short machine-readable reason and, where it helps, a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// The stage that rejected.
+    /// The stage that rejected the document.
     pub stage: Stage,
-    /// Bounded vocabulary, fit for a metric's label: `invalid_json`, `too_large`, ...
+    /// One of a small number of words, so that it can be the label of a metric: `invalid_json`, `too_large`, ...
     pub reason: Cow<'static, str>,
-    /// The value and the bound, for a person.
+    /// The value at fault and what was expected, for a person.
     pub detail: Option<String>,
 }
 
@@ -51,12 +51,13 @@ impl Reject {
     }
 }
 
-/// Splits a batch by `reject_reason`: rows without one, then rows with one. Order is kept in both.
+/// Splits a batch into the rows without a `reject_reason` and the rows with one. Both keep the order of the rows.
 ///
 /// # Errors
 /// [`SchemaError::Column`] when the batch has no `reject_reason` of type Utf8.
 pub fn split_rejected(batch: &RecordBatch) -> Result<(RecordBatch, RecordBatch), SchemaError> {
     let reason = text_column(batch, "reject_reason")?;
+    // Most batches contain no rejected row. They are returned as they are, without copying a column.
     if reason.null_count() == reason.len() {
         return Ok((batch.clone(), batch.slice(0, 0)));
     }

@@ -1,7 +1,7 @@
-//! Typed access to the columns of rows: texts, and where each row came from.
+//! Typed access to the columns of a batch: the texts, and the position in the source that each row came from.
 //!
-//! Contract: every function returns [`SchemaError::Column`] when a column is missing or of another type, and no
-//! function copies values.
+//! Contract: a column that is missing or of another type is reported as [`SchemaError::Column`]. Values are borrowed and
+//! never copied, with the one exception of a text that consists of headline and body.
 
 use std::borrow::Cow;
 
@@ -14,16 +14,16 @@ use crate::text::document_text;
 /// The Utf8 column `name` of `rows`.
 ///
 /// # Errors
-/// [`SchemaError::Column`] when there is none.
+/// [`SchemaError::Column`] if there is no such column.
 pub fn text_column<'a>(rows: &'a RecordBatch, name: &'static str) -> Result<&'a StringArray, SchemaError> {
     let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     column.ok_or(SchemaError::Column { column: name, expected: "Utf8" })
 }
 
-/// The column `name` of `rows`, whose values are of type `T`; `expected` names that type in messages.
+/// The column `name` of `rows` with values of type `T`; `expected` is the name of that type for messages.
 ///
 /// # Errors
-/// [`SchemaError::Column`] when there is none.
+/// [`SchemaError::Column`] if there is no such column.
 pub fn primitive_column<'a, T: ArrowPrimitiveType>(
     rows: &'a RecordBatch,
     name: &'static str,
@@ -33,12 +33,12 @@ pub fn primitive_column<'a, T: ArrowPrimitiveType>(
     column.ok_or(SchemaError::Column { column: name, expected })
 }
 
-/// The value of a text column in one row; `None` where it is null.
+/// The value of a text column in one row; `None` if it is null.
 pub fn text_at(column: &StringArray, row: usize) -> Option<&str> {
     column.is_valid(row).then(|| column.value(row))
 }
 
-/// Where each row of a batch came from: the columns `topic`, `partition` and `offset`.
+/// The position in the source of each row: the columns `topic`, `partition` and `offset`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lineage<'a> {
     topics: &'a StringArray,
@@ -50,7 +50,7 @@ impl<'a> Lineage<'a> {
     /// The lineage of `rows`.
     ///
     /// # Errors
-    /// [`SchemaError::Column`] when one of the three columns is missing or of another type.
+    /// [`SchemaError::Column`] if one of the three columns is missing or of another type.
     pub fn of(rows: &'a RecordBatch) -> Result<Self, SchemaError> {
         Ok(Lineage {
             topics: text_column(rows, "topic")?,
@@ -59,7 +59,7 @@ impl<'a> Lineage<'a> {
         })
     }
 
-    /// Topic (or file), partition and offset of one row.
+    /// Topic (or path of the file), partition and offset of one row.
     pub fn row(&self, row: usize) -> (&'a str, i32, i64) {
         (self.topics.value(row), self.partitions[row], self.offsets[row])
     }
@@ -70,7 +70,7 @@ impl<'a> Lineage<'a> {
     }
 }
 
-/// The text of each row as the model reads it: headline and body, joined by [`document_text`].
+/// The text of each row as the model reads it: headline and body, joined with [`document_text`].
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
     titles: &'a StringArray,
@@ -81,12 +81,12 @@ impl<'a> Texts<'a> {
     /// The texts of `rows`.
     ///
     /// # Errors
-    /// [`SchemaError::Column`] when `rows` have no Utf8 columns `title` and `body`.
+    /// [`SchemaError::Column`] if `rows` have no Utf8 columns `title` and `body`.
     pub fn of(rows: &'a RecordBatch) -> Result<Self, SchemaError> {
         Ok(Texts { titles: text_column(rows, "title")?, bodies: text_column(rows, "body")? })
     }
 
-    /// The text of one row; it is borrowed where only one of headline and body is there.
+    /// The text of one row; it is borrowed if the row has only a headline or only a body.
     pub fn row(&self, row: usize) -> Cow<'a, str> {
         document_text(text_at(self.titles, row), text_at(self.bodies, row))
     }
@@ -124,11 +124,11 @@ mod tests {
         assert_eq!(lineage.offsets(), [7, 8]);
         let texts = Texts::of(&rows).unwrap();
         assert_eq!(texts.iter().collect::<Vec<_>>(), ["题\n文", "文"]);
-        assert!(matches!(texts.row(1), Cow::Borrowed(_)), "one part alone is not copied");
+        assert!(matches!(texts.row(1), Cow::Borrowed(_)), "a single part is borrowed");
     }
 
     #[test]
-    fn a_column_of_another_type_is_named() {
+    fn a_missing_column_and_one_of_another_type_are_named() {
         let rows = rows();
         let error = text_column(&rows, "offset").unwrap_err().to_string();
         assert!(error.contains("offset") && error.contains("Utf8"), "{error}");

@@ -1,8 +1,9 @@
-//! What all configurations of fenliu share: reading TOML into a type with every problem named, `--set` overrides,
-//! `${VARIABLES}`, old names, secrets, and places on disks and in buckets.
+//! The parts that all configurations of fenliu share: reading TOML into a type and naming every problem, `--set`
+//! overrides, `${VARIABLES}`, former names of keys, secrets, and places on disks and in buckets.
 //!
-//! Each connector owns its part of the configuration and checks it with these means; this crate knows none of them,
-//! neither Kafka nor table formats nor anything that runs.
+//! Each connector owns its section of the configuration and checks it with the functions of this crate. This crate
+//! depends on none of them: it knows neither Kafka nor table formats nor anything else that runs. Start reading at
+//! [`load`].
 
 mod load;
 mod overrides;

@@ -1,4 +1,7 @@
-//! From a file, or its text, to a configuration.
+//! Reads a configuration from a file or from text.
+//!
+//! The steps, in this order: parse TOML, apply `--set` overrides, replace former names, fill in environment variables,
+//! fill in default types, deserialise. Each step adds its problems to one list, so that all are reported together.
 
 use std::path::Path;
 
@@ -11,10 +14,10 @@ use crate::read::read;
 use crate::renamed::{Renamed, RenamedValue, apply_renamed};
 use crate::variables::expand_variables;
 
-/// What reading must know of a configuration beside its type.
+/// What reading needs to know about a configuration beside its Rust type.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Format {
-    /// Sections with a `type` and the one that they have by default: a section that only sets other keys keeps it.
+    /// Sections that have a `type`, each with its default type, which is used where the section does not set one.
     pub types: &'static [(&'static str, &'static str)],
     /// Keys that had another name in earlier releases.
     pub renamed: &'static [Renamed],
@@ -22,11 +25,12 @@ pub struct Format {
     pub renamed_values: &'static [RenamedValue],
 }
 
-/// Reads a configuration: `file` (or only defaults), then `overrides` of the form `key=value`, then `${NAME}` from
-/// the environment.
+/// Reads a configuration from `file` (without one, only defaults), applies `overrides` of the form `key=value`, and fills
+/// in `${NAME}` from the environment.
 ///
 /// # Errors
-/// All problems: unreadable file, TOML syntax, unknown keys, values of a wrong type, unset variables.
+/// All problems at once: the file cannot be read, TOML syntax, unknown keys, values of a wrong type, variables that are
+/// not set.
 pub fn load<T: DeserializeOwned + Default>(
     file: Option<&Path>,
     overrides: &[String],
@@ -61,6 +65,7 @@ pub fn parse<T: DeserializeOwned + Default>(
     for text in overrides {
         apply_override(&mut value, text, &mut problems);
     }
+    // After the overrides, so that these may use former names too.
     apply_renamed(&mut value, format.renamed, format.renamed_values, &mut problems);
     expand_variables(&mut value, "", variable, &mut problems);
     fill_in_types(&mut value, format.types);
@@ -76,7 +81,7 @@ fn fill_in_types(root: &mut Value, types: &[(&str, &str)]) {
     }
 }
 
-/// Where and why the text is not TOML; the line itself may hold a secret and is not shown.
+/// Line number and reason of a TOML syntax error. The text of the line is left out, because it may contain a secret.
 fn syntax_error(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;

@@ -1,10 +1,11 @@
-//! `--set key=value`: single keys laid over a file.
+//! `--set key=value`: sets single keys over those of the file.
 
 use toml::{Table, Value};
 
 use crate::problems::Problems;
 
-/// Applies `key=value`; the value is TOML where it parses as such, else a string.
+/// Applies the override `text` of the form `key=value`. The value is read as TOML; if it is not valid TOML, it is taken
+/// as a string, so that strings need no quotes on the command line.
 pub(crate) fn apply_override(root: &mut Value, text: &str, problems: &mut Problems) {
     let parts = text.split_once('=').and_then(|(key, given)| Some((key, override_path(key)?, given)));
     let Some((key, path, given)) = parts else {
@@ -23,13 +24,15 @@ pub(crate) fn apply_override(root: &mut Value, text: &str, problems: &mut Proble
         Some(Value::Table(table)) => {
             table.insert(last.clone(), parsed);
         }
+        // The index after the last element appends one.
         Some(Value::Array(array)) if last.parse() == Ok(array.len()) => array.push(parsed),
-        _ => problems.add(key, "given by --set is inside something that is not a table"),
+        _ => problems.add(key, "was given by --set, but its parent is not a table"),
     }
 }
 
-/// The steps of an override's key, which is a TOML key: a step that holds dots is quoted.
+/// The steps of an override's key. The key has TOML's syntax: a step that contains dots is in quotes.
 fn override_path(key: &str) -> Option<Vec<String>> {
+    // TOML's parser splits the key: it reads `a."b.c" = 0` as nested tables, one for each step.
     let mut tree = Value::Table(format!("{key} = 0").parse().ok()?);
     let mut path = vec![];
     while let Value::Table(table) = tree {

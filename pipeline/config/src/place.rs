@@ -1,17 +1,18 @@
-//! Places that outputs write to: directories and prefixes of buckets.
+//! Places that outputs write to: directories, and prefixes in buckets of an object store.
 
 use std::path::{Component, Path, PathBuf, absolute};
 
 use crate::problems::Problems;
 use crate::properties::Properties;
 
-/// Whether a path is the address of a bucket.
+/// Whether `path` is the address of a bucket (`s3://` or `s3a://`).
 pub fn is_bucket(path: &str) -> bool {
     path.starts_with("s3://") || path.starts_with("s3a://")
 }
 
-/// Checks that `path`, of the output `key`, is a directory or the address of a bucket, and that only the latter has
-/// options. `has_buckets` tells whether this binary can use buckets.
+/// Checks the `path` and the `storage` options of the output `key`: the path must be a directory or the address of a
+/// bucket, and only a bucket may have options. `has_buckets` says whether this binary was built with support for
+/// buckets.
 pub fn check_place(path: &str, storage: &Properties, has_buckets: bool, key: &str, problems: &mut Problems) {
     let path_key = format!("{key}.path");
     problems.require(!path.is_empty(), &path_key, "empty", "a directory or s3://BUCKET/PREFIX");
@@ -33,16 +34,19 @@ pub fn check_place(path: &str, storage: &Properties, has_buckets: bool, key: &st
     }
 }
 
-/// One path for all ways to write a place: what exists of it by its real name, `..` in the rest resolved.
+/// A canonical path, equal for all spellings of one place, so that two outputs in the same place are noticed.
+///
+/// Symbolic links are resolved in the part of the path that exists, and `..` in the part that does not exist yet.
 pub fn same_place(path: &Path) -> PathBuf {
     let text = path.to_string_lossy();
     if is_bucket(&text) {
         return text.replacen("s3a://", "s3://", 1).into();
     }
     let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let known = path.ancestors().find_map(|there| Some((there, there.canonicalize().ok()?)));
-    let Some((there, mut real)) = known else { return path };
-    for component in path.strip_prefix(there).into_iter().flat_map(Path::components) {
+    // `canonicalize` fails on a path that does not exist, so only the longest existing ancestor is given to it.
+    let known = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    let Some((ancestor, mut real)) = known else { return path };
+    for component in path.strip_prefix(ancestor).into_iter().flat_map(Path::components) {
         match component {
             Component::ParentDir => drop(real.pop()),
             _ => real.push(component),
@@ -56,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_the_same_however_it_is_written() {
+    fn all_spellings_of_a_directory_give_the_same_place() {
         let elsewhere = tempfile::tempdir().unwrap();
         let [real, link] = ["real", "link"].map(|name| elsewhere.path().join(name));
         std::fs::create_dir(&real).unwrap();
@@ -70,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_directory_or_a_bucket() {
+    fn a_place_must_be_a_directory_or_a_bucket() {
         let problems = |path: &str, storage: &Properties| {
             let mut problems = Problems::new("t");
             check_place(path, storage, true, "sinks[0]", &mut problems);

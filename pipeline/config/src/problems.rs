@@ -1,56 +1,56 @@
-//! All that is wrong with a configuration, at once.
+//! The problems of a configuration, collected so that a user sees all of them at once and not one per attempt.
 
 use std::fmt::{self, Display, Formatter};
 
 use fenliu_engine::Error;
 
-/// One thing that is wrong: the key, and what is wrong with its value.
+/// One problem: a key and what is wrong with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Dotted path of the key, such as `model.top_k`; empty for the file as a whole.
     pub key: String,
-    /// The value found and the bound it breaks.
+    /// What is wrong, as the end of a sentence that begins with the key: `is 0 but must be at least 1`.
     pub message: String,
 }
 
-/// Every problem found, and where they were found.
+/// All problems that were found in one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    /// The file, or what stands for it.
+    /// Where the configuration came from: a path, or `command line`.
     pub origin: String,
-    /// The problems, in the order of the file's sections.
+    /// The problems in the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
 impl Problems {
-    /// No problem yet in `origin`.
+    /// An empty list for the configuration that came from `origin`.
     pub fn new(origin: impl Into<String>) -> Self {
         Problems { origin: origin.into(), problems: vec![] }
     }
 
-    /// One problem that concerns `key`.
+    /// A list with the single problem `message` of `key`.
     pub fn one(origin: impl Into<String>, key: &str, message: impl Into<String>) -> Self {
         let mut problems = Problems::new(origin);
         problems.add(key, message);
         problems
     }
 
-    /// Notes a problem.
+    /// Adds a problem.
     pub fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem { key: key.into(), message: message.into() });
     }
 
-    /// Notes a problem unless `holds`: `key` is `value` but must be `bound`.
+    /// Adds the problem that `key` is `value` but must be `bound`, unless `holds`.
     pub fn require(&mut self, holds: bool, key: &str, value: impl Display, bound: impl Display) {
         if !holds {
             self.add(key, format!("is {value} but must be {bound}"));
         }
     }
 
-    /// `Ok(value)` when nothing is wrong.
+    /// Returns `value` if no problem was found.
     ///
     /// # Errors
-    /// These problems, if there are any.
+    /// This list, if it is not empty.
     pub fn into_result<T>(self, value: T) -> Result<T, Problems> {
         if self.problems.is_empty() { Ok(value) } else { Err(self) }
     }

@@ -1,4 +1,4 @@
-//! From a tree of TOML values to a type, with every key named that does not fit.
+//! Deserialises a tree of TOML values into a type and names every key whose value does not fit.
 
 use serde::de::DeserializeOwned;
 use toml::Value;
@@ -7,21 +7,23 @@ use crate::problems::Problems;
 use crate::secrets::redacted;
 use crate::tree::{get_mut, join, remove};
 
-/// More problems than this in one file are not worth listing.
+/// Most problems that are reported for one configuration.
 const MAX_PROBLEMS: usize = 50;
 
-/// Reads `value` as `T`. A key that does not fit is noted and taken out and the rest is read again, so
-/// that one run names all problems.
+/// Reads `value` as `T` and adds every key that does not fit to `problems`.
+///
+/// serde stops at the first error. To find all of them, the key at fault is removed and the rest is read again.
 pub(crate) fn read<T: DeserializeOwned>(mut value: Value, problems: &mut Problems) -> Option<T> {
     for _ in 0..MAX_PROBLEMS {
-        let Failure { path, message } = match try_read(&value) {
+        let Misfit { path, message } = match try_read(&value) {
             Ok(config) => return Some(config),
-            Err(failure) => failure,
+            Err(misfit) => misfit,
         };
-        let key = guilty_key::<T>(&value, &path, &message);
+        let key = key_at_fault::<T>(&value, &path, &message);
         let found = get_mut(&mut value, &key).filter(|found| !found.is_table());
         let found = found.map_or(String::new(), |found| format!("is {}: ", redacted(&key, found)));
         problems.add(&key, format!("{found}{message}"));
+        // A missing key cannot be removed, so the next attempt would fail in the same way.
         if !remove(&mut value, &key) {
             return None;
         }
@@ -29,26 +31,26 @@ pub(crate) fn read<T: DeserializeOwned>(mut value: Value, problems: &mut Problem
     None
 }
 
-/// Where reading stopped, and why.
+/// A value that does not fit: where serde stopped, and why.
 #[derive(PartialEq)]
-struct Failure {
+struct Misfit {
     path: String,
     message: String,
 }
 
-fn try_read<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
+fn try_read<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
     serde_path_to_error::deserialize(value.clone()).map_err(|error| {
         let path = error.path().to_string();
         let message = error.inner().message().trim().to_string();
-        Failure { path: if path == "." { String::new() } else { path }, message }
+        Misfit { path: if path == "." { String::new() } else { path }, message }
     })
 }
 
 /// The key that makes reading fail at `path`.
 ///
-/// serde reports an error inside a tagged table (a source, a sink) at the table: the guilty key is
-/// then the one without which the error goes away.
-fn guilty_key<T: DeserializeOwned>(value: &Value, path: &str, message: &str) -> String {
+/// For a table with a `type` (a source, a sink) serde reports the table itself and not the key inside it. The key at
+/// fault is then found by trial: it is the one without which the error disappears.
+fn key_at_fault<T: DeserializeOwned>(value: &Value, path: &str, message: &str) -> String {
     let Some(Value::Table(table)) = get_mut(&mut value.clone(), path).cloned() else {
         return path.to_string();
     };

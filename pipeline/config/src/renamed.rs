@@ -1,39 +1,39 @@
-//! Old names of keys and values: a configuration of an earlier release is read as it is, with a warning for each
-//! name that should be changed.
+//! Former names of keys and values, so that a configuration of an earlier release is read without changes. One warning
+//! is logged for each former name that is used.
 //!
-//! Contract: names are declared in tables; where an old and its new key are both set, that is a problem, since it
-//! is not clear which of them counts.
+//! Contract: renamed keys and values are declared in tables. If a key is set under both of its names, that is a
+//! problem, because it is not clear which of the two values is meant.
 
 use toml::Value;
 
 use crate::problems::Problems;
 use crate::tree::join;
 
-/// A key that had another name. Both are in the same section.
+/// A key that had another name in an earlier release. Both names are in the same section.
 #[derive(Clone, Copy, Debug)]
 pub struct Renamed {
-    /// The section's path; `*` stands for every element of an array, as in `sinks.*`; empty for the top.
+    /// Path of the section; `*` means every element of an array, as in `sinks.*`; empty for the top level.
     pub section: &'static str,
     /// The name that earlier releases used.
     pub old: &'static str,
-    /// The name at present.
+    /// The present name.
     pub new: &'static str,
 }
 
-/// A value that had another name.
+/// A value that had another name in an earlier release.
 #[derive(Clone, Copy, Debug)]
 pub struct RenamedValue {
     /// The section's path, as in [`Renamed`].
     pub section: &'static str,
-    /// The key, by its name at present.
+    /// The present name of the key.
     pub key: &'static str,
-    /// What earlier releases called the value.
+    /// The value as earlier releases wrote it.
     pub old: &'static str,
-    /// What it is called at present.
+    /// The value as it is written at present.
     pub new: &'static str,
 }
 
-/// Gives all keys and values their names at present, and warns once of each that had an old one.
+/// Replaces former names of keys and values by their present names, and logs a warning once for each.
 pub(crate) fn apply_renamed(
     root: &mut Value,
     keys: &[Renamed],
@@ -67,7 +67,7 @@ pub(crate) fn apply_renamed(
     }
 }
 
-/// Shows `visit` every table that `section` means, with its path.
+/// Calls `visit` with every table that `section` matches, and with the path of that table.
 fn for_each_section(
     value: &mut Value,
     section: &str,
@@ -96,7 +96,7 @@ fn for_each_section(
     }
 }
 
-/// Whether the old name was there.
+/// Renames one key of a section. Returns whether the key was set under its former name.
 fn rename_key(section: &mut toml::Table, path: &str, key: &Renamed, problems: &mut Problems) -> bool {
     let Some(value) = section.remove(key.old) else { return false };
     if section.contains_key(key.new) {
@@ -107,7 +107,7 @@ fn rename_key(section: &mut toml::Table, path: &str, key: &Renamed, problems: &m
     true
 }
 
-/// Whether the value had its old name.
+/// Replaces one value of a section. Returns whether the value was written in its former form.
 fn rename_value(section: &mut toml::Table, value: &RenamedValue) -> bool {
     match section.get_mut(value.key) {
         Some(Value::String(text)) if text == value.old => {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_configuration_reads_as_a_new_one() {
+    fn former_names_are_read_as_the_present_ones() {
         let old = "[model]\nbake = 1\n[[sinks]]\ntype = 'lake'\n[[sinks]]\ntype = 'files'\nfilter = 'a'";
         let new = "[model]\ncanary = 1\n[[sinks]]\ntype = 'delta'\n[[sinks]]\ntype = 'files'\nwhere = 'a'";
         assert_eq!(read(old).unwrap(), read(new).unwrap());
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn an_override_may_use_the_old_name_too() {
+    fn an_override_may_use_a_former_name_too() {
         let table: toml::Table = parse("", "t", &["model.bake=5".to_string()], &|_| None, &FORMAT).unwrap();
         assert_eq!(table["model"]["canary"].as_integer(), Some(5));
     }
 
     #[test]
-    fn both_names_at_once_are_a_problem_that_names_the_place() {
+    fn a_key_under_both_names_is_a_problem_with_its_path() {
         let problems = read("[[sinks]]\nfilter = 'a'\nwhere = 'b'").unwrap_err();
         assert_eq!(problems.problems[0].key, "sinks[0].filter");
         assert!(problems.to_string().contains("is the old name of `where`"), "{problems}");

@@ -1,22 +1,25 @@
-//! Which values are secrets, and how they are kept out of everything that is printed.
+//! Decides which values are secrets and keeps them out of everything that is printed.
 
 use toml::Value;
 
 use crate::tree::join;
 
-/// Stands for a secret in everything that is printed.
+/// Printed in place of a secret.
 pub const REDACTED: &str = "********";
 
-/// Properties of a catalog that are no secret; a header may be one under any name.
+/// Properties of a catalog that may be printed. All others count as secrets, because a catalog can take any HTTP header
+/// as a property and the name of a header does not say whether its value is secret.
 const OPEN_CATALOG_PROPERTIES: &[&str] = &["oauth2-server-uri", "prefix", "scope", "warehouse"];
 
-/// Whether the value of `key` must not be printed: librdkafka properties and options of stores
-/// are where most secrets live.
+/// Whether the value of `key` is a secret.
+///
+/// Keys of our own are secrets if they end in `.password`. Options of librdkafka and of object stores have names that
+/// we do not control, so a value counts as a secret if its name contains a word that such names contain.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let of_catalog = key.split_once("catalog.properties.").map(|(_, name)| name);
+    let catalog_property = key.split_once("catalog.properties.").map(|(_, name)| name);
     key.ends_with(".password")
-        || of_catalog.is_some_and(|name| !OPEN_CATALOG_PROPERTIES.contains(&name))
+        || catalog_property.is_some_and(|name| !OPEN_CATALOG_PROPERTIES.contains(&name))
         || (key.contains("properties") || key.contains("storage"))
             && [
                 "password",
@@ -34,12 +37,12 @@ fn is_secret(key: &str) -> bool {
             .any(|word| key.contains(word))
 }
 
-/// The value of `key` for a message.
+/// The value of `key` as messages show it: a secret is replaced by asterisks.
 pub(crate) fn redacted(key: &str, value: &Value) -> String {
     if is_secret(key) { REDACTED.to_string() } else { value.to_string() }
 }
 
-/// Replaces the secrets in a configuration by asterisks.
+/// Replaces all secrets in a configuration by asterisks.
 pub fn redact(value: &mut Value) {
     redact_at(value, "");
 }

@@ -2,12 +2,12 @@
 
 use toml::Value;
 
-/// The path of `key` below `path`.
+/// The path of `key` inside the table at `path`.
 pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
 }
 
-/// Steps of a dotted path: keys, and `[n]` or `n` for places in an array.
+/// The steps of a dotted path: keys of tables, and `[n]` or `n` for elements of arrays.
 pub(crate) fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
 }
@@ -21,8 +21,10 @@ pub(crate) fn get_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Va
     })
 }
 
-/// Takes the value at `path` out. An array loses all its elements with one, since the places of the
-/// others would shift and later problems would name the wrong one.
+/// Removes the value at `path`. Returns whether there was one.
+///
+/// For an element of an array the whole array is emptied: without that element the following ones would get other
+/// indexes, and later problems would name the wrong element.
 pub(crate) fn remove(value: &mut Value, path: &str) -> bool {
     let names: Vec<&str> = steps(path).collect();
     let Some((last, parents)) = names.split_last() else { return false };

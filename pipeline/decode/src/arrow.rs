@@ -1,7 +1,7 @@
 //! One row in Arrow IPC, as a stream or a file (<https://arrow.apache.org/docs/format/IPC.html>).
 //!
-//! The place of a document is its message's offset, so a message holds one row; others are rejected. The
-//! buffers are checked when they are read; compressed ones are not read.
+//! A document is identified by the offset of its message, so a message must hold exactly one row; any other number is
+//! rejected. All buffers are validated when they are read. Compressed buffers are not supported.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,19 +14,24 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 use fenliu_schemas::Reject;
 
-use crate::fields::{Fields, Found, Value};
+use crate::fields::{BestValues, Fields, Value};
 use crate::undecoded::reject;
 
-/// What a file begins with; behind it and zeros up to the writer's alignment it is a stream with a footer.
+/// The first bytes of a file. After them, and zeros up to the writer's alignment, follow a stream and a footer.
 const FILE_MAGIC: &[u8] = b"ARROW1";
 
-/// Reads the fields of the only row.
+/// Reads the fields of the only row into `found`.
 ///
 /// # Errors
-/// `invalid_arrow`, `rows`.
-pub(super) fn read<'m>(payload: &[u8], fields: &'m Fields, found: &mut Found<'m, '_>) -> Result<(), Reject> {
-    // The decoder returns errors for most broken messages, but panics on some, such as one that names an
-    // unknown type. It allocates nothing by the lengths that a message claims.
+/// Rejects with `invalid_arrow`, or with `rows` if there is not exactly one row.
+pub(super) fn read<'m>(
+    payload: &[u8],
+    fields: &'m Fields,
+    found: &mut BestValues<'m, '_>,
+) -> Result<(), Reject> {
+    // The decoder returns errors for most broken messages but panics on some, such as one with an unknown type. A panic
+    // leaves no state behind, because the decoder is dropped. Memory is no concern: the decoder does not allocate by the
+    // lengths that a message claims.
     let row = catch_unwind(AssertUnwindSafe(|| only_row(payload)))
         .map_err(|_| reject("invalid_arrow", "the message is broken".into()))??;
     take_columns(&row.into(), fields, found).map_err(|error| reject("invalid_arrow", error.to_string()))
@@ -39,7 +44,7 @@ fn only_row(payload: &[u8]) -> Result<RecordBatch, Reject> {
     loop {
         let next = match decoder.decode(&mut buffer) {
             Ok(next) => next,
-            // A file's footer follows the end of its stream.
+            // In a file the footer follows the end of the stream. It is not part of the stream and cannot be decoded.
             Err(_) if only.is_some() && decoder.finish().is_ok() => break,
             Err(error) => return Err(reject("invalid_arrow", error.to_string())),
         };
@@ -69,7 +74,7 @@ fn stream_in(payload: &[u8]) -> &[u8] {
 fn take_columns<'m>(
     row: &StructArray,
     fields: &'m Fields,
-    found: &mut Found<'m, '_>,
+    found: &mut BestValues<'m, '_>,
 ) -> Result<(), ArrowError> {
     for (field, column) in row.fields().iter().zip(row.columns()) {
         let Some(wanted) = fields.get(field.name()) else { continue };
@@ -85,7 +90,7 @@ fn take_columns<'m>(
     Ok(())
 }
 
-/// The value in the first row; none where it is null.
+/// The value in the first row; `None` if it is null.
 fn value<'a>(column: &ArrayRef) -> Result<Option<Value<'a>>, ArrowError> {
     if column.is_null(0) {
         return Ok(None);

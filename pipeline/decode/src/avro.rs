@@ -1,7 +1,8 @@
 //! Avro's binary encoding (<https://avro.apache.org/docs/1.12.0/specification/#binary-encoding>).
 //!
-//! A datum is read by the schema that it was written by, without building a tree; texts are borrowed from
-//! the message. Depth and lengths are bounded by the library, so hostile bytes give an error.
+//! A datum is read with the schema that it was written with. The fields are visited one by one, so no tree of values is
+//! built, and texts are borrowed from the message. The library bounds depth and lengths, so that hostile bytes give an
+//! error and do not exhaust memory or stack.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,25 +13,26 @@ use serde_avro_fast::de::read::{Read as _, SliceRead};
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 use serde_avro_fast::schema::{LogicalType, RegularType, SchemaKey, SchemaMut};
 
-use crate::fields::{Field, Fields, Found, Kind, Shape};
-use crate::schema::{Schema, Source};
+use crate::fields::{BestValues, Field, Fields, Shape, ValueKind};
+use crate::schema::{Schema, SchemaText};
 use crate::undecoded::reject;
 use crate::visit::Record;
 
-/// Most elements of one array or map: null elements take no bytes, so a message's size does not bound them.
+/// Most elements of one array or map. Elements of type null take no bytes, so the size of a message does not bound their
+/// number.
 const MAX_ELEMENTS: usize = 1 << 24;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// A record's schema.
+/// A compiled schema whose root is a record.
 #[derive(Clone, Debug)]
 pub(super) struct AvroSchema {
     schema: Arc<serde_avro_fast::Schema>,
-    /// What numbers count, by the configured name of a field with a logical type for times.
+    /// The unit of each field that has a logical type for times, by the field's configured name.
     units: HashMap<String, Unit>,
 }
 
-/// What a number counts since the Unix epoch.
+/// The unit of a number that counts from the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
     Days,
@@ -48,7 +50,7 @@ impl Unit {
     }
 }
 
-/// What [`describe`] learns of a schema.
+/// What [`describe`] collects from a schema.
 #[derive(Default)]
 struct Description<'m> {
     shape: Shape<'m>,
@@ -58,7 +60,7 @@ struct Description<'m> {
 impl Schema for AvroSchema {
     const KIND: &'static str = "AVRO";
 
-    fn compile(source: &Source, fields: &Fields) -> Result<Self, String> {
+    fn compile(source: &SchemaText, fields: &Fields) -> Result<Self, String> {
         let references = source.references.iter().map(|(_, text)| text);
         let schema = SchemaMut::from_schemata(&source.text, references).map_err(|error| error.to_string())?;
         if !matches!(schema.root().type_, RegularType::Record(_)) {
@@ -77,15 +79,15 @@ impl Schema for AvroSchema {
 }
 
 impl AvroSchema {
-    /// Reads the fields of one datum.
+    /// Reads the fields of one datum into `found`.
     ///
     /// # Errors
-    /// `invalid_avro`: the bytes are not written by this schema.
+    /// Rejects with `invalid_avro` if the bytes were not written with this schema.
     pub(super) fn read<'m, 'a>(
         &self,
         datum: &'a [u8],
         fields: &'m Fields,
-        found: &mut Found<'m, 'a>,
+        found: &mut BestValues<'m, 'a>,
     ) -> Result<(), Reject> {
         let mut config = DeserializerConfig::new(&self.schema);
         config.max_seq_size = MAX_ELEMENTS;
@@ -94,14 +96,15 @@ impl AvroSchema {
             .deserialize(state.deserializer())
             .map_err(|error| reject("invalid_avro", error.to_string()))?;
         found.convert_time(|name, number| self.units.get(name)?.to_millis(number));
+        // A datum ends with its last field. Bytes after it show that the message was written with another schema.
         match state.skip_bytes(1) {
-            Ok(()) => Err(reject("invalid_avro", "bytes are left behind the last field".into())),
+            Ok(()) => Err(reject("invalid_avro", "there are bytes after the last field".into())),
             Err(_) => Ok(()),
         }
     }
 }
 
-/// Describes the wanted fields inside the type `key`, a record, a map or a union with one.
+/// Collects the wanted fields inside the type `key`, if it is a record, a map, or a union that contains one of these.
 fn describe<'m>(schema: &SchemaMut, key: SchemaKey, fields: &'m Fields, to: &mut Description<'m>) {
     if fields.is_empty() {
         return;
@@ -129,7 +132,7 @@ fn offer<'m>(schema: &SchemaMut, key: SchemaKey, wanted: &'m Field, to: &mut Des
         Some(RegularType::Union(union)) => union.variants.clone(),
         _ => vec![key],
     };
-    let kinds: Vec<Kind> = alternatives.iter().map(|key| kind(schema, *key)).collect();
+    let kinds: Vec<ValueKind> = alternatives.iter().map(|key| kind(schema, *key)).collect();
     to.shape.offer(wanted, &kinds, &type_name(schema, key));
     if let Some(unit) = alternatives.iter().find_map(|key| unit(schema, *key)) {
         to.units.insert(wanted.name().into(), unit);
@@ -137,14 +140,14 @@ fn offer<'m>(schema: &SchemaMut, key: SchemaKey, wanted: &'m Field, to: &mut Des
     describe(schema, key, &wanted.inside, to);
 }
 
-fn kind(schema: &SchemaMut, key: SchemaKey) -> Kind {
-    let Some(node) = schema.get(key) else { return Kind::Other };
+fn kind(schema: &SchemaMut, key: SchemaKey) -> ValueKind {
+    let Some(node) = schema.get(key) else { return ValueKind::Other };
     let is_plain = matches!(node.logical_type, None | Some(LogicalType::Unknown(_) | LogicalType::Uuid));
     match node.type_ {
-        RegularType::String | RegularType::Enum(_) if is_plain => Kind::Text,
-        RegularType::Int | RegularType::Long if is_plain => Kind::Integer,
-        _ if unit(schema, key).is_some() => Kind::Time,
-        _ => Kind::Other,
+        RegularType::String | RegularType::Enum(_) if is_plain => ValueKind::Text,
+        RegularType::Int | RegularType::Long if is_plain => ValueKind::Integer,
+        _ if unit(schema, key).is_some() => ValueKind::Time,
+        _ => ValueKind::Other,
     }
 }
 
@@ -157,7 +160,7 @@ fn unit(schema: &SchemaMut, key: SchemaKey) -> Option<Unit> {
     }
 }
 
-/// The type as the Avro specification names it.
+/// The type's name in the Avro specification, with its logical type if it has one.
 fn type_name(schema: &SchemaMut, key: SchemaKey) -> String {
     let Some(node) = schema.get(key) else { return "unknown".into() };
     let name = match &node.type_ {

@@ -1,4 +1,4 @@
-//! The section `documents`: how one message becomes one document.
+//! The section `documents`: how a message is decoded into a document.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use bytesize::ByteSize;
 use fenliu_config::Problems;
 use serde::{Deserialize, Serialize};
 
-/// How one message becomes one document.
+/// How a message is decoded into a document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DocumentsConfig {
-    /// `json`: an object a message. `bytes`: the message is the body, in any character set; the
-    /// cleaning steps must then begin with `decode_bytes`. `avro`, `protobuf`: by the schemas of `registry`
-    /// or the one in `schema`. `arrow`: one row in Arrow IPC.
+    /// `json`: each message is a JSON object. `bytes`: the message is the body, in any character set; the cleaning steps
+    /// must then begin with `decode_bytes`. `avro`, `protobuf`: read with the schemas of `registry`, or with the one in
+    /// `schema`. `arrow`: each message holds one row in Arrow IPC.
     pub format: PayloadFormat,
-    /// Larger messages are dead letters (`too_large`). Default: 4 MiB.
+    /// Largest message, in bytes; larger ones become dead letters with the reason `too_large`. Default: 4 MiB.
     pub max_bytes: ByteSize,
-    /// The schema of all messages, where they do not name one of a registry: `.avsc` or `.proto`.
+    /// File with the schema of all messages (`.avsc` or `.proto`), if they do not name schemas of a registry.
     pub schema: Option<PathBuf>,
-    /// With a `.proto` file as `schema`, the full name of the message type.
+    /// Full name of the message type; needed if `schema` is a `.proto` file, which can define several.
     pub message: Option<String>,
-    /// Which fields hold which part of the document; the first present one counts.
+    /// Which fields hold which part of the document; of several fields for one part, the first that is present is used.
     pub fields: FieldNames,
-    /// Where the schemas are that Avro and Protobuf messages name by number.
+    /// The registry with the schemas that Avro and Protobuf messages name by id.
     pub registry: RegistryConfig,
 }
 
@@ -41,7 +41,7 @@ impl Default for DocumentsConfig {
 }
 
 impl DocumentsConfig {
-    /// Checks all values; `of_files` tells whether documents are rows of files and not messages.
+    /// Checks all values. `of_files` says whether documents are rows of files instead of Kafka messages.
     pub fn check(&self, of_files: bool, problems: &mut Problems) {
         let bytes = self.max_bytes.as_u64();
         let is_bounded = (1..1 << 30).contains(&bytes);
@@ -53,13 +53,15 @@ impl DocumentsConfig {
         check_registry(&self.registry, problems);
     }
 
-    /// Where the schemas of messages come from.
+    /// Checks that the schemas of messages come from exactly one place, and only for formats that need schemas.
     fn check_schemas(&self, of_files: bool, problems: &mut Problems) {
         let DocumentsConfig { format, schema, message, registry, .. } = self;
         let needs_schema = format.needs_schema();
         if (needs_schema || *format == PayloadFormat::Arrow) && of_files {
-            problems
-                .add("documents.format", "is a format of Kafka messages; files are told by their endings");
+            problems.add(
+                "documents.format",
+                "is a format of Kafka messages; that of files follows from their names",
+            );
         }
         if needs_schema && schema.is_some() != registry.url.is_empty() {
             problems
@@ -76,35 +78,35 @@ impl DocumentsConfig {
         }
     }
 
-    /// Whether the message type has to be named.
+    /// Whether `message` has to be set.
     fn takes_message(&self) -> bool {
         self.format == PayloadFormat::Protobuf && self.schema.is_some()
     }
 
-    /// Whether there is a schema file and all that it takes to compile it.
+    /// Whether a schema file is set, together with everything that compiling it needs.
     pub fn has_schema_file(&self) -> bool {
         self.format.needs_schema() && self.schema.is_some() && self.takes_message() == self.message.is_some()
     }
 }
 
-/// What the bytes of one message are.
+/// The format of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PayloadFormat {
     /// A JSON object in UTF-8.
     Json,
-    /// The document's body, in any character set.
+    /// The body of the document, in any character set.
     Bytes,
-    /// An Avro datum of a record, by the schema of a registry or a file.
+    /// An Avro record, with a schema from a registry or a file.
     Avro,
-    /// A Protocol Buffers message, by the schema of a registry or a file.
+    /// A Protocol Buffers message, with a schema from a registry or a file.
     Protobuf,
     /// One row in Arrow IPC, as a stream or a file.
     Arrow,
 }
 
 impl PayloadFormat {
-    /// Whether it takes a schema from elsewhere to read a message.
+    /// Whether a message can only be read with a schema that it does not contain.
     pub fn needs_schema(self) -> bool {
         matches!(self, PayloadFormat::Avro | PayloadFormat::Protobuf)
     }
@@ -114,7 +116,7 @@ impl PayloadFormat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistryConfig {
-    /// Its address, such as `https://registry:8081`. Empty: none.
+    /// Its address, such as `https://registry:8081`. Empty: there is no registry.
     pub url: String,
     /// User of HTTP basic authentication. Empty: no authentication.
     pub username: String,
@@ -136,8 +138,8 @@ impl Default for RegistryConfig {
     }
 }
 
-/// For each part of a document the fields that may hold it, in order of preference; `a.b` is the field `a.b`,
-/// or `b` inside `a`.
+/// For each part of a document, the fields that may hold it, in order of preference. `a.b` means the field with the name
+/// `a.b`, or the field `b` inside the field `a`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldNames {
@@ -155,12 +157,12 @@ pub struct FieldNames {
     pub lang: Vec<String>,
     /// RFC 3339, `YYYY-MM-DD[ HH:MM:SS]` (UTC), or seconds or milliseconds since the Unix epoch.
     pub published_at: Vec<String>,
-    /// Label that the source already gives.
+    /// Label that the document comes with.
     pub label: Vec<String>,
 }
 
 impl FieldNames {
-    /// These names, and after them the `others`.
+    /// These names, followed by those of `others` that are not among them.
     pub fn or(self, others: Self) -> Self {
         let both = |own: Vec<String>, other: Vec<String>| -> Vec<String> {
             let new: Vec<String> = other.into_iter().filter(|name| !own.contains(name)).collect();

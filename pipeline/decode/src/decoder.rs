@@ -1,17 +1,17 @@
-//! One decoder for all formats.
+//! The decoder: from the bytes of one message to a document, whatever the format.
 
 use fenliu_engine::Result;
 use fenliu_schemas::Document;
 
 use crate::config::{DocumentsConfig, PayloadFormat};
-use crate::fields::{Fields, Found};
+use crate::fields::{BestValues, Fields};
 use crate::schemas::Schemas;
 use crate::undecoded::{Undecoded, reject};
 use crate::{arrow, avro, json, protobuf};
 
 /// Decodes messages by the configured format and field names.
 ///
-/// A clone shares compiled schemas and starts from what is known of a registry.
+/// A clone shares the compiled schemas, and starts with the schemas that the original has already fetched.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     max_bytes: u64,
@@ -19,7 +19,7 @@ pub struct Decoder {
     format: Format,
 }
 
-/// What the bytes are, with the schemas that it takes to read them.
+/// The format of messages, with the schemas that are needed to read it.
 #[derive(Clone, Debug)]
 enum Format {
     Json,
@@ -30,10 +30,10 @@ enum Format {
 }
 
 impl Decoder {
-    /// A decoder for `config`; reads the schema file, if one is named, and asks no registry yet.
+    /// A decoder for `config`. It reads the schema file, if one is named; a registry is not contacted yet.
     ///
     /// # Errors
-    /// When the schema file cannot be read or does not suit `documents.fields`.
+    /// The schema file cannot be read, or has no fields that fit `documents.fields`.
     pub fn try_new(config: &DocumentsConfig) -> Result<Self> {
         let fields = Fields::new(&config.fields);
         let format = match config.format {
@@ -46,7 +46,7 @@ impl Decoder {
         Ok(Decoder { max_bytes: config.max_bytes.as_u64(), fields, format })
     }
 
-    /// A decoder for the rows of files, which are JSON objects unless they are bare text.
+    /// A decoder for the rows of files, which are plain text if the format is `bytes`, and JSON objects otherwise.
     pub fn for_files(config: &DocumentsConfig) -> Self {
         let decoder = Decoder::json(config);
         match config.format {
@@ -55,7 +55,7 @@ impl Decoder {
         }
     }
 
-    /// A decoder of JSON objects, whatever the format of messages.
+    /// A decoder of JSON objects, independent of the configured format.
     pub fn json(config: &DocumentsConfig) -> Self {
         Decoder {
             max_bytes: config.max_bytes.as_u64(),
@@ -64,20 +64,21 @@ impl Decoder {
         }
     }
 
-    /// Decodes one message. Reasons: `too_large`, `missing_text`, `wrong_type`; `invalid_utf8`,
-    /// `invalid_json`, `invalid_avro`, `invalid_protobuf`, `invalid_arrow`, `rows`; with a registry
-    /// `no_schema_id`, `unknown_schema` and `schema_incompatible`.
+    /// Decodes one message.
     ///
     /// # Errors
-    /// Why the message is not a document.
+    /// Why the message cannot be read as a document. The reasons of rejections are `too_large`, `missing_text`,
+    /// `wrong_type`, `invalid_utf8`, `invalid_json`, `invalid_avro`, `invalid_protobuf`, `invalid_arrow` and `rows`; with
+    /// a registry also `no_schema_id`, `unknown_schema` and `schema_incompatible`.
     pub fn decode<'a>(&mut self, payload: &'a [u8]) -> std::result::Result<Document<'a>, Undecoded> {
         if payload.len() as u64 > self.max_bytes {
             let detail = format!("{} bytes, `documents.max_bytes` is {}", payload.len(), self.max_bytes);
             return Err(reject("too_large", detail).into());
         }
         let fields = &self.fields;
-        let mut found = Found::default();
+        let mut found = BestValues::default();
         match &mut self.format {
+            // The whole message is the body, which the cleaning step `decode_bytes` takes from the payload.
             Format::Bytes => return Ok(Document::default()),
             Format::Json => json::read(payload, fields, &mut found)?,
             Format::Arrow => arrow::read(payload, fields, &mut found)?,

@@ -1,8 +1,9 @@
-//! Which fields of a message hold which part of a document.
+//! Maps the fields of a message to the parts of a document.
 //!
-//! Formats offer the values that they find; of the fields configured for a part the preferred one that is
-//! present counts. A name with dots is a field of that name, or else the path to a field inside others.
-//! The same preferences are applied to schemas ([`Shape`]), to tell one that cannot fit before any row.
+//! Several fields can be configured for one part, in order of preference. The decoder of a format offers every value
+//! that it finds ([`BestValues`]), and the preferred field that is present is used. A name with dots is a field of that
+//! name, or the path to a field inside other fields. The same preferences are applied to the fields of a schema
+//! ([`Shape`]), so that a schema that cannot hold a document is found before the first message is read.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use crate::config::FieldNames;
 use crate::time;
 use crate::undecoded::reject;
 
-/// Parts of a document that fields can hold.
+/// A part of a document that a field can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Id,
@@ -31,7 +32,7 @@ const PARTS: [Part; 8] =
     [Part::Id, Part::Title, Part::Body, Part::Url, Part::Source, Part::Lang, Part::PublishedAt, Part::Label];
 
 impl Part {
-    /// What values the part takes, for messages.
+    /// What values the part accepts, as messages name them.
     fn expected(self) -> &'static str {
         match self {
             Part::Id => "a string or a whole number",
@@ -40,29 +41,29 @@ impl Part {
         }
     }
 
-    fn accepts(self, kind: Kind) -> bool {
+    fn accepts(self, kind: ValueKind) -> bool {
         match self {
-            Part::Id => matches!(kind, Kind::Text | Kind::Integer),
-            Part::PublishedAt => matches!(kind, Kind::Text | Kind::Integer | Kind::Time),
-            _ => kind == Kind::Text,
+            Part::Id => matches!(kind, ValueKind::Text | ValueKind::Integer),
+            Part::PublishedAt => matches!(kind, ValueKind::Text | ValueKind::Integer | ValueKind::Time),
+            _ => kind == ValueKind::Text,
         }
     }
 }
 
-/// The configured fields of one record, by name.
+/// The fields that are wanted from one record, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     by_name: HashMap<String, Field>,
 }
 
-/// What one field is wanted for.
+/// A field that is wanted, with the parts that it may hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Field {
     /// The name as configured, dots included.
     name: String,
-    /// The parts that it may hold and its rank among the fields of each (0: preferred).
+    /// The parts that it may hold, each with its rank among the fields of that part (0: most preferred).
     places: Vec<(Part, usize)>,
-    /// The fields wanted inside it, if it is a record.
+    /// The fields that are wanted inside it, if it is a record.
     pub(super) inside: Fields,
 }
 
@@ -117,32 +118,32 @@ impl Fields {
         field.places.push(place);
     }
 
-    /// What the field `name` is wanted for, if for anything.
+    /// The wanted field of that name; `None` if it is not wanted.
     pub(super) fn get(&self, name: &str) -> Option<&Field> {
         self.by_name.get(name)
     }
 
-    /// Names and wishes of all fields of this record.
+    /// All wanted fields of this record, with their names in the record.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
         self.by_name.iter().map(|(name, field)| (name.as_str(), field))
     }
 
-    /// Whether none is wanted.
+    /// Whether no field is wanted.
     pub(super) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
 }
 
-/// Kinds of values and of types, as far as documents tell them apart.
+/// Kinds of values and of types, as far as the distinction matters for documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Text,
     Integer,
     Time,
     Other,
 }
 
-/// A value, as far as documents need it; a null is an absent field and never a value.
+/// The value of a field, as far as documents need it. Null counts as an absent field, so it is not a value.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
@@ -151,7 +152,7 @@ pub(super) enum Value<'a> {
     Time(i64),
     Number(f64),
     Boolean(bool),
-    /// A value of another type, by the type's name: `an array`.
+    /// A value of another type, described by the type's name: `an array`.
     Other(&'static str),
 }
 
@@ -168,7 +169,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// The preferred one of the fields seen for a part.
+/// The most preferred of the fields that were seen for one part.
 #[derive(Debug)]
 struct Best<'m, T> {
     rank: usize,
@@ -176,27 +177,27 @@ struct Best<'m, T> {
     what: T,
 }
 
-/// The best value seen for each part.
+/// For each part of a document, the value of the most preferred field that was seen.
 #[derive(Debug, Default)]
-pub(super) struct Found<'m, 'a> {
+pub(super) struct BestValues<'m, 'a> {
     best: [Option<Best<'m, Value<'a>>>; PARTS.len()],
 }
 
-impl<'m, 'a> Found<'m, 'a> {
-    /// Takes `value` of `field` if nothing preferred was seen. A later value of the same field replaces
-    /// the earlier one.
+impl<'m, 'a> BestValues<'m, 'a> {
+    /// Takes `value` of `field`, unless a preferred field was seen before. A later value of the same field replaces an
+    /// earlier one.
     pub(super) fn offer(&mut self, field: &'m Field, value: Value<'a>) {
         let better = |&&(part, rank): &&(Part, usize)| {
             self.best[part as usize].as_ref().is_none_or(|known| rank <= known.rank)
         };
-        // A field may serve two parts only by configuration; the first that wants it has it.
+        // The configuration may name one field for two parts. It then fills the first part that has nothing better.
         if let Some(&(part, rank)) = field.places.iter().find(better) {
             self.best[part as usize] = Some(Best { rank, name: &field.name, what: value });
         }
     }
 
-    /// Makes a time of the whole number that was found for the time of publication, where `to_millis` knows
-    /// the unit of the field of that name.
+    /// Converts the whole number that was found for the time of publication into a time, if `to_millis` knows the unit of
+    /// the field with that name.
     pub(super) fn convert_time(&mut self, to_millis: impl FnOnce(&str, i64) -> Option<i64>) {
         if let Some(Best { name, what, .. }) = &mut self.best[Part::PublishedAt as usize]
             && let Value::Integer(number) = what
@@ -206,10 +207,11 @@ impl<'m, 'a> Found<'m, 'a> {
         }
     }
 
-    /// The document of the values.
+    /// The document that consists of these values.
     ///
     /// # Errors
-    /// `wrong_type` for a value that its part does not take, `missing_text` without title and body.
+    /// Rejects with `wrong_type` if a part does not accept its value, and with `missing_text` if there is neither a title
+    /// nor a body.
     pub(super) fn into_document(mut self) -> Result<Document<'a>, Reject> {
         let document = Document {
             title: self.text(Part::Title)?,
@@ -247,7 +249,7 @@ impl<'m, 'a> Found<'m, 'a> {
             Value::Time(time) => Some(*time),
             _ => None,
         };
-        // Tables hold microseconds.
+        // Tables store microseconds, so a time that overflows in that unit is refused here.
         let time = time.filter(|milliseconds| milliseconds.checked_mul(1000).is_some());
         time.map(Some).ok_or_else(|| wrong_type(best.name, Part::PublishedAt, &best.what))
     }
@@ -259,35 +261,35 @@ fn wrong_type(field: &str, part: Part, value: &Value<'_>) -> Reject {
 
 /// The type of a field in a schema.
 #[derive(Debug)]
-struct Type {
-    /// What its values may be.
-    kinds: Vec<Kind>,
-    /// As the schema calls it.
+struct FieldType {
+    /// The kinds of values that it allows.
+    kinds: Vec<ValueKind>,
+    /// Its name in the schema's language.
     name: String,
 }
 
-/// What a schema says of the configured fields: for each part the preferred one that it has.
+/// For each part of a document, the type of the most preferred field that a schema has.
 #[derive(Debug, Default)]
 pub(super) struct Shape<'m> {
-    best: [Option<Best<'m, Type>>; PARTS.len()],
+    best: [Option<Best<'m, FieldType>>; PARTS.len()],
 }
 
 impl<'m> Shape<'m> {
-    /// Takes note of `field`, whose values may be of any of `kinds`; the schema calls its type `type_name`.
-    pub(super) fn offer(&mut self, field: &'m Field, kinds: &[Kind], type_name: &str) {
+    /// Adds `field`, whose values may be of any of `kinds`. `type_name` is the name of its type, for messages.
+    pub(super) fn offer(&mut self, field: &'m Field, kinds: &[ValueKind], type_name: &str) {
         for &(part, rank) in &field.places {
             let best = &mut self.best[part as usize];
             if best.as_ref().is_none_or(|known| rank <= known.rank) {
-                let what = Type { kinds: kinds.to_vec(), name: type_name.into() };
+                let what = FieldType { kinds: kinds.to_vec(), name: type_name.into() };
                 *best = Some(Best { rank, name: &field.name, what });
             }
         }
     }
 
-    /// Whether documents can be read by the schema.
+    /// Checks that messages of this schema can hold a document.
     ///
     /// # Errors
-    /// The first field that can never hold its part, or that there is neither a title nor a body.
+    /// Names the first field whose type does not fit its part, or says that there is no field for title and body.
     pub(super) fn check(&self) -> Result<(), String> {
         for (part, best) in PARTS.into_iter().zip(&self.best) {
             if let Some(Best { name, what, .. }) = best
@@ -301,7 +303,9 @@ impl<'m> Shape<'m> {
             }
         }
         if self.best[Part::Title as usize].is_none() && self.best[Part::Body as usize].is_none() {
-            return Err("it has no field for the title nor for the body (`documents.fields`)".into());
+            return Err(
+                "it has neither a field for the title nor one for the body (`documents.fields`)".into()
+            );
         }
         Ok(())
     }

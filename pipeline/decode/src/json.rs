@@ -3,18 +3,18 @@
 use fenliu_schemas::Reject;
 use serde::de::DeserializeSeed as _;
 
-use crate::fields::{Fields, Found};
+use crate::fields::{BestValues, Fields};
 use crate::undecoded::reject;
 use crate::visit::Record;
 
-/// Reads the fields of one JSON object. A byte order mark before it is no error.
+/// Reads the fields of one JSON object into `found`. A byte order mark in front of it is ignored.
 ///
 /// # Errors
-/// `invalid_utf8`, `invalid_json`.
+/// Rejects with `invalid_utf8` or `invalid_json`.
 pub(super) fn read<'m, 'a>(
     payload: &'a [u8],
     fields: &'m Fields,
-    found: &mut Found<'m, 'a>,
+    found: &mut BestValues<'m, 'a>,
 ) -> Result<(), Reject> {
     let text = std::str::from_utf8(payload)
         .map_err(|error| reject("invalid_utf8", format!("at byte {}", error.valid_up_to())))?;

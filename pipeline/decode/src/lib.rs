@@ -1,10 +1,12 @@
-//! From the bytes of a message to a document, or to the reason why it is none.
+//! Decodes the bytes of a message into a document, or rejects them with a reason.
 //!
-//! One file a format. Whatever the format, values are offered to `fields` under their names there, so that the mapping
-//! of fields, preferences and reasons are the same for all. Start reading at [`Decoder`].
+//! Each format has a file of its own. All formats hand the values that they find to the module `fields`, by field name,
+//! so that the mapping of fields, the order of preference and the reasons of rejections are the same for all formats.
+//! Start reading at [`Decoder`].
 //!
-//! Contract: bytes that are no document are rejected with a reason and never make decoding fail or panic; while a
-//! schema registry does not answer, messages that need it wait. No Kafka and no SQL engine is needed.
+//! Contract: bytes that cannot be read as a document are rejected with a reason; they never cause an error or a panic.
+//! While a schema registry does not answer, messages that need it wait. The crate depends neither on Kafka nor on an SQL
+//! engine.
 
 mod arrow;
 mod avro;

@@ -1,7 +1,8 @@
-//! Protocol Buffers, by descriptors that are compiled from `.proto` text at run time.
+//! Protocol Buffers, read with descriptors that are compiled from `.proto` text at run time.
 //!
-//! With a registry the bytes begin with the path to the message's type in its file, a list of indexes. A
-//! field without a value, or of proto3 with its default value, is absent. An enum value counts as its name.
+//! With a registry, the bytes begin with the path to the message's type within its file, as a list of indexes. A field
+//! without a value is absent; so is a proto3 field with its default value, since the encoding does not distinguish the
+//! two. A value of an enum is read as its name.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,22 +15,22 @@ use prost_reflect::{
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
-use crate::fields::{Field, Fields, Found, Kind, Shape, Value};
-use crate::schema::{Schema, Source};
+use crate::fields::{BestValues, Field, Fields, Shape, Value, ValueKind};
+use crate::schema::{Schema, SchemaText};
 use crate::undecoded::reject;
 
 /// The name under which a schema's own text is compiled.
 const MAIN_FILE: &str = "schema.proto";
 
-/// Message types are nested no deeper than this.
+/// Deepest nesting of message types that is accepted.
 const MAX_PATH: u64 = 32;
 
-/// A compiled file and those of its message types that messages were of.
+/// A compiled `.proto` file, with the message types that have been looked up so far.
 #[derive(Clone, Debug)]
 pub(super) struct ProtobufSchema {
     label: String,
     file: FileDescriptor,
-    /// The type of all messages; none where each says its own.
+    /// The type of all messages; `None` if each message names its own.
     message: Option<MessageDescriptor>,
     by_path: HashMap<Vec<usize>, Result<MessageDescriptor, Reject>>,
 }
@@ -37,7 +38,7 @@ pub(super) struct ProtobufSchema {
 impl Schema for ProtobufSchema {
     const KIND: &'static str = "PROTOBUF";
 
-    fn compile(source: &Source, fields: &Fields) -> Result<Self, String> {
+    fn compile(source: &SchemaText, fields: &Fields) -> Result<Self, String> {
         let file = compile(source)?;
         let message = match &source.message {
             None => None,
@@ -53,15 +54,16 @@ impl Schema for ProtobufSchema {
 }
 
 impl ProtobufSchema {
-    /// Reads the fields of one message.
+    /// Reads the fields of one message into `found`.
     ///
     /// # Errors
-    /// `invalid_protobuf`; `schema_incompatible` where its type cannot hold a document.
+    /// Rejects with `invalid_protobuf` if the bytes are not a message of its type, and with `schema_incompatible` if its
+    /// type cannot hold a document.
     pub(super) fn read<'m>(
         &mut self,
         mut bytes: &[u8],
         fields: &'m Fields,
-        found: &mut Found<'m, '_>,
+        found: &mut BestValues<'m, '_>,
     ) -> Result<(), Reject> {
         let message = match &self.message {
             Some(message) => message.clone(),
@@ -80,7 +82,7 @@ impl ProtobufSchema {
         if let Some(known) = self.by_path.get(&path) {
             return known.clone();
         }
-        // Not kept: made-up paths have no bound.
+        // A path without a type is not remembered: a broken producer can send any number of different ones.
         let found = at_path(&self.file, &path).ok_or_else(|| {
             reject("invalid_protobuf", format!("{} has no message type at {path:?}", self.label))
         })?;
@@ -91,7 +93,7 @@ impl ProtobufSchema {
     }
 }
 
-/// Texts of a schema and of those that it imports, by the names that imports use.
+/// The texts of a schema and of the files that it imports, by the names that `import` statements use.
 struct Texts(HashMap<String, String>);
 
 impl FileResolver for Texts {
@@ -105,7 +107,7 @@ impl FileResolver for Texts {
     }
 }
 
-fn compile(source: &Source) -> Result<FileDescriptor, String> {
+fn compile(source: &SchemaText) -> Result<FileDescriptor, String> {
     let mut texts: HashMap<String, String> = source.references.iter().cloned().collect();
     texts.insert(MAIN_FILE.into(), source.text.clone());
     let mut resolver = ChainFileResolver::new();
@@ -125,8 +127,8 @@ fn known(file: &FileDescriptor) -> String {
     if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) }
 }
 
-/// Confluent's list of indexes: how many, then the place among the messages of the file or of the message
-/// before. No index at all stands for the first message.
+/// Reads Confluent's list of indexes: their number, then for each the position among the messages of the file, or of the
+/// message that the preceding index named. An empty list means the first message of the file.
 fn read_path(bytes: &mut &[u8]) -> Result<Vec<usize>, Reject> {
     let count = read_index(bytes)?;
     if count == 0 {
@@ -138,7 +140,7 @@ fn read_path(bytes: &mut &[u8]) -> Result<Vec<usize>, Reject> {
     (0..count).map(|_| read_index(bytes).map(|index| usize::try_from(index).unwrap_or(usize::MAX))).collect()
 }
 
-/// A zigzag-encoded number that is not negative.
+/// Reads a zigzag-encoded number, which must not be negative.
 fn read_index(bytes: &mut &[u8]) -> Result<u64, Reject> {
     match decode_varint(bytes) {
         Ok(number) if number % 2 == 0 => Ok(number / 2),
@@ -176,18 +178,18 @@ fn describe<'m>(message: &MessageDescriptor, fields: &'m Fields, shape: &mut Sha
     }
 }
 
-fn kind(field: &FieldDescriptor) -> (Kind, String) {
+fn kind(field: &FieldDescriptor) -> (ValueKind, String) {
     use reflect::Kind as K;
     if field.is_map() {
-        return (Kind::Other, "map".into());
+        return (ValueKind::Other, "map".into());
     }
     let kind = match field.kind() {
-        _ if field.is_list() => Kind::Other,
-        K::String | K::Enum(_) => Kind::Text,
-        K::Double | K::Float | K::Bool | K::Bytes => Kind::Other,
-        K::Message(inner) if is_timestamp(&inner) => Kind::Time,
-        K::Message(_) => Kind::Other,
-        _ => Kind::Integer,
+        _ if field.is_list() => ValueKind::Other,
+        K::String | K::Enum(_) => ValueKind::Text,
+        K::Double | K::Float | K::Bool | K::Bytes => ValueKind::Other,
+        K::Message(inner) if is_timestamp(&inner) => ValueKind::Time,
+        K::Message(_) => ValueKind::Other,
+        _ => ValueKind::Integer,
     };
     let name = match field.kind() {
         K::Message(inner) => inner.full_name().to_string(),
@@ -201,7 +203,7 @@ fn is_timestamp(message: &MessageDescriptor) -> bool {
     message.full_name() == "google.protobuf.Timestamp"
 }
 
-fn take_fields<'m>(message: &mut DynamicMessage, fields: &'m Fields, found: &mut Found<'m, '_>) {
+fn take_fields<'m>(message: &mut DynamicMessage, fields: &'m Fields, found: &mut BestValues<'m, '_>) {
     for (name, wanted) in fields.iter() {
         let Some(field) = message.descriptor().get_field_by_name(name) else { continue };
         if message.has_field(&field)
@@ -216,7 +218,7 @@ fn take_value<'m>(
     value: reflect::Value,
     field: &FieldDescriptor,
     wanted: &'m Field,
-    found: &mut Found<'m, '_>,
+    found: &mut BestValues<'m, '_>,
 ) {
     use reflect::Value as V;
     let value = match value {
@@ -250,7 +252,7 @@ fn enum_name<'a>(field: &FieldDescriptor, number: i32) -> Value<'a> {
     name.map_or(Value::Integer(number.into()), |name| Value::Text(name.into()))
 }
 
-/// Milliseconds since the Unix epoch, if the message is a `google.protobuf.Timestamp` in bounds.
+/// Milliseconds since the Unix epoch, if the message is a `google.protobuf.Timestamp` that does not overflow.
 fn timestamp(message: &DynamicMessage) -> Option<i64> {
     if !is_timestamp(&message.descriptor()) {
         return None;

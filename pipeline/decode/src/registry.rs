@@ -1,9 +1,9 @@
-//! Schemas of a Confluent-compatible registry, fetched when a message first names them and then kept:
-//! a number stands for the same schema for ever.
+//! Schemas of a Confluent-compatible registry.
 //!
-//! An outage is not the documents' fault: while the registry does not answer, messages that need it wait.
-//! A number that the registry does not have, or whose schema cannot hold documents, is: those messages are
-//! rejected.
+//! A schema is fetched when a message first names its id, and then kept: a registry never gives an id to another schema.
+//!
+//! Contract: while the registry does not answer, messages that need it wait, because an outage says nothing about the
+//! messages. A message is rejected if the registry has no schema of its id, or if that schema cannot hold a document.
 
 mod client;
 
@@ -16,49 +16,50 @@ use fenliu_schemas::Reject;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
-use self::client::{Client, Failure};
+use self::client::{Client, LookupFailure};
 use crate::config::RegistryConfig;
 use crate::fields::Fields;
-use crate::schema::{Schema, Source};
+use crate::schema::{Schema, SchemaText};
 use crate::undecoded::{Undecoded, reject};
 
-/// How long a number that the registry does not have is not asked for again.
+/// How long the registry is not asked again for an id that it did not have.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
-/// Most unknown numbers remembered: bytes that are no messages at all can name any.
+/// Most unknown ids that are remembered. Messages that were not written for a registry can contain any id, so their
+/// number has no other bound.
 const MAX_UNKNOWN: usize = 10_000;
 
-/// The types of schemas that the registry of `config` keeps, to see whether it is there and lets us in.
+/// Asks the registry of `config` for its types of schemas, to find out whether it is reachable and accepts the password.
 ///
 /// # Errors
-/// Why not, in a sentence.
+/// Why it is not reachable or refused the request, as a sentence.
 pub fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
     let client = Client::new(config);
     client.types().map_err(|failure| match failure {
-        Failure::Absent => "it does not say what types of schemas it keeps".into(),
-        Failure::Outage(why) | Failure::Refused(why) => format!("{}: {why}", client.url()),
+        LookupFailure::Absent => "it does not list its types of schemas".into(),
+        LookupFailure::Outage(why) | LookupFailure::Refused(why) => format!("{}: {why}", client.url()),
     })
 }
 
-/// The schemas known so far and the way to the others.
+/// The schemas that were fetched so far, and the client that fetches more.
 #[derive(Clone, Debug)]
-pub(super) struct Registry<S> {
+pub(super) struct SchemaRegistry<S> {
     known: HashMap<u32, Result<S, Reject>>,
     remote: Remote,
 }
 
-impl<S: Schema> Registry<S> {
-    /// A registry that was not asked anything yet.
+impl<S: Schema> SchemaRegistry<S> {
+    /// A registry that has not been contacted yet.
     pub(super) fn new(config: &RegistryConfig) -> Self {
         let remote = Remote { client: Client::new(config), unknown: HashMap::new(), outage: None };
-        Registry { known: HashMap::new(), remote }
+        SchemaRegistry { known: HashMap::new(), remote }
     }
 
-    /// The schema of that number.
+    /// The schema with the id `number`, fetched if it is not known yet.
     ///
     /// # Errors
-    /// `unknown_schema`, `schema_incompatible`; [`Undecoded::Wait`] while the registry does not answer;
-    /// [`Undecoded::Failed`] when it refuses to.
+    /// Rejects with `unknown_schema` or `schema_incompatible`. Returns [`Undecoded::Wait`] while the registry does not
+    /// answer, and [`Undecoded::Failed`] if it refuses to.
     pub(super) fn find(&mut self, number: u32, fields: &Fields) -> Result<&mut S, Undecoded> {
         use std::collections::hash_map::Entry;
         let schema = match self.known.entry(number) {
@@ -72,7 +73,7 @@ impl<S: Schema> Registry<S> {
     }
 }
 
-fn compile<S: Schema>(source: &Source, fields: &Fields) -> Result<S, Reject> {
+fn compile<S: Schema>(source: &SchemaText, fields: &Fields) -> Result<S, Reject> {
     let compiled = if source.kind == S::KIND {
         S::compile(source, fields)
     } else {
@@ -83,16 +84,17 @@ fn compile<S: Schema>(source: &Source, fields: &Fields) -> Result<S, Reject> {
             event = "schema_refused",
             schema = source.label,
             why,
-            "documents of this schema become dead letters"
+            "messages of this schema cannot hold a document and become dead letters"
         );
         reject("schema_incompatible", format!("{}: {why}", source.label))
     })
 }
 
-/// The client and what is known of the registry's state.
+/// The client, with what is known about the state of the registry.
 #[derive(Clone, Debug)]
 struct Remote {
     client: Client,
+    /// Ids that the registry did not have, with the time of the request.
     unknown: HashMap<u32, Instant>,
     outage: Option<Outage>,
 }
@@ -100,19 +102,20 @@ struct Remote {
 #[derive(Clone, Debug)]
 struct Outage {
     retry: Retry,
-    again_at: Instant,
+    /// No request is sent before this time.
+    retry_at: Instant,
 }
 
 impl Remote {
-    fn fetch(&mut self, number: u32) -> Result<Source, Undecoded> {
+    fn fetch(&mut self, number: u32) -> Result<SchemaText, Undecoded> {
         if self.unknown.get(&number).is_some_and(|since| since.elapsed() < UNKNOWN_FOR) {
             return Err(unknown(number));
         }
-        if self.outage.as_ref().is_some_and(|outage| Instant::now() < outage.again_at) {
+        if self.outage.as_ref().is_some_and(|outage| Instant::now() < outage.retry_at) {
             return Err(Undecoded::Wait);
         }
         let answer = self.client.schema(number);
-        if let Err(Failure::Outage(why)) = answer {
+        if let Err(LookupFailure::Outage(why)) = answer {
             self.note_outage(&why);
             return Err(Undecoded::Wait);
         }
@@ -125,14 +128,14 @@ impl Remote {
         }
         match answer {
             Ok(source) => Ok(source),
-            Err(Failure::Absent) => {
+            Err(LookupFailure::Absent) => {
                 if self.unknown.len() >= MAX_UNKNOWN {
                     self.unknown.clear();
                 }
                 self.unknown.insert(number, Instant::now());
                 Err(unknown(number))
             }
-            Err(Failure::Refused(why) | Failure::Outage(why)) => {
+            Err(LookupFailure::Refused(why) | LookupFailure::Outage(why)) => {
                 let message = format!("schema registry {}: {why}", self.client.url());
                 Err(Undecoded::Failed(Error::new(Kind::Refused, message)))
             }
@@ -143,8 +146,8 @@ impl Remote {
         let now = Instant::now();
         let first = || Retry::new(SmallRng::from_rng(&mut rand::rng()));
         let mut retry = self.outage.take().map_or_else(first, |outage| outage.retry);
-        let again_at = retry.after_failure(now).unwrap_or(now);
-        let retry_in = again_at - now;
+        let retry_at = retry.after_failure(now).unwrap_or(now);
+        let retry_in = retry_at - now;
         tracing::warn!(
             event = "registry_unavailable",
             url = self.client.url(),
@@ -152,7 +155,7 @@ impl Remote {
             why,
             "the schema registry does not answer, documents wait"
         );
-        self.outage = Some(Outage { retry, again_at });
+        self.outage = Some(Outage { retry, retry_at });
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
         (RegistryConfig { url, ..RegistryConfig::default() }, requests)
     }
 
-    fn find(registry: &mut Registry<AvroSchema>, number: u32) -> Result<(), Undecoded> {
+    fn find(registry: &mut SchemaRegistry<AvroSchema>, number: u32) -> Result<(), Undecoded> {
         registry.find(number, &Fields::new(&FieldNames::default())).map(drop)
     }
 
@@ -210,7 +213,7 @@ mod tests {
         let json = r#"{"schemaType": "JSON", "schema": "{}"}"#;
         let (config, requests) = serve(vec![(200, STORY), (404, missing), (200, json)]);
         let config = RegistryConfig { username: "news".into(), password: "hunter2".into(), ..config };
-        let mut registry = Registry::new(&config);
+        let mut registry = SchemaRegistry::new(&config);
         for _ in 0..3 {
             find(&mut registry, 7).unwrap();
             assert_eq!(reason(find(&mut registry, 8)), "unknown_schema");
@@ -228,14 +231,14 @@ mod tests {
             "references": [{"name": "news.Head", "subject": "news/head", "version": 2}]}"#;
         let inner = r#"{"schema": "{\"type\": \"record\", \"name\": \"news.Head\", \"fields\": [{\"name\": \"line\", \"type\": \"string\"}]}"}"#;
         let (config, requests) = serve(vec![(200, outer), (200, inner)]);
-        find(&mut Registry::new(&config), 7).unwrap();
+        find(&mut SchemaRegistry::new(&config), 7).unwrap();
         assert!(requests.iter().nth(1).unwrap().starts_with("GET /subjects/news%2Fhead/versions/2 "));
     }
 
     #[test]
     fn an_outage_is_waited_for_and_a_refusal_is_not() {
         let (config, requests) = serve(vec![(503, ""), (200, STORY), (401, "")]);
-        let mut registry = Registry::new(&config);
+        let mut registry = SchemaRegistry::new(&config);
         assert!(matches!(find(&mut registry, 7), Err(Undecoded::Wait)));
         while matches!(find(&mut registry, 7), Err(Undecoded::Wait)) {
             std::thread::sleep(Duration::from_millis(5));

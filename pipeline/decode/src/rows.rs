@@ -1,4 +1,4 @@
-//! From messages to raw rows.
+//! Decodes messages into batches of raw rows.
 
 use ::arrow::array::RecordBatch;
 use fenliu_engine::Result;
@@ -7,7 +7,8 @@ use fenliu_schemas::{KeyAndHeaders, Origin, RawBuilder};
 use crate::decoder::Decoder;
 use crate::undecoded::Undecoded;
 
-/// Decodes messages and collects them to a batch of raw rows. A message that is no document is a row with the reason.
+/// Decodes messages and collects them in a batch of raw rows. A message that cannot be decoded becomes a row with the
+/// reason of its rejection.
 #[derive(Debug)]
 pub struct RawRows {
     decoder: Decoder,
@@ -38,7 +39,7 @@ impl RawRows {
         Ok(true)
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.builder.len()
     }
@@ -48,10 +49,10 @@ impl RawRows {
         self.builder.is_empty()
     }
 
-    /// Hands the rows out and starts with none.
+    /// Returns the rows and starts again with none.
     ///
     /// # Errors
-    /// When a text column passes Arrow's bound of 2 GiB.
+    /// A text column is larger than 2 GiB, Arrow's bound for `Utf8`.
     pub fn finish(&mut self) -> Result<RecordBatch> {
         Ok(self.builder.finish()?)
     }

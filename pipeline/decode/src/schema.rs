@@ -1,33 +1,33 @@
-//! What a schema is, whatever its format and wherever it comes from.
+//! What all schemas have in common, whatever their format and wherever they come from.
 
 use std::path::PathBuf;
 
 use crate::fields::Fields;
 
-/// A schema's text and what it takes to compile it.
+/// The text of a schema, with everything that compiling it needs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Source {
-    /// For messages: `schema 7`, or the file's path.
+pub(super) struct SchemaText {
+    /// How messages name it: `schema 7`, or the path of the file.
     pub(super) label: String,
-    /// What the registry calls its type: `AVRO`, `PROTOBUF`, `JSON`. Empty for a file.
+    /// The registry's name of its type: `AVRO`, `PROTOBUF` or `JSON`. Empty for a file.
     pub(super) kind: String,
     pub(super) text: String,
-    /// Texts of schemas that this one refers to, by the name that it uses.
+    /// Names and texts of the schemas that this one refers to.
     pub(super) references: Vec<(String, String)>,
-    /// Where imported files are, for the schema of a file.
+    /// Directory in which imported files are looked up; only for a schema from a file.
     pub(super) directory: Option<PathBuf>,
-    /// The message type, where messages do not say it themselves.
+    /// The message type, if messages do not name it themselves.
     pub(super) message: Option<String>,
 }
 
 /// A compiled schema of one format.
 pub(super) trait Schema: Sized {
-    /// What a registry calls schemas of this format.
+    /// The registry's name for schemas of this format.
     const KIND: &'static str;
 
-    /// Compiles `source`, and checks that documents can be read by it.
+    /// Compiles `source`, and checks that messages of this schema can hold a document.
     ///
     /// # Errors
-    /// Why not, without the label.
-    fn compile(source: &Source, fields: &Fields) -> Result<Self, String>;
+    /// Why it cannot be used, without its label.
+    fn compile(source: &SchemaText, fields: &Fields) -> Result<Self, String>;
 }

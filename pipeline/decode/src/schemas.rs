@@ -1,10 +1,10 @@
-//! Where schemas come from: a file, or a registry that messages name a number of.
+//! Where schemas come from: one file for all messages, or a schema registry that each message names a schema of.
 //!
-//! With a registry a message begins with a zero byte and the schema's number in four bytes, big-endian:
-//! Confluent's wire format
+//! With a registry, a message begins with a zero byte and the schema's id in four bytes, big-endian. This is Confluent's
+//! wire format
 //! (<https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>).
-//! Each message is read by the schema that it was written by, and fields are looked up by name, so a new
-//! number with an added or a missing field needs nothing from us.
+//! Each message is read with the schema that it was written with, and fields are looked up by name. So a new version of
+//! a schema, with fields added or removed, needs no change of the configuration.
 
 use std::path::Path;
 
@@ -12,40 +12,40 @@ use fenliu_engine::{Error, Result};
 
 use crate::config::DocumentsConfig;
 use crate::fields::Fields;
-use crate::registry::Registry;
-use crate::schema::{Schema, Source};
+use crate::registry::SchemaRegistry;
+use crate::schema::{Schema, SchemaText};
 use crate::undecoded::{Undecoded, reject};
 
-/// Where schemas come from.
+/// The source of schemas of one format.
 #[derive(Clone, Debug)]
 pub(super) enum Schemas<S> {
     File(Box<S>),
-    Registry(Box<Registry<S>>),
+    Registry(Box<SchemaRegistry<S>>),
 }
 
 impl<S: Schema> Schemas<S> {
-    /// The schema file of `config`, or else its registry.
+    /// The schema file of `config`, or its registry if it names no file.
     pub(super) fn try_new(config: &DocumentsConfig, fields: &Fields) -> Result<Self> {
         let Some(path) = &config.schema else {
-            return Ok(Schemas::Registry(Box::new(Registry::new(&config.registry))));
+            return Ok(Schemas::Registry(Box::new(SchemaRegistry::new(&config.registry))));
         };
         let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
-        let source = Source {
+        let source = SchemaText {
             label: path.display().to_string(),
             text,
             directory: path.parent().map(Path::to_path_buf),
             message: config.message.clone(),
-            ..Source::default()
+            ..SchemaText::default()
         };
         let schema = S::compile(&source, fields)
             .map_err(|why| Error::input(format!("schema {}: {why}", path.display())))?;
         Ok(Schemas::File(Box::new(schema)))
     }
 
-    /// The schema of `payload` and the bytes that are written by it.
+    /// The schema of `payload`, and the part of `payload` that was written with it.
     ///
     /// # Errors
-    /// `no_schema_id`, or as [`Registry::find`].
+    /// Rejects with `no_schema_id` if the message does not begin with an id; otherwise as [`SchemaRegistry::find`].
     pub(super) fn find<'a>(
         &mut self,
         payload: &'a [u8],

@@ -1,13 +1,14 @@
-//! Times of publication in the forms that news sources use.
+//! Reads times of publication in the notations that news sources use.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 
-/// Whole seconds since the Unix epoch stay below this until the year 5138; milliseconds, microseconds and
-/// nanoseconds passed it, each times a thousand, in 1973.
+/// Numbers below this are seconds: seconds since the Unix epoch reach it in the year 5138. The bounds of milliseconds,
+/// microseconds and nanoseconds are this number times a thousand each; every time since 1973 is above the bound below.
 const SECONDS_BELOW: u64 = 100_000_000_000;
 
-/// Reads RFC 3339, RFC 2822 (feeds), or `YYYY-MM-DD[( |T)HH:MM[:SS[.f]]]` taken as UTC.
-/// Milliseconds since the Unix epoch.
+/// Reads RFC 3339, RFC 2822 (used by feeds), or `YYYY-MM-DD[( |T)HH:MM[:SS[.f]]]`, which is taken as UTC.
+///
+/// Returns milliseconds since the Unix epoch; `None` if the text is in none of these notations.
 pub fn parse_text(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text)) {
@@ -22,8 +23,10 @@ pub fn parse_text(text: &str) -> Option<i64> {
     Some(time.and_utc().timestamp_millis())
 }
 
-/// Reads a whole number of seconds, milliseconds, microseconds or nanoseconds since the Unix epoch, told
-/// apart by size.
+/// Reads a whole number of seconds, milliseconds, microseconds or nanoseconds since the Unix epoch. The unit is inferred
+/// from the size of the number.
+///
+/// Returns milliseconds since the Unix epoch.
 pub fn parse_number(number: i64) -> Option<i64> {
     let size = number.unsigned_abs();
     match [1, 1_000, 1_000_000].map(|factor| size < SECONDS_BELOW * factor) {
@@ -39,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_of_one_moment_agree() {
+    fn all_notations_of_one_moment_give_the_same_time() {
         let millis = Some(1_700_000_000_000);
         for text in [
             "2023-11-14T22:13:20Z",

@@ -1,21 +1,21 @@
-//! Why a message is not, or not yet, a document.
+//! Why a message could not be decoded.
 
 use fenliu_engine::Error;
 use fenliu_schemas::{Reject, Stage};
 
-/// Why a message is not, or not yet, a document.
+/// Why a message could not be decoded, or could not be decoded yet.
 #[derive(Debug)]
 pub enum Undecoded {
-    /// The message is not a document and never will be one.
+    /// The message is invalid: decoding it again would fail in the same way.
     Reject(Reject),
-    /// The schema registry does not answer: decode the message again a little later.
+    /// The schema registry does not answer: the message has to be decoded again later.
     Wait,
-    /// Nothing can be decoded any more, such as when the registry refuses the password.
+    /// No message can be decoded any more, for example because the registry refuses the password.
     Failed(Error),
 }
 
 impl Undecoded {
-    /// As a rejection; of a decoder for files there is nothing else.
+    /// The rejection. A decoder for files needs no registry, so it returns no other variant.
     pub fn into_reject(self) -> Reject {
         match self {
             Undecoded::Reject(reject) => reject,
@@ -31,7 +31,7 @@ impl From<Reject> for Undecoded {
     }
 }
 
-/// A rejection of this stage.
+/// A rejection by the decoding stage.
 pub(crate) fn reject(reason: &'static str, detail: String) -> Reject {
     Reject::new(Stage::Decode, reason, Some(detail))
 }

@@ -1,16 +1,16 @@
-//! Reads fields out of anything that serde reads: JSON and Avro.
+//! Reads the wanted fields from any format that serde can deserialise: JSON and Avro.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::fields::{Field, Fields, Found, Value};
+use crate::fields::{BestValues, Field, Fields, Value};
 
-/// Reads one record or object, keeping only the fields that documents need.
+/// Reads one record or object and keeps only the wanted fields.
 pub(super) struct Record<'r, 'm, 'a> {
     pub(super) fields: &'m Fields,
-    pub(super) found: &'r mut Found<'m, 'a>,
+    pub(super) found: &'r mut BestValues<'m, 'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for Record<'_, '_, 'de> {
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for Record<'_, '_, 'de> {
     }
 }
 
-/// Reads a field's name and looks it up, without a copy of it.
+/// Reads the name of a field and looks it up, without copying it.
 struct Name<'m>(&'m Fields);
 
 impl<'de, 'm> DeserializeSeed<'de> for Name<'m> {
@@ -68,10 +68,10 @@ impl<'m> Visitor<'_> for Name<'m> {
     }
 }
 
-/// Reads the value of one wanted field; `None` for null. Fields inside it go to `found` at once.
+/// Reads the value of one wanted field; `None` if it is null. The fields inside it are added to `found` directly.
 struct Slot<'r, 'm, 'a> {
     field: &'m Field,
-    found: &'r mut Found<'m, 'a>,
+    found: &'r mut BestValues<'m, 'a>,
 }
 
 impl<'de> DeserializeSeed<'de> for Slot<'_, '_, 'de> {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::run::{Preflight, preflight};
 
-/// The commented default configuration; a test holds it to the defaults of the code.
+/// The commented default configuration. A test checks that it agrees with the defaults in the code.
 const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
 
 #[derive(Debug, Args)]

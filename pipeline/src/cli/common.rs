@@ -32,20 +32,24 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// The configuration as it is written, not checked.
+    /// The configuration as it was read; it has not been checked.
     pub(super) fn load(&self) -> Result<Config> {
         Ok(Config::load(self.config.as_deref(), &self.overrides)?)
     }
 
-    /// What names the configuration in messages.
+    /// How messages name the configuration.
     pub(super) fn origin(&self) -> String {
         self.config.as_ref().map_or("command line".to_string(), |path| path.display().to_string())
     }
 
-    /// The configuration, which must be named.
+    /// The configuration, which must have been given; it has not been checked.
+    ///
+    /// # Errors
+    /// It cannot be read, or neither a file nor an override was given.
     pub(super) fn configured(&self) -> Result<Config> {
         if self.config.is_none() && self.overrides.is_empty() {
-            let message = "no configuration: name a file with -c (start from `fenliu config --default`)";
+            let message =
+                "no configuration: give a file with -c (`fenliu config --default` prints one to start from)";
             return Err(Problems::one("command line", "", message).into());
         }
         self.load()
@@ -57,10 +61,10 @@ impl Common {
     }
 }
 
-/// A shutdown that heeds SIGINT and SIGTERM.
+/// A shutdown that SIGINT and SIGTERM request.
 ///
 /// # Errors
-/// When no threads can be started.
+/// The system cannot start a thread.
 pub(super) fn shutdown_on_signals() -> Result<Shutdown> {
     let shutdown = Shutdown::default();
     listen_for_signals(shutdown.clone())?;

@@ -14,17 +14,17 @@ use crate::plan::Plan;
 
 /// Rewrites small files of Delta tables as large ones; a pipeline may run meanwhile.
 ///
-/// Each table changes from one version to the next. Sinks of type files need no compaction: they keep their own
-/// listings, and remove what failed commits left behind.
+/// Each table is changed by one commit. Sinks of type files need no compaction: they write their own listings, and remove
+/// files that failed commits left behind.
 #[derive(Debug, Args)]
 pub(super) struct CompactArgs {
     /// Only this sink: 0 is the first of the configuration; otherwise all
     #[arg(long, value_name = "NUMBER")]
     sink: Option<usize>,
-    /// About how large files become
+    /// Approximate size of the new files
     #[arg(long, value_name = "SIZE", default_value = "256 MiB")]
     target_size: ByteSize,
-    /// Also remove files that have not been part of the table for so many hours; readers of older versions fail
+    /// Also remove files that left the table more than this many hours ago; readers of older versions then fail
     #[arg(long, value_name = "HOURS")]
     vacuum: Option<u32>,
 }
@@ -46,7 +46,7 @@ pub(super) fn compact(args: &CompactArgs, common: &Common) -> Result<()> {
     output::table(&["sink", "files replaced", "by files", "others removed"], rows)
 }
 
-/// Compacts the sinks of `config` that can be, or the one with the number asked for.
+/// Compacts all sinks of `config` that support it, or only the sink with the number in `args`.
 fn compact_all(args: &CompactArgs, config: &Plan) -> Result<Vec<Compacted>> {
     let vacuum = args.vacuum.map(|hours| Duration::from_secs(u64::from(hours) * 3600));
     let upkeep = Upkeep { target: args.target_size, vacuum };
@@ -61,7 +61,7 @@ fn compact_all(args: &CompactArgs, config: &Plan) -> Result<Vec<Compacted>> {
 }
 
 fn unfit(sink: Option<usize>) -> Error {
-    let why = "only Delta tables are compacted (directories of files look after themselves)";
+    let why = "only Delta tables are compacted (sinks of type files maintain their directories themselves)";
     match sink {
         Some(number) => {
             Problems::one("command line", "--sink", format!("{number} is not of type delta: {why}")).into()

@@ -1,7 +1,7 @@
-//! `fenliu demo`: the whole pipeline on real news, without Kafka or a model of one's own.
+//! `fenliu demo`: shows the whole pipeline on real news. It needs neither a Kafka cluster nor a model.
 //!
-//! Trains on the Reuters R8 training articles, streams the test articles, which the model has never
-//! seen, through an embedded broker, and measures what comes out against the editors' labels.
+//! The demo trains a model on the training articles of Reuters R8, streams the test articles, which the model has not
+//! seen, through an embedded broker, and compares the labels with those of the editors.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -28,14 +28,14 @@ const TOPIC: &str = "news";
 const PARTITIONS: i32 = 4;
 const NAME: &str = "reuters-r8";
 
-/// Says that a directory is a demo's.
+/// A file that marks a directory as written by a demo, so that the next demo may overwrite it.
 const MARKER: &str = ".fenliu-demo";
 
-/// How far the producer runs ahead of the pipeline: the embedded broker forgets old messages at 5 MB a
-/// partition.
+/// How many messages the producer may be ahead of the pipeline. The embedded broker deletes old messages when a partition
+/// reaches 5 MB, so messages that are produced too early would be lost.
 const MESSAGES_AHEAD: u64 = 2000;
 
-/// Sent along on purpose, to show what becomes of bad messages.
+/// Invalid messages that are sent on purpose, to show that they become dead letters.
 const BROKEN: [&[u8]; 3] =
     [b"{\"body\": \"cut off in the mid", b"{\"body\": \"not UTF-8: \xff\xfe\"}", b"{\"body\": \" \"}"];
 
@@ -76,7 +76,8 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
         config.kafka.brokers
     ));
     let summary = stream(config.clone(), messages)?;
-    // For a broker and topics of the user's own, of which the demo's positions say nothing.
+    // The written configuration is for the user's own broker. It gets another pipeline name, because the sinks store
+    // their positions under the name, and those of the demo have no meaning there.
     config.kafka.brokers = "localhost:9092".into();
     config.name = "fenliu".into();
     let config_file = args.out.join("fenliu.toml");
@@ -94,7 +95,10 @@ fn default_data() -> PathBuf {
     cache.or(home).unwrap_or_default().join("fenliu/data/reuters-r8")
 }
 
-/// The demo's configuration. Rows of an earlier demo go; anything else in `out` is left alone.
+/// The configuration of the demo. Rows of an earlier demo are deleted.
+///
+/// # Errors
+/// `out` contains files but was not written by a demo, so that no files of the user are overwritten.
 fn config(mut config: Config, out: &Path) -> Result<Config> {
     let marker = out.join(MARKER);
     let is_used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
@@ -122,7 +126,7 @@ fn config(mut config: Config, out: &Path) -> Result<Config> {
     Ok(config)
 }
 
-/// The test articles, with the broken messages among them.
+/// The test articles, with the invalid messages distributed among them.
 fn messages(test_file: &Path) -> Result<Vec<Vec<u8>>> {
     let mut messages = Documents::open(test_file)?.map(|row| Ok(row?.1)).collect::<Result<Vec<_>>>()?;
     for (index, broken) in BROKEN.iter().enumerate() {
@@ -131,7 +135,7 @@ fn messages(test_file: &Path) -> Result<Vec<Vec<u8>>> {
     Ok(messages)
 }
 
-/// Produces and runs side by side, until every message came out.
+/// Runs a producer and the pipeline at the same time until every message has been processed.
 fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
     let shutdown = shutdown_on_signals()?;
     let expected = messages.len() as u64;
@@ -178,7 +182,7 @@ fn report(summary: &Summary, args: &DemoArgs, test_file: &Path) -> Result<String
     ))
 }
 
-/// A few labelled rows, for the eye.
+/// The first few labelled rows, as lines of text.
 fn samples(labelled: &Path) -> Result<String> {
     let mut lines = vec![];
     if let Some(file) = data_files(&[labelled.to_path_buf()])?.first() {

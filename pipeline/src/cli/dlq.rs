@@ -1,4 +1,4 @@
-//! `fenliu dlq`: what became of documents that could not be labelled, and their way back.
+//! `fenliu dlq`: lists, shows and replays dead letters.
 
 mod list;
 mod replay;
@@ -28,13 +28,13 @@ pub(super) struct DlqArgs {
 enum Command {
     /// Count dead letters by topic, stage and reason
     List(FilterArgs),
-    /// Print dead letters with what is in them
+    /// Print dead letters with their payloads
     Show(show::ShowArgs),
-    /// Send the original messages back to where they came from
+    /// Send the original messages again to the topics that they came from
     Replay(replay::ReplayArgs),
 }
 
-/// Which letters.
+/// Selects dead letters.
 #[derive(Clone, Debug, Args)]
 struct FilterArgs {
     /// Only this reason, such as invalid_json
@@ -82,7 +82,7 @@ fn letters(args: &DlqArgs, config: &Config, common: &Common) -> Result<Letters> 
     }
 }
 
-/// A time in milliseconds since the Unix epoch, for people and programs.
+/// A time in milliseconds since the Unix epoch, as text; `None` if it is out of range.
 fn rfc_3339(millis: i64) -> Option<String> {
     DateTime::from_timestamp_millis(millis).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

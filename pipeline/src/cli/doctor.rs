@@ -1,4 +1,4 @@
-//! `fenliu doctor`: what fenliu needs, what is there, and what to do about the rest.
+//! `fenliu doctor`: checks whether everything that fenliu needs is present, and says what is missing.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::serve;
 
-/// One thing looked at.
+/// One thing that was checked.
 #[derive(Debug, Serialize)]
 struct Finding {
     what: &'static str,
@@ -69,7 +69,7 @@ pub(super) fn doctor(common: &Common) -> Result<ExitCode> {
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// What this binary was built with.
+/// The features that this binary was built with.
 fn features() -> String {
     let features = [
         ("tls", cfg!(feature = "tls")),

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::common::Common;
 use super::output;
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::corpus::{self, CleanDocument};
 use crate::error::{Converted, Error, Result};
 use crate::serve;
@@ -30,35 +30,35 @@ pub(super) struct EvaluateArgs {
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=valid
     #[arg(long, value_name = "FIELD=VALUE")]
-    select: Option<Selection>,
+    select: Option<RowFilter>,
     /// Also write a page with plots and examples to FILE
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
-/// An evaluation with what it took.
+/// An evaluation, with the speed and the number of rejected documents.
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
     #[serde(flatten)]
     evaluation: Evaluation,
-    /// What is left when labels that the model does not trust are set aside; none where it is not calibrated.
+    /// The documents on which the model did not abstain; `None` if it is not calibrated and never abstains.
     trusted: Option<Trusted>,
     /// Documents per second, from text to label.
     docs_per_s: f64,
-    /// Documents that decoding or cleaning rejected; they are in no other figure.
+    /// Documents that decoding or cleaning rejected; no other figure includes them.
     rejected: usize,
 }
 
-/// The documents whose label the model trusts.
+/// The documents on which the model did not abstain.
 #[derive(Debug, Serialize)]
 struct Trusted {
     /// Their share of all documents.
     share: f64,
-    /// Share of them that is labelled right.
+    /// Share of them that is labelled correctly.
     accuracy: f64,
 }
 
-/// Documents with their gold labels and what a model says of them.
+/// Documents with their gold labels and with the probabilities that a model gives to each label.
 struct Answers {
     /// The model's labels, then those that only documents have.
     labels: Vec<String>,
@@ -140,7 +140,10 @@ fn gold_labels(documents: &[CleanDocument]) -> Result<Vec<String>> {
     Ok(labels.into_iter().collect())
 }
 
-/// A label that the model does not have counts as labelled wrong; if it has none of them, the data are not meant for it.
+/// Warns of documents with a label that the model does not have: they count as labelled wrongly.
+///
+/// # Errors
+/// No document has a label of the model, which means that the data was made for another model.
 fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]) -> Result<()> {
     let unknown = &all[known.len()..];
     let is_unknown =
@@ -149,7 +152,7 @@ fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]
     if rows == documents.len() {
         let (unknown, known) = (unknown.join(", "), known.join(", "));
         return Err(Error::input(format!(
-            "no document has a label of the model: they have {unknown}; it has {known}"
+            "no document has a label of the model: the documents have {unknown}; the model has {known}"
         )));
     }
     if rows > 0 {

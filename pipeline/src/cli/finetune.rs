@@ -12,34 +12,34 @@ use serde::Serialize;
 use super::common::Common;
 use super::output;
 use super::train::{Reporter, key_and_value};
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::config::{Config, PromotePolicy};
 use crate::error::Result;
-use crate::finetune::{self, Outcome, SnapshotSummary, SplitSummary, Verdict};
+use crate::finetune::{self, JobOutcome, JobVerdict, SnapshotSummary, SplitSummary};
 use crate::system::step_back;
 
-/// The flags set keys of the section `finetune`; what is not given stays as configured.
+/// Each flag overrides a key of the section `finetune`; keys without a flag keep their configured values.
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
     /// Directory of the model, models/NAME [default: model.bundle]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Labelled documents to learn: JSON Lines, Parquet or Arrow files, or directories
+    /// Labelled documents to train on: JSON Lines, Parquet or Arrow files, or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows of --data whose FIELD has this VALUE, such as split=train
     #[arg(long, value_name = "FIELD=VALUE")]
-    select: Option<Selection>,
-    /// Labelled documents to judge on, in place of a share of all rows
+    select: Option<RowFilter>,
+    /// Labelled documents to test on, instead of a share of all rows
     #[arg(long, value_name = "PATH", num_args = 1..)]
     test: Vec<PathBuf>,
     /// Only rows of --test whose FIELD has this VALUE
     #[arg(long, value_name = "FIELD=VALUE")]
-    test_select: Option<Selection>,
+    test_select: Option<RowFilter>,
     /// Corrections {id | text, label, by, at}: files or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     feedback: Vec<PathBuf>,
-    /// Where the texts are that corrections name by id: files or directories
+    /// Documents that corrections name by id: files or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     texts: Vec<PathBuf>,
     /// Which weights change: head, top-K, lora, lora-RANK or full
@@ -54,13 +54,13 @@ pub(super) struct FinetuneArgs {
     /// Threads of training; 0: one per core
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// What becomes of a challenger that passes all gates
+    /// What to do with a challenger that passes all gates
     #[arg(long, value_name = "POLICY")]
     promote: Option<PromotePolicy>,
-    /// Keep a refused challenger as a version, too
+    /// Publish a challenger as a version even if it is refused
     #[arg(long)]
     keep_refused: bool,
-    /// End without training when the last job learnt the same rows
+    /// End without training if the last job was trained on the same rows
     #[arg(long)]
     only_if_new: bool,
     /// Fail (exit code 1) unless the challenger is promoted
@@ -78,11 +78,11 @@ pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> 
         let message = "no model: give --model models/NAME, or a configuration with `model.bundle`";
         return Err(Problems::one(common.origin(), "", message).into());
     }
-    // Serving keeps its latency.
+    // A lower priority, so that a pipeline on the same machine keeps its latency.
     step_back(config.finetune.niceness.into());
     let outcome = finetune::run(&config, &model, only_if_new, &mut Reporter::default())?;
-    let is_promoted = outcome.state.verdict == Some(Verdict::Promoted);
-    let report = Report::new(outcome);
+    let is_promoted = outcome.state.verdict == Some(JobVerdict::Promoted);
+    let report = FinetuneReport::new(outcome);
     if common.json {
         output::json(&report)?
     } else {
@@ -92,7 +92,7 @@ pub(super) fn finetune(args: FinetuneArgs, common: &Common) -> Result<ExitCode> 
 }
 
 impl FinetuneArgs {
-    /// Lays the flags over the configuration.
+    /// Overrides the configuration with the flags.
     fn apply(self, config: &mut Config) -> Result<()> {
         let job = &mut config.finetune;
         for (given, configured) in [
@@ -120,11 +120,11 @@ impl FinetuneArgs {
     }
 }
 
-/// The result on standard output.
+/// The result that is printed to standard output.
 #[derive(Debug, Serialize)]
-struct Report {
+struct FinetuneReport {
     job: String,
-    verdict: Option<Verdict>,
+    verdict: Option<JobVerdict>,
     reason: Option<String>,
     base: String,
     version: Option<String>,
@@ -139,7 +139,7 @@ struct Report {
     gates: Vec<Gate>,
 }
 
-/// How one model did on the test rows.
+/// The scores of one model on the test rows.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Scores {
     rows: usize,
@@ -155,11 +155,11 @@ impl From<&Evaluation> for Scores {
     }
 }
 
-impl Report {
-    fn new(Outcome { directory, state, judgement }: Outcome) -> Self {
-        let judgement = judgement.as_ref();
+impl FinetuneReport {
+    fn new(JobOutcome { directory, state, report }: JobOutcome) -> Self {
+        let report = report.as_ref();
         let interval = |c: &Comparison| [c.macro_f1.difference, c.macro_f1.low, c.macro_f1.high];
-        Report {
+        FinetuneReport {
             job: state.job,
             verdict: state.verdict,
             reason: state.reason,
@@ -170,20 +170,20 @@ impl Report {
             seconds: state.seconds.values().sum(),
             snapshot: state.snapshot,
             split: state.split,
-            champion: judgement.and_then(|j| j.champion.as_ref()).map(Scores::from),
-            challenger: judgement.map(|j| Scores::from(&j.challenger)),
-            macro_f1_difference: judgement.and_then(|j| j.comparison.as_ref()).map(interval),
-            gates: judgement.map_or(vec![], |j| j.gates.clone()),
+            champion: report.and_then(|j| j.champion.as_ref()).map(Scores::from),
+            challenger: report.map(|j| Scores::from(&j.challenger)),
+            macro_f1_difference: report.and_then(|j| j.comparison.as_ref()).map(interval),
+            gates: report.map_or(vec![], |j| j.gates.clone()),
         }
     }
 
-    /// For a person.
+    /// The report as text for a person.
     fn text(&self) -> String {
-        let verdict = self.verdict.map_or("", Verdict::as_str);
+        let verdict = self.verdict.map_or("", JobVerdict::as_str);
         let mut text = format!("{verdict}: {}\n", self.reason.as_deref().unwrap_or_default());
         if let (Some(snapshot), Some(split)) = (&self.snapshot, &self.split) {
             text += &format!(
-                "\n{} corrections ({} not used), {} replayed documents: {} to learn, {} to stop by, {} to judge on\n",
+                "\n{} corrections ({} not used), {} replayed documents: {} rows for training, {} for development, {} for testing\n",
                 snapshot.seen,
                 snapshot.skipped.values().sum::<usize>(),
                 snapshot.data,

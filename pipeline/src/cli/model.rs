@@ -1,8 +1,8 @@
 //! `fenliu model`: the versions of a model and which of them is in use.
 //!
-//! A model is named as below `--models`, with `@` and a selector where a version is meant:
-//! `news@champion`, `news@challenger`, `news@previous`, or `news@` and the start of a ULID. A path, such
-//! as `elsewhere/news@champion`, is taken as it is.
+//! A model is named by its directory below `--models`. A version is named by the model, `@` and a selector:
+//! `news@champion`, `news@challenger`, `news@previous`, or `news@` and the beginning of a ULID. A path, such as
+//! `elsewhere/news@champion`, is not looked up below `--models`.
 
 mod change;
 mod import;
@@ -88,10 +88,10 @@ enum Command {
     },
 }
 
-/// What the history says of a change beside the user's name.
+/// What the history records about a change beside the name of the user.
 #[derive(Debug, Args)]
 struct Why {
-    /// Why, for the history
+    /// Reason of the change, for the history
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
 }
@@ -115,12 +115,12 @@ pub(super) fn model(args: &ModelArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the model `name` lies.
+/// The directory of the model `name`.
 fn path(models: &Path, name: &str) -> PathBuf {
     if name.contains(MAIN_SEPARATOR) { PathBuf::from(name) } else { models.join(name) }
 }
 
-/// The last part of a model's path.
+/// The name of a model: the last part of its path.
 fn name(registry: &Registry) -> String {
     registry.path().file_name().unwrap_or(registry.path().as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! The one place that writes results to standard output.
+//! Writes results to standard output and notes to standard error. No other module prints.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Prints a line of a result.
+/// Prints one line of a result.
 pub(super) fn line(text: impl AsRef<str>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", text.as_ref())
@@ -21,7 +21,7 @@ pub(super) fn table<const COLUMNS: usize>(
 ) -> Result<()> {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
-    // Columns are told apart by their distance alone, and the first starts at the margin.
+    // There are no lines between columns, only two blanks after each; the first column starts at the margin.
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -36,12 +36,12 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     line(text)
 }
 
-/// Reports why a command failed. A closed standard error is nobody listening.
+/// Prints why a command failed. Write errors are ignored: if standard error is closed, nobody can read the message.
 pub(super) fn error(error: &Error) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
-/// Tells a person what is going on, apart from the result.
+/// Prints a note for a person to standard error, so that it does not mix with the result.
 pub(super) fn note(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
 }

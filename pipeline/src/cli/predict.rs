@@ -13,7 +13,7 @@ use crate::error::{Converted, Error, Result};
 use crate::serve;
 use crate::texts::TextCleaner;
 
-/// Lines of standard input that are labelled at once.
+/// How many lines of standard input are labelled at once.
 const BATCH_LINES: usize = 256;
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct PredictArgs {
     /// How many labels to list
     #[arg(long, value_name = "N", default_value_t = 3)]
     top_k: usize,
-    /// Texts to label; `-` or none reads standard input, a text a line
+    /// Texts to label; with `-` or without texts, each line of standard input is a text
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
 }
@@ -63,7 +63,7 @@ fn print_labels(
     let mut probabilities = classifier.classify(&encodings).converted()?.into_iter();
     let labels = classifier.labels();
     for text in &cleaned {
-        // A text that cleaning rejects still gets its line, so that lines can be paired with inputs.
+        // A text that cleaning rejects gets a line too, so that output lines can be matched with inputs.
         let line = match (text, text.is_ok().then(|| probabilities.next()).flatten()) {
             (Ok(_), Some(probabilities)) => {
                 let top: Vec<_> = probabilities

@@ -20,7 +20,7 @@ pub(super) struct ProduceArgs {
     /// Topic to send to
     #[arg(long)]
     topic: String,
-    /// Brokers, in place of kafka.brokers
+    /// Brokers, instead of kafka.brokers
     #[arg(long, value_name = "HOST:PORT,...")]
     brokers: Option<String>,
     /// Documents per second at most; 0: as fast as the brokers take them
@@ -62,7 +62,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps until `sent` documents are due at `rate` a second.
+/// Sleeps until `sent` documents are due at a rate of `rate` documents per second.
 fn pace(start: Instant, sent: u64, rate: f64) {
     if rate > 0.0 {
         let due = Duration::from_secs_f64(sent as f64 / rate);

@@ -12,7 +12,7 @@ use crate::run::{RunOptions, run as run_pipeline};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// End at the end of the input as it is now, instead of waiting for more (files always end)
+    /// Stop at the present end of the input instead of waiting for more (a source of files always does)
     #[arg(long)]
     stop_at_end: bool,
 }
@@ -35,7 +35,8 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<()> {
     }
 }
 
-/// `fenliu` again, with this configuration; an embedded broker by its address.
+/// The command line for a fine-tuning job in a process of its own: `fenliu` with the same configuration. An embedded
+/// broker is passed by its address, because the other process cannot start the same one.
 fn job_command(common: &Common, config: &Config) -> Result<JobCommand> {
     let program = std::env::current_exe().map_err(Error::file("find", "fenliu itself"))?;
     let mut arguments = vec![];

@@ -18,7 +18,7 @@ use super::common::Common;
 use super::output;
 use crate::clean::compile;
 use crate::config::Config;
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::corpus::{self, Corpus};
 use crate::error::{Converted, Error, Result};
 use crate::options::{overlay, value};
@@ -32,13 +32,13 @@ pub(super) struct TrainArgs {
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=train
     #[arg(long, value_name = "FIELD=VALUE")]
-    select: Option<Selection>,
-    /// Documents to stop by, in place of a share of the training documents
+    select: Option<RowFilter>,
+    /// Development documents (for early stopping), instead of a share of the training documents
     #[arg(long, value_name = "PATH", num_args = 1..)]
     dev: Vec<PathBuf>,
     /// Only development rows whose FIELD has this VALUE
     #[arg(long, value_name = "FIELD=VALUE", requires = "dev")]
-    dev_select: Option<Selection>,
+    dev_select: Option<RowFilter>,
     /// Name of the model: the bundle is OUT/NAME/versions/VERSION
     #[arg(long)]
     name: String,
@@ -51,7 +51,7 @@ pub(super) struct TrainArgs {
     /// words: jieba segmentation and a built vocabulary; subword: a tokenizer.json
     #[arg(long, default_value = "words", value_parser = tokenization)]
     tokenization: Tokenization,
-    /// A tokenizer.json to use as it is; one is trained on the documents when absent
+    /// A tokenizer.json to use; without it, one is trained on the documents
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
     /// Passes over the training documents
@@ -60,16 +60,16 @@ pub(super) struct TrainArgs {
     /// The same seed, documents and options give the same model
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// A bundle, or a model directory, whose probabilities the model learns beside the labels (distillation)
+    /// A bundle or model directory, whose probabilities are learnt in addition to the labels (distillation)
     #[arg(long, value_name = "BUNDLE")]
     teacher: Option<PathBuf>,
-    /// Documents without labels, which only the teacher labels
+    /// Documents without labels; the teacher labels them
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "teacher")]
     unlabelled: Vec<PathBuf>,
-    /// How much the teacher counts against a document's own label, 0 to 1 [default: 0.7]
+    /// Weight of the teacher relative to the document's own label, 0 to 1 [default: 0.7]
     #[arg(long, value_name = "SHARE", requires = "teacher")]
     soft_share: Option<f32>,
-    /// The higher, the more what the teacher thinks of the wrong labels counts; at least 1 [default: 2]
+    /// Softens the teacher's probabilities: the higher, the more its less likely labels count; at least 1 [default: 2]
     #[arg(long, value_name = "T", requires = "teacher")]
     temperature: Option<f32>,
     /// Any other training option, such as dropout=0.2 or vocabulary.max_size=50000; may be repeated
@@ -81,19 +81,19 @@ fn tokenization(text: &str) -> std::result::Result<Tokenization, String> {
     serde_json::from_value(Value::String(text.into())).map_err(|_| "must be words or subword".into())
 }
 
-/// What to train on, and how.
+/// The documents to train on, and the training options.
 pub(super) struct Recipe {
     name: String,
     out: PathBuf,
     data: Vec<PathBuf>,
-    select: Option<Selection>,
+    select: Option<RowFilter>,
     dev: Vec<PathBuf>,
-    dev_select: Option<Selection>,
+    dev_select: Option<RowFilter>,
     options: TrainOptions,
     teaching: Option<Teaching>,
 }
 
-/// Whom to learn from, and how.
+/// The teacher of a distillation, with its options.
 struct Teaching {
     teacher: PathBuf,
     unlabelled: Vec<PathBuf>,
@@ -101,7 +101,7 @@ struct Teaching {
 }
 
 impl Recipe {
-    /// The smallest preset over words, with its defaults.
+    /// The smallest preset with word tokenisation and default options.
     pub(super) fn new(name: &str, out: PathBuf, data: Vec<PathBuf>) -> Self {
         Recipe {
             name: name.into(),
@@ -135,7 +135,7 @@ fn teaching(args: &TrainArgs) -> Option<Teaching> {
     Some(Teaching { teacher, unlabelled: args.unlabelled.clone(), options })
 }
 
-/// The preset's options, with the flags and `--option`s over them.
+/// The options of the preset, overridden by the flags and by each `--option`.
 fn train_options(args: &TrainArgs) -> Result<TrainOptions> {
     let mut options = TrainOptions::new(args.preset, args.tokenization);
     options.tokenizer.clone_from(&args.tokenizer);
@@ -146,7 +146,7 @@ fn train_options(args: &TrainArgs) -> Result<TrainOptions> {
     overlay(&options, given).map_err(|bad| Problems::one("--option", &bad.key, bad.message).into())
 }
 
-/// An option as it is given on the command line.
+/// Splits an option of the command line at its `=`.
 pub(super) fn key_and_value(text: &str) -> Result<(&str, Value)> {
     let (key, given) = text
         .split_once('=')
@@ -154,7 +154,7 @@ pub(super) fn key_and_value(text: &str) -> Result<(&str, Value)> {
     Ok((key, value(given)))
 }
 
-/// What training gave.
+/// The result of a training.
 #[derive(Debug, Serialize)]
 pub(super) struct FitResult {
     bundle: PathBuf,
@@ -164,7 +164,7 @@ pub(super) struct FitResult {
 }
 
 impl FitResult {
-    /// One line for a person.
+    /// The result as one line for a person.
     pub(super) fn line(&self) -> String {
         let dev = self.report.dev.as_ref().map_or(String::new(), |dev| {
             format!(
@@ -182,9 +182,9 @@ impl FitResult {
     }
 }
 
-/// Reads, cleans, trains, and writes a bundle; progress goes to standard error.
+/// Reads and cleans the documents, trains a model, and writes it as a bundle. Progress is printed to standard error.
 pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
-    // Training ends with a check through ONNX Runtime: better to miss the library now than then.
+    // Training ends with a check that needs ONNX Runtime. A missing library is reported now and not after the training.
     runtime::load(config.model.onnxruntime.as_deref()).converted()?;
     let plan = compile(&config.clean)?;
     let corpus = corpus::read(&recipe.data, recipe.select.as_ref(), &config.documents, &plan)?;
@@ -219,20 +219,24 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
     Ok(FitResult { bundle: trained.bundle.path().to_path_buf(), documents, rejected, report: trained.report })
 }
 
-/// Opens a teacher that can be asked about documents that are cleaned as `config` says.
+/// Opens the bundle of a teacher.
+///
+/// # Errors
+/// The bundle cannot be opened, or was trained on documents that were cleaned differently from what `config` says, so
+/// that its probabilities would be for other texts.
 fn teacher(path: &Path, config: &Config) -> Result<Bundle> {
     let bundle = Bundle::open(path).converted()?;
     let trained = Preprocessing::of_bundle(&bundle)?;
     if trained.is_some_and(|trained| trained.fingerprint != config.clean.fingerprint()) {
         return Err(Error::input(format!(
-            "the teacher {} was trained on documents that were cleaned otherwise than `clean` says",
+            "the teacher {} was trained on documents that were cleaned differently from what `clean` says",
             bundle.path().display()
         )));
     }
     Ok(bundle)
 }
 
-/// Reports training: a bar of all batches on a terminal, a line an epoch everywhere.
+/// Reports the progress of a training: a bar over all batches on a terminal, and one line per epoch.
 #[derive(Default)]
 pub(super) struct Reporter {
     bar: Option<ProgressBar>,

@@ -7,12 +7,14 @@ use clap::Args;
 use super::common::Common;
 use super::output;
 use crate::error::Result;
-use crate::verify::{Counts, PartitionReport, Report, SinkReport, VerifyOptions, verify as compare};
+use crate::verify::{
+    DeliveryCounts, PartitionReport, SinkReport, VerifyOptions, VerifyReport, verify as compare,
+};
 
 /// Compares the source with the sinks and the dead letters by topic, partition and offset.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Look at one sink only: 0 is the first of the configuration
+    /// Compare one sink only: 0 is the first of the configuration
     #[arg(long, value_name = "NUMBER")]
     sink: Option<usize>,
     /// How many lost and how many duplicated documents to list for each sink
@@ -31,7 +33,7 @@ pub(super) fn verify(args: &VerifyArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!report.ok)))
 }
 
-fn show(report: &Report) -> Result<()> {
+fn show(report: &VerifyReport) -> Result<()> {
     for sink in &report.sinks {
         output::line(&sink.name)?;
         let header = [
@@ -58,19 +60,24 @@ fn show(report: &Report) -> Result<()> {
         [counts.rows, counts.duplicated, counts.not_reached].map(|number| number.to_string())
     })?;
     show_faults(letters)?;
-    output::line(if report.ok { "nothing lost, nothing twice" } else { "not as it should be: see above" })
+    output::line(if report.ok {
+        "nothing lost, nothing twice"
+    } else {
+        "documents are lost or duplicated, or an output has problems: see above"
+    })
 }
 
-/// A line a partition and one for all of them: place and offsets, then the `cells` that the counts make.
+/// Prints one line per partition and a total. Each line has the partition and its offsets, followed by `cells`, which
+/// formats the counts.
 fn show_table<const CELLS: usize, const COLUMNS: usize>(
     header: &[&str; COLUMNS],
     sink: &SinkReport,
-    cells: impl Fn(&Counts) -> [String; CELLS],
+    cells: impl Fn(&DeliveryCounts) -> [String; CELLS],
 ) -> Result<()> {
     if sink.partitions.is_empty() {
         return Ok(());
     }
-    let row = |place: String, offsets: String, counts: &Counts| -> [String; COLUMNS] {
+    let row = |place: String, offsets: String, counts: &DeliveryCounts| -> [String; COLUMNS] {
         let mut row = [place, offsets].into_iter().chain(cells(counts));
         std::array::from_fn(|_| row.next().unwrap_or_default())
     };

@@ -1,4 +1,4 @@
-//! Checks of the section `model`, and of what makes sense only where there is one.
+//! Checks the section `model`, and the sections that need a model.
 
 use fenliu_config::Problems;
 use fenliu_model::{DriftOptions, Registry};
@@ -28,18 +28,18 @@ impl ModelConfig {
         problems.require(max_batch_tokens >= 1, "model.max_batch_tokens", max_batch_tokens, "at least 1");
         problems.require(max_batch_rows >= 1, "model.max_batch_rows", max_batch_rows, "at least 1");
         problems.require((1..=1000).contains(&top_k), "model.top_k", top_k, "1 to 1000");
-        problems.require(!self.bake.max_age.is_zero(), "model.bake.max_age", "0s", "longer than 0s");
+        problems.require(!self.canary.max_age.is_zero(), "model.canary.max_age", "0s", "longer than 0s");
     }
 }
 
 impl Config {
-    /// Checks the model and what goes with it.
+    /// Checks the section `model` and the sections that need a model.
     pub(super) fn check_model(&self, problems: &mut Problems) {
         self.model.check(problems);
         self.check_shadow(problems);
         self.check_drift(problems);
         self.check_pin(problems);
-        // What is wrong with `[model]` itself was said above.
+        // If `[model]` has settings but no bundle, the check of the model has already reported that.
         if self.has_model() || self.model != ModelConfig::default() {
             return;
         }
@@ -54,14 +54,16 @@ impl Config {
         }
     }
 
-    /// A job would be refused each time.
+    /// Refuses a schedule of fine-tuning jobs for a fixed version: every job would fail, because it starts from the
+    /// version in use.
     fn check_pin(&self, problems: &mut Problems) {
         let name = self.model.bundle.file_name().unwrap_or_default().to_string_lossy();
         if self.finetune.is_scheduled()
             && let Some((_, version)) = name.rsplit_once('@').filter(|(_, version)| *version != "champion")
         {
             let problem = format!(
-                "is scheduled, but `model.bundle` names `{version}`, and a job starts from the version in use: leave it out there"
+                "is scheduled, but `model.bundle` names the version `{version}`, and a job always starts from the \
+                 version in use: remove `@{version}` there"
             );
             problems.add("finetune", problem);
         }
@@ -72,7 +74,7 @@ impl Config {
         problems.require((0.0..=1.0).contains(&share), "shadow.share", share, "0 to 1");
         let path = &self.shadow.path;
         problems.require(!path.as_os_str().is_empty(), "shadow.path", "empty", "a directory");
-        // It would become a directory of that name.
+        // An address is refused, because it would become the name of a local directory.
         let is_address = path.to_string_lossy().contains("://");
         problems.require(!is_address, "shadow.path", path.display(), "a directory on a disk");
     }

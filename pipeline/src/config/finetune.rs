@@ -1,4 +1,4 @@
-//! The fine-tuning job: what it learns from, how, and when it runs by itself.
+//! The section `finetune`: the data and options of fine-tuning jobs, and when `fenliu run` starts one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,58 +9,60 @@ use fenliu_model::GateLimits;
 use fenliu_training::Adaptation;
 use serde::{Deserialize, Serialize};
 
-use super::selection::Selection;
+use super::selection::RowFilter;
 
-/// The fine-tuning job of `fenliu finetune` and of the schedule inside `fenliu run`.
+/// Settings of fine-tuning jobs, both for `fenliu finetune` and for those that `fenliu run` starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct FinetuneConfig {
-    /// Labelled documents that the model learnt from, learnt again beside the corrections so that it does not
-    /// forget them: files or directories, as for a files source.
+    /// Labelled documents that the model was trained on. They are replayed together with the corrections, so that the
+    /// model does not forget them. Files or directories, as for a files source.
     pub data: Vec<PathBuf>,
     /// Only rows of `data` with this `FIELD=VALUE`, such as `split=train`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub select: Option<Selection>,
-    /// Labelled documents that champion and challenger are compared on and that are never learnt. Without
-    /// any, `test_share` of all rows is set aside.
+    pub select: Option<RowFilter>,
+    /// Labelled documents that champion and challenger are compared on. They are never trained on. Without any,
+    /// `test_share` of all rows is used instead.
     pub test: Vec<PathBuf>,
     /// Only rows of `test` with this `FIELD=VALUE`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_select: Option<Selection>,
-    /// Share of all rows to test on where `test` names none: the newest where every row has a time, else the
-    /// same rows in every job. Default: 0.1.
+    pub test_select: Option<RowFilter>,
+    /// Share of all rows that is tested on if `test` is empty: the newest ones if every row has a time, otherwise rows
+    /// drawn by their text, which are the same in every job. Default: 0.1.
     pub test_share: f64,
-    /// Share of the rows to stop and calibrate by. Default: 0.1.
+    /// Share of the rows that is used for early stopping and calibration. Default: 0.1.
     pub dev_share: f64,
     /// Corrected labels.
     pub feedback: FeedbackConfig,
     /// Which weights change: `head`, `top-K` (layers), `lora`, `lora-RANK` or `full`. Default: full.
     pub mode: Adaptation,
-    /// Passes over the rows. Default: what suits the mode.
+    /// Passes over the rows. Default: depends on `mode`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
-    /// Other training options by name, such as `learning_rate = 1e-4`; defaults suit model and mode.
+    /// Other training options by name, such as `learning_rate = 1e-4`. Defaults depend on the model and on `mode`.
     pub options: BTreeMap<String, serde_json::Value>,
-    /// What a challenger must show.
+    /// Bounds that a challenger must meet.
     pub gates: GateLimits,
-    /// What becomes of a challenger that passes all gates: `auto` promotes it, `never` leaves it as
-    /// challenger. Default: auto.
+    /// What happens to a challenger that passes all gates: `auto` promotes it, `never` leaves it as challenger.
+    /// Default: auto.
     pub promote: PromotePolicy,
-    /// Keep a refused challenger as a version (alias `challenger`) instead of only its report. It is never
-    /// promoted by itself; where there is no classifier yet it is not kept, since the newest version would be in
-    /// use. Default: false.
+    /// Publish a refused challenger as a version with the alias `challenger`, instead of keeping only its report. It is
+    /// never promoted automatically. If the model has no trained version yet, a refused one is not published, because
+    /// the newest version would be in use. Default: false.
     pub keep_refused: bool,
-    /// Threads of training; 0: one per core, in a scheduled job one per two cores.
+    /// Number of threads for training; 0: one per core, for a job that `run` starts one per two cores.
     pub threads: usize,
-    /// How far the job steps back for other processes, 0 to 19, so that serving keeps its latency. Default: 10.
+    /// Niceness of the job's process, 0 to 19: the higher, the lower its priority, so that serving keeps its latency.
+    /// Default: 10.
     pub niceness: u8,
-    /// When `run` starts a job: a cron expression in UTC, such as `0 4 * * *`; empty: never by the clock.
+    /// `run` starts a job at these times: a cron expression in UTC, such as `0 4 * * *`. Empty: at no fixed times.
     pub schedule: String,
-    /// `run` starts a job when so many corrections came since the last one; 0: not by their number.
+    /// `run` starts a job when there are this many corrections that the last job has not seen. 0: their number starts no
+    /// job.
     pub min_new_labels: u64,
-    /// `run` starts a job when drift turns on. Default: false.
+    /// `run` starts a job when drift is detected. Default: false.
     pub on_drift: bool,
-    /// Least time between two jobs that corrections or drift started. Default: 1h.
+    /// Shortest time between two jobs that were started by corrections or drift. Default: 1h.
     #[serde(with = "humantime_serde")]
     pub min_interval: Duration,
 }
@@ -91,34 +93,35 @@ impl Default for FinetuneConfig {
     }
 }
 
-/// Reads a cron expression, in UTC.
+/// Parses a cron expression; its times are in UTC.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why the expression is invalid.
 pub(crate) fn parse_schedule(text: &str) -> Result<Cron, String> {
     text.parse::<Cron>().map_err(|error| error.to_string())
 }
 
 impl FinetuneConfig {
-    /// Whether `run` ever starts a job.
+    /// Whether there is any condition under which `run` starts a job.
     pub(crate) fn is_scheduled(&self) -> bool {
         !self.schedule.is_empty() || self.min_new_labels > 0 || self.on_drift
     }
 }
 
-/// Where corrected labels come from, and the texts of those that only name a document.
+/// Where corrections come from, and the texts of the documents that they only name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct FeedbackConfig {
-    /// Kafka topic of corrections, on the cluster `kafka`; empty: none. It is read from its beginning by
-    /// every job, so give it unlimited retention.
+    /// Kafka topic with corrections, on the cluster `kafka`; empty: none. Every job reads it from its beginning, so it
+    /// needs unlimited retention.
     pub topic: String,
-    /// Files of corrections, or directories of such.
+    /// Files with corrections, or directories of such files.
     pub paths: Vec<PathBuf>,
-    /// Where the texts are that corrections name by `id`: documents, or labelled rows with a `body`
-    /// (`output.body`); files or directories.
+    /// Files or directories with the texts of documents that corrections name by `id`: documents, or labelled rows with a
+    /// `body` (`output.body`).
     pub texts: Vec<PathBuf>,
-    /// Learn labels that the model does not have yet; if not, such corrections are set aside. Default: true.
+    /// Whether the model may learn labels that it does not have yet; otherwise such corrections are skipped.
+    /// Default: true.
     pub allow_new_labels: bool,
 }
 
@@ -129,13 +132,13 @@ impl Default for FeedbackConfig {
 }
 
 impl FeedbackConfig {
-    /// Whether there is anywhere to read corrections from.
+    /// Whether no corrections are configured.
     pub(crate) fn is_empty(&self) -> bool {
         self.topic.is_empty() && self.paths.is_empty()
     }
 }
 
-/// What becomes of a challenger that passes all gates.
+/// What happens to a challenger that passes all gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PromotePolicy {

@@ -2,21 +2,25 @@
 
 use std::path::Path;
 
-use fenliu_config::{Format, Problems, redact};
+use fenliu_config::{Format, Problems, Renamed, redact};
 use toml::Value;
 
 use super::Config;
 
-/// What reading must know beside the types.
-const FORMAT: Format =
-    Format { types: &[("source", "kafka"), ("dead_letters", "files")], renamed: &[], renamed_values: &[] };
+/// What reading needs to know beside the types: default variants and former names.
+const FORMAT: Format = Format {
+    types: &[("source", "kafka"), ("dead_letters", "files")],
+    renamed: &[Renamed { section: "model", old: "bake", new: "canary" }],
+    renamed_values: &[],
+};
 
 impl Config {
-    /// Reads a configuration: `file` (or only defaults), then `overrides` of the form `key=value`,
-    /// then `${NAME}` from the environment.
+    /// Reads a configuration from `file` (without one, only defaults), applies `overrides` of the form `key=value`, and
+    /// fills in `${NAME}` from the environment.
     ///
     /// # Errors
-    /// All problems: unreadable file, TOML syntax, unknown keys, values of a wrong type, unset variables.
+    /// All problems at once: the file cannot be read, TOML syntax, unknown keys, values of a wrong type, variables that
+    /// are not set.
     pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config, Problems> {
         fenliu_config::load(file, overrides, &FORMAT)
     }
@@ -35,12 +39,12 @@ impl Config {
         fenliu_config::parse(text, origin, overrides, variable, &FORMAT)
     }
 
-    /// The configuration as TOML, secrets replaced by asterisks.
+    /// The configuration as TOML; secrets are replaced by asterisks.
     pub(crate) fn to_redacted_toml(&self) -> String {
         toml::to_string_pretty(&self.to_redacted_value()).unwrap_or_else(|error| error.to_string())
     }
 
-    /// The configuration as a tree of values, secrets replaced by asterisks.
+    /// The configuration as a tree of values; secrets are replaced by asterisks.
     pub(crate) fn to_redacted_value(&self) -> Value {
         let mut value = Value::try_from(self).unwrap_or_else(|error| Value::String(error.to_string()));
         redact(&mut value);

@@ -1,31 +1,31 @@
-//! `FIELD=VALUE`: which rows of a file are meant.
+//! `FIELD=VALUE`: selects rows of a file by the value of a field.
 
 use serde::{Deserialize, Serialize};
 
-/// Keeps rows whose JSON field has a given text; written `FIELD=VALUE`.
+/// Keeps the rows in which a field has a given value; written `FIELD=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Selection {
-    /// The field.
+pub(crate) struct RowFilter {
+    /// Name of the field.
     pub field: String,
-    /// The text that it must have.
+    /// The value that it must have, as text.
     pub value: String,
 }
 
-impl std::str::FromStr for Selection {
+impl std::str::FromStr for RowFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             Some((field, value)) if !field.is_empty() => {
-                Ok(Selection { field: field.into(), value: value.into() })
+                Ok(RowFilter { field: field.into(), value: value.into() })
             }
             _ => Err(format!("`{text}` must have the form FIELD=VALUE")),
         }
     }
 }
 
-impl TryFrom<String> for Selection {
+impl TryFrom<String> for RowFilter {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -33,14 +33,14 @@ impl TryFrom<String> for Selection {
     }
 }
 
-impl From<Selection> for String {
-    fn from(Selection { field, value }: Selection) -> String {
+impl From<RowFilter> for String {
+    fn from(RowFilter { field, value }: RowFilter) -> String {
         format!("{field}={value}")
     }
 }
 
-impl Selection {
-    /// Whether the document in `payload` has the text in that field.
+impl RowFilter {
+    /// Whether the field of the document in `payload`, a JSON object, has the value.
     pub(crate) fn keeps(&self, payload: &[u8]) -> bool {
         let value: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
         match value.as_ref().and_then(|object| object.get(&self.field)) {

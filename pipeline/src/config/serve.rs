@@ -1,4 +1,4 @@
-//! The sections `model.bake` and `shadow`: a new version beside the one in use.
+//! The sections `model.canary` and `shadow`: how a new version is compared with another one.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,32 +6,31 @@ use std::time::Duration;
 use fenliu_connectors::files::FileFormat;
 use serde::{Deserialize, Serialize};
 
-/// How long a new version is on probation; whichever bound comes first ends it.
+/// The canary period of a new version; it ends at the bound that is reached first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct BakeConfig {
-    /// Documents labelled by the new version. 0: no probation, and the old version is let go at once.
-    /// Default: 10,000.
+pub(crate) struct CanaryConfig {
+    /// Number of documents that the new version labels. 0: there is no canary period, and the previous version is
+    /// unloaded at once. Default: 10,000.
     pub rows: u64,
-    /// Time since the swap. Default: 10m.
+    /// Time since the version was put in use. Default: 10m.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
 }
 
-impl Default for BakeConfig {
+impl Default for CanaryConfig {
     fn default() -> Self {
-        BakeConfig { rows: 10_000, max_age: Duration::from_secs(600) }
+        CanaryConfig { rows: 10_000, max_age: Duration::from_secs(600) }
     }
 }
 
-/// Comparing the challenger with the champion on what flows.
+/// Comparison of the challenger with the champion on the documents that flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ShadowConfig {
-    /// Share of the documents that a `challenger`, where the model has one, labels too. 0: none.
-    /// Default: 0.
+    /// Share of the documents that the challenger labels too, if the model has one. 0: none. Default: 0.
     pub share: f64,
-    /// Directory of the files with the documents that got different labels; made when missing.
+    /// Directory for files with the documents that got different labels; created if it does not exist.
     pub path: PathBuf,
     /// `parquet`, `arrow` (IPC file) or `jsonl`.
     pub format: FileFormat,

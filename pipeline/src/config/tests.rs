@@ -1,4 +1,4 @@
-//! Configurations as users write them, and what is said of those that cannot run.
+//! Configurations as users write them, and the problems that are reported for invalid ones.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use fenliu_schemas::{KAFKA_HEADERS, KAFKA_KEY};
 
 use super::*;
 
-/// What is wrong with the configuration `text`: empty where nothing is.
+/// The problems of the configuration `text`; empty if it is valid.
 fn problems(text: &str) -> String {
     let config = Config::parse(text, "test.toml", &[], &|_| None).unwrap();
     config.validate("test.toml").err().map_or_else(String::new, |problems| problems.to_string())
 }
 
 #[test]
-fn the_commented_default_file_says_what_the_code_does() {
+fn the_commented_default_file_agrees_with_the_defaults_in_the_code() {
     let text = include_str!("../../../deploy/config/default.toml");
     let read =
         Config::parse(text, "default.toml", &[], &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
@@ -26,7 +26,7 @@ fn the_commented_default_file_says_what_the_code_does() {
 }
 
 #[test]
-fn keys_and_headers_are_collected_only_where_something_uses_them() {
+fn keys_and_headers_are_collected_only_if_something_uses_them() {
     let uses = |text: &str| {
         let plan = Config::parse(text, "t", &[], &|_| None).unwrap().validate("t");
         let plan = plan.unwrap_or_else(|problems| panic!("{text}: {problems}"));
@@ -58,7 +58,7 @@ fn keys_and_headers_are_collected_only_where_something_uses_them() {
 }
 
 #[test]
-fn a_kafka_key_that_cannot_be_is_named() {
+fn an_invalid_kafka_key_is_named() {
     let sink = |key: &str| format!("[[sinks]]\ntype='kafka'\ntopic='t'\nkey={key}");
     for (key, parts) in [
         ("{sql=' '}", ["sinks[0].key.sql", "empty"]),
@@ -74,7 +74,7 @@ fn a_kafka_key_that_cannot_be_is_named() {
 }
 
 #[test]
-fn schemas_come_from_one_place_that_the_format_uses() {
+fn schemas_must_come_from_one_place_and_be_used_by_the_format() {
     let cases: [(&[&str], &str); 10] = [
         (&["format='avro'"], "one of `schema` and `registry.url`"),
         (
@@ -102,7 +102,7 @@ fn schemas_come_from_one_place_that_the_format_uses() {
 }
 
 #[test]
-fn every_bound_is_checked_and_named() {
+fn every_value_out_of_bounds_is_named() {
     let text = r#"
         name = ""
         [kafka.properties]
@@ -158,7 +158,7 @@ fn every_bound_is_checked_and_named() {
         "`finetune.dev_share` is 0.9 but must be 0.01 to 0.5",
         "finetune.epochs",
         "finetune.niceness",
-        "`finetune.schedule` is `every night`, no cron expression",
+        "`finetune.schedule` is `every night`, which is not a valid cron expression",
         "finetune.min_new_labels",
         "nowhere.jsonl",
         "`breaker.share` is 5 but must be 0 to 1",
@@ -180,7 +180,7 @@ fn parse(text: &str, overrides: &[&str]) -> Result<Config, Problems> {
 }
 
 #[test]
-fn all_problems_are_named_at_once() {
+fn all_problems_are_reported_at_once() {
     let text = r#"
         nmae = "x"
         [kafka]
@@ -247,11 +247,18 @@ fn overrides_and_variables_apply() {
 }
 
 #[test]
-fn what_a_catalog_is_told_is_not_printed() {
+fn secrets_among_the_properties_of_a_catalog_are_not_printed() {
     let text = "[[sinks]]\ntype = \"iceberg\"\n[sinks.catalog.properties]\n\"header.X-Api-Key\" = \"s3cret\"\n\
                 credential = \"id:s3cret\"\nscope = \"catalog\"";
     let printed = parse(text, &[]).unwrap().to_redacted_toml();
     assert!(!printed.contains("s3cret") && printed.contains("scope = \"catalog\""), "{printed}");
+}
+
+#[test]
+fn the_former_name_of_the_canary_period_is_read() {
+    let old = parse("[model.bake]\nrows = 7\nmax_age = '1m'", &["model.bake.rows=8"]).unwrap();
+    let new = parse("[model.canary]\nrows = 8\nmax_age = '1m'", &[]).unwrap();
+    assert_eq!((old.model.canary.rows, &old), (8, &new));
 }
 
 #[test]
@@ -262,13 +269,13 @@ fn an_unset_variable_is_named() {
 }
 
 #[test]
-fn what_is_printed_reads_back() {
+fn a_printed_configuration_can_be_read_back() {
     let config = Config::default();
     assert_eq!(parse(&config.to_redacted_toml(), &[]).unwrap(), config);
 }
 
 #[test]
-fn a_directory_is_found_again_however_it_is_written() {
+fn two_outputs_in_one_directory_are_refused_for_every_spelling_of_its_path() {
     let here = std::env::current_dir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::create_dir(elsewhere.path().join("real")).unwrap();
@@ -295,7 +302,7 @@ fn a_directory_is_found_again_however_it_is_written() {
 }
 
 #[test]
-fn what_a_pattern_reads_cannot_be_written_to() {
+fn an_output_topic_that_matches_a_pattern_of_the_source_is_refused() {
     let found = problems(
         "[source]\ntopics = [\"^news.*\"]\n[[sinks]]\ntype = \"kafka\"\ntopic = \"news-labelled\"\n\
          [dead_letters]\ntype = \"kafka\"\ntopic = \"news-dead\"\n[finetune.feedback]\ntopic = \"newsroom\"",
@@ -306,7 +313,7 @@ fn what_a_pattern_reads_cannot_be_written_to() {
 }
 
 #[test]
-fn topics_of_one_transaction_have_one_producer() {
+fn topics_in_one_transaction_must_have_the_same_producer_settings() {
     let topic = |kind: &str, topic: &str, level: u8| {
         format!(
             "{kind}\ntype = \"kafka\"\ntopic = \"{topic}\"\nproperties = {{ \"compression.level\" = {level} }}\n"
@@ -322,19 +329,19 @@ fn topics_of_one_transaction_have_one_producer() {
 }
 
 #[test]
-fn a_topic_of_the_same_name_on_another_cluster_is_another_one() {
+fn a_topic_of_the_same_name_on_another_cluster_is_a_different_topic() {
     let text = "[source]\ntopics = [\"news\"]\n[[sinks]]\ntype = \"kafka\"\ntopic = \"news\"\nbrokers = \"other:9092\"";
     assert_eq!(problems(text), "");
 }
 
 #[test]
-fn a_pattern_that_cannot_be_judged_is_refused() {
+fn a_pattern_that_cannot_be_compared_with_outputs_is_refused() {
     let found = problems("[source]\ntopics = ['^(a)\\1']");
     assert!(found.contains("cannot be compared with the outputs"), "{found}");
 }
 
 #[test]
-fn dead_letters_have_a_topic_of_their_own() {
+fn dead_letters_must_have_a_topic_of_their_own() {
     let found = problems(
         "[[sinks]]\ntype = \"kafka\"\ntopic = \"out\"\n[dead_letters]\ntype = \"kafka\"\ntopic = \"out\"",
     );
@@ -351,15 +358,15 @@ fn a_pipeline_needs_no_model() {
 }
 
 #[test]
-fn disagreements_are_written_to_a_disk() {
+fn disagreements_cannot_be_written_to_a_bucket() {
     let found = problems("[model]\nbundle = 'models/news'\n[shadow]\npath = 's3://news/shadow'");
     assert!(found.contains("is s3://news/shadow but must be a directory on a disk"), "{found}");
 }
 
 #[test]
-fn what_needs_a_model_is_refused_without_one() {
+fn settings_that_need_a_model_are_refused_without_one() {
     let sink = |lines: &str| format!("[[sinks]]\ntype = 'files'\n{lines}");
-    let no_columns = "`model` is not there";
+    let no_columns = "`model` is not set";
     let cases = [
         ("[model]\ntop_k = 5".to_string(), "`model.bundle` is empty"),
         ("[model]\nonnxruntime = 'lib.so'".to_string(), "`model.bundle` is empty"),
@@ -380,7 +387,7 @@ fn what_needs_a_model_is_refused_without_one() {
 }
 
 #[test]
-fn a_name_without_quotes_is_told_to_want_them() {
+fn a_name_with_dots_but_without_quotes_gets_a_hint() {
     let text = "[kafka.properties]\nsecurity.protocol = \"SASL_SSL\"\n\"linger.ms\" = 5";
     let problems = Config::parse(text, "test.toml", &[], &|_| None).unwrap_err().to_string();
     assert!(problems.contains("write the name in quotes: \"security.protocol\" = ..."), "{problems}");

@@ -1,5 +1,5 @@
-//! Checks of values that need nothing but themselves; what depends on rows is checked by compiling it
-//! ([`plan`](crate::plan)).
+//! Checks the values of a configuration, alone and against each other. Expressions and columns are checked by compiling
+//! them ([`plan`](crate::plan)).
 
 use bytesize::ByteSize;
 use fenliu_config::Problems;
@@ -13,7 +13,7 @@ use super::finetune::parse_schedule;
 use super::{BreakerConfig, Config};
 
 impl Config {
-    /// All outputs, with their keys and what they get.
+    /// All outputs, each with its key and its role.
     pub(crate) fn outputs(&self) -> Vec<(String, Role, &dyn SinkKind)> {
         let sinks = self.sinks.iter().enumerate();
         let mut outputs: Vec<(String, Role, &dyn SinkKind)> =
@@ -22,7 +22,7 @@ impl Config {
         outputs
     }
 
-    /// Notes all that is wrong with single values.
+    /// Adds everything that is wrong with the values to `problems`.
     pub(crate) fn check(&self, problems: &mut Problems) {
         problems.require(!self.name.is_empty(), "name", "empty", "a name");
         self.check_kafka(problems);
@@ -51,14 +51,14 @@ impl Config {
         let segments = |step: &Step| matches!(step, Step::Operator(name) if name == "segment");
         if self.output.tokens && !self.clean.steps.iter().any(segments) {
             problems
-                .add("output.tokens", "is true but `clean.steps` has no `segment`, which makes the tokens");
+                .add("output.tokens", "is true, but `clean.steps` has no step `segment`, which makes tokens");
         }
     }
 
-    /// Checks what a fine-tuning job needs, which is less than a pipeline needs.
+    /// Checks the section `finetune` only: a fine-tuning job needs neither a source nor sinks.
     ///
     /// # Errors
-    /// All problems of the section `finetune` at once.
+    /// All problems of that section at once.
     pub(crate) fn validate_finetune(&self, origin: &str) -> Result<(), Problems> {
         let mut problems = Problems::new(origin);
         self.check_finetune(&mut problems);
@@ -79,10 +79,11 @@ impl Config {
             }
         }
         if let Some(Err(error)) = (!job.schedule.is_empty()).then(|| parse_schedule(&job.schedule)) {
-            problems.add("finetune.schedule", format!("is `{}`, no cron expression: {error}", job.schedule));
+            let message = format!("is `{}`, which is not a valid cron expression: {error}", job.schedule);
+            problems.add("finetune.schedule", message);
         }
         if job.is_scheduled() && job.feedback.is_empty() && job.data.is_empty() {
-            problems.add("finetune", "is scheduled but has neither `feedback` nor `data` to learn from");
+            problems.add("finetune", "is scheduled, but has neither `feedback` nor `data` to train on");
         }
         if job.min_new_labels > 0 && job.feedback.is_empty() {
             problems.add("finetune.min_new_labels", "counts corrections, but `finetune.feedback` names none");
@@ -121,18 +122,21 @@ impl Config {
             output.check(key, *role, problems);
         }
         if self.dead_letters.filter().is_some() {
-            problems.add("dead_letters.where", "would lose documents: dead letters are written whole");
+            problems.add("dead_letters.where", "would lose documents: all dead letters must be written");
         }
         let topics: Vec<_> =
             outputs.iter().filter_map(|(key, _, output)| Some((key.clone(), output.topic()?))).collect();
         self.topics().check(&topics, problems);
         if self.kafka.is_embedded() && self.source.group().is_none() && !topics.is_empty() {
-            problems.add("kafka.brokers", "is `embedded`, which starts with a Kafka source only");
+            problems.add(
+                "kafka.brokers",
+                "is `embedded`, but the embedded broker is only started for a Kafka source",
+            );
         }
         self.check_places(problems);
     }
 
-    /// No two outputs in one place, and none that the source reads.
+    /// Checks that no two outputs write to the same place, and that none writes to a place that the source reads.
     fn check_places(&self, problems: &mut Problems) {
         let mut places = vec![];
         for (key, role, output) in self.outputs() {

@@ -1,15 +1,15 @@
-//! Which dead letters are meant.
+//! Selects dead letters.
 
 use fenliu_connectors::DeadLetter;
 
-/// What a letter must have; everything that is none matches.
+/// Criteria for dead letters. A criterion that is `None` matches every dead letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
-    /// Its reason.
+    /// Reason of the rejection.
     pub reason: Option<String>,
-    /// Its stage.
+    /// Stage that rejected the document.
     pub stage: Option<String>,
-    /// Topic, or file, of the original message.
+    /// Topic of the original message, or path of the file.
     pub topic: Option<String>,
     /// Partition of the original message.
     pub partition: Option<i32>,
@@ -18,7 +18,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Whether `letter` has all that is wanted.
+    /// Whether `letter` matches all criteria.
     pub(crate) fn matches(&self, letter: &DeadLetter) -> bool {
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_condition_counts() {
+    fn a_dead_letter_must_match_all_criteria() {
         let letter = DeadLetter {
             topic: "news".into(),
             partition: 1,

@@ -24,37 +24,37 @@ use crate::progress::bar;
 /// The header that names the original message, as `topic/partition/offset`.
 pub(crate) const REPLAYED_FROM: &str = "fenliu.replayed_from";
 
-/// How far the clocks of those that reject and those that replay may lie apart.
+/// How far the clocks of the machines that reject and that replay may differ.
 const CLOCK_SKEW_MS: i64 = 3_600_000;
 
-/// Bytes that wait in the producer; librdkafka's own bound is 1 GiB.
+/// Most kilobytes of messages that wait in the producer. The default of librdkafka is 1 GiB.
 const QUEUE_KILOBYTES: &str = "65536";
 
 /// What to replay, and how.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplayOptions {
-    /// Which letters.
+    /// Which dead letters to replay.
     pub filter: Filter,
-    /// Another topic than the letters' own.
+    /// The topic to send to, instead of the topic that each message came from.
     pub to: Option<String>,
-    /// How many at most; none: all.
+    /// Most messages to send; `None`: all.
     pub limit: Option<u64>,
-    /// Send nothing, only say what would be sent.
+    /// Send nothing, only count what would be sent.
     pub dry_run: bool,
-    /// Send also what was replayed before.
+    /// Also send messages that were replayed before.
     pub again: bool,
 }
 
-/// What a replay did.
+/// The result of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Replayed {
-    /// Messages sent, or that would be sent, by topic.
+    /// Number of messages that were sent, or would be sent, by topic.
     pub sent: BTreeMap<String, u64>,
-    /// Letters left out because an earlier replay had sent them.
+    /// Number of dead letters that were left out because an earlier replay had sent them.
     pub replayed_before: u64,
-    /// Letters left out because they are copies of others.
+    /// Number of dead letters that were left out because they are copies of others.
     pub copies: u64,
-    /// Whether nothing was really sent.
+    /// Whether nothing was actually sent.
     pub dry_run: bool,
 }
 
@@ -65,17 +65,17 @@ impl Replayed {
     }
 }
 
-/// Replays letters to the topics of the cluster `kafka`.
+/// Replays dead letters to the topics of the cluster `kafka`.
 ///
 /// # Errors
-/// Letters that cannot be read, that have no payload, or that came from files and no topic is named for; a
-/// target topic that is not there; messages that were not delivered.
+/// A dead letter cannot be read, has no payload, or came from a file and no topic is given; a target topic does not exist;
+/// or a message was not delivered.
 pub(crate) fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOptions) -> Result<Replayed> {
     let mut known = BTreeMap::new();
     for (topic, since_ms) in targets(letters, options)? {
         let reader = TopicReader::try_new(client_config(kafka, &Default::default()), &topic)?;
         if options.again {
-            // Only to know that the topic is there.
+            // Only to check that the topic exists.
             reader.ends()?;
         } else {
             known.insert(topic, replayed_before(&reader, since_ms)?);

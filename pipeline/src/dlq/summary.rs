@@ -1,4 +1,4 @@
-//! Dead letters, counted.
+//! Counts dead letters by topic, stage and reason.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,38 @@ use serde::Serialize;
 
 use fenliu_connectors::DeadLetter;
 
-/// How many letters there are of each kind.
+/// The number of dead letters by topic, stage and reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Summary {
-    groups: BTreeMap<(String, String, String), Counts>,
+pub(crate) struct DeadLetterSummary {
+    groups: BTreeMap<(String, String, String), GroupCounts>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Counts {
+struct GroupCounts {
     count: u64,
     first_ms: Option<i64>,
     last_ms: Option<i64>,
 }
 
-/// Letters of one topic, stage and reason.
+/// The dead letters of one topic, stage and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Group {
-    /// Topic, or file, of the original messages.
+pub(crate) struct DeadLetterGroup {
+    /// Topic of the original messages, or path of the file.
     pub topic: String,
-    /// The stage that set them aside.
+    /// The stage that rejected them.
     pub stage: String,
-    /// Why.
+    /// The reason of the rejection.
     pub reason: String,
-    /// How many; copies count.
+    /// How many there are, including copies.
     pub count: u64,
-    /// When the first was set aside, milliseconds since the Unix epoch, if any says so.
+    /// When the first was rejected, milliseconds since the Unix epoch; `None` if no dead letter has the time.
     pub first_ms: Option<i64>,
-    /// When the last was.
+    /// When the last was rejected, milliseconds since the Unix epoch; `None` if no dead letter has the time.
     pub last_ms: Option<i64>,
 }
 
-impl Summary {
-    /// Counts one more letter.
+impl DeadLetterSummary {
+    /// Counts one more dead letter.
     pub(crate) fn add(&mut self, letter: DeadLetter) {
         let counts = self.groups.entry((letter.topic, letter.stage, letter.reason)).or_default();
         counts.count += 1;
@@ -47,20 +47,21 @@ impl Summary {
         }
     }
 
-    /// The groups, by topic, stage and reason.
-    pub(crate) fn groups(&self) -> Vec<Group> {
-        let group = |((topic, stage, reason), counts): (&(String, String, String), &Counts)| Group {
-            topic: topic.clone(),
-            stage: stage.clone(),
-            reason: reason.clone(),
-            count: counts.count,
-            first_ms: counts.first_ms,
-            last_ms: counts.last_ms,
-        };
+    /// The groups, ordered by topic, stage and reason.
+    pub(crate) fn groups(&self) -> Vec<DeadLetterGroup> {
+        let group =
+            |((topic, stage, reason), counts): (&(String, String, String), &GroupCounts)| DeadLetterGroup {
+                topic: topic.clone(),
+                stage: stage.clone(),
+                reason: reason.clone(),
+                count: counts.count,
+                first_ms: counts.first_ms,
+                last_ms: counts.last_ms,
+            };
         self.groups.iter().map(group).collect()
     }
 
-    /// How many letters there are.
+    /// The number of all dead letters.
     pub(crate) fn total(&self) -> u64 {
         self.groups.values().map(|counts| counts.count).sum()
     }
@@ -71,8 +72,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_counted_by_kind_with_the_time_that_they_span() {
-        let mut summary = Summary::default();
+    fn dead_letters_are_counted_by_reason_with_the_first_and_the_last_time() {
+        let mut summary = DeadLetterSummary::default();
         for (reason, at) in [("a", Some(5)), ("b", None), ("a", Some(2)), ("a", None)] {
             let reason = reason.to_string();
             summary.add(DeadLetter { reason, rejected_at_ms: at, ..DeadLetter::default() });

@@ -1,8 +1,8 @@
-//! Corrections from a Kafka topic and from files, read up to a fixed end.
+//! Reads corrections from a Kafka topic and from files.
 //!
-//! Contract: the topic is read from the beginning of each partition to where it ends at the start of the
-//! reading, and those ends are part of the result, so that a job knows exactly which corrections it saw. A
-//! message that is no correction is set aside with a reason; it never stops a job.
+//! Contract: each partition of the topic is read from its beginning to the end that it has when reading starts. These
+//! ends are part of the result, so that a job knows exactly which corrections it has seen. A message that is not a valid
+//! correction is skipped with a reason and never stops a job.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,59 +17,59 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// A correction and where it stands.
+/// A correction, and the position where it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Correction {
-    /// What was said.
+    /// The correction itself.
     pub(super) feedback: Feedback,
-    /// Where it was said.
-    pub(super) place: Place,
+    /// Where it was read.
+    pub(super) place: FeedbackPosition,
 }
 
-/// Where a correction stands: a message's topic, partition and offset, or a file, 0 and the row's number.
+/// Where a correction was read: topic, partition and offset of a message, or path of a file, 0 and the number of the row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Place {
+pub(super) struct FeedbackPosition {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) offset: i64,
 }
 
-/// A correction, or what should have been one, that is not used, and why.
+/// A correction or an invalid message that is not used, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Skipped {
-    /// Where it stands.
+    /// Where it was read.
     #[serde(flatten)]
-    pub(super) place: Place,
-    /// A word for counting: `invalid_json`, `superseded`, ...
+    pub(super) place: FeedbackPosition,
+    /// The reason as one word, for counting: `invalid_json`, `superseded`, ...
     pub(super) reason: String,
-    /// The value at fault, for a person.
+    /// Details such as the value at fault, for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<String>,
-    /// The correction, where it could be read.
+    /// The correction; `None` if the message was invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) feedback: Option<Feedback>,
 }
 
 impl Correction {
-    /// Sets the correction aside.
+    /// Skips the correction.
     pub(super) fn skip(self, reason: impl Into<String>, detail: Option<String>) -> Skipped {
         Skipped { place: self.place, reason: reason.into(), detail, feedback: Some(self.feedback) }
     }
 }
 
-/// All corrections there are.
+/// All corrections that were read.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    /// Those that could be read, in the order of files, partitions and offsets.
+    /// Valid corrections, in the order of files, partitions and offsets.
     pub(super) corrections: Vec<Correction>,
-    /// The others.
+    /// Invalid messages.
     pub(super) skipped: Vec<Skipped>,
-    /// How far the topic was read.
+    /// The range of offsets that was read of each partition of the topic.
     pub(super) ends: Ends,
 }
 
 impl Collected {
-    fn add(&mut self, place: Place, payload: &[u8], received_at: Option<i64>) {
+    fn add(&mut self, place: FeedbackPosition, payload: &[u8], received_at: Option<i64>) {
         match decode(payload) {
             Ok(mut feedback) => {
                 feedback.at = feedback.at.or(received_at);
@@ -83,10 +83,10 @@ impl Collected {
     }
 }
 
-/// Reads every correction in `paths`, adding to `collected`.
+/// Reads all corrections in `paths` and adds them to `collected`.
 ///
 /// # Errors
-/// Unreadable files.
+/// A file cannot be read.
 pub(super) fn read_files(paths: &[PathBuf], collected: &mut Collected) -> Result<()> {
     if paths.is_empty() {
         return Ok(());
@@ -95,25 +95,26 @@ pub(super) fn read_files(paths: &[PathBuf], collected: &mut Collected) -> Result
         let topic = path.display().to_string();
         for row in Documents::open(&path)? {
             let (offset, payload) = row?;
-            collected.add(Place { topic: topic.clone(), partition: 0, offset }, &payload, None);
+            collected.add(FeedbackPosition { topic: topic.clone(), partition: 0, offset }, &payload, None);
         }
     }
     Ok(())
 }
 
-/// Reads every correction in `topic` up to its present end, adding to `collected`. The time of a message
-/// stands in for a missing `at`.
+/// Reads all corrections in `topic` up to its present end and adds them to `collected`. If a correction has no `at`, the
+/// timestamp of its message is used.
 ///
 /// # Errors
-/// A broker that does not answer, a topic that is not there.
+/// A broker does not answer, or the topic does not exist.
 pub(super) fn read_topic(kafka: &KafkaConfig, topic: &str, collected: &mut Collected) -> Result<()> {
     let begin = collected.corrections.len();
     let ends = reader(kafka, topic)?.read(None, &mut |message| {
         let (partition, offset) = (message.partition(), message.offset());
-        let place = Place { topic: topic.to_string(), partition, offset };
+        let place = FeedbackPosition { topic: topic.to_string(), partition, offset };
         collected.add(place, message.payload().unwrap_or_default(), message.timestamp().to_millis());
         Ok(ControlFlow::Continue(()))
     })?;
+    // Messages of different partitions arrive interleaved in no fixed order. Sorting makes the snapshot reproducible.
     if let Some(read) = collected.corrections.get_mut(begin..) {
         read.sort_by(|a, b| a.place.cmp(&b.place));
     }
@@ -121,22 +122,22 @@ pub(super) fn read_topic(kafka: &KafkaConfig, topic: &str, collected: &mut Colle
     Ok(())
 }
 
-/// Reads the topic `topic` of corrections.
+/// A reader of the topic with the corrections.
 ///
 /// # Errors
-/// Properties that librdkafka refuses.
+/// librdkafka refuses a property.
 pub(super) fn reader(kafka: &KafkaConfig, topic: &str) -> Result<TopicReader> {
     TopicReader::try_new(client_config(kafka, &Default::default()), topic)
 }
 
-/// Why a message is no correction.
+/// Why a message is not a valid correction.
 #[derive(Debug)]
 struct Undecodable {
     reason: &'static str,
     detail: String,
 }
 
-/// A string, or a number that stands for one.
+/// A string, or a number that is read as one: producers write ids and times both ways.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -153,6 +154,7 @@ impl Scalar {
     }
 }
 
+/// A correction as messages and files contain it.
 #[derive(Deserialize)]
 struct Wire {
     id: Option<Scalar>,
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_that_is_no_correction_has_its_reason() {
+    fn each_invalid_message_is_skipped_with_its_reason() {
         let cases: [(&[u8], &str); 6] = [
             (b"", "invalid_json"),
             (b"{\"id\":\"1\",\"label\":[]}", "invalid_json"),
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_read_to_the_end_that_it_had() {
+    fn a_topic_is_read_up_to_its_end() {
         let broker = EmbeddedBroker::start(&["corrections".into()], 3).unwrap();
         let kafka = KafkaConfig { brokers: broker.brokers(), ..KafkaConfig::default() };
         let client = client_config(&kafka, &Default::default());

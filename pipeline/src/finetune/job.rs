@@ -1,8 +1,8 @@
-//! One fine-tuning job, stage by stage.
+//! A fine-tuning job, which runs its stages one after the other.
 //!
-//! Contract: a worse model is never put to use, and a job that is killed at any moment leaves the registry as it
-//! was or with one more version; the next job with the same settings takes it up where it stopped. A stage
-//! begins by writing that it does (`state.json`); it can be repeated until the next one has begun.
+//! Contract: a worse model is never put in use. A job that is killed at any moment leaves the registry unchanged or with
+//! one more version, and the next job with the same settings resumes it at the stage where it stopped. For this, a stage
+//! is written to `state.json` when it begins, and every stage can be repeated until the next one has begun.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,55 +17,56 @@ use fenliu_training::{
 };
 use serde_json::Value;
 
-use super::judge::{self, Candidate, Judgement};
+use super::evaluate::{self, Candidate, ChallengerReport};
 use super::page;
 use super::rows::Row;
 use super::snapshot::{self, ROWS};
 use super::split::{self, Split};
-use super::state::{self, JobDirectory, JobState, Stage, Verdict};
+use super::state::{self, JobDirectory, JobStage, JobState, JobVerdict};
 use crate::clean::compile;
 use crate::config::{Config, FinetuneConfig, PromotePolicy};
 use crate::error::{Converted, Error, Result};
 use crate::options::overlay;
 use crate::texts::Preprocessing;
 
-/// Who moved an alias, as history tells it.
+/// Named in the registry's history as the one who moved an alias.
 const BY: &str = "fenliu finetune";
 
-/// The judgement in a job's directory; in the bundle both lie under `eval/`.
+/// Files of the report in a job's directory; in the bundle they are under `eval/`.
 const REPORT: &str = "report.json";
 const PAGE: &str = "report.html";
 const QUALITY: &str = "quality.json";
 
-/// Runs a job for the model in the directory `model`, or takes up the one that was interrupted, to its verdict.
-/// With `only_if_new`, a job whose rows are those of the last one ends without training.
+/// Runs a job for the model in the directory `model` until it has a verdict. If there is an interrupted job, it is
+/// resumed. With `only_if_new`, a job whose rows are the same as those of the last job ends without training.
 ///
 /// # Errors
-/// Another job of the model runs; whatever keeps this one from its verdict. It is over then: the next starts anew.
+/// Another job of the same model is running, or a stage failed. A failed job is not resumed; the next one starts from the
+/// beginning.
 pub(crate) fn run(
     config: &Config,
     model: &Path,
     only_if_new: bool,
     observer: &mut dyn Observer,
-) -> Result<Outcome> {
+) -> Result<JobOutcome> {
     runtime::load(config.model.onnxruntime.as_deref()).converted()?;
     let (registry, selector) = Registry::find(model).converted()?;
     if let Some(selector) = selector.filter(|selector| selector != "champion") {
         let message = format!(
-            "the model is named with `@{selector}`, but a job starts from the version in use: leave it out"
+            "the model is named with `@{selector}`, but a job always starts from the version in use: remove the selector"
         );
         return Err(Problems::one("finetune", "", message).into());
     }
     let _lease = registry.lease(BY).converted()?;
-    let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == Stage::Done);
+    let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == JobStage::Done);
     let mut job = Job::begin(config, registry)?;
     match job.run(last.as_ref(), observer) {
-        Ok(judgement) => {
+        Ok(report) => {
             let directory = job.directory.path().to_path_buf();
-            Ok(Outcome { directory, state: job.directory.state, judgement })
+            Ok(JobOutcome { directory, state: job.directory.state, report })
         }
         Err(error) => {
-            if let Err(second) = job.directory.end(Stage::Failed, error.to_string()) {
+            if let Err(second) = job.directory.end(JobStage::Failed, error.to_string()) {
                 tracing::warn!(event = "failure_unrecorded", error = %second, "the job's failure could not be written down");
             }
             Err(error)
@@ -73,15 +74,15 @@ pub(crate) fn run(
     }
 }
 
-/// A job with its verdict.
+/// The result of a job.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct JobOutcome {
     /// The job's directory.
     pub directory: PathBuf,
-    /// The verdict, and how it came about.
+    /// The final state, with the verdict and the reason for it.
     pub state: JobState,
-    /// Everything measured; none when there was nothing new to learn.
-    pub judgement: Option<Judgement>,
+    /// All measurements; `None` if nothing was trained because there were no new rows.
+    pub report: Option<ChallengerReport>,
 }
 
 struct Job<'a> {
@@ -94,12 +95,12 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Takes up the interrupted job, or begins a new one.
+    /// Resumes the interrupted job, or begins a new one.
     fn begin(config: &'a Config, registry: Registry) -> Result<Self> {
         let settings = settings(&config.finetune)?;
         let current = registry.current().converted()?;
         let directory = match JobDirectory::unfinished(registry.path())? {
-            Some(directory) => take_up(directory, &settings, &current)?,
+            Some(directory) => resume(directory, &settings, &current)?,
             None => None,
         };
         let directory = match directory {
@@ -112,36 +113,40 @@ impl<'a> Job<'a> {
         Ok(Job { config, registry, base, clean, plan, directory })
     }
 
-    fn run(&mut self, last: Option<&JobState>, observer: &mut dyn Observer) -> Result<Option<Judgement>> {
-        // Options are checked before the long work.
+    fn run(
+        &mut self,
+        last: Option<&JobState>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<ChallengerReport>> {
+        // Invalid options are reported before the long work starts.
         self.options()?;
-        if self.directory.state.stage == Stage::Snapshot {
-            self.timed(Stage::Snapshot, Self::snapshot)?;
+        if self.directory.state.stage == JobStage::Snapshot {
+            self.timed(JobStage::Snapshot, Self::snapshot)?;
         }
         if last.is_some_and(|last| self.has_nothing_new(last)) {
-            self.directory.state.verdict = Some(Verdict::Unchanged);
-            self.directory.end(Stage::Done, "the last job learnt the same rows".into())?;
+            self.directory.state.verdict = Some(JobVerdict::Unchanged);
+            self.directory.end(JobStage::Done, "the last job was trained on the same rows".into())?;
             return Ok(None);
         }
-        let judgement = match self.published()? {
+        let report = match self.published()? {
             Some(version) => {
                 self.directory.state.version = Some(version);
                 self.directory.read_json(REPORT)?
             }
             None => self.challenge(observer)?,
         };
-        let (verdict, reason) = self.timed(Stage::Promote, |job| job.promote(&judgement))?;
+        let (verdict, reason) = self.timed(JobStage::Promote, |job| job.promote(&report))?;
         self.directory.state.verdict = Some(verdict);
-        self.directory.end(Stage::Done, reason)?;
-        Ok(Some(judgement))
+        self.directory.end(JobStage::Done, reason)?;
+        Ok(Some(report))
     }
 
-    /// From rows to a judged challenger, which is a version if it is to be one.
-    fn challenge(&mut self, observer: &mut dyn Observer) -> Result<Judgement> {
-        let Split { train, dev, test } = self.timed(Stage::Split, Self::split)?;
-        let quality = self.timed(Stage::Check, |job| job.check(&train, &test))?;
-        let mut staged = self.timed(Stage::Train, |job| job.train(&train, &dev, observer))?;
-        self.timed(Stage::Calibrate, |job| {
+    /// Trains and evaluates a challenger, and publishes it as a version if it passed the gates or is to be kept anyway.
+    fn challenge(&mut self, observer: &mut dyn Observer) -> Result<ChallengerReport> {
+        let Split { train, dev, test } = self.timed(JobStage::Split, Self::split)?;
+        let quality = self.timed(JobStage::Check, |job| job.check(&train, &test))?;
+        let mut staged = self.timed(JobStage::Train, |job| job.train(&train, &dev, observer))?;
+        self.timed(JobStage::Calibrate, |job| {
             if !staged
                 .calibrate(&mut staged.classifier(&job.classifier_options()).converted()?)
                 .converted()?
@@ -150,23 +155,23 @@ impl<'a> Job<'a> {
             }
             Ok(())
         })?;
-        let judgement = self.timed(Stage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
+        let report = self.timed(JobStage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
         let name = root_and_name(self.registry.path())?.1;
-        durable::replace(&self.directory.file(PAGE), page::html(&judgement, &name, &test).as_bytes())
+        durable::replace(&self.directory.file(PAGE), page::html(&report, &name, &test).as_bytes())
             .converted()?;
-        self.directory.write_json(REPORT, &judgement)?;
-        // Before there is a champion the newest version is in use: a refused one must not be.
+        self.directory.write_json(REPORT, &report)?;
+        // A model without a champion uses its newest version, so a refused challenger must not become the newest.
         let keeps_refused = self.config.finetune.keep_refused && self.base.manifest().model.head_trained;
-        if judgement.passed() || keeps_refused {
+        if report.passed() || keeps_refused {
             staged.describe("job", self.directory.state.job.clone().into());
-            let version = self.timed(Stage::Publish, |job| job.publish(staged, &judgement))?;
+            let version = self.timed(JobStage::Publish, |job| job.publish(staged, &report))?;
             self.directory.state.version = Some(version);
         }
-        Ok(judgement)
+        Ok(report)
     }
 
-    /// Enters a stage, does its work, and notes how long it took.
-    fn timed<T>(&mut self, stage: Stage, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// Enters a stage, does its work, and records how long it took.
+    fn timed<T>(&mut self, stage: JobStage, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.directory.enter(stage)?;
         tracing::info!(
             event = "fine_tuning_stage",
@@ -184,11 +189,12 @@ impl<'a> Job<'a> {
     fn snapshot(&mut self) -> Result<()> {
         let summary = snapshot::take(self.config, &self.plan, self.base.labels(), &self.directory)?;
         self.directory.state.snapshot = Some(summary);
-        // From here on the snapshot is taken.
-        self.directory.enter(Stage::Split)
+        // The next stage is entered at once, so that a resumed job does not take another snapshot.
+        self.directory.enter(JobStage::Split)
     }
 
-    /// Whether `last` had the same rows and settings, and its model is the one in use or was refused.
+    /// Whether this job would give the same result as the job `last`: it has the same rows and settings, and the version
+    /// in use is still the one that `last` started from or the one that it made.
     fn has_nothing_new(&self, last: &JobState) -> bool {
         let state = &self.directory.state;
         let sha256 = |state: &JobState| state.snapshot.as_ref().map(|snapshot| snapshot.sha256.clone());
@@ -203,14 +209,16 @@ impl<'a> Job<'a> {
         let rows: Vec<Row> = self.directory.read_lines(ROWS)?;
         let (split, summary) = split::split(rows, &self.config.finetune);
         if split.train.is_empty() || split.test.is_empty() {
-            let message = format!("too few rows: {} to learn, {} to test on", summary.train, summary.test);
+            let message =
+                format!("too few rows: {} for training, {} for testing", summary.train, summary.test);
             return Err(Error::input(message));
         }
         self.directory.state.split = Some(summary);
         Ok(split)
     }
 
-    /// What is wrong with the rows: found once, since it takes a training of its own.
+    /// Looks for suspicious labels. A resumed job reads the result from its directory, because finding them takes a
+    /// training of its own.
     fn check(&mut self, train: &[Row], test: &[Row]) -> Result<QualityReport> {
         if self.directory.file(QUALITY).exists() {
             return self.directory.read_json(QUALITY);
@@ -248,7 +256,12 @@ impl<'a> Job<'a> {
         stage_finetuned(request, observer).converted()
     }
 
-    fn evaluate(&mut self, staged: &Staged, test: &[Row], quality: QualityReport) -> Result<Judgement> {
+    fn evaluate(
+        &mut self,
+        staged: &Staged,
+        test: &[Row],
+        quality: QualityReport,
+    ) -> Result<ChallengerReport> {
         let options = self.classifier_options();
         let champion = match self.base.manifest().model.head_trained {
             true => Some(Classifier::open(&self.base, &options).converted()?),
@@ -264,23 +277,30 @@ impl<'a> Job<'a> {
             train: staged.report(),
         };
         let limits = &self.config.finetune.gates;
-        judge::judge(candidate, champion, &mut staged.classifier(&options).converted()?, test, limits)
+        evaluate::evaluate_challenger(
+            candidate,
+            champion,
+            &mut staged.classifier(&options).converted()?,
+            test,
+            limits,
+        )
     }
 
-    /// Makes the staged bundle a version and gives its ULID.
-    fn publish(&mut self, staged: Staged, judgement: &Judgement) -> Result<String> {
+    /// Publishes the staged bundle as a version and returns its ULID.
+    fn publish(&mut self, staged: Staged, report: &ChallengerReport) -> Result<String> {
         self.pin_champion()?;
         for name in [REPORT, PAGE] {
             let (from, to) = (self.directory.file(name), staged.path().join("eval").join(name));
             std::fs::copy(&from, &to).map_err(Error::file("copy", from))?;
         }
         let card = staged.path().join("card.md");
-        let text = page::card(judgement, &root_and_name(self.registry.path())?.1);
+        let text = page::card(report, &root_and_name(self.registry.path())?.1);
         std::fs::write(&card, text).map_err(Error::file("write", card))?;
         Ok(staged.publish().converted()?.manifest().version.clone())
     }
 
-    /// Without a champion the newest version is in use: the one in use becomes champion before there is a newer.
+    /// Makes the version in use the champion if there is none. A model without a champion uses its newest version, so the
+    /// challenger would otherwise be in use as soon as it is published.
     fn pin_champion(&self) -> Result<()> {
         if self.base.manifest().model.head_trained
             && self.registry.alias(Alias::Champion).converted()?.is_none()
@@ -291,9 +311,9 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// The version that this job published before it was interrupted.
+    /// The version that this job published before it was interrupted, if it did.
     fn published(&self) -> Result<Option<String>> {
-        if self.directory.state.stage < Stage::Publish {
+        if self.directory.state.stage < JobStage::Publish {
             return Ok(None);
         }
         let job = Value::String(self.directory.state.job.clone());
@@ -304,31 +324,33 @@ impl<'a> Job<'a> {
         Ok(ours.map(|entry| entry.version))
     }
 
-    /// Moves the aliases as the gates and the policy say.
-    fn promote(&mut self, judgement: &Judgement) -> Result<(Verdict, String)> {
+    /// Moves the aliases according to the gates and `finetune.promote`. Returns the verdict and the reason for it.
+    fn promote(&mut self, report: &ChallengerReport) -> Result<(JobVerdict, String)> {
         let state = &self.directory.state;
-        let Some(version) = &state.version else { return Ok((Verdict::Refused, judgement.failures())) };
-        let reason = format!("job {}: {}", state.job, scores(judgement));
-        // Killed after it had promoted: the version may have been rolled back since.
+        let Some(version) = &state.version else { return Ok((JobVerdict::Refused, report.failures())) };
+        let reason = format!("job {}: {}", state.job, scores(report));
+        // A job that was killed after it had promoted its version must not promote it again, because the version may
+        // have been rolled back meanwhile.
         let was_promoted = |entry: &HistoryEntry| match entry {
             HistoryEntry::Alias { alias, record } => *alias == Alias::Champion && record.version == *version,
             HistoryEntry::Remove { .. } => false,
         };
         if self.registry.history().converted()?.entries.iter().any(was_promoted) {
-            return Ok((Verdict::Promoted, scores(judgement)));
+            return Ok((JobVerdict::Promoted, scores(report)));
         }
         let champion = self.registry.alias(Alias::Champion).converted()?.map(|champion| champion.version);
-        let is_judged_against = champion.as_ref().is_none_or(|now| *now == state.base || now == version);
+        let is_compared_with = champion.as_ref().is_none_or(|now| *now == state.base || now == version);
         let (verdict, why) = match self.config.finetune.promote {
-            _ if !judgement.passed() => (Verdict::Refused, judgement.failures()),
-            PromotePolicy::Never => (Verdict::Challenger, "`finetune.promote` is never".to_string()),
-            PromotePolicy::Auto if !is_judged_against => {
-                (Verdict::Challenger, "the champion changed while the job ran".to_string())
+            _ if !report.passed() => (JobVerdict::Refused, report.failures()),
+            PromotePolicy::Never => (JobVerdict::Challenger, "`finetune.promote` is never".to_string()),
+            // The gates compared the challenger with another champion, so they say nothing about this one.
+            PromotePolicy::Auto if !is_compared_with => {
+                (JobVerdict::Challenger, "the champion changed while the job ran".to_string())
             }
-            PromotePolicy::Auto => (Verdict::Promoted, scores(judgement)),
+            PromotePolicy::Auto => (JobVerdict::Promoted, scores(report)),
         };
         match verdict {
-            Verdict::Promoted => drop(self.registry.promote(version, BY, &reason).converted()?),
+            JobVerdict::Promoted => drop(self.registry.promote(version, BY, &reason).converted()?),
             _ if champion.as_ref().is_some_and(|now| now != version) => {
                 self.registry.set_challenger(version, BY, &reason).converted()?;
             }
@@ -337,7 +359,7 @@ impl<'a> Job<'a> {
         Ok((verdict, why))
     }
 
-    /// The defaults for base and mode, with the configured options over them.
+    /// The training options: the defaults for the base and the mode, overridden by the configured ones.
     fn options(&self) -> Result<FineTuneOptions> {
         let config = &self.config.finetune;
         let mut defaults = FineTuneOptions::new(&self.base, config.mode);
@@ -359,7 +381,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What decides over the result of a job: not when it runs, nor how hard.
+/// The settings that determine the result of a job. Those that only decide when it runs, and with how many threads, are
+/// replaced by their defaults.
 fn settings(config: &FinetuneConfig) -> Result<Value> {
     let defaults = FinetuneConfig::default();
     let deciding = FinetuneConfig {
@@ -374,17 +397,17 @@ fn settings(config: &FinetuneConfig) -> Result<Value> {
     serde_json::to_value(deciding).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
 }
 
-/// The interrupted job, if it is the one that would be begun now; else it is over.
-fn take_up(mut directory: JobDirectory, settings: &Value, current: &str) -> Result<Option<JobDirectory>> {
+/// Returns the interrupted job if a new one would do the same; otherwise ends it as failed.
+fn resume(mut directory: JobDirectory, settings: &Value, current: &str) -> Result<Option<JobDirectory>> {
     let state = &directory.state;
-    // From `publish` on the champion may be the job's own.
-    let is_current = state.base == current || state.stage >= Stage::Publish;
+    // From the stage `publish` on, the version in use may be the one that the job itself made.
+    let is_current = state.base == current || state.stage >= JobStage::Publish;
     if state.settings == *settings && is_current {
         tracing::info!(
             event = "job_resumed",
             job = state.job,
             stage = state.stage.as_str(),
-            "taking up the interrupted job"
+            "resuming the interrupted job"
         );
         directory.state.resumes += 1;
         return Ok(Some(directory));
@@ -393,13 +416,13 @@ fn take_up(mut directory: JobDirectory, settings: &Value, current: &str) -> Resu
     tracing::warn!(
         event = "job_abandoned",
         job = state.job,
-        "the interrupted job is given up: the {why} changed"
+        "the interrupted job is abandoned, because the {why} changed"
     );
-    directory.end(Stage::Failed, format!("interrupted, and the {why} changed"))?;
+    directory.end(JobStage::Failed, format!("interrupted, and the {why} changed"))?;
     Ok(None)
 }
 
-/// `models/news` → `models`, `news`.
+/// Splits the path of a model: `models/news` into `models` and `news`.
 fn root_and_name(model: &Path) -> Result<(PathBuf, String)> {
     let path = model.canonicalize().map_err(Error::file("read", model))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -409,10 +432,10 @@ fn root_and_name(model: &Path) -> Result<(PathBuf, String)> {
     }
 }
 
-/// The figures that count, in one line.
-fn scores(judgement: &Judgement) -> String {
-    let challenger = &judgement.challenger;
-    let against = judgement.champion.as_ref().map_or(String::new(), |champion| {
+/// The most important figures in one line.
+fn scores(report: &ChallengerReport) -> String {
+    let challenger = &report.challenger;
+    let against = report.champion.as_ref().map_or(String::new(), |champion| {
         format!(", against {:.4} and {:.4}", champion.accuracy, champion.macro_f1)
     });
     let (accuracy, macro_f1, rows) = (challenger.accuracy, challenger.macro_f1, challenger.rows);

@@ -1,7 +1,7 @@
-//! From corrections to labelled texts: finds the texts that are only named, cleans them as the model's
-//! training documents were cleaned, and settles contradictions.
+//! Turns corrections into labelled texts: looks up the texts of documents that are only named by id, cleans all texts as
+//! the model's training documents were cleaned, and settles contradictions.
 //!
-//! Contract: every correction ends either as a labelled text or among the skipped ones with a reason.
+//! Contract: every correction becomes a labelled text, or is among the skipped ones with a reason.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,17 @@ use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, primitive_column, s
 
 use super::feedback::{Correction, Skipped};
 use super::resolve::keep_latest;
-use super::rows::{Origin as RowOrigin, Row, fingerprint};
+use super::rows::{ExampleOrigin, Row, fingerprint};
 use crate::corpus::{CleanDocument, clean_documents};
 use crate::error::{Converted, Error, Result};
 
-/// Corrections cleaned at once.
+/// How many corrections are cleaned at once.
 const BATCH_ROWS: usize = 1024;
 
-/// Why a correction without a text is not used.
-const NO_TEXT: &str =
-    "no document of this id with a title or a body (labelled rows have the body with `output.body = true`)";
+/// The detail for a correction without a text that can be found.
+const NO_TEXT: &str = "there is no document of this id with a title or a body (labelled rows have a body with `output.body = true`)";
 
-/// The parts of a stored document that a correction lacks.
+/// The parts of a stored document that complete a correction.
 #[derive(Debug, Default)]
 struct Stored {
     title: Option<String>,
@@ -38,12 +37,13 @@ struct Stored {
     published_at: Option<i64>,
 }
 
-/// Labelled texts for `corrections`, one a document; `texts` are where documents that are only named are
-/// looked up. What cannot be used goes to `skipped`, and so does a document whose last correction gives it a label that
-/// is not among the `known`, if there are such.
+/// The labelled texts that result from `corrections`, one per document.
+///
+/// Documents that are named by id only are looked up in the files in `texts`. Corrections that cannot be used are added
+/// to `skipped`. If labels are `known`, a document whose latest correction has another label is skipped, too.
 ///
 /// # Errors
-/// Unreadable files; a cleaning plan that cannot run at all.
+/// A file cannot be read, or the cleaning plan cannot run at all.
 pub(super) fn labelled_texts(
     corrections: Vec<Correction>,
     texts: &[PathBuf],
@@ -71,7 +71,8 @@ pub(super) fn labelled_texts(
     Ok(one_a_text(cleaned, known, skipped))
 }
 
-/// The stored documents that `corrections` name without bringing a text; of copies the last read.
+/// The stored documents that `corrections` name without containing their text, by id. If a document is stored several
+/// times, the one that is read last is used.
 fn look_up(
     corrections: &[Correction],
     texts: &[PathBuf],
@@ -83,7 +84,7 @@ fn look_up(
     if wanted.is_empty() {
         return Ok(HashMap::new());
     }
-    // Stored documents are JSON or tables, whatever the source sends.
+    // Stored documents are JSON or tables, whatever format the source has.
     let mut decoder = Decoder::json(&stored(documents));
     for path in files_of(texts)? {
         for row in Documents::open(&path)? {
@@ -98,12 +99,13 @@ fn look_up(
     Ok(wanted.into_iter().filter_map(|(id, stored)| Some((id, stored?))).collect())
 }
 
-/// How stored documents are read: labelled rows have names of their own, whatever those of the source are.
+/// The configuration for reading stored documents: with the field names of the source, and also with those of labelled
+/// rows, which are always the same.
 fn stored(documents: &DocumentsConfig) -> DocumentsConfig {
     DocumentsConfig { fields: documents.fields.clone().or(FieldNames::default()), ..documents.clone() }
 }
 
-/// The files in `texts`; those of a directory also in the directories that `partition_by` makes in it.
+/// The files in `texts`. A directory is searched together with the subdirectories that `partition_by` creates.
 fn files_of(texts: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     for path in texts {
@@ -119,7 +121,7 @@ fn files_of(texts: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// All directories `column=value` below `path`, in order of name.
+/// All directories `column=value` below `path`, ordered by name.
 fn partitions(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![]);
@@ -147,7 +149,7 @@ impl Stored {
     }
 }
 
-/// Cleans the documents of some corrections; rejected ones go to `skipped` with the reason of the cleaning.
+/// Cleans the documents of corrections. Documents that cleaning rejects are added to `skipped` with its reason.
 fn clean(
     found: &[(Correction, Option<&Stored>)],
     plan: &Plan,
@@ -169,7 +171,7 @@ fn clean(
     Ok(documents.filter_map(|(row, document)| Some((found.get(row)?.0.clone(), document))).collect())
 }
 
-/// The correction's own text counts; the stored document fills in what it lacks.
+/// The document of a correction. Its own text takes precedence; the stored document supplies what is missing.
 fn document<'a>(feedback: &'a Feedback, stored: Option<&'a Stored>) -> Document<'a> {
     let (title, body) = match stored {
         Some(stored) if !feedback.has_text() => (stored.title.as_deref(), stored.body.as_deref()),
@@ -187,13 +189,13 @@ fn document<'a>(feedback: &'a Feedback, stored: Option<&'a Stored>) -> Document<
     }
 }
 
-/// Which of the given rows each row was.
+/// The index that each row had before cleaning, which [`clean`] stored as its offset.
 fn numbers(rows: &RecordBatch) -> Result<Vec<usize>> {
     let column = primitive_column::<Int64Type>(rows, "offset", "Int64")?;
     Ok(column.values().iter().map(|&row| usize::try_from(row).unwrap_or(usize::MAX)).collect())
 }
 
-/// The same text under two ids, or with and without an id, is one document.
+/// Keeps one correction per text: the same text under two ids, or with and without an id, is one document.
 fn one_a_text(
     cleaned: Vec<(Correction, CleanDocument)>,
     known: Option<&Labels>,
@@ -204,7 +206,7 @@ fn one_a_text(
         documents.get(row).map(|document: &CleanDocument| fingerprint(&document.text))
     };
     let kept = keep_latest(corrections, key, skipped);
-    // Only now: a label that is not known overrules an earlier correction all the same.
+    // Unknown labels are removed last, because such a correction still supersedes an earlier one of the same document.
     let is_known = |label: &str| known.is_none_or(|known| known.index_of(label).is_some());
     let (kept, unknown): (Vec<_>, Vec<_>) =
         kept.into_iter().partition(|(_, correction)| is_known(&correction.feedback.label));
@@ -215,7 +217,7 @@ fn one_a_text(
     let row = |(row, Correction { feedback, .. }): (usize, Correction)| {
         let document = documents.get(row)?.clone();
         let time = document.published_at.or(feedback.at);
-        Some(Row { label: feedback.label, time, ..Row::of(document, RowOrigin::Feedback)? })
+        Some(Row { label: feedback.label, time, ..Row::of(document, ExampleOrigin::Feedback)? })
     };
     kept.into_iter().filter_map(row).collect()
 }
@@ -229,7 +231,7 @@ mod tests {
     use crate::finetune::feedback::{Collected, read_files};
 
     #[test]
-    fn every_correction_becomes_a_text_or_is_set_aside_with_a_reason() {
+    fn every_correction_becomes_a_text_or_is_skipped_with_a_reason() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let feedback = [
@@ -255,7 +257,7 @@ mod tests {
         let mut skipped = collected.skipped;
         let plan = compile(&Default::default()).unwrap();
         let stores = [path("texts"), path("not yet")];
-        // The source's names are not those of labelled rows.
+        // The field names of the source differ from those of labelled rows.
         let mut documents = DocumentsConfig::default();
         documents.fields.body = vec!["content".into()];
         documents.fields.published_at = vec!["ts".into()];
@@ -267,7 +269,7 @@ mod tests {
         assert_eq!(
             found,
             [("A股\n大涨", "stock", Some(1_600_000_000_000)), ("own\ntext", "tech", None)],
-            "the text of `a` is told to be `finance` too, but earlier"
+            "the text of `a` was also corrected to `finance`, but earlier"
         );
         let reasons: BTreeMap<i64, &str> =
             skipped.iter().map(|s| (s.place.offset, s.reason.as_str())).collect();

@@ -1,43 +1,43 @@
-//! A judgement for people: `report.html` and the model card.
+//! A report for people: `report.html` and the model card.
 
 use fenliu_model::report::{FineTunePage, ModelCard};
 
-use super::judge::Judgement;
+use super::evaluate::ChallengerReport;
 use super::rows::Row;
 use super::snapshot_summary::SnapshotSummary;
 use super::split::TestRows;
 
-/// The page of a job; `test` are the rows that were judged on.
-pub(super) fn html(judgement: &Judgement, name: &str, test: &[Row]) -> String {
+/// The HTML page of a job; `test` are the rows that the models were evaluated on.
+pub(super) fn html(report: &ChallengerReport, name: &str, test: &[Row]) -> String {
     let texts: Vec<&str> = test.iter().map(|row| row.text.as_str()).collect();
     FineTunePage {
         title: &format!("Fine-tuning of {name}"),
-        verdict: if judgement.passed() { "passed all gates" } else { "refused" },
-        facts: &facts(judgement),
-        gates: &judgement.gates,
-        challenger: &judgement.challenger,
-        roc: &judgement.roc,
-        mistakes: &judgement.mistakes,
-        champion: judgement.champion.as_ref().zip(judgement.comparison.as_ref()),
-        slices: &judgement.slices,
-        speed: judgement.speed,
+        verdict: if report.passed() { "passed all gates" } else { "refused" },
+        facts: &facts(report),
+        gates: &report.gates,
+        challenger: &report.challenger,
+        roc: &report.roc,
+        mistakes: &report.mistakes,
+        champion: report.champion.as_ref().zip(report.comparison.as_ref()),
+        slices: &report.slices,
+        speed: report.speed,
         texts: &texts,
-        training: &judgement.train,
-        calibration: judgement.calibration.as_ref(),
-        quality: Some(&judgement.quality),
+        training: &report.train,
+        calibration: report.calibration.as_ref(),
+        quality: Some(&report.quality),
     }
     .to_html()
 }
 
-/// The card of the challenger.
-pub(super) fn card(judgement: &Judgement, name: &str) -> String {
+/// The model card of the challenger.
+pub(super) fn card(report: &ChallengerReport, name: &str) -> String {
     ModelCard {
         name,
         purpose: "Labels news documents; fine-tuned from its predecessor on corrected labels.",
-        facts: &facts(judgement),
-        tested_on: tested_on(judgement.split.test_rows),
-        evaluation: Some(&judgement.challenger),
-        calibration: judgement.calibration.as_ref(),
+        facts: &facts(report),
+        tested_on: tested_on(report.split.test_rows),
+        evaluation: Some(&report.challenger),
+        calibration: report.calibration.as_ref(),
     }
     .to_markdown()
 }
@@ -50,20 +50,26 @@ fn tested_on(rows: TestRows) -> &'static str {
     }
 }
 
-fn facts(judgement: &Judgement) -> Vec<(String, String)> {
-    let SnapshotSummary { seen, feedback, data, test, skipped, sha256, ends, .. } = &judgement.snapshot;
+fn facts(report: &ChallengerReport) -> Vec<(String, String)> {
+    let SnapshotSummary { seen, feedback, data, test, skipped, sha256, ends, .. } = &report.snapshot;
     let skipped: Vec<String> = skipped.iter().map(|(reason, rows)| format!("{reason} {rows}")).collect();
     let offsets: Vec<String> =
         ends.iter().map(|(partition, (first, next))| format!("{partition}: {first} to {next}")).collect();
-    let split = &judgement.split;
+    let split = &report.split;
     let mut facts = vec![
-        ("job", judgement.job.clone()),
-        ("trained from version", judgement.base.clone()),
+        ("job", report.job.clone()),
+        ("trained from version", report.base.clone()),
         ("corrections", format!("{seen} read, {feedback} used")),
         ("replayed documents", data.to_string()),
         ("documents named for testing", test.to_string()),
-        ("rows", format!("{} to learn, {} to stop by, {} to judge on", split.train, split.dev, split.test)),
-        ("judged on", tested_on(split.test_rows).to_string()),
+        (
+            "rows",
+            format!(
+                "{} for training, {} for development, {} for testing",
+                split.train, split.dev, split.test
+            ),
+        ),
+        ("evaluated on", tested_on(split.test_rows).to_string()),
         ("data SHA-256", sha256.clone()),
     ];
     if !skipped.is_empty() {

@@ -1,13 +1,15 @@
-//! Corrections that contradict one another: the latest counts, the others are kept with the reason.
+//! Settles contradictions between corrections: the latest one is used, and the others are skipped with a reason.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::feedback::{Correction, Place, Skipped};
+use super::feedback::{Correction, FeedbackPosition, Skipped};
 
-/// Of the corrections with one `key` keeps the one said last: by `at`, where that is equal or missing by topic,
-/// partition and offset. The others go to `skipped` as `superseded`, or as `repeated` where they say the same.
-/// Corrections without a key all stay. The order is kept.
+/// Of several corrections with the same `key`, keeps the latest one.
+///
+/// The latest is decided by `at`, and if that is equal or missing, by topic, partition and offset. The others are added to
+/// `skipped` as `superseded`, or as `repeated` if they have the same label. Corrections without a key are all kept.
+/// Returns the kept corrections in their order, each with its index in `corrections`.
 pub(super) fn keep_latest<K: Eq + Hash>(
     corrections: Vec<Correction>,
     key: impl Fn(usize, &Correction) -> Option<K>,
@@ -39,7 +41,7 @@ pub(super) fn keep_latest<K: Eq + Hash>(
     kept
 }
 
-fn rank(correction: &Correction) -> (Option<i64>, &Place) {
+fn rank(correction: &Correction) -> (Option<i64>, &FeedbackPosition) {
     (correction.feedback.at, &correction.place)
 }
 
@@ -55,7 +57,7 @@ mod tests {
 
     use super::*;
     fn correction(id: u8, label: u8, at: Option<i64>, offset: i64) -> Correction {
-        let place = Place { topic: "feedback".into(), partition: 0, offset };
+        let place = FeedbackPosition { topic: "feedback".into(), partition: 0, offset };
         let feedback =
             Feedback { id: Some(id.to_string()), label: label.to_string(), at, ..Feedback::default() };
         Correction { feedback, place }
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_counts_and_the_losers_say_to_whom_they_lost() {
+    fn the_latest_is_kept_and_the_others_name_the_one_that_superseded_them() {
         let (early, late) = (Some(1), Some(2));
         let corrections = vec![
             correction(1, 5, late, 0),
@@ -88,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_the_order_of_reading_does_not_matter(
+        fn no_correction_is_lost_and_the_order_of_reading_does_not_matter(
             rows in prop::collection::vec((0..6u8, 0..3u8, prop::option::of(0..4i64)), 0..40),
             seed in any::<prop::sample::Index>(),
         ) {

@@ -1,8 +1,8 @@
-//! When `run` starts a fine-tuning job: by the clock, after enough new corrections, on drift.
+//! Starts fine-tuning jobs within `fenliu run`: at scheduled times, after enough new corrections, or on drift.
 //!
-//! The job is a process of its own, at lower priority and with fewer threads, so that serving keeps its latency
-//! and outlives a failing job. There is at most one at a time. When the pipeline ends, so does the job; the next
-//! one takes it up. A promoted version comes into use as any other does: `run` watches the champion.
+//! A job runs in a process of its own with lower priority and fewer threads, so that serving keeps its latency and
+//! survives a job that fails. There is at most one job at a time. It is killed when the pipeline ends, and the next run
+//! resumes it. A version that a job promotes is put in use like any other, because `run` follows the champion.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,20 +15,20 @@ use fenliu_connectors::kafka::Ends;
 use fenliu_model::Registry;
 
 use super::feedback::{Collected, read_files, reader};
-use super::state::{self, JobDirectory, JobState, Stage, Verdict};
+use super::state::{self, JobDirectory, JobStage, JobState, JobVerdict};
 use crate::background::Background;
 use crate::config::parse_schedule;
 use crate::config::{Config, FinetuneConfig};
 use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
 
-/// How often clock, drift and the running job are looked at.
+/// How often the time, drift and the running job are checked.
 const TICK: Duration = Duration::from_millis(500);
 
 /// How often corrections are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
-/// What the command line of a job begins with: the program and the options that give it this configuration.
+/// The beginning of the command line of a job: the program, and the options that pass it this configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobCommand {
     /// The program; `fenliu` itself.
@@ -75,7 +75,7 @@ impl Schedule {
     }
 }
 
-/// When a job is due; knows time only as it is told.
+/// Decides when a job is due. The current time is passed in, so that tests can control it.
 struct Triggers {
     cron: Option<Cron>,
     next: Option<DateTime<Utc>>,
@@ -107,7 +107,7 @@ impl Triggers {
         self.next = self.cron.as_ref().and_then(|cron| cron.find_next_occurrence(&now, false).ok());
     }
 
-    /// Why a job is due at `now`, if it is. Times that pass while a job runs are not made up for.
+    /// Why a job is due at `now`; `None` if none is. Of several scheduled times that have passed, only one starts a job.
     fn due(
         &mut self,
         now: DateTime<Utc>,
@@ -147,7 +147,7 @@ struct Scheduler {
 }
 
 impl Scheduler {
-    /// Goes on with a job that an earlier run left.
+    /// Resumes a job that an earlier run left unfinished.
     fn take_up(&mut self) {
         if matches!(JobDirectory::unfinished(&self.model), Ok(Some(_))) {
             self.start_job("an interrupted job");
@@ -175,7 +175,7 @@ impl Scheduler {
     fn start_job(&mut self, why: &str) {
         tracing::info!(event = "fine_tuning_started", why, "starting a fine-tuning job");
         let threads = match self.config.threads {
-            // Half the cores: the rest serves.
+            // Half of the cores; the others are left to serving.
             0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             threads => threads,
         };
@@ -195,11 +195,13 @@ impl Scheduler {
         }
     }
 
-    /// Tells how the job ended; why it failed it has said on standard error, which is this process's.
+    /// Logs how the job ended. The reason of a failure is not repeated, because the job has written it to standard error,
+    /// which it shares with this process.
     fn report(&self, status: ExitStatus) {
         match state::newest(&self.model) {
-            Ok(Some(JobState { job, stage: Stage::Done, verdict, reason, .. })) if status.success() => {
-                let (verdict, reason) = (verdict.map_or("none", Verdict::as_str), reason.unwrap_or_default());
+            Ok(Some(JobState { job, stage: JobStage::Done, verdict, reason, .. })) if status.success() => {
+                let (verdict, reason) =
+                    (verdict.map_or("none", JobVerdict::as_str), reason.unwrap_or_default());
                 tracing::info!(event = "fine_tuning_ended", verdict, job, reason, "fine-tuning job ended");
             }
             _ => tracing::warn!(event = "fine_tuning_failed", %status, "fine-tuning job failed"),
@@ -218,7 +220,8 @@ impl Scheduler {
         }
     }
 
-    /// Corrections that the last job has not seen; none when it is not time to count, or it cannot be counted.
+    /// The number of corrections that the last job has not seen; `None` if it is too early to count again, or if counting
+    /// failed.
     fn new_labels(&mut self) -> Option<u64> {
         if self.config.min_new_labels == 0 || self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
             return None;
@@ -234,7 +237,7 @@ impl Scheduler {
     }
 }
 
-/// Corrections, or what should be some, beyond those of the last snapshot.
+/// Counts corrections, including invalid ones, that were added since the last snapshot.
 fn count_new(config: &FinetuneConfig, kafka: &KafkaConfig, model: &Path) -> Result<u64> {
     let feedback = &config.feedback;
     let mut files = Collected::default();
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_rings_once_for_each_time() {
+    fn each_scheduled_time_starts_one_job_and_missed_times_only_one() {
         let mut triggers =
             triggers(&FinetuneConfig { schedule: "0 4 * * *".into(), ..FinetuneConfig::default() });
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_and_drift_start_a_job_but_not_one_after_the_other() {
+    fn labels_and_drift_start_a_job_but_not_two_within_the_shortest_interval() {
         let config = FinetuneConfig { min_new_labels: 10, on_drift: true, ..FinetuneConfig::default() };
         let now = Utc::now();
         let mut eager = triggers(&FinetuneConfig { min_interval: Duration::ZERO, ..config.clone() });

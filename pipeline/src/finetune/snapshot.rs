@@ -1,7 +1,7 @@
-//! The rows of a job: corrections and replayed documents as they are at one moment.
+//! The snapshot of a job: corrections and replayed documents as they are at one moment.
 //!
-//! Contract: a snapshot does not change once it is on disk, whatever comes in meanwhile; every correction up to
-//! its end offsets is in it, as a row or with the reason why not.
+//! Contract: a snapshot does not change after it was written, whatever arrives later. Every correction up to its end
+//! offsets is in it, either as a row or among the skipped ones with a reason.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ use sha2::{Digest, Sha256};
 
 use super::feedback::{Collected, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
-use super::rows::{Origin, Row, fingerprint};
+use super::rows::{ExampleOrigin, Row, fingerprint};
 use super::snapshot_summary::SnapshotSummary;
 use super::state::JobDirectory;
 use crate::config::Config;
-use crate::config::Selection;
+use crate::config::RowFilter;
 use crate::corpus;
 use crate::error::{Error, Result};
 
 pub(super) const ROWS: &str = "rows.jsonl";
 const SKIPPED: &str = "skipped.jsonl";
 
-/// Takes the snapshot and brings it to disk.
+/// Takes a snapshot and writes it to the directory of `job`.
 ///
 /// # Errors
-/// Unreadable files, a broker that does not answer, no row to learn from.
+/// A file cannot be read, a broker does not answer, or there is no row to train on.
 pub(super) fn take(
     config: &Config,
     plan: &Plan,
@@ -36,8 +36,8 @@ pub(super) fn take(
     let mut snapshot = Builder { config, plan, summary: SnapshotSummary::default(), skipped: vec![] };
     let feedback = snapshot.feedback(labels)?;
     let job_config = &config.finetune;
-    let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), Origin::Data)?;
-    let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), Origin::Test)?;
+    let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), ExampleOrigin::Data)?;
+    let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), ExampleOrigin::Test)?;
     let rows = snapshot.combine(feedback, data, test);
     let Builder { mut summary, skipped, .. } = snapshot;
     for entry in &skipped {
@@ -45,11 +45,11 @@ pub(super) fn take(
     }
     summary.sha256 = sha256(&rows);
     job.write_lines(SKIPPED, &skipped)?;
-    if rows.iter().all(|row| row.origin == Origin::Test) {
+    if rows.iter().all(|row| row.origin == ExampleOrigin::Test) {
         let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
         let reasons: Vec<String> = reasons.collect();
         return Err(Error::input(format!(
-            "there is no row to learn from: no usable correction and no `finetune.data`; not used: {}, see {}",
+            "there is no row to train on: no usable correction and no `finetune.data`; skipped: {}, see {}",
             if reasons.is_empty() { "none".into() } else { reasons.join(", ") },
             job.path().join(SKIPPED).display()
         )));
@@ -84,8 +84,8 @@ impl Builder<'_> {
     fn documents(
         &mut self,
         paths: &[PathBuf],
-        selection: Option<&Selection>,
-        origin: Origin,
+        selection: Option<&RowFilter>,
+        origin: ExampleOrigin,
     ) -> Result<Vec<Row>> {
         if paths.is_empty() {
             return Ok(vec![]);
@@ -98,8 +98,8 @@ impl Builder<'_> {
         Ok(rows)
     }
 
-    /// Puts the three together: a correction counts before the label that a document came with, and what is
-    /// tested is not learnt.
+    /// Combines the three kinds of rows. A correction takes precedence over the label that a document came with, and a
+    /// test document is not used for training.
     fn combine(&mut self, feedback: Vec<Row>, mut data: Vec<Row>, mut test: Vec<Row>) -> Vec<Row> {
         let corrected: HashMap<u128, &Row> =
             feedback.iter().map(|row| (fingerprint(&row.text), row)).collect();
@@ -126,7 +126,8 @@ impl Builder<'_> {
     }
 }
 
-/// SHA-256 over labels and texts, each with its length in front, so that no two data sets look alike.
+/// SHA-256 over labels and texts. Each is preceded by its length, so that different rows cannot concatenate to the same
+/// bytes.
 fn sha256(rows: &[Row]) -> String {
     let mut hasher = Sha256::new();
     for part in rows.iter().flat_map(|row| [&row.label, &row.text]) {
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn corrections_count_before_given_labels_and_test_rows_are_not_learnt() {
+    fn corrections_override_given_labels_and_test_rows_are_not_trained_on() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.finetune.data = lines(
@@ -188,11 +189,11 @@ mod tests {
         let rows: Vec<Row> = job.read_lines(ROWS).unwrap();
         let found: Vec<_> = rows.iter().map(|r| (r.text.as_str(), r.label.as_str(), r.origin)).collect();
         let expected = [
-            ("six", "a", Origin::Feedback),
-            ("one", "a", Origin::Data),
-            ("two", "b", Origin::Data),
-            ("Three!", "b", Origin::Test),
-            ("four", "b", Origin::Test),
+            ("six", "a", ExampleOrigin::Feedback),
+            ("one", "a", ExampleOrigin::Data),
+            ("two", "b", ExampleOrigin::Data),
+            ("Three!", "b", ExampleOrigin::Test),
+            ("four", "b", ExampleOrigin::Test),
         ];
         assert_eq!(found, expected);
         let expected = SnapshotSummary {

@@ -1,31 +1,31 @@
-//! What a snapshot of the rows to learn from holds, in figures.
+//! Figures about a snapshot, which are stored in the state of its job.
 
 use std::collections::BTreeMap;
 
 use fenliu_connectors::kafka::Ends;
 use serde::{Deserialize, Serialize};
 
-/// What a snapshot holds.
+/// What a snapshot contains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SnapshotSummary {
-    /// Replayed documents.
+    /// Number of replayed documents (`finetune.data`).
     pub data: usize,
-    /// Corrections that became rows.
+    /// Number of corrections that became rows.
     pub feedback: usize,
-    /// Documents named for testing.
+    /// Number of documents for testing only (`finetune.test`).
     pub test: usize,
-    /// Replayed or test documents that a correction gave another label.
+    /// Number of replayed and test documents that a correction gave another label.
     pub relabelled: usize,
-    /// Replayed documents that were left out because they are test documents.
+    /// Number of replayed documents that were left out because they are also test documents.
     pub data_in_test: usize,
-    /// Documents without a label, or that cleaning rejected.
+    /// Number of documents without a label, and of those that cleaning rejected.
     pub unusable: usize,
-    /// Corrections that were not used, by reason; each is in `skipped.jsonl`.
+    /// Number of corrections that were not used, by reason; each of them is in `skipped.jsonl`.
     pub skipped: BTreeMap<String, usize>,
-    /// Corrections and what should have been some, as far as this snapshot reaches.
+    /// Number of messages and rows that were read as corrections, including invalid ones.
     pub seen: u64,
-    /// Offset ranges of the feedback topic by partition: first and next.
+    /// The range of offsets that was read of each partition of the feedback topic: first and next.
     pub ends: Ends,
-    /// SHA-256 over labels and texts of all rows, in their order.
+    /// SHA-256 over labels and texts of all rows, in order.
     pub sha256: String,
 }

@@ -1,45 +1,45 @@
-//! Which rows are learnt, which stop and calibrate the training, and which it is judged on.
+//! Divides the rows into training rows, development rows (for early stopping and calibration) and test rows.
 //!
-//! Contract: texts that read alike are on one side; the same rows give the same split. Where the test rows are
-//! drawn by content, a text is a test text in every job, so a champion was never trained on what it is judged on
-//! later.
+//! Contract: texts that differ only in white space, punctuation or case are in the same part, and the same rows always
+//! give the same split. If test rows are drawn by their content, a text that is a test text in one job is one in every
+//! job. So a champion was never trained on a text that it is tested on later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Origin, Row, fingerprint};
+use super::rows::{ExampleOrigin, Row, fingerprint};
 use crate::config::FinetuneConfig;
 
 /// How the test rows were chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TestRows {
-    /// They were named.
+    /// The configuration names them.
     Given,
-    /// The newest.
+    /// The newest rows.
     Newest,
-    /// By their content.
+    /// Rows drawn by a hash of their text.
     #[default]
     Content,
 }
 
-/// How many rows are where.
+/// How many rows each part has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SplitSummary {
-    /// Rows to learn.
+    /// Training rows.
     pub train: usize,
-    /// Rows to stop and calibrate by.
+    /// Development rows.
     pub dev: usize,
-    /// Rows to judge on.
+    /// Test rows.
     pub test: usize,
     /// How the test rows were chosen.
     pub test_rows: TestRows,
-    /// Rows to learn by label.
+    /// Training rows by label.
     pub train_by_label: BTreeMap<String, usize>,
 }
 
-/// Rows by purpose, each part in the order of the snapshot.
+/// The rows of each part, in the order of the snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Split {
     pub(super) train: Vec<Row>,
@@ -53,7 +53,7 @@ pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSum
     let mut split = Split::default();
     for row in rows {
         let text = fingerprint(&row.text);
-        let part = if row.origin == Origin::Test || test.contains(&text) {
+        let part = if row.origin == ExampleOrigin::Test || test.contains(&text) {
             &mut split.test
         } else if is_drawn(text, DEV, config.dev_share) {
             &mut split.dev
@@ -62,7 +62,7 @@ pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSum
         };
         part.push(row);
     }
-    split.return_untaught_labels();
+    split.move_labels_without_training_rows();
     let summary = SplitSummary {
         train: split.train.len(),
         dev: split.dev.len(),
@@ -73,7 +73,7 @@ pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSum
     (split, summary)
 }
 
-/// Rows by label.
+/// The number of rows of each label.
 pub(super) fn count_labels(rows: &[Row]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for row in rows {
@@ -83,23 +83,25 @@ pub(super) fn count_labels(rows: &[Row]) -> BTreeMap<String, usize> {
 }
 
 impl Split {
-    /// A label cannot stop the training that never teaches it: its development rows are learnt instead.
-    fn return_untaught_labels(&mut self) {
-        let taught: BTreeSet<String> = self.train.iter().map(|row| row.label.clone()).collect();
-        let (kept, mut untaught): (Vec<Row>, Vec<Row>) =
-            std::mem::take(&mut self.dev).into_iter().partition(|row| taught.contains(&row.label));
+    /// Moves development rows of labels that have no training row to the training rows. The model could not learn such
+    /// a label, so its development rows would only distort early stopping and calibration.
+    fn move_labels_without_training_rows(&mut self) {
+        let trained: BTreeSet<String> = self.train.iter().map(|row| row.label.clone()).collect();
+        let (kept, mut moved): (Vec<Row>, Vec<Row>) =
+            std::mem::take(&mut self.dev).into_iter().partition(|row| trained.contains(&row.label));
         self.dev = kept;
-        self.train.append(&mut untaught);
+        self.train.append(&mut moved);
     }
 }
 
-/// The texts to test on, and how they were chosen.
+/// How the test rows are chosen, and the fingerprints of their texts; none if the configuration names the rows.
 fn test_texts(rows: &[Row], share: f64) -> (TestRows, BTreeSet<u128>) {
-    if rows.iter().any(|row| row.origin == Origin::Test) {
+    if rows.iter().any(|row| row.origin == ExampleOrigin::Test) {
         return (TestRows::Given, BTreeSet::new());
     }
     let texts = rows.iter().map(|row| (fingerprint(&row.text), row.time));
     let times: Option<BTreeMap<u128, i64>> = texts.clone().map(|(text, time)| Some((text, time?))).collect();
+    // Without a time for every row it is not known which are the newest, so the rows are drawn by content.
     let Some(times) = times else {
         let drawn = texts.map(|(text, _)| text).filter(|text| is_drawn(*text, TEST, share));
         return (TestRows::Content, drawn.collect());
@@ -110,11 +112,12 @@ fn test_texts(rows: &[Row], share: f64) -> (TestRows, BTreeSet<u128>) {
     (TestRows::Newest, newest.into_iter().take(wanted).map(|(_, text)| text).collect())
 }
 
-/// Bits of a fingerprint that decide for one purpose: other bits for another, so that the draws are independent.
+/// The first bit of the 64 bits of a fingerprint that decide about a draw. Different bits decide about test rows and about
+/// development rows, so that the two draws are independent.
 const TEST: u32 = 0;
 const DEV: u32 = 64;
 
-/// Whether a text belongs to a share of all texts, for ever.
+/// Whether a text belongs to a sample of this share of all texts. The answer for a text never changes.
 fn is_drawn(text: u128, bits: u32, share: f64) -> bool {
     let drawn = (text >> bits) as u64;
     (drawn as f64) < share * u64::MAX as f64
@@ -126,13 +129,13 @@ mod tests {
 
     use super::*;
 
-    fn row(text: &str, label: &str, time: Option<i64>, origin: Origin) -> Row {
+    fn row(text: &str, label: &str, time: Option<i64>, origin: ExampleOrigin) -> Row {
         let (id, lang, source) = (None, None, None);
         Row { id, text: text.into(), label: label.into(), lang, source, time, origin }
     }
 
     fn rows(count: usize, time: impl Fn(usize) -> Option<i64>) -> Vec<Row> {
-        let row = |n| row(&format!("text number {n}"), ["a", "b"][n % 2], time(n), Origin::Data);
+        let row = |n| row(&format!("text number {n}"), ["a", "b"][n % 2], time(n), ExampleOrigin::Data);
         (0..count).map(row).collect()
     }
 
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn named_test_rows_are_the_test() {
         let mut all = rows(50, |n| Some(n as i64));
-        all.push(row("for testing", "a", None, Origin::Test));
+        all.push(row("for testing", "a", None, ExampleOrigin::Test));
         let (split, summary) = split(all, &FinetuneConfig::default());
         assert_eq!((summary.test_rows, split.test.len()), (TestRows::Given, 1));
     }
@@ -164,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn a_label_with_development_rows_only_is_learnt() {
+    fn a_label_that_would_have_only_development_rows_becomes_training_rows() {
         let config = FinetuneConfig { dev_share: 0.5, ..FinetuneConfig::default() };
         for n in 0..20 {
             let mut all = rows(60, |_| None);
-            all.push(row(&format!("rare {n}"), "rare", None, Origin::Feedback));
+            all.push(row(&format!("rare {n}"), "rare", None, ExampleOrigin::Feedback));
             let (split, _) = split(all, &config);
             assert!(!split.dev.iter().any(|row| row.label == "rare"));
         }
@@ -176,13 +179,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_on_two_sides_and_none_is_lost(
+        fn no_text_is_in_two_parts_and_no_row_is_lost(
             texts in prop::collection::vec(0..30u8, 1..80),
             times in any::<bool>(),
         ) {
             let all: Vec<Row> = (0..).zip(&texts).map(|(n, text)| {
                 let time = times.then_some(n);
-                row(&format!("Text {text}{}", if n % 2 == 0 { "" } else { " !" }), "a", time, Origin::Data)
+                row(&format!("Text {text}{}", if n % 2 == 0 { "" } else { " !" }), "a", time, ExampleOrigin::Data)
             }).collect();
             let (split, _) = split(all, &FinetuneConfig::default());
             let sides = [&split.train, &split.dev, &split.test].map(|rows| {

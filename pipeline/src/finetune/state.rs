@@ -1,17 +1,17 @@
-//! What a job has done so far, on disk: `models/NAME/jobs/ULID/`.
+//! The progress of a job on disk, in `models/NAME/jobs/ULID/`.
 //!
 //! ```text
-//! state.json       how far the job is, with what it found
-//! rows.jsonl       the snapshot: every labelled text, cleaned
+//! state.json       the present stage, and the results of the stages before it
+//! rows.jsonl       the snapshot: all labelled texts, cleaned
 //! skipped.jsonl    corrections that were not used, each with its reason
-//! quality.json     what is wrong with the rows to learn from
-//! work/            the trainer's checkpoints, until the job is done
-//! report.json      everything measured, once the challenger was judged
+//! quality.json     suspicious labels and other problems of the training rows
+//! work/            the trainer's checkpoints; removed when the job ends
+//! report.json      all measurements, written after the evaluation
 //! report.html      the same for people
 //! ```
 //!
-//! Contract: every file is replaced by one rename, so that a job that is killed at any moment can be taken up
-//! again from its `state.json`.
+//! Contract: every file is replaced by one rename. So a job that is killed at any moment can be resumed from its
+//! `state.json`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,49 +26,49 @@ use super::snapshot_summary::SnapshotSummary;
 use super::split::SplitSummary;
 use crate::error::{Converted, Error, Result};
 
-/// Finished jobs whose directories are kept.
+/// How many directories of finished jobs are kept.
 const KEPT_JOBS: usize = 10;
 
-/// What a job does next.
+/// The stages of a job, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Stage {
-    /// Read corrections and replayed documents, up to fixed offsets.
+pub(crate) enum JobStage {
+    /// Reads corrections and replayed documents, up to fixed offsets.
     Snapshot,
-    /// Set rows aside for development and test.
+    /// Divides the rows into training, development and test rows.
     Split,
-    /// Look for what is wrong with the rows to learn from.
+    /// Looks for suspicious labels among the training rows.
     Check,
-    /// Train, export to ONNX, compare the two.
+    /// Trains, exports to ONNX, and compares the outputs of the two.
     Train,
-    /// Fit temperature and thresholds on the development rows.
+    /// Fits temperature and thresholds on the development rows.
     Calibrate,
-    /// Compare champion and challenger on the test rows; check the gates.
+    /// Compares champion and challenger on the test rows and checks the gates.
     Evaluate,
-    /// Make the challenger a version.
+    /// Publishes the challenger as a version of the model.
     Publish,
-    /// Move the aliases.
+    /// Moves the aliases.
     Promote,
-    /// Nothing: the job has its verdict.
+    /// The job has ended with a verdict.
     Done,
-    /// Nothing: the job could not go on.
+    /// The job has ended with an error.
     Failed,
 }
 
-impl Stage {
-    /// The word in `state.json`.
+impl JobStage {
+    /// The name in `state.json`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Stage::Snapshot => "snapshot",
-            Stage::Split => "split",
-            Stage::Check => "check",
-            Stage::Train => "train",
-            Stage::Calibrate => "calibrate",
-            Stage::Evaluate => "evaluate",
-            Stage::Publish => "publish",
-            Stage::Promote => "promote",
-            Stage::Done => "done",
-            Stage::Failed => "failed",
+            JobStage::Snapshot => "snapshot",
+            JobStage::Split => "split",
+            JobStage::Check => "check",
+            JobStage::Train => "train",
+            JobStage::Calibrate => "calibrate",
+            JobStage::Evaluate => "evaluate",
+            JobStage::Publish => "publish",
+            JobStage::Promote => "promote",
+            JobStage::Done => "done",
+            JobStage::Failed => "failed",
         }
     }
 }
@@ -76,61 +76,61 @@ impl Stage {
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
-    /// The challenger passed all gates and is champion.
+pub(crate) enum JobVerdict {
+    /// The challenger passed all gates and is now the champion.
     Promoted,
     /// The challenger passed all gates and waits for a person to promote it.
     Challenger,
     /// The challenger failed a gate.
     Refused,
-    /// There were no corrections that the last job had not seen.
+    /// The rows are the same as those of the last job, so nothing was trained.
     Unchanged,
 }
 
-impl Verdict {
-    /// The word in JSON.
+impl JobVerdict {
+    /// The name in JSON.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Verdict::Promoted => "promoted",
-            Verdict::Challenger => "challenger",
-            Verdict::Refused => "refused",
-            Verdict::Unchanged => "unchanged",
+            JobVerdict::Promoted => "promoted",
+            JobVerdict::Challenger => "challenger",
+            JobVerdict::Refused => "refused",
+            JobVerdict::Unchanged => "unchanged",
         }
     }
 }
 
-/// `state.json`.
+/// The contents of `state.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct JobState {
     /// ULID of the job.
     pub job: String,
-    /// What it does next.
-    pub stage: Stage,
+    /// The present stage.
+    pub stage: JobStage,
     /// Version that training starts from and that the challenger is compared with.
     pub base: String,
-    /// What the job was told; a job that was told something else does not take this one up.
+    /// The settings that determine the result. An interrupted job is resumed only with the same settings.
     pub settings: Value,
-    /// RFC 3339, UTC.
+    /// When the job started, RFC 3339, UTC.
     pub started_at: String,
-    /// RFC 3339, UTC.
+    /// When this file was last written, RFC 3339, UTC.
     pub updated_at: String,
-    /// How often the job was taken up again after its process had ended.
+    /// How often the job was resumed after its process had ended.
     pub resumes: usize,
-    /// Seconds spent in each stage, those before an interruption not counted.
+    /// Seconds spent in each stage; the time before an interruption is not counted.
     pub seconds: BTreeMap<String, f64>,
-    /// What the snapshot holds.
+    /// What the snapshot contains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotSummary>,
     /// How its rows were split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitSummary>,
-    /// Version of the challenger, once it is one.
+    /// Version of the challenger, after it was published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// How the job ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
-    /// Why it ended so.
+    pub verdict: Option<JobVerdict>,
+    /// Why it ended that way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -139,19 +139,19 @@ pub(crate) struct JobState {
 #[derive(Debug)]
 pub(super) struct JobDirectory {
     path: PathBuf,
-    /// The state as it is on disk, but for changes since the last [`save`](Self::save).
+    /// The state; changes reach the disk with the next [`save`](Self::save).
     pub(super) state: JobState,
 }
 
 impl JobDirectory {
-    /// Starts a job of the model in `model`; directories of old jobs go.
+    /// Creates the directory of a new job for the model in `model`, and removes those of old jobs.
     pub(super) fn create(model: &Path, base: &str, settings: Value) -> Result<Self> {
         prune(model)?;
         let (job, now) = (Ulid::generate().to_string(), Utc::now().to_rfc3339());
         let path = jobs(model).join(&job);
         let state = JobState {
             job,
-            stage: Stage::Snapshot,
+            stage: JobStage::Snapshot,
             base: base.to_string(),
             settings,
             started_at: now.clone(),
@@ -169,33 +169,33 @@ impl JobDirectory {
         Ok(directory)
     }
 
-    /// The newest job of the model in `model`, if its process ended before its verdict.
+    /// The newest job of the model in `model`, if its process ended before the job did.
     pub(super) fn unfinished(model: &Path) -> Result<Option<Self>> {
         let newest = directories(model)?.pop();
         let Some((path, state)) = newest else { return Ok(None) };
-        Ok((state.stage < Stage::Done).then_some(JobDirectory { path, state }))
+        Ok((state.stage < JobStage::Done).then_some(JobDirectory { path, state }))
     }
 
-    /// A file of the job.
+    /// The path of a file of the job.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The directory of the trainer's checkpoints; made when missing.
+    /// The directory of the trainer's checkpoints; created if it does not exist.
     pub(super) fn work(&self) -> Result<PathBuf> {
         let work = self.file("work");
         std::fs::create_dir_all(&work).map_err(Error::file("create directory", &work))?;
         Ok(work)
     }
 
-    /// Goes on to `stage`.
-    pub(super) fn enter(&mut self, stage: Stage) -> Result<()> {
+    /// Enters `stage` and saves the state.
+    pub(super) fn enter(&mut self, stage: JobStage) -> Result<()> {
         self.state.stage = stage;
         self.save()
     }
 
-    /// Ends the job: nothing is left to take up.
-    pub(super) fn end(&mut self, stage: Stage, reason: String) -> Result<()> {
+    /// Ends the job, so that it is not resumed any more, and removes its checkpoints.
+    pub(super) fn end(&mut self, stage: JobStage, reason: String) -> Result<()> {
         self.state.reason = Some(reason);
         self.enter(stage)?;
         match std::fs::remove_dir_all(self.file("work")) {
@@ -206,20 +206,20 @@ impl JobDirectory {
         }
     }
 
-    /// Brings the state to disk.
+    /// Writes the state to disk.
     pub(super) fn save(&mut self) -> Result<()> {
         self.state.updated_at = Utc::now().to_rfc3339();
         self.write_json("state.json", &self.state)
     }
 
-    /// Brings a file to disk as JSON.
+    /// Writes a file as JSON.
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))?;
         durable::replace(&self.file(name), &bytes).converted()
     }
 
-    /// Brings a file to disk as JSON Lines.
+    /// Writes a file as JSON Lines.
     pub(super) fn write_lines<T: Serialize>(&self, name: &str, values: &[T]) -> Result<()> {
         let mut bytes = vec![];
         for value in values {
@@ -230,7 +230,7 @@ impl JobDirectory {
         durable::replace(&self.file(name), &bytes).converted()
     }
 
-    /// Reads back what [`write_lines`](Self::write_lines) wrote.
+    /// Reads a file that [`write_lines`](Self::write_lines) wrote.
     pub(super) fn read_lines<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Vec<T>> {
         let path = self.file(name);
         let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
@@ -238,12 +238,12 @@ impl JobDirectory {
         text.lines().map(parse).collect()
     }
 
-    /// Reads back what [`write_json`](Self::write_json) wrote.
+    /// Reads a file that [`write_json`](Self::write_json) wrote.
     pub(super) fn read_json<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<T> {
         read_json(&self.file(name))
     }
 
-    /// The directory.
+    /// The path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -256,7 +256,7 @@ fn jobs(model: &Path) -> PathBuf {
 /// The state of the newest job of the model in `model` that has one.
 ///
 /// # Errors
-/// A directory or state that cannot be read.
+/// The directory of jobs cannot be read.
 pub(super) fn newest(model: &Path) -> Result<Option<JobState>> {
     Ok(directories(model)?.pop().map(|(_, state)| state))
 }
@@ -270,7 +270,7 @@ fn directories(model: &Path) -> Result<Vec<(PathBuf, JobState)>> {
     let entries = std::fs::read_dir(&jobs).map_err(Error::file("read", &jobs))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     paths.sort();
-    // A job that was killed before its first state has done nothing.
+    // A job that was killed before it wrote its first state has done nothing, so there is nothing to resume.
     let paths = paths.into_iter().filter(|path| path.join("state.json").exists());
     let state = |path: PathBuf| match read_json(&path.join("state.json")) {
         Ok(state) => Some((path, state)),
@@ -293,7 +293,7 @@ fn invalid(path: &Path, error: &serde_json::Error) -> Error {
 
 fn prune(model: &Path) -> Result<()> {
     let finished: Vec<_> =
-        directories(model)?.into_iter().filter(|(_, state)| state.stage >= Stage::Done).collect();
+        directories(model)?.into_iter().filter(|(_, state)| state.stage >= JobStage::Done).collect();
     for (path, _) in finished.iter().rev().skip(KEPT_JOBS - 1) {
         std::fs::remove_dir_all(path).map_err(Error::file("remove", path))?;
     }
@@ -305,30 +305,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_job_without_a_verdict_is_taken_up() {
+    fn only_the_newest_job_is_resumed_and_only_if_it_has_not_ended() {
         let model = tempfile::tempdir().unwrap();
         assert!(JobDirectory::unfinished(model.path()).unwrap().is_none());
         let mut first = JobDirectory::create(model.path(), "v1", Value::Null).unwrap();
-        first.enter(Stage::Train).unwrap();
+        first.enter(JobStage::Train).unwrap();
         first.write_lines("rows.jsonl", &[1, 2]).unwrap();
         std::fs::create_dir_all(jobs(model.path()).join("ZZZY")).unwrap();
         durable::replace(&jobs(model.path()).join("ZZZZ/state.json"), b"{").unwrap();
         let mut again = JobDirectory::unfinished(model.path()).unwrap().unwrap();
-        assert_eq!((again.state.stage, &again.state.job), (Stage::Train, &first.state.job));
+        assert_eq!((again.state.stage, &again.state.job), (JobStage::Train, &first.state.job));
         assert_eq!(again.read_lines::<i32>("rows.jsonl").unwrap(), [1, 2]);
         assert!(again.work().unwrap().is_dir());
-        again.end(Stage::Done, "over".into()).unwrap();
+        again.end(JobStage::Done, "over".into()).unwrap();
         assert!(JobDirectory::unfinished(model.path()).unwrap().is_none());
         assert!(!again.file("work").exists());
         assert_eq!(newest(model.path()).unwrap().unwrap().reason.as_deref(), Some("over"));
     }
 
     #[test]
-    fn old_jobs_make_room() {
+    fn directories_of_old_jobs_are_removed() {
         let model = tempfile::tempdir().unwrap();
         for _ in 0..KEPT_JOBS + 3 {
             let mut job = JobDirectory::create(model.path(), "v1", Value::Null).unwrap();
-            job.end(Stage::Done, String::new()).unwrap();
+            job.end(JobStage::Done, String::new()).unwrap();
         }
         assert_eq!(directories(model.path()).unwrap().len(), KEPT_JOBS);
     }

@@ -1,4 +1,4 @@
-//! Opening a bundle as a configuration wants it.
+//! Opens the bundle that a configuration names, with the options that it sets.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use fenliu_model::{BatchOptions, Bundle, Classifier, ClassifierOptions, runtime}
 use crate::config::ModelConfig;
 use crate::error::{Converted, Result};
 
-/// Opens the bundle of `config` and ONNX Runtime with it.
+/// Loads ONNX Runtime and opens the bundle of `config`.
 ///
 /// # Errors
-/// A missing library or bundle, or files that do not match their digests.
+/// The library or the bundle is missing, or a file does not match its digest.
 pub(crate) fn open(config: &ModelConfig) -> Result<(Bundle, Classifier)> {
     runtime::load(config.onnxruntime.as_deref()).converted()?;
     let bundle = Bundle::open(&config.bundle).converted()?;
@@ -18,7 +18,7 @@ pub(crate) fn open(config: &ModelConfig) -> Result<(Bundle, Classifier)> {
     Ok((bundle, classifier))
 }
 
-/// How `config` wants a classifier to run.
+/// The options of `config` for a classifier; 0 threads are replaced by the number of cores.
 pub(crate) fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
     let threads = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -29,7 +29,7 @@ pub(crate) fn classifier_options(config: &ModelConfig) -> ClassifierOptions {
     ClassifierOptions { threads, batch, device: config.device }
 }
 
-/// The defaults for a bundle that is used outside a pipeline.
+/// The default configuration for a bundle that is used outside a pipeline.
 pub(crate) fn model_config(bundle: PathBuf, onnxruntime: Option<PathBuf>) -> ModelConfig {
     ModelConfig { bundle, onnxruntime, ..ModelConfig::default() }
 }

@@ -1,7 +1,7 @@
 //! One version of a model, loaded and ready to label.
 //!
-//! Contract: what a generation is made of never changes. It goes, and its memory returns, with the last
-//! batch that carries it.
+//! Contract: the parts of a generation never change. It is dropped, and its memory is returned, when the last batch that
+//! was encoded with it has been labelled.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use crate::error::{Converted, Error, Result};
 use crate::system::GiveBackOnDrop;
 use crate::texts::Preprocessing;
 
-/// Characters of an error's message that a dead letter keeps.
+/// Most characters of an error message that are kept in a dead letter.
 const DETAIL_CHARS: usize = 400;
 
-/// Why rows leave the main path, by row.
+/// Rejected rows of a batch, by their index, with the reason.
 pub(crate) type Rejects = BTreeMap<usize, Reject>;
 
 /// A loaded model.
@@ -40,39 +40,40 @@ pub(crate) struct Generation {
     labels: Labels,
     encoder: Arc<Encoder>,
     classifier: Mutex<Classifier>,
-    /// None when the bundle says nothing, or too little, of the documents that it was judged on.
+    /// `None` if the bundle contains no, or too few, statistics of the documents that it was evaluated on.
     drift: Option<Mutex<DriftMonitor>>,
-    /// Set when it failed on probation: it labels nothing any more.
+    /// Set when the generation was rolled back: it must not label any more batches.
     withdrawn: AtomicBool,
-    /// Set when it has labelled a document: what then fails may be the documents' fault.
+    /// Set when the generation has labelled a document. Before, a failure on every document of a batch means that the
+    /// model is broken; afterwards it may be due to the documents.
     proven: AtomicBool,
-    /// The last field: dropped after the classifier.
+    /// Must be the last field, because fields are dropped in order and the classifier has to be dropped first.
     _memory: GiveBackOnDrop,
 }
 
-/// What a generation says of the rows of a batch that it could classify.
+/// The results of a generation for the rows of a batch that it could classify.
 #[derive(Debug)]
 pub(crate) struct Classified {
-    /// A row each, over the generation's labels.
+    /// One entry per row, over the labels of the generation.
     pub probabilities: Vec<Probabilities>,
-    /// Whether the row's label should not be trusted.
+    /// For each row, whether its label should not be trusted.
     pub abstained: Vec<bool>,
-    /// What it took.
+    /// How long inference took.
     pub took: Duration,
 }
 
 impl Generation {
-    /// Opens, checks and warms the bundle at `config.model.bundle`.
+    /// Opens, verifies and warms up the bundle at `config.model.bundle`.
     ///
     /// # Errors
-    /// A missing library or bundle, files that do not match their digests, a model that was trained on
-    /// texts cleaned otherwise than `config.clean` says.
+    /// The library or the bundle is missing, a file does not match its digest, or the model was trained on texts that
+    /// were cleaned differently from what `config.clean` says.
     pub(crate) fn open(config: &Config) -> Result<Self> {
         runtime::load(config.model.onnxruntime.as_deref()).converted()?;
         Self::load(&Bundle::open(&config.model.bundle).converted()?, config)
     }
 
-    /// Checks and warms an opened bundle.
+    /// Verifies and warms up an opened bundle.
     ///
     /// # Errors
     /// As [`Generation::open`].
@@ -104,32 +105,32 @@ impl Generation {
         &self.version
     }
 
-    /// Name and version, for people.
+    /// Name and version, for messages.
     pub(crate) fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 
-    /// Where it really runs.
+    /// The device that it runs on; `auto` has been resolved.
     pub(crate) fn device(&self) -> Device {
         self.device
     }
 
-    /// Takes it out of use for good.
+    /// Marks the generation as rolled back. This cannot be undone.
     pub(super) fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Relaxed);
     }
 
-    /// Whether batches that it has encoded are to be labelled by another.
+    /// Whether the generation was rolled back, so that batches encoded with it must be labelled by another one.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.load(Ordering::Relaxed)
     }
 
-    /// The label of a logit.
+    /// The label of the logit `index`.
     pub(crate) fn label(&self, index: usize) -> &str {
         self.labels.get(index).map_or("", |label| label.id.as_str())
     }
 
-    /// The token ids of cleaned rows, and the rejects of those that the tokenizer cannot encode, by row.
+    /// The token ids of cleaned rows, and the rejected rows, which the tokenizer cannot encode.
     ///
     /// # Errors
     /// As [`Generation::classify_each`].
@@ -151,7 +152,7 @@ impl Generation {
     /// The token ids of cleaned rows.
     ///
     /// # Errors
-    /// When the tokenizer fails on one of them.
+    /// The tokenizer fails on one of them.
     pub(crate) fn encode(&self, rows: &RecordBatch) -> Result<Vec<Encoding>> {
         self.encode_texts(&texts(rows)?)
     }
@@ -164,10 +165,10 @@ impl Generation {
         self.encoder.encode_batch(texts).converted()
     }
 
-    /// What the model says of encoded texts.
+    /// Classifies encoded texts.
     ///
     /// # Errors
-    /// When ONNX Runtime fails or a logit is not a finite number.
+    /// ONNX Runtime fails, or a logit is not a finite number.
     pub(crate) fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
         let mut classifier = self.classifier.lock();
         let start = Instant::now();
@@ -177,11 +178,11 @@ impl Generation {
         Ok(Classified { probabilities, abstained, took })
     }
 
-    /// What the model says of encoded texts, and the rejects of those that it cannot classify, by row.
+    /// Classifies encoded texts one by one where the whole batch fails, and returns the rejected rows beside the results.
     ///
     /// # Errors
-    /// When the failure is the model's or the device's, not the documents': not even the empty text can be
-    /// handled, or each of several documents fails and none was ever labelled.
+    /// The cause is the model or the device and not the documents: even the empty text fails, or several documents all
+    /// fail and the generation has never labelled one.
     pub(crate) fn classify_each(&self, encodings: &[Encoding]) -> Result<(Classified, Rejects)> {
         let mut classifier = self.classifier.lock();
         let start = Instant::now();
@@ -202,7 +203,7 @@ impl Generation {
         Ok((Classified { probabilities, abstained, took }, rejects))
     }
 
-    /// Whether it can label any of some cleaned rows.
+    /// Whether the generation can label at least one of these cleaned rows.
     pub(crate) fn handles_any(&self, rows: &RecordBatch) -> bool {
         let encoded = self.encode_each(rows);
         let outcome = encoded.and_then(|(encodings, _)| self.classify_each(&encodings));
@@ -217,7 +218,8 @@ impl Generation {
         Reject::new(Stage::Infer, reason, Some(self.detail(&failure.problem)))
     }
 
-    /// Refuses to set whole batches aside for a model that has not labelled a single document.
+    /// Fails if all of several documents were rejected by a generation that has not labelled any document yet: the model
+    /// is then more likely to be broken than all documents, and must not turn whole batches into dead letters.
     fn check_share(&self, action: &'static str, rejects: &Rejects, handled: usize) -> Result<()> {
         match rejects.values().next() {
             Some(first) if handled == 0 && rejects.len() > 1 && !self.proven.load(Ordering::Relaxed) => {
@@ -233,7 +235,7 @@ impl Generation {
         }
     }
 
-    /// What went wrong with a document, for its dead letter: the model, and the first words of `problem`.
+    /// The detail of a dead letter: the model, and the beginning of `problem` on one line.
     fn detail(&self, problem: &str) -> String {
         let words = problem.split_whitespace().collect::<Vec<_>>().join(" ");
         let cut = words.char_indices().nth(DETAIL_CHARS).map_or(words.len(), |(end, _)| end);
@@ -241,7 +243,8 @@ impl Generation {
         format!("{}: {}{ellipsis}", self.title(), &words[..cut])
     }
 
-    /// Takes labelled documents into account for drift; none without a reference to compare with.
+    /// Updates the drift statistics with labelled documents. Returns `None` if the bundle has no statistics to compare
+    /// with.
     pub(crate) fn watch_drift(
         &self,
         encodings: &[Encoding],
@@ -256,7 +259,7 @@ impl Generation {
                     signal,
                     psi,
                     version,
-                    "documents drift from those the model was judged on"
+                    "documents have drifted away from those that the model was evaluated on"
                 );
             } else {
                 tracing::info!(event = "drift_ended", signal, psi, version, "drift has ended");
@@ -271,7 +274,7 @@ fn texts(rows: &RecordBatch) -> Result<Vec<Cow<'_, str>>> {
     Ok(Texts::of(rows)?.iter().collect())
 }
 
-/// A model sees in serving what it saw in training, or it is refused.
+/// Refuses a model that was trained on texts that were cleaned differently from those that it would label.
 fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
     let configured = clean.fingerprint();
     match Preprocessing::of_bundle(bundle)? {

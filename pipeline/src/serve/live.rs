@@ -1,4 +1,7 @@
-//! The generation in use, and who takes over when it fails.
+//! The generation in use, and which one takes over when it fails.
+//!
+//! [`Live`] holds the [`Phase`] behind a lock and adds what surrounds its transitions: the alias in the registry, the
+//! counters and the log.
 
 use std::sync::Arc;
 
@@ -7,190 +10,201 @@ use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
 use parking_lot::Mutex;
 
-use super::bake::Bake;
 use super::generation::{Classified, Generation};
-use crate::config::{BakeConfig, Config};
+use super::phase::Phase;
+use crate::config::{CanaryConfig, Config};
 use crate::error::{Converted, Result};
 use crate::metrics::Counters;
 
-/// Who moves the alias back, in the registry's history.
+/// Named in the registry's history as the one who moved the alias back.
 const ROLLED_BACK_BY: &str = "fenliu run";
 
-/// What labels documents now. Shared by the stages that encode and label and by the watcher.
+/// The model in service. Shared by the stages that encode and label, and by the watcher.
 #[derive(Debug)]
 pub(crate) struct Live {
-    state: Mutex<State>,
-    bake: BakeConfig,
+    phase: Mutex<Phase<Generation>>,
+    canary: CanaryConfig,
     followed: Option<(Registry, Alias)>,
     counters: Counters,
 }
 
-#[derive(Debug)]
-struct State {
-    current: Arc<Generation>,
-    /// While `current` is on probation.
-    bake: Option<Bake>,
-}
-
 impl Live {
-    /// Opens the configured model; on probation, with the version before, if it became the champion so
-    /// lately that its probation is not over. Without that, one that fails would end every restart.
+    /// Opens the configured model. If it became the champion so recently that its canary period is not over, the
+    /// previous version is loaded too and the period begins again.
+    ///
+    /// Without this, a version that fails would fail again after each restart of the process, with no other version to
+    /// take over.
     ///
     /// # Errors
     /// As [`Generation::open`].
     pub(crate) fn open(config: &Config, counters: Counters) -> Result<Self> {
         let current = Arc::new(Generation::open(config)?);
         let followed = followed(config);
-        let bake = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
-        Ok(Live {
-            state: Mutex::new(State { current, bake: bake.map(Bake::new) }),
-            bake: config.model.bake.clone(),
-            followed,
-            counters,
-        })
+        let previous = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
+        let phase = Mutex::new(Phase::new(current, previous));
+        Ok(Live { phase, canary: config.model.canary.clone(), followed, counters })
     }
 
-    /// The generation to encode and label the next batch with.
+    /// The generation that the next batch is to be encoded and labelled with.
     pub(crate) fn current(&self) -> Arc<Generation> {
-        Arc::clone(&self.state.lock().current)
+        Arc::clone(self.phase.lock().current())
     }
 
-    /// The registry and alias that say which version should be in use; none where the configuration
-    /// names one version.
+    /// The registry and the alias that say which version should be in use; `None` if the configuration names a fixed
+    /// version.
     pub(crate) fn followed(&self) -> Option<&(Registry, Alias)> {
         self.followed.as_ref()
     }
 
-    /// Puts `next` in use from the next batch on. With `on_probation` the generation before stays loaded
-    /// until the probation is over.
-    pub(crate) fn swap(&self, next: Generation, on_probation: bool) {
+    /// Puts `next` in use from the next batch on. With `as_canary`, the generation that was in use stays loaded until the
+    /// canary period is over.
+    pub(crate) fn swap(&self, next: Generation, as_canary: bool) {
         let next = Arc::new(next);
-        let mut state = self.state.lock();
+        let mut phase = self.phase.lock();
         tracing::info!(
             event = "model_swapped",
-            from = state.current.title(),
+            from = phase.current().title(),
             to = next.title(),
             "model swapped"
         );
-        let previous = std::mem::replace(&mut state.current, next);
-        let bake = (on_probation && self.bake.rows > 0).then(|| Bake::new(Arc::clone(&previous)));
-        let before = std::mem::replace(&mut state.bake, bake);
+        let ended = phase.swap(next, as_canary && self.canary.rows > 0);
         self.counters.count_swap();
-        // Models are let go without the lock: freeing a large one takes a while.
-        drop(state);
-        drop((previous, before));
+        drop(phase);
+        // Dropped after the lock is released: freeing a large model takes a while.
+        drop(ended);
     }
 
-    /// Puts the generation before in use again, if it is still loaded and is `version`.
+    /// Puts the previous generation in use again, if it is still loaded and is of this `version`. Returns whether it was.
     pub(crate) fn return_to(&self, version: &str) -> bool {
-        let mut state = self.state.lock();
-        let Some(bake) = state.bake.take_if(|bake| bake.previous.version() == version) else { return false };
-        take_over(&mut state, bake);
-        self.counters.count_swap();
-        true
-    }
-
-    /// What [`Live::fall_back`] would give, without a change.
-    pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
-        let state = self.state.lock();
-        if Arc::ptr_eq(&state.current, failed) {
-            return state.bake.as_ref().map(|bake| Arc::clone(&bake.previous));
+        let is_reverted = self.revert_if(|phase| phase.previous().is_some_and(|g| g.version() == version));
+        if is_reverted {
+            self.counters.count_swap();
         }
-        Some(Arc::clone(&state.current))
+        is_reverted
     }
 
-    /// The generation to label a batch with that `failed` could not label: the one before, to which the
-    /// alias is moved back, if `failed` is on probation; the one in use, if it is another; `None` when there is
-    /// no other generation.
+    /// The generation that [`Live::fall_back`] would return; nothing is changed.
+    pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
+        let phase = self.phase.lock();
+        let other = if phase.is_current(failed) { phase.previous() } else { Some(phase.current()) };
+        other.map(Arc::clone)
+    }
+
+    /// The generation that is to label a batch that `failed` could not label.
+    ///
+    /// If `failed` is in its canary period, it is rolled back, and the previous generation is returned. If another
+    /// generation has been put in use meanwhile, that one is returned. `None` means that there is no other generation.
     pub(crate) fn fall_back(&self, failed: &Arc<Generation>, reason: &str) -> Option<Arc<Generation>> {
         self.roll_back(failed, reason);
         let current = self.current();
         (!Arc::ptr_eq(&current, failed)).then_some(current)
     }
 
-    /// Compares a generation on probation with the one before, on a sample of what it labels, and rolls
-    /// it back if it is worse.
-    pub(crate) fn examine(&self, generation: &Arc<Generation>, rows: &RecordBatch, new: &Classified) {
-        self.end_probation();
-        let Some(previous) = self.sampled(generation, rows.num_rows()) else { return };
-        // Outside the lock: the watcher and the tokenize stage must not wait for an inference.
+    /// During a canary period, labels a sample of the batches with the previous generation too, and rolls `generation`
+    /// back if it does worse. `new` is what `generation` made of `rows`.
+    pub(crate) fn compare_with_previous(
+        &self,
+        generation: &Arc<Generation>,
+        rows: &RecordBatch,
+        new: &Classified,
+    ) {
+        self.end_canary();
+        let Some(previous) = self.previous_if_sampled(generation, rows.num_rows()) else { return };
+        // Outside the lock, because the watcher and the tokenize stage must not wait for an inference.
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
             return;
         };
-        let complaint = self.state.lock().bake.as_mut().and_then(|bake| bake.compare(new, &old));
+        let mut phase = self.phase.lock();
+        let complaint = phase.canary_of(generation).and_then(|(_, period)| period.compare(new, &old));
+        drop(phase);
         if let Some(reason) = complaint {
             self.roll_back(generation, &reason);
         }
     }
 
-    /// Counts a batch of a generation on probation; the generation to compare it with, if it is sampled.
-    fn sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
-        let mut state = self.state.lock();
-        let is_current = Arc::ptr_eq(&state.current, generation);
-        let bake = state.bake.as_mut().filter(|_| is_current)?;
-        bake.count(rows).then(|| Arc::clone(&bake.previous))
+    /// Counts a batch of `generation` during its canary period. Returns the previous generation if this batch belongs to
+    /// the sample that both label.
+    fn previous_if_sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
+        let mut phase = self.phase.lock();
+        let (previous, period) = phase.canary_of(generation)?;
+        period.count(rows).then(|| Arc::clone(previous))
     }
 
-    /// Lets the generation before go when the probation is over.
-    pub(crate) fn end_probation(&self) {
-        let mut state = self.state.lock();
-        let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
-        if over.is_some() {
-            tracing::info!(event = "canary_ended", model = state.current.title(), "probation is over");
+    /// Unloads the previous generation if the canary period is over.
+    pub(crate) fn end_canary(&self) {
+        let mut phase = self.phase.lock();
+        let is_over = matches!(&*phase, Phase::Canary { period, .. } if period.is_over(&self.canary));
+        let ended = if is_over { phase.finish() } else { None };
+        if ended.is_some() {
+            let model = phase.current().title();
+            tracing::info!(
+                event = "canary_ended",
+                model,
+                "the canary period is over, the model stays in use"
+            );
         }
-        // A model is let go without the lock: freeing a large one takes a while.
-        drop(state);
-        drop(over);
+        drop(phase);
+        // Dropped after the lock is released: freeing a large model takes a while.
+        drop(ended);
     }
 
-    /// Exchanges `failed`, if it is on probation, for the generation before, here and in the registry.
+    /// If `failed` is in its canary period, puts the previous generation in use again, here and in the registry.
     fn roll_back(&self, failed: &Arc<Generation>, reason: &str) {
-        self.end_probation();
-        {
-            let mut state = self.state.lock();
-            if !Arc::ptr_eq(&state.current, failed) {
-                return;
-            }
-            let Some(bake) = state.bake.take() else { return };
-            take_over(&mut state, bake);
+        self.end_canary();
+        if !self.revert_if(|phase| phase.is_current(failed)) {
+            return;
         }
         tracing::warn!(event = "model_rolled_back", version = failed.version(), reason, "model rolled back");
         self.counters.count_rollback(format!("{}: {reason}", failed.version()));
+        // Only a champion has a predecessor in the registry that the alias can be moved back to.
         let Some((registry, Alias::Champion)) = &self.followed else { return };
         match registry.rollback_from(failed.version(), ROLLED_BACK_BY, reason) {
             Ok(Some(_)) => {}
             Ok(None) => tracing::info!(
                 event = "rollback_superseded",
                 version = failed.version(),
-                "it is not the champion any more"
+                "the registry stays as it is: the version is not the champion any more"
             ),
-            Err(error) => {
-                tracing::warn!(event = "rollback_unrecorded", %error, "the champion is still the version that was rolled back");
-            }
+            Err(error) => tracing::warn!(
+                event = "rollback_unrecorded",
+                %error,
+                "the version was rolled back here, but it is still the champion in the registry"
+            ),
         }
+    }
+
+    /// Puts the previous generation in use again, if there is one and the phase fulfils `condition`. Returns whether it
+    /// did.
+    ///
+    /// Batches that were encoded with the generation taken out of use are encoded again before they are labelled.
+    fn revert_if(&self, condition: impl FnOnce(&Phase<Generation>) -> bool) -> bool {
+        let mut phase = self.phase.lock();
+        if !condition(&phase) {
+            return false;
+        }
+        let Some(withdrawn) = phase.revert() else { return false };
+        withdrawn.withdraw();
+        tracing::info!(
+            event = "model_swapped_back",
+            from = withdrawn.title(),
+            to = phase.current().title(),
+            "the previous model is in use again"
+        );
+        drop(phase);
+        // Dropped after the lock is released: freeing a large model takes a while.
+        drop(withdrawn);
+        true
     }
 }
 
-/// Batches that the withdrawn generation has encoded are encoded again when they are labelled.
-fn take_over(state: &mut State, bake: Bake) {
-    let withdrawn = std::mem::replace(&mut state.current, bake.previous);
-    withdrawn.withdraw();
-    tracing::info!(
-        event = "model_swapped_back",
-        from = withdrawn.title(),
-        to = state.current.title(),
-        "model swapped back"
-    );
-}
-
-/// The version that a rollback returns to, if the champion is `current` and was promoted within
-/// `model.bake.max_age`.
+/// The version that a rollback returns to, loaded, if `current` is the champion and was promoted less than
+/// `model.canary.max_age` ago.
 fn previous(registry: &Registry, current: &Generation, config: &Config) -> Option<Arc<Generation>> {
     let champion = registry.alias(Alias::Champion).ok()??;
     let promoted_at = DateTime::parse_from_rfc3339(&champion.at).ok()?;
     let age = (Utc::now() - promoted_at.to_utc()).to_std().unwrap_or_default();
-    let bake = &config.model.bake;
-    if champion.version != current.version() || bake.rows == 0 || age >= bake.max_age {
+    let canary = &config.model.canary;
+    if champion.version != current.version() || canary.rows == 0 || age >= canary.max_age {
         return None;
     }
     let version = champion.previous?;
@@ -198,15 +212,21 @@ fn previous(registry: &Registry, current: &Generation, config: &Config) -> Optio
     match load() {
         Ok(generation) => Some(Arc::new(generation)),
         Err(error) => {
-            tracing::warn!(event = "no_fallback", version, %error, "nothing can take over if the champion fails");
+            tracing::warn!(
+                event = "no_fallback",
+                version,
+                %error,
+                "the previous version cannot be loaded, so nothing can take over if the champion fails"
+            );
             None
         }
     }
 }
 
-/// What `model.bundle` follows: the champion of `models/NAME`, or the alias it names.
+/// The registry and the alias that `model.bundle` follows: the champion for `models/NAME`, or the alias that it names;
+/// `None` for a fixed version.
 fn followed(config: &Config) -> Option<(Registry, Alias)> {
-    // What is not in a registry is one version's directory, which cannot change.
+    // A bundle outside a registry is the directory of one version, which never changes.
     let (registry, selector) = Registry::find(&config.model.bundle).ok()?;
     let alias = match selector.as_deref() {
         None | Some("champion") => Alias::Champion,

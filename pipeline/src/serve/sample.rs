@@ -1,4 +1,4 @@
-//! Which documents the challenger labels too: a sample that does not depend on when they come.
+//! Selects the documents that the challenger labels too. The sample does not depend on when or where they are read.
 
 use arrow::array::RecordBatch;
 use fenliu_schemas::{Lineage, text_at, text_column};
@@ -8,8 +8,11 @@ use crate::error::Result;
 
 /// The rows whose documents belong to a sample of `share` (0 to 1) of all documents.
 ///
-/// A document is known by its id, or where it has none by its place in the source: the same one is always
-/// in the sample or never, however often and wherever it is read. A larger share only adds documents.
+/// The decision is made by a hash of the document's id, or of its position in the source if it has no id. So the same
+/// document is either always in the sample or never, even if it is read again. A larger share only adds documents.
+///
+/// # Errors
+/// A column is missing.
 pub(super) fn sampled(rows: &RecordBatch, share: f64) -> Result<Vec<usize>> {
     let (ids, lineage) = (text_column(rows, "id")?, Lineage::of(rows)?);
     let position = |row: usize| match text_at(ids, row) {
@@ -22,7 +25,7 @@ pub(super) fn sampled(rows: &RecordBatch, share: f64) -> Result<Vec<usize>> {
     Ok((0..rows.num_rows()).filter(|&row| position(row) < share).collect())
 }
 
-/// Where a document stands in `0..1`: evenly spread, and the same on every machine.
+/// Hashes `parts` to a number in `0..1`, evenly distributed and the same on every machine.
 fn position(parts: &[&[u8]]) -> f64 {
     let mut hasher = Sha256::new();
     parts.iter().for_each(|part| hasher.update(part));
@@ -37,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// Documents at the offsets from `first`; with ids that do not depend on it, if `with_ids`.
+    /// Documents at the offsets from `first` on; `with_ids` gives them ids that do not depend on the offset.
     fn rows(first: i64, with_ids: bool) -> RecordBatch {
         let mut builder = RawBuilder::default();
         for number in 0..2000 {
@@ -49,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_follows_the_document_and_has_its_share() {
+    fn the_sample_depends_on_the_document_only_and_has_the_share_asked_for() {
         let here = sampled(&rows(0, true), 0.1).unwrap();
         assert_eq!(here, sampled(&rows(5000, true), 0.1).unwrap(), "wherever it is read");
         assert!((140..260).contains(&here.len()), "{}", here.len());
@@ -60,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_are_none_and_all() {
+    fn a_share_of_0_takes_no_document_and_of_1_takes_all() {
         assert!(sampled(&rows(0, true), 0.0).unwrap().is_empty());
         assert_eq!(sampled(&rows(0, true), 1.0).unwrap().len(), 2000);
     }

@@ -1,10 +1,10 @@
 //! Shadow mode: the challenger labels a sample of the documents beside the champion.
 //!
-//! Contract: the champion never waits for it. The thread has lower priority and one core, its queue is
-//! short, and a sample that does not fit is dropped and counted. Nothing that happens here ends the
-//! pipeline: a challenger that cannot be loaded, or fails, is left alone until the alias names another.
-//! Disagreements are files that appear when complete; a crash loses those of the last moments, since no
-//! offset waits for them.
+//! Contract: the champion never waits for the challenger. The challenger's thread has lower priority and one core. Its
+//! queue is short, and a sample that does not fit is dropped and counted. No failure here ends the pipeline: a challenger
+//! that cannot be loaded, or fails, is not used any more until the alias names another version. Files with disagreements
+//! appear when they are complete. A crash loses the newest disagreements, because offsets are committed without waiting
+//! for them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use chrono::Utc;
 use fenliu_connectors::files::FileAppender;
 use fenliu_model::registry::{Alias, Registry};
 use fenliu_model::{Encoding, Probabilities};
-use fenliu_schemas::{SchemaError, Texts, Verdict, disagreement_schema, disagreements};
+use fenliu_schemas::{SchemaError, ScoredLabel, Texts, disagreement_schema, disagreements};
 
 use super::generation::{Classified, Generation};
 use super::sample::sampled;
@@ -28,24 +28,24 @@ use crate::error::{Converted, Result};
 use crate::metrics::Counters;
 use crate::system::step_back;
 
-/// Samples that may wait for the challenger.
+/// Most samples that wait for the challenger.
 const QUEUED_SAMPLES: usize = 4;
-/// How far the thread steps back for others, 0 to 19.
+/// Niceness of the challenger's thread, 0 to 19.
 const NICENESS: i32 = 10;
 
 /// The champion's side of the comparison; the challenger's thread ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Shadow {
     share: f64,
-    /// Dropped before the thread, which ends when no sample can come any more.
+    /// Must be declared before the thread, so that it is dropped first: the thread ends when the queue is closed.
     samples: SyncSender<Sample>,
     _thread: Background,
-    /// Whether there is a challenger to give samples to.
+    /// Whether a challenger is loaded and takes samples.
     listening: Arc<AtomicBool>,
     counters: Counters,
 }
 
-/// Documents that the champion has labelled.
+/// A sample of the documents of one batch, as the champion labelled them.
 struct Sample {
     texts: Vec<String>,
     labelled: RecordBatch,
@@ -74,17 +74,17 @@ impl Shadow {
             version: None,
             generation: None,
         };
-        // The champion has the cores; the challenger has time.
+        // One thread: the cores are for the champion, and the challenger need not be fast.
         challenger.config.model.threads = 1;
         let (samples, received) = sync_channel(QUEUED_SAMPLES);
         let thread = Background::spawn("shadow", move |_| challenger.run(&received))?;
         Ok(Some(Shadow { share, samples, _thread: thread, listening, counters }))
     }
 
-    /// Offers a labelled batch; `cleaned` are its rows as they were encoded.
+    /// Offers a sample of a labelled batch to the challenger. `cleaned` are the same rows before they were labelled.
     ///
     /// # Errors
-    /// [`SchemaError::Column`] when the rows lack a column, which no document can cause.
+    /// [`SchemaError::Column`] if the rows lack a column, which no document can cause.
     pub(crate) fn offer(
         &self,
         cleaned: &RecordBatch,
@@ -114,7 +114,7 @@ impl Shadow {
     }
 }
 
-/// How far the best label is above the next.
+/// The difference between the probabilities of the best and the second label; 1 if there is only one label.
 fn margin(probabilities: &Probabilities) -> f32 {
     match probabilities.top(2).as_slice() {
         [(_, best), (_, next)] => best - next,
@@ -129,7 +129,7 @@ struct Challenger {
     sink: FileAppender,
     listening: Arc<AtomicBool>,
     counters: Counters,
-    /// The version that the alias named when it was last looked at.
+    /// The version that the alias named when it was last read.
     version: Option<String>,
     generation: Option<Generation>,
 }
@@ -139,7 +139,7 @@ impl Challenger {
         step_back(NICENESS);
         self.refresh();
         let (mut looked, mut flushed) = (Instant::now(), Instant::now());
-        // Without a watch the challenger stays the one of the start.
+        // With `model.watch = "0s"` the alias is read only once, at the start.
         let watched = !self.config.model.watch.is_zero();
         let every = if watched { self.config.model.watch } else { self.config.epoch.max_age };
         loop {
@@ -159,7 +159,7 @@ impl Challenger {
         }
     }
 
-    /// Loads the challenger, if the alias names another than before.
+    /// Loads the challenger if the alias names another version than before.
     fn refresh(&mut self) {
         let version = match self.registry.alias(Alias::Challenger) {
             Ok(record) => record.map(|record| record.version),
@@ -215,21 +215,17 @@ impl Challenger {
     }
 }
 
-/// The sampled documents to which the challenger gives another label.
+/// The sampled documents to which the challenger gives another label than the champion.
 fn disagreeing(challenger: &Generation, sample: &Sample) -> Result<RecordBatch> {
     let encodings: Vec<Encoding> = challenger.encode_texts(&sample.texts)?;
     let probabilities = challenger.classify(&encodings)?.probabilities;
-    let verdict = |row: &Probabilities| {
-        let (index, score) = row.top(1).first().copied().unwrap_or((0, 0.0));
-        (challenger.label(index), score)
-    };
-    let verdicts: Vec<Verdict<'_>> = probabilities
+    let labels: Vec<ScoredLabel<'_>> = probabilities
         .iter()
         .map(|row| {
-            let (label, score) = verdict(row);
-            Verdict { label, score, margin: margin(row) }
+            let (index, score) = row.top(1).first().copied().unwrap_or((0, 0.0));
+            ScoredLabel { label: challenger.label(index), score, margin: margin(row) }
         })
         .collect();
     let now = Utc::now().timestamp_millis();
-    Ok(disagreements(&sample.labelled, &sample.margins, &verdicts, challenger.version(), now)?)
+    Ok(disagreements(&sample.labelled, &sample.margins, &labels, challenger.version(), now)?)
 }

@@ -1,8 +1,8 @@
-//! Follows the alias of the model in use.
+//! Follows the alias that `model.bundle` names.
 //!
-//! A thread of its own looks every `model.watch`: the alias is one small file, replaced by a rename, so
-//! looking is cheap and never sees half of it. Loading happens here too, so that no stage waits for it.
-//! What failed to load is not tried again until the alias moves.
+//! A thread of its own reads the alias every `model.watch`. The alias is a small file that is replaced by a rename, so
+//! reading it is cheap and never sees a partial write. The thread also loads the new version, so that no stage waits for
+//! it. A version that could not be loaded is not tried again until the alias moves.
 
 use std::sync::Arc;
 
@@ -43,14 +43,14 @@ struct Watch {
     registry: Registry,
     alias: Alias,
     counters: Counters,
-    /// What the alias was when it was last looked at, or why it could not be read.
+    /// The alias when it was last read, or why it could not be read.
     seen: std::result::Result<Option<AliasRecord>, String>,
 }
 
 impl Watch {
     fn run(mut self, stop: &Stop) {
         while stop.pause(self.config.model.watch) {
-            self.live.end_probation();
+            self.live.end_canary();
             let now = self.registry.alias(self.alias).map_err(|error| error.to_string());
             if now == self.seen {
                 continue;
@@ -64,14 +64,14 @@ impl Watch {
         }
     }
 
-    /// Brings the version that the alias names into use.
+    /// Puts the version that the alias names in use.
     fn follow(&self, record: &AliasRecord) {
         let version = &record.version;
         if self.live.current().version() == version || self.live.return_to(version) {
             return;
         }
         match self.load(version) {
-            // A version that someone went back to has nothing to fall back to.
+            // A record without `previous` is a rollback: that version was in use before and needs no canary period.
             Ok(next) => self.live.swap(next, record.previous.is_some()),
             Err(error) => self.refuse(&format!("{version}: {error}")),
         }

@@ -1,31 +1,31 @@
-//! The comparison of one partition: sets of offsets in, counts out.
+//! Compares one partition: takes sets of offsets and returns counts.
 
 use std::ops::{AddAssign, Range};
 
 use roaring::RoaringTreemap;
 use serde::Serialize;
 
-use super::partitions::Held;
+use super::partitions::StoredOffsets;
 
-/// Documents and rows of one partition, or of several.
+/// Counts of documents and rows, in one partition or in several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct DeliveryCounts {
     /// Documents of the source that were compared.
     pub documents: u64,
-    /// Rows that the output holds, repeated ones included.
+    /// Rows of the output, including repeated ones.
     pub rows: u64,
-    /// Dead letters, repeated ones included; 0 for the dead letters themselves.
+    /// Dead letters, including repeated ones; 0 for the dead letters themselves.
     pub dead_lettered: u64,
-    /// Documents that are neither in the sink nor among the dead letters; none where that cannot be told.
+    /// Documents that are neither in the sink nor among the dead letters; `None` if that cannot be determined.
     pub lost: Option<u64>,
-    /// Rows too many: copies in the sink, and rows of which there is a dead letter too.
+    /// Superfluous rows: repeated rows of the sink, and rows of documents for which there is also a dead letter.
     pub duplicated: u64,
-    /// Offsets that the sink or the dead letters have not come to. Not each must be a document.
+    /// Offsets that the sink or the dead letters have not reached yet. Some of them may have no document.
     pub not_reached: u64,
 }
 
-impl AddAssign<&Counts> for Counts {
-    fn add_assign(&mut self, other: &Counts) {
+impl AddAssign<&DeliveryCounts> for DeliveryCounts {
+    fn add_assign(&mut self, other: &DeliveryCounts) {
         self.documents += other.documents;
         self.rows += other.rows;
         self.dead_lettered += other.dead_lettered;
@@ -35,22 +35,22 @@ impl AddAssign<&Counts> for Counts {
     }
 }
 
-/// One partition of one sink, beside the source's documents and the dead letters.
+/// One partition of one sink, with the documents of the source and the dead letters that it is compared with.
 pub(super) struct Compared<'a> {
-    /// Offsets of the source's documents.
+    /// Offsets of the documents of the source.
     pub(super) documents: Option<&'a RoaringTreemap>,
-    /// The offsets that all concerned have passed.
+    /// The offsets that the source still has and that both the sink and the dead letters have passed.
     pub(super) scope: Range<u64>,
-    /// What the sink holds.
-    pub(super) rows: Option<&'a Held>,
-    /// What the dead letters hold.
-    pub(super) dead_letters: Option<&'a Held>,
-    /// Whether a document that is in neither must be lost.
+    /// The offsets in the sink.
+    pub(super) rows: Option<&'a StoredOffsets>,
+    /// The offsets among the dead letters.
+    pub(super) dead_letters: Option<&'a StoredOffsets>,
+    /// Whether a document that is in neither of the two must have been lost.
     pub(super) can_lose: bool,
 }
 
 impl Compared<'_> {
-    /// The documents in scope.
+    /// The offsets of the documents within the scope.
     pub(super) fn documents(&self) -> RoaringTreemap {
         let mut documents = self.documents.cloned().unwrap_or_default();
         documents.remove_range(..self.scope.start);
@@ -58,14 +58,14 @@ impl Compared<'_> {
         documents
     }
 
-    /// The offsets of lost documents; none where that cannot be told.
+    /// The offsets of lost documents; `None` if they cannot be determined.
     pub(super) fn lost(&self) -> Option<RoaringTreemap> {
         let mut lost = self.can_lose.then(|| self.documents())?;
         [self.rows, self.dead_letters].into_iter().flatten().for_each(|held| lost -= &held.once);
         Some(lost)
     }
 
-    /// The offsets of rows that are there more than once, or are dead letters too.
+    /// The offsets of documents that have several rows, or a row and a dead letter.
     pub(super) fn duplicated(&self) -> RoaringTreemap {
         let mut duplicated = self.both();
         if let Some(rows) = self.rows {
@@ -74,6 +74,7 @@ impl Compared<'_> {
         duplicated
     }
 
+    /// The offsets of documents that have a row and a dead letter.
     fn both(&self) -> RoaringTreemap {
         match (self.rows, self.dead_letters) {
             (Some(rows), Some(letters)) => &rows.once & &letters.once,
@@ -81,10 +82,10 @@ impl Compared<'_> {
         }
     }
 
-    /// All in numbers; `next` is one past the source's last offset.
-    pub(super) fn counts(&self, next: u64) -> Counts {
+    /// The counts; `next` is one past the last offset of the source.
+    pub(super) fn counts(&self, next: u64) -> DeliveryCounts {
         let copies = self.rows.map_or(0, |rows| rows.rows - rows.once.len());
-        Counts {
+        DeliveryCounts {
             documents: self.documents().len(),
             rows: self.rows.map_or(0, |rows| rows.rows),
             dead_lettered: self.dead_letters.map_or(0, |letters| letters.rows),
@@ -101,15 +102,15 @@ mod tests {
 
     use super::*;
 
-    fn held(offsets: &[u64]) -> Held {
-        let mut held = Held::default();
+    fn held(offsets: &[u64]) -> StoredOffsets {
+        let mut held = StoredOffsets::default();
         offsets.iter().for_each(|offset| held.add(*offset));
         held
     }
 
     #[test]
     fn each_kind_of_fault_is_counted() {
-        // 2 is no document, 6 and 8 are lost, 3 is there three times, 4 is a dead letter too, 10 is still to come.
+        // 2 is no document, 6 and 8 are lost, 3 has three rows, 4 has a row and a dead letter, 10 is not reached yet.
         let documents: RoaringTreemap = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10].into_iter().collect();
         let (rows, letters) = (held(&[1, 3, 3, 3, 4, 7]), held(&[4, 5, 9]));
         let mut compared = Compared {
@@ -119,23 +120,29 @@ mod tests {
             dead_letters: Some(&letters),
             can_lose: true,
         };
-        let counts =
-            Counts { documents: 8, rows: 6, dead_lettered: 3, lost: Some(2), duplicated: 3, not_reached: 1 };
+        let counts = DeliveryCounts {
+            documents: 8,
+            rows: 6,
+            dead_lettered: 3,
+            lost: Some(2),
+            duplicated: 3,
+            not_reached: 1,
+        };
         assert_eq!(compared.counts(11), counts);
         assert_eq!(compared.lost().unwrap().iter().collect::<Vec<_>>(), [6, 8]);
         assert_eq!(compared.duplicated().iter().collect::<Vec<_>>(), [3, 4]);
         compared.can_lose = false;
-        assert_eq!(compared.counts(11), Counts { lost: None, ..counts });
+        assert_eq!(compared.counts(11), DeliveryCounts { lost: None, ..counts });
     }
 
     proptest! {
-        /// Whatever was left out and whatever was repeated is found, and nothing else.
+        /// Every omission and every repetition is counted, and nothing else.
         #[test]
-        fn the_counts_are_those_of_the_faults(
+        fn exactly_the_lost_and_the_duplicated_rows_are_counted(
             copies in prop::collection::vec((0..3u64, 0..2u64), 1..200),
         ) {
             let documents: RoaringTreemap = (0..copies.len() as u64).collect();
-            let (mut rows, mut letters) = (Held::default(), Held::default());
+            let (mut rows, mut letters) = (StoredOffsets::default(), StoredOffsets::default());
             for (offset, (labelled, dead)) in copies.iter().enumerate() {
                 (0..*labelled).for_each(|_| rows.add(offset as u64));
                 (0..*dead).for_each(|_| letters.add(offset as u64));

@@ -1,4 +1,4 @@
-//! The outputs of a pipeline: where each stands, and what is in it.
+//! The outputs of a pipeline: up to where each has written, and which rows it contains.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,30 +10,30 @@ use fenliu_operators::Projection;
 use fenliu_schemas::{Positions, TopicPartition, dead_letter_schema};
 use indicatif::ProgressBar;
 
-use super::compare::Counts;
-use super::partitions::{Found, Ranges};
-use super::sole::Sole;
+use super::compare::DeliveryCounts;
+use super::default_place::DefaultPlace;
+use super::partitions::{Ranges, StoredRows};
 use crate::error::Result;
 use crate::plan::Plan;
 
-/// A sink or the dead letters, with where it stood when it was opened.
+/// A sink or the dead letters, with the positions that it had when it was opened.
 pub(super) struct Output {
     /// The configuration's key and the destination.
     pub(super) name: String,
-    /// Whether a predicate keeps documents out.
+    /// Whether a predicate excludes documents.
     pub(super) filtered: bool,
-    /// Why its rows cannot be told apart, where that is so.
+    /// Why its rows cannot be assigned to documents, if they cannot.
     pub(super) limit: Option<String>,
     beginning: Beginning,
-    /// None where it keeps none: it then counts as having all.
+    /// `None` if the output stores no positions; it is then expected to have everything.
     positions: Option<Positions>,
-    sole: Sole,
+    default_place: DefaultPlace,
     reader: Box<dyn Reader>,
 }
 
 impl Output {
-    /// The offsets of a partition that this output should have, given the source's `range` and the `lowest`
-    /// offset that was found.
+    /// The offsets of a partition that this output should contain, given the `range` of the source and the `lowest`
+    /// offset that was found in any output.
     pub(super) fn span(
         &self,
         topic: &Arc<str>,
@@ -51,49 +51,56 @@ impl Output {
         first..next
     }
 
-    /// What may explain that something is lost.
-    pub(super) fn note_on_loss(&self, total: &Counts) -> Option<String> {
+    /// A possible harmless explanation of a loss.
+    pub(super) fn note_on_loss(&self, total: &DeliveryCounts) -> Option<String> {
         let may_be_newer = self.reader.beginning() == Beginning::Assumed;
         (may_be_newer && total.lost.is_some_and(|lost| lost > 0)).then(|| {
-            "nothing records where it began: where it was added later than others, what came before counts as lost".into()
+            "where it began is not recorded: if it was added later than other outputs, the documents before it count as \
+             lost"
+                .into()
         })
     }
 
-    /// What a reader of the counts must know.
+    /// What has to be known to interpret the counts.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<_> = self.limit.iter().cloned().collect();
         if self.filtered {
-            notes.push("what is lost cannot be told: its `where` may have left a document out".into());
+            notes.push(
+                "losses cannot be detected: a missing document may have been excluded by its `where`".into(),
+            );
         }
         if matches!(self.beginning, Beginning::Unknown) {
-            notes.push("counted from the lowest offset found: nothing records where it began".into());
+            notes.push("where it began is not recorded: counted from the lowest offset found".into());
         }
         if self.positions.is_none() {
-            notes.push("it keeps no position: what is still to come counts as lost".into());
+            notes.push("it stores no position: documents that have not reached it yet count as lost".into());
         }
         notes
     }
 
-    /// Partitions in which this output stands past the end of the source.
+    /// Problems of partitions in which this output has a position beyond the end of the source.
     pub(super) fn past_the_end(&self, ranges: &Ranges) -> Vec<String> {
         let stands = |(topic, partition, range): (&Arc<str>, i32, &Range<u64>)| {
             let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();
             (next > range.end).then(|| {
                 let end = range.end;
-                format!("{topic}/{partition}: stands at {next}, past the source's end {end}: was the topic made anew?")
+                format!(
+                    "{topic}/{partition}: its position is {next}, but the source ends at {end}: was the topic deleted \
+                     and recreated?"
+                )
             })
         };
         ranges.iter().filter_map(stands).collect()
     }
 
-    /// Notes all rows in `found`, and what is wrong with the output itself.
+    /// Adds all rows to `found`, and the problems of the output itself, such as missing files.
     ///
     /// # Errors
-    /// A broker that does not answer, a topic that is not there.
-    pub(super) fn read(&self, found: &mut Found, progress: &ProgressBar) -> Result<()> {
+    /// A broker does not answer, or a topic does not exist.
+    pub(super) fn read(&self, found: &mut StoredRows, progress: &ProgressBar) -> Result<()> {
         let mut note = |place: fenliu_connectors::reader::Place<'_>| {
             progress.inc(1);
-            self.sole.note(found, place);
+            self.default_place.note(found, place);
         };
         let visit: Option<&mut fenliu_connectors::reader::VisitPlace<'_>> =
             if self.limit.is_none() { Some(&mut note) } else { None };
@@ -104,11 +111,11 @@ impl Output {
     }
 }
 
-/// Opens the outputs of one configuration.
+/// Opens the outputs of one pipeline.
 pub(super) struct Outputs<'a> {
     plan: &'a Plan,
-    sole: Sole,
-    /// The group's offsets, which are the position of all Kafka outputs.
+    default_place: DefaultPlace,
+    /// The committed offsets of the consumer group, which are the positions of all Kafka outputs.
     committed: Option<Positions>,
     /// The partitions of the source.
     partitions: Vec<TopicPartition>,
@@ -118,27 +125,27 @@ impl<'a> Outputs<'a> {
     /// The outputs of `plan`, whose source has these `partitions`.
     ///
     /// # Errors
-    /// Brokers that do not answer.
+    /// The brokers do not answer.
     pub(super) fn try_new(plan: &'a Plan, partitions: &Ranges) -> Result<Self> {
         let places: Vec<_> = partitions.iter().map(|(topic, id, _)| (Arc::clone(topic), id)).collect();
         let read = |source| committed(&connect(&plan.kafka, source, &plan.name)?, &places);
         let committed = plan.source.group().map(read).transpose()?;
-        Ok(Outputs { plan, sole: Sole::of(partitions), committed, partitions: places })
+        Ok(Outputs { plan, default_place: DefaultPlace::of(partitions), committed, partitions: places })
     }
 
-    /// The sink of that number; none where it keeps no rows.
+    /// The sink with that number; `None` if its rows cannot be read back, as for standard output.
     ///
     /// # Errors
-    /// A destination that cannot be read.
+    /// The destination cannot be read.
     pub(super) fn sink(&self, number: usize) -> Result<Option<Output>> {
         let Some(sink) = self.plan.sinks.get(number) else { return Ok(None) };
         self.open(&format!("sinks[{number}]"), &**sink, Role::Labelled)
     }
 
-    /// The dead letters.
+    /// The output of the dead letters.
     ///
     /// # Errors
-    /// A destination that cannot be read.
+    /// The destination cannot be read.
     pub(super) fn dead_letters(&self) -> Result<Option<Output>> {
         self.open("dead_letters", &*self.plan.dead_letters, Role::DeadLetters)
     }
@@ -159,27 +166,27 @@ impl<'a> Outputs<'a> {
             filtered: kind.filter().is_some(),
             limit: self.limit(key, kind, role),
             beginning: match (group, reader.beginning()) {
-                // Files are read from their first row.
+                // A source of files is always read from the first row on.
                 (None, _) => Beginning::Assumed,
                 (Some(_), beginning) => beginning,
             },
             positions: reader.positions(),
-            sole: self.sole.clone(),
+            default_place: self.default_place.clone(),
             reader,
         }))
     }
 
-    /// Why rows of the output cannot be told apart, where that is so.
+    /// Why rows of the output cannot be assigned to documents, if they cannot.
     fn limit(&self, key: &str, kind: &dyn SinkKind, role: Role) -> Option<String> {
         let rows = match role {
             Role::Labelled => Arc::clone(&self.plan.schema),
-            // The place of a letter in a topic is in its headers.
+            // In a topic, the headers of a dead letter name the original message, whatever its columns are.
             Role::DeadLetters if kind.topic().is_some() => return None,
             Role::DeadLetters => dead_letter_schema(),
         };
         let columns = Projection::try_new(&rows, kind.columns(), None);
         match columns {
-            Ok(columns) => self.sole.limit(columns.schema()),
+            Ok(columns) => self.default_place.limit(columns.schema()),
             Err(_) => Some(format!("`{key}.columns` do not compile")),
         }
     }

@@ -1,4 +1,4 @@
-//! What is known by topic and partition, and which offsets an output holds of each.
+//! Values by topic and partition, and the offsets that an output contains of each partition.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,7 +31,7 @@ impl<T> ByPartition<T> {
         self.topics.entry(Arc::clone(topic)).or_default().insert(partition, value);
     }
 
-    /// In the order of topic and partition.
+    /// The values, ordered by topic and partition.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, &T)> {
         self.topics.iter().flat_map(|(topic, partitions)| {
             partitions.iter().map(move |(partition, value)| (topic, *partition, value))
@@ -39,21 +39,21 @@ impl<T> ByPartition<T> {
     }
 }
 
-/// Offsets `start..end` of each partition.
+/// A range of offsets for each partition.
 pub(super) type Ranges = ByPartition<Range<u64>>;
 
-/// The offsets of one partition that an output holds.
+/// The offsets of one partition for which an output contains rows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
-    /// Each offset that is there.
+pub(super) struct StoredOffsets {
+    /// Offsets with at least one row.
     pub(super) once: RoaringTreemap,
-    /// Those that are there more than once.
+    /// Offsets with more than one row.
     pub(super) again: RoaringTreemap,
-    /// All rows, repeated ones included.
+    /// Number of rows, including repeated ones.
     pub(super) rows: u64,
 }
 
-impl Held {
+impl StoredOffsets {
     pub(super) fn add(&mut self, offset: u64) {
         self.rows += 1;
         if !self.once.insert(offset) {
@@ -62,32 +62,34 @@ impl Held {
     }
 }
 
-/// What was found in one output.
+/// The rows that were found in one output.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct StoredRows {
     /// The rows of the source's partitions.
-    pub(super) rows: ByPartition<Held>,
-    /// Rows of other topics or partitions, and messages that are no rows.
-    pub(super) strangers: u64,
-    /// What is wrong with the output itself.
+    pub(super) rows: ByPartition<StoredOffsets>,
+    /// Number of rows that belong to no partition of the source, such as messages of other producers.
+    pub(super) foreign_rows: u64,
+    /// Problems of the output itself.
     pub(super) problems: Vec<String>,
-    /// What a reader of the counts must know.
+    /// What has to be known to interpret the counts.
     pub(super) notes: Vec<String>,
 }
 
-impl Found {
-    /// Nothing yet, of the partitions of `ranges`.
+impl StoredRows {
+    /// No rows yet; those of the partitions in `ranges` will be recorded.
     pub(super) fn new(ranges: &Ranges) -> Self {
         let mut rows = ByPartition::default();
-        ranges.iter().for_each(|(topic, partition, _)| rows.insert(topic, partition, Held::default()));
-        Found { rows, strangers: 0, problems: vec![], notes: vec![] }
+        ranges
+            .iter()
+            .for_each(|(topic, partition, _)| rows.insert(topic, partition, StoredOffsets::default()));
+        StoredRows { rows, foreign_rows: 0, problems: vec![], notes: vec![] }
     }
 
-    /// Notes the row of one place.
+    /// Records a row of the document at this position.
     pub(super) fn add(&mut self, topic: &str, partition: i32, offset: i64) {
         match (self.rows.get_mut(topic, partition), u64::try_from(offset)) {
             (Some(held), Ok(offset)) => held.add(offset),
-            _ => self.strangers += 1,
+            _ => self.foreign_rows += 1,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the comparison found, for people and programs.
+//! The result of the comparison, for people and programs.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 use serde::Serialize;
 
-use super::compare::{Compared, Counts};
+use super::compare::{Compared, DeliveryCounts};
 use super::output::Output;
-use super::partitions::{Found, Ranges};
+use super::partitions::{Ranges, StoredRows};
 
-/// All sinks and the dead letters.
+/// The result for all sinks and the dead letters.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
-    /// Whether nothing is lost, nothing is there twice, and the files are those of the manifests.
+pub(crate) struct VerifyReport {
+    /// Whether no document is lost, none is duplicated, and no output has a problem.
     pub ok: bool,
     /// The sinks, in the configuration's order.
     pub sinks: Vec<SinkReport>,
@@ -21,54 +21,57 @@ pub(crate) struct Report {
     pub dead_letters: SinkReport,
 }
 
-impl Report {
+impl VerifyReport {
     pub(super) fn new(sinks: Vec<SinkReport>, dead_letters: SinkReport) -> Self {
         let ok = sinks.iter().chain([&dead_letters]).all(SinkReport::is_ok);
-        Report { ok, sinks, dead_letters }
+        VerifyReport { ok, sinks, dead_letters }
     }
 }
 
-/// One sink, or the dead letters.
+/// The result for one sink, or for the dead letters.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SinkReport {
     /// The configuration's key and the destination.
     pub name: String,
-    /// By partition; empty where nothing can be told of single documents.
+    /// The partitions; empty if rows cannot be assigned to documents.
     pub partitions: Vec<PartitionReport>,
-    /// All partitions together.
-    pub total: Counts,
-    /// The first lost documents of all, as `topic/partition/offset`.
+    /// The sum over all partitions.
+    pub total: DeliveryCounts,
+    /// The first lost documents, as `topic/partition/offset`.
     pub lost: Vec<String>,
-    /// The first of those that are there more than once.
+    /// The first duplicated documents, as `topic/partition/offset`.
     pub duplicated: Vec<String>,
-    /// What is wrong with the sink itself, such as missing files.
+    /// Problems of the sink itself, such as missing files.
     pub problems: Vec<String>,
-    /// What cannot be told, and why.
+    /// What could not be determined, and why.
     pub notes: Vec<String>,
 }
 
-/// One partition of one sink.
+/// The result for one partition of one sink.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PartitionReport {
-    /// Topic, or file, of the source.
+    /// Topic of the source, or path of the file.
     pub topic: String,
-    /// Its partition; 0 for files.
+    /// Partition; 0 for files.
     pub partition: i32,
     /// The first offset that was compared.
     pub first: u64,
-    /// One past the last.
+    /// One past the last offset that was compared.
     pub next: u64,
-    /// What was found.
+    /// The counts.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: DeliveryCounts,
 }
 
 impl SinkReport {
-    pub(super) fn new(output: &Output, found: &Found, ranges: &Ranges) -> Self {
+    pub(super) fn new(output: &Output, found: &StoredRows, ranges: &Ranges) -> Self {
         let mut notes = output.notes();
         notes.extend(found.notes.iter().cloned());
-        if found.strangers > 0 {
-            notes.push(format!("holds {} rows of no partition of the source, left out", found.strangers));
+        if found.foreign_rows > 0 {
+            notes.push(format!(
+                "contains {} rows that belong to no partition of the source; they are not counted",
+                found.foreign_rows
+            ));
         }
         let gone = |(topic, partition, range): (&Arc<str>, i32, &Range<u64>)| {
             let last = range.start.checked_sub(1)?;
@@ -76,14 +79,14 @@ impl SinkReport {
         };
         let gone: u64 = ranges.iter().filter_map(gone).sum();
         if gone > 0 {
-            notes.push(format!("holds {gone} rows of documents that the source does not have any more"));
+            notes.push(format!("contains {gone} rows of documents that the source does not have any more"));
         }
         let mut problems = found.problems.clone();
         problems.extend(output.past_the_end(ranges));
         SinkReport {
             name: output.name.clone(),
             partitions: vec![],
-            total: Counts { lost: output.limit.is_none().then_some(0), ..Counts::default() },
+            total: DeliveryCounts { lost: output.limit.is_none().then_some(0), ..DeliveryCounts::default() },
             lost: vec![],
             duplicated: vec![],
             problems,
@@ -91,7 +94,7 @@ impl SinkReport {
         }
     }
 
-    /// Adds a partition, with at most so many `examples` of each kind over all partitions.
+    /// Adds a partition. At most `examples` lost and as many duplicated documents are listed over all partitions.
     pub(super) fn add(
         &mut self,
         (topic, partition): (&str, i32),

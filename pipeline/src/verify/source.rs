@@ -1,4 +1,4 @@
-//! Which documents the source has.
+//! Which documents the source contains.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use super::partitions::{ByPartition, Ranges};
 use crate::error::Result;
 use crate::plan::Plan;
 
-/// The documents' places.
-pub(super) struct Source(Box<dyn History>);
+/// The source, with the positions of its documents.
+pub(super) struct SourceDocuments(Box<dyn History>);
 
-impl Source {
+impl SourceDocuments {
     /// The source of `plan`.
     ///
     /// # Errors
-    /// Files that cannot be read, properties that librdkafka refuses, a broker inside another process.
+    /// A file cannot be read, librdkafka refuses a property, or the broker is `embedded`.
     pub(super) fn open(plan: &Plan) -> Result<Self> {
-        plan.source.history(&plan.kafka).map(Source)
+        plan.source.history(&plan.kafka).map(SourceDocuments)
     }
 
-    /// The offsets that each partition has at this moment.
+    /// The offsets that each partition has at present.
     ///
     /// # Errors
-    /// A broker that does not answer, a topic that is not there.
+    /// A broker does not answer, or a topic does not exist.
     pub(super) fn ranges(&self) -> Result<Ranges> {
         let mut ranges = ByPartition::default();
         for (topic, partition, range) in self.0.ranges()? {
@@ -34,10 +34,10 @@ impl Source {
         Ok(ranges)
     }
 
-    /// The offsets of the documents in `wanted`, and perhaps of more.
+    /// The offsets of all documents in `wanted`, and possibly of others.
     ///
     /// # Errors
-    /// A broker that does not answer.
+    /// A broker does not answer.
     pub(super) fn documents(
         &self,
         wanted: &Ranges,

@@ -1,4 +1,4 @@
-//! Real sinks write real files, which are then tampered with.
+//! Real sinks write real files, which the tests then damage.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::error::Kind;
 
 const DOCUMENTS: i64 = 40;
 
-/// One document in so many is a dead letter.
+/// One document in so many becomes a dead letter.
 const DEAD_EVERY: i64 = 10;
 
 const CONFIG: &str = r#"
@@ -53,7 +53,7 @@ const CONFIG: &str = r#"
     path = "DIR/dead"
 "#;
 
-/// A file of documents, and sinks to which every one of them was committed, ten at a time. Row 20 is blank.
+/// A file of documents, and sinks to which all of them were committed, ten at a time. Row 20 is blank.
 struct Job {
     directory: TempDir,
     config: Plan,
@@ -124,17 +124,17 @@ impl Job {
         files.map(|file| self.directory.path().join(sink).join(file["name"].as_str().unwrap())).collect()
     }
 
-    fn verify(&self) -> Report {
+    fn verify(&self) -> VerifyReport {
         verify(&self.config, VerifyOptions { sink: None, examples: 3 }).unwrap()
     }
 }
 
-fn counts(lost: Option<u64>, rows: u64, duplicated: u64) -> Counts {
-    Counts { documents: 39, rows, dead_lettered: 4, lost, duplicated, not_reached: 0 }
+fn counts(lost: Option<u64>, rows: u64, duplicated: u64) -> DeliveryCounts {
+    DeliveryCounts { documents: 39, rows, dead_lettered: 4, lost, duplicated, not_reached: 0 }
 }
 
 #[test]
-fn what_is_whole_is_said_to_be_and_what_cannot_be_told_too() {
+fn complete_sinks_are_reported_as_complete_and_notes_say_what_cannot_be_determined() {
     let job = Job::new();
     let report = job.verify();
     assert!(report.ok, "{report:#?}");
@@ -148,7 +148,7 @@ fn what_is_whole_is_said_to_be_and_what_cannot_be_told_too() {
 }
 
 #[test]
-fn missing_copied_and_changed_files_are_named_with_what_they_did() {
+fn missing_copied_and_changed_files_are_named_with_their_effect() {
     let job = Job::new();
     let files = job.files("parquet");
     std::fs::remove_file(&files[0]).unwrap();
@@ -171,7 +171,7 @@ fn missing_copied_and_changed_files_are_named_with_what_they_did() {
     assert!(parquet.problems[0].contains("missing, with 9 rows"), "{parquet:#?}");
     assert!(parquet.problems[1].contains("copy.parquet: in no manifest, with 9 rows"), "{parquet:#?}");
 
-    // 37 is a dead letter, so a row of it is one too many.
+    // Document 37 has a dead letter, so its row is a duplicate.
     assert_eq!(jsonl.total, counts(Some(1), 35, 1));
     assert_eq!((&jsonl.lost[..], &jsonl.duplicated[..]), (&[place(39)][..], &[place(37)][..]));
     assert!(jsonl.problems[0].contains("SHA-256"), "{jsonl:#?}");
@@ -181,7 +181,7 @@ fn missing_copied_and_changed_files_are_named_with_what_they_did() {
 }
 
 #[test]
-fn a_file_that_readers_do_not_see_is_lost_until_it_has_its_name() {
+fn rows_of_a_file_that_still_has_its_hidden_name_count_as_lost() {
     let job = Job::new();
     let file = &job.files("dead")[0];
     let name = file.file_name().unwrap().to_str().unwrap();
@@ -191,9 +191,9 @@ fn a_file_that_readers_do_not_see_is_lost_until_it_has_its_name() {
     assert!(report.dead_letters.problems[0].contains("readers do not see it"), "{report:#?}");
 }
 
-/// As earlier releases did it: one manifest adds a merged file and removes those that it is made of.
+/// Earlier releases compacted a directory with a manifest that adds a merged file and removes the files it replaces.
 #[test]
-fn a_directory_that_an_earlier_release_compacted_is_whole() {
+fn a_directory_that_an_earlier_release_compacted_is_complete() {
     let job = Job::new();
     let (files, manifests) = (job.files("jsonl"), job.manifests("jsonl"));
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
@@ -225,7 +225,7 @@ fn a_directory_that_an_earlier_release_compacted_is_whole() {
 }
 
 #[test]
-fn rows_that_the_sinks_have_not_come_to_are_not_lost() {
+fn documents_that_the_sinks_have_not_reached_are_not_lost() {
     let job = Job::new();
     let more: String = (0..25).map(|n| format!("{{\"body\": \"{n}\"}}\n")).collect();
     let path = job.path("in.jsonl");
@@ -233,11 +233,11 @@ fn rows_that_the_sinks_have_not_come_to_are_not_lost() {
     std::fs::write(&path, text + &more).unwrap();
     let report = job.verify();
     assert!(report.ok, "{report:#?}");
-    assert_eq!(report.sinks[0].total, Counts { not_reached: 25, ..counts(Some(0), 35, 0) });
+    assert_eq!(report.sinks[0].total, DeliveryCounts { not_reached: 25, ..counts(Some(0), 35, 0) });
 }
 
 #[test]
-fn a_sink_that_is_not_there_is_a_wrong_command() {
+fn the_number_of_a_sink_that_does_not_exist_is_a_usage_error() {
     let job = Job::new();
     let error = verify(&job.config, VerifyOptions { sink: Some(5), examples: 3 }).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);

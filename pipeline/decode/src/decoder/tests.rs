@@ -285,11 +285,11 @@ fn a_protobuf_message_is_a_document() {
 fn a_registrys_protobuf_message_says_its_type_by_a_path() {
     let dir = tempfile::tempdir().unwrap();
     let story = proto_story(&proto_pool(dir.path()));
-    let source = schema::Source { label: "schema 3".into(), text: PROTO.into(), ..Default::default() };
+    let source = schema::SchemaText { label: "schema 3".into(), text: PROTO.into(), ..Default::default() };
     let names = Fields::new(&fields());
     let mut schema = <protobuf::ProtobufSchema as schema::Schema>::compile(&source, &names).unwrap();
     let mut read = |path: &[u8]| {
-        let mut found = Found::default();
+        let mut found = BestValues::default();
         schema.read(&[path, &story].concat(), &names, &mut found)?;
         found.into_document().map(|document| document.body.map(|body| body.into_owned()))
     };
@@ -320,13 +320,13 @@ fn imports_of_a_protobuf_schema_are_found_in_the_registry_or_beside_the_file() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("parts")).unwrap();
     std::fs::write(dir.path().join("parts/head.proto"), head).unwrap();
-    let source = schema::Source { text: text.into(), ..Default::default() };
+    let source = schema::SchemaText { text: text.into(), ..Default::default() };
     let referring =
-        schema::Source { references: vec![("parts/head.proto".into(), head.into())], ..source.clone() };
-    let beside = schema::Source { directory: Some(dir.path().into()), ..source.clone() };
+        schema::SchemaText { references: vec![("parts/head.proto".into(), head.into())], ..source.clone() };
+    let beside = schema::SchemaText { directory: Some(dir.path().into()), ..source.clone() };
     let names = Fields::new(&fields());
     let compile =
-        |source: &schema::Source| <protobuf::ProtobufSchema as schema::Schema>::compile(source, &names);
+        |source: &schema::SchemaText| <protobuf::ProtobufSchema as schema::Schema>::compile(source, &names);
     compile(&referring).unwrap();
     compile(&beside).unwrap();
     assert!(compile(&source).unwrap_err().contains("parts/head.proto"));

@@ -1,4 +1,4 @@
-//! The registry's HTTP interface, as far as reading schemas needs it
+//! A client for the registry's HTTP interface, limited to the requests that read schemas
 //! (<https://docs.confluent.io/platform/current/schema-registry/develop/api.html>).
 
 use std::collections::HashSet;
@@ -11,38 +11,38 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 
 use crate::config::RegistryConfig;
-use crate::schema::Source;
+use crate::schema::SchemaText;
 
-/// A larger answer is no schema.
+/// Largest answer that is read.
 const MAX_ANSWER_BYTES: u64 = 16 << 20;
 
-/// A schema that refers to more than this, directly and indirectly, is refused.
+/// Most schemas that one schema may refer to, directly and indirectly.
 const MAX_REFERENCES: usize = 200;
 
-/// Error codes of the registry that begin with this say that a schema, subject or version is not there;
-/// any other 404 comes from something that is no registry.
+/// The error codes of the registry that begin with this mean that a schema, subject or version does not exist. A 404
+/// without such a code comes from a server that is not a schema registry.
 const NOT_FOUND_CODES: u32 = 404;
 
-/// What a step of a path must not contain unescaped (RFC 3986).
+/// Characters that are percent-encoded in a segment of a URL's path (RFC 3986).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why there is no schema.
+/// Why a request gave no result.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// The registry does not have it.
+pub(super) enum LookupFailure {
+    /// The registry does not have what was asked for.
     Absent,
-    /// It does not answer for now.
+    /// The registry does not answer at present; the same request may succeed later.
     Outage(String),
-    /// It will not answer until someone changes something.
+    /// The registry refuses the request; it will do so until the configuration or the registry is changed.
     Refused(String),
 }
 
-/// A schema as the registry hands it out.
+/// A schema as the registry returns it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
     schema: String,
-    /// Absent for Avro.
+    /// Absent if the type is Avro.
     schema_type: Option<String>,
     #[serde(default)]
     references: Vec<Reference>,
@@ -50,19 +50,19 @@ struct Answer {
 
 #[derive(Clone, Debug, Deserialize)]
 struct Reference {
-    /// The name that the schema uses.
+    /// The name that the referring schema uses.
     name: String,
     subject: String,
     version: u32,
 }
 
 #[derive(Debug, Deserialize)]
-struct Trouble {
+struct ErrorAnswer {
     error_code: u32,
     message: Option<String>,
 }
 
-/// Asks one registry.
+/// Sends requests to one registry.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     agent: Agent,
@@ -71,7 +71,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client for the registry of `config`; connects to nothing yet.
+    /// A client for the registry of `config`. It does not connect yet.
     pub(super) fn new(config: &RegistryConfig) -> Self {
         let agent = Agent::config_builder()
             .timeout_global(Some(config.timeout))
@@ -99,21 +99,21 @@ impl Client {
         &self.url
     }
 
-    /// The schema of that number, with all that it refers to.
-    pub(super) fn schema(&self, number: u32) -> Result<Source, Failure> {
+    /// The schema with the id `number`, and all schemas that it refers to.
+    pub(super) fn schema(&self, number: u32) -> Result<SchemaText, LookupFailure> {
         let answer: Answer = self.get(&format!("schemas/ids/{number}"))?;
         let references = self.references(&answer.references)?;
-        Ok(Source {
+        Ok(SchemaText {
             label: format!("schema {number}"),
             kind: answer.schema_type.unwrap_or_else(|| "AVRO".into()),
             text: answer.schema,
             references,
-            ..Source::default()
+            ..SchemaText::default()
         })
     }
 
-    /// Texts of `wanted` and of what these refer to, each once.
-    fn references(&self, wanted: &[Reference]) -> Result<Vec<(String, String)>, Failure> {
+    /// Names and texts of the schemas in `wanted` and of those that they refer to, each once.
+    fn references(&self, wanted: &[Reference]) -> Result<Vec<(String, String)>, LookupFailure> {
         let mut wanted = wanted.to_vec();
         let mut seen = HashSet::new();
         let mut texts = vec![];
@@ -122,7 +122,7 @@ impl Client {
                 continue;
             }
             if texts.len() == MAX_REFERENCES {
-                return Err(Failure::Refused(format!(
+                return Err(LookupFailure::Refused(format!(
                     "a schema refers to more than {MAX_REFERENCES} others"
                 )));
             }
@@ -134,46 +134,46 @@ impl Client {
         Ok(texts)
     }
 
-    /// The types of schemas that it keeps.
-    pub(super) fn types(&self) -> Result<Vec<String>, Failure> {
+    /// The types of schemas that the registry supports.
+    pub(super) fn types(&self) -> Result<Vec<String>, LookupFailure> {
         self.get("schemas/types")
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupFailure> {
         let url = format!("{}/{path}", self.url);
         let mut request =
             self.agent.get(&url).header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        let outage = |error: ureq::Error| Failure::Outage(error.to_string());
+        let outage = |error: ureq::Error| LookupFailure::Outage(error.to_string());
         let mut response = request.call().map_err(outage)?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(outage)?;
-        judge(status, &body)
+        interpret(status, &body)
     }
 }
 
-fn judge<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Failure> {
-    let trouble: Option<Trouble> = serde_json::from_slice(body).ok();
-    let code = trouble.as_ref().map_or(0, |trouble| trouble.error_code);
-    let said = trouble.and_then(|trouble| trouble.message).unwrap_or_default();
+fn interpret<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, LookupFailure> {
+    let error: Option<ErrorAnswer> = serde_json::from_slice(body).ok();
+    let code = error.as_ref().map_or(0, |error| error.error_code);
+    let said = error.and_then(|error| error.message).unwrap_or_default();
     match status {
         200 => serde_json::from_slice(body).map_err(|error| {
-            Failure::Refused(format!("its answer is not that of a schema registry: {error}"))
+            LookupFailure::Refused(format!("its answer is not that of a schema registry: {error}"))
         }),
-        404 if code == NOT_FOUND_CODES || code / 100 == NOT_FOUND_CODES => Err(Failure::Absent),
-        401 | 403 => Err(Failure::Refused(format!(
+        404 if code == NOT_FOUND_CODES || code / 100 == NOT_FOUND_CODES => Err(LookupFailure::Absent),
+        401 | 403 => Err(LookupFailure::Refused(format!(
             "HTTP status {status}: it refuses `documents.registry.username` and `password`"
         ))),
-        408 | 429 | 500.. => Err(Failure::Outage(format!("HTTP status {status} {said}").trim().into())),
-        _ => Err(Failure::Refused(format!(
+        408 | 429 | 500.. => Err(LookupFailure::Outage(format!("HTTP status {status} {said}").trim().into())),
+        _ => Err(LookupFailure::Refused(format!(
             "HTTP status {status} {said}: is `documents.registry.url` the address of a schema registry?"
         ))),
     }
 }
 
-/// A subject as one step of a path.
+/// A subject, percent-encoded as one segment of a path.
 fn encoded(subject: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(subject, RESERVED)
 }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_tells_a_schema_an_outage_and_a_refusal_apart() {
+    fn answers_are_read_as_a_schema_an_absence_an_outage_or_a_refusal() {
         let schema = r#"{"schema":"\"string\"","schemaType":"AVRO"}"#;
         let cases = [
             (200, schema, "schema"),
@@ -199,18 +199,18 @@ mod tests {
             (503, "", "outage"),
         ];
         for (status, body, expected) in cases {
-            let given = match judge::<Answer>(status, body.as_bytes()) {
+            let given = match interpret::<Answer>(status, body.as_bytes()) {
                 Ok(_) => "schema",
-                Err(Failure::Absent) => "absent",
-                Err(Failure::Outage(_)) => "outage",
-                Err(Failure::Refused(_)) => "refused",
+                Err(LookupFailure::Absent) => "absent",
+                Err(LookupFailure::Outage(_)) => "outage",
+                Err(LookupFailure::Refused(_)) => "refused",
             };
             assert_eq!(given, expected, "{status} {body}");
         }
     }
 
     #[test]
-    fn a_subject_is_one_step_of_a_path() {
+    fn a_subject_is_encoded_as_one_segment_of_the_path() {
         assert_eq!(encoded("news-value").to_string(), "news-value");
         assert_eq!(encoded("a/b ü.proto").to_string(), "a%2Fb%20%C3%BC.proto");
     }

@@ -6,18 +6,18 @@ use serde_json::json;
 
 use super::rfc_3339;
 use crate::cli::output;
-use crate::dlq::{Filter, Group, Letters, Summary};
+use crate::dlq::{DeadLetterGroup, DeadLetterSummary, Filter, Letters};
 use crate::error::Result;
 
 pub(super) fn list(letters: &Letters, filter: &Filter, as_json: bool) -> Result<()> {
-    let mut summary = Summary::default();
+    let mut summary = DeadLetterSummary::default();
     letters.read(filter, false, &mut |letter| {
         summary.add(letter);
         Ok(ControlFlow::Continue(()))
     })?;
     let groups = summary.groups();
     if as_json {
-        let group = |group: &Group| {
+        let group = |group: &DeadLetterGroup| {
             json!({
                 "topic": group.topic, "stage": group.stage, "reason": group.reason, "count": group.count,
                 "first": group.first_ms.and_then(rfc_3339), "last": group.last_ms.and_then(rfc_3339),

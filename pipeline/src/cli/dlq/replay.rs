@@ -18,16 +18,16 @@ pub(super) struct ReplayArgs {
     /// Another topic than the one that each message came from
     #[arg(long, value_name = "TOPIC")]
     to: Option<String>,
-    /// Brokers of the topics that messages go to, in place of kafka.brokers
+    /// Brokers of the topics that messages are sent to, instead of kafka.brokers
     #[arg(long, value_name = "HOST:PORT,...")]
     brokers: Option<String>,
-    /// How many at most
+    /// Send at most this many messages
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Only say what would be sent
+    /// Send nothing, only print what would be sent
     #[arg(long)]
     dry_run: bool,
-    /// Send also what was replayed before, without looking for it
+    /// Also send messages that were replayed before, without looking for them in the topic
     #[arg(long)]
     again: bool,
 }

@@ -13,7 +13,7 @@ use crate::cli::output;
 use crate::dlq::Letters;
 use crate::error::Result;
 
-/// Characters of a payload, key or header that people are shown; programs get all of it.
+/// Most characters of a payload, key or header in the text output; `--json` prints all of it.
 const SHOWN_CHARS: usize = 2000;
 
 #[derive(Debug, Args)]
@@ -44,7 +44,8 @@ pub(super) fn show(letters: &Letters, args: &ShowArgs, as_json: bool) -> Result<
     Ok(())
 }
 
-/// Bytes that are no UTF-8 are base64, under another name: `payload_base64`, `key_base64`, and `value_base64` in headers.
+/// A dead letter as JSON. Bytes that are not valid UTF-8 are base64 under another name: `payload_base64`, `key_base64`, and
+/// `value_base64` in headers.
 fn object(letter: &DeadLetter) -> Value {
     let mut object = json!({
         "topic": letter.topic, "partition": letter.partition, "offset": letter.offset,
@@ -99,7 +100,7 @@ fn paragraph(letter: &DeadLetter) -> String {
 fn readable(payload: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(payload) else {
         let shown = &payload[..payload.len().min(SHOWN_CHARS / 4)];
-        return format!("{} bytes that are no UTF-8: {}", payload.len(), shown.escape_ascii());
+        return format!("{} bytes of invalid UTF-8: {}", payload.len(), shown.escape_ascii());
     };
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}… ({} bytes; --json prints all)", &text[..end], payload.len()),
@@ -117,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn payloads_are_text_where_they_are_utf_8() {
+    fn a_payload_is_text_if_it_is_valid_utf_8_and_base64_otherwise() {
         assert_eq!(object(&letter("新闻".as_bytes()))["payload"], "新闻");
         let binary = object(&letter(b"\xff\x00"));
         assert_eq!((&binary["payload_base64"], binary.get("payload")), (&json!("/wA="), None));
-        assert!(paragraph(&letter(b"\xff\x00")).contains("2 bytes that are no UTF-8: \\xff\\x00"));
+        assert!(paragraph(&letter(b"\xff\x00")).contains("2 bytes of invalid UTF-8: \\xff\\x00"));
     }
 
     #[test]
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_shown_the_beginning_of_a_long_payload() {
+    fn text_output_shows_the_beginning_of_a_long_payload() {
         let long = "字".repeat(SHOWN_CHARS + 1);
         let text = paragraph(&letter(long.as_bytes()));
         assert!(text.contains("字… (6003 bytes"), "{}", &text[text.len() - 60..]);

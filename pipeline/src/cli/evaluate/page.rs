@@ -1,4 +1,4 @@
-//! The page of `fenliu evaluate --html`.
+//! The HTML page of `fenliu evaluate --html`.
 
 use fenliu_model::compare::{slice_names, slices};
 use fenliu_model::evaluate::roc_curves;
@@ -7,7 +7,7 @@ use fenliu_model::{Bundle, Classifier};
 
 use super::{Answers, EvaluateArgs, Measured};
 
-/// Examples of mistakes on the page.
+/// How many wrongly labelled documents the page shows.
 const MISTAKES: usize = 30;
 
 /// The page as HTML.
@@ -36,7 +36,7 @@ pub(super) fn page(
     .to_html()
 }
 
-/// The data by the names of its files.
+/// The names of the data files.
 fn data(args: &EvaluateArgs) -> String {
     let name = |path: &std::path::PathBuf| {
         path.file_name()

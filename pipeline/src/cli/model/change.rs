@@ -7,7 +7,7 @@ use super::name;
 use crate::cli::output;
 use crate::error::{Converted, Error, Result};
 
-/// A model and, if one was named, a version of it.
+/// A model, and the version of it that was named on the command line, if any.
 type Target = (Registry, Option<String>);
 
 pub(super) fn promote((registry, selector): &Target, reason: &str, json: bool) -> Result<()> {
@@ -48,7 +48,7 @@ pub(super) fn prune((registry, selector): &Target, keep: usize, reason: &str, js
     removed(registry, &registry.prune(keep, &user(), reason).converted()?, json)
 }
 
-/// Who makes a change, for the history.
+/// The name of the user, for the registry's history.
 fn user() -> String {
     let names = ["USER", "LOGNAME", "USERNAME"];
     let name = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::{Common, output};
 use crate::error::{Converted, Result};
 
-/// Files that a checkpoint's weights lie in; a directory without them holds a graph, if anything.
+/// Files that contain the weights of a checkpoint. A directory without any of them is taken for one with an ONNX graph.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
 
 #[derive(Debug, Args)]
@@ -49,12 +49,16 @@ pub(super) fn import(args: &ImportArgs, models: &Path, common: &Common) -> Resul
     runtime::load(common.load()?.model.onnxruntime.as_deref()).converted()?;
     let labels = args.labels.as_ref().map(Labels::from_ids).transpose().converted()?;
     let bundle = if is_checkpoint(&args.path) {
-        refuse("--tokenizer", args.tokenizer.is_some(), "is for .onnx files: a checkpoint brings its own")?;
+        refuse("--tokenizer", args.tokenizer.is_some(), "is for .onnx files: a checkpoint contains its own")?;
         let (max_tokens, pooling) = (args.max_tokens, args.pooling);
         huggingface(&args.path, models, &args.name, &ImportOptions { labels, max_tokens, pooling })
             .converted()?
     } else {
-        refuse("--pooling", args.pooling.is_some(), "is for checkpoints: a graph's head is as it is")?;
+        refuse(
+            "--pooling",
+            args.pooling.is_some(),
+            "is for checkpoints: the head of a graph cannot be changed",
+        )?;
         let (max_tokens, tokenizer) = (args.max_tokens, args.tokenizer.clone());
         onnx(&args.path, models, &args.name, &OnnxOptions { tokenizer, labels, max_tokens }).converted()?
     };

@@ -11,7 +11,7 @@ use super::{name, path};
 use crate::cli::output;
 use crate::error::{Converted, Error, Result};
 
-/// A line of the list.
+/// One line of the list.
 #[derive(Debug, Serialize)]
 struct Line {
     model: String,
@@ -41,13 +41,13 @@ pub(super) fn list(models: &Path, model: Option<&str>, json: bool) -> Result<()>
     output::table(&header, lines.iter().map(|line| row(line, now)))
 }
 
-/// Every model below `models`, by name.
+/// All models in the directory `models`, ordered by name.
 fn all(models: &Path) -> Result<Vec<Registry>> {
     let entries = std::fs::read_dir(models).map_err(Error::file("list", models))?;
     let mut registries = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::file("list", models))?.path();
-        // Other things may lie beside the models.
+        // The directory may also contain other files, which are not models.
         registries.extend(Registry::open(&path).ok());
     }
     registries.sort_by_key(name);
@@ -86,7 +86,7 @@ fn row(line: &Line, now: DateTime<Utc>) -> [String; 9] {
     ]
 }
 
-/// How long ago `at` was, in its largest whole unit.
+/// How long ago `at` was, in the largest unit that gives a whole number above 0.
 pub(super) fn age(at: &str, now: DateTime<Utc>) -> String {
     let Ok(at) = DateTime::parse_from_rfc3339(at) else { return "-".to_owned() };
     let seconds = now.signed_duration_since(at).num_seconds().max(0);
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_have_one_unit() {
+    fn an_age_is_given_in_one_unit() {
         let now = Utc::now();
         for (seconds, expected) in
             [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (7199, "1 h"), (86_400, "1 d"), (864_000, "10 d")]

@@ -10,12 +10,12 @@ use super::list::age;
 use super::output;
 use crate::error::{Converted, Result};
 
-/// Changes that are shown to a person.
+/// Most changes in the text output; `--json` lists all.
 const LATEST: usize = 10;
-/// Labels that are shown to a person.
+/// Most labels in the text output; `--json` lists all.
 const LABELS: usize = 20;
 
-/// A version with what the registry knows of the model.
+/// A version, with the aliases and the history of its model.
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -94,7 +94,7 @@ impl Shown {
     }
 }
 
-/// One change as a line.
+/// One change, as a line of text.
 fn line(entry: &HistoryEntry) -> String {
     let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
     match entry {
@@ -112,7 +112,7 @@ fn line(entry: &HistoryEntry) -> String {
     }
 }
 
-/// A value's name in JSON, without quotation marks.
+/// The value as it is written in JSON, without quotation marks.
 fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).map_or_else(|_| "-".to_owned(), |value| plain(&value))
 }

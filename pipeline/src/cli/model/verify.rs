@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::output;
 use crate::error::{Converted, Result};
 
-/// A version and what is wrong with it.
+/// A version and whether its files are unchanged.
 #[derive(Debug, Serialize)]
 struct Verified {
     version: String,
@@ -17,7 +17,7 @@ struct Verified {
     problem: Option<String>,
 }
 
-/// Exits with 1 if any version is not as it was published.
+/// Verifies one version or all of them. The exit code is 1 if a file of any version has changed since it was published.
 pub(super) fn verify((registry, selector): &(Registry, Option<String>), json: bool) -> Result<ExitCode> {
     let versions = match selector {
         Some(selector) => vec![registry.resolve(selector).converted()?],

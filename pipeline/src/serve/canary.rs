@@ -1,64 +1,66 @@
-//! Probation of a new generation: is it worse than the one before on the same documents?
+//! The canary period of a new generation: whether it does worse than the previous one on the same documents.
 //!
-//! The first [`MIN_BATCHES`] batches of the new generation, and then one in [`SAMPLE_EVERY`], are also labelled by
-//! the one before. The two are compared on the same documents, so that a change of traffic is not mistaken for a
-//! change of the model. Bounds: abstention more than doubled and five points up; median *and* 99th
-//! percentile of the time a document takes up by half, since a machine that is busy for a moment moves
-//! only one of them.
+//! The first [`MIN_BATCHES`] batches of the new generation, and then one in [`SAMPLE_EVERY`], are also labelled by the
+//! previous one. Both are compared on the same documents, so that a change of the traffic is not mistaken for a change
+//! of the model.
+//!
+//! The new generation fails if it abstains more than twice as often and at least five percentage points more often, or
+//! if both the median and the 99th percentile of the time that a document takes rise by more than half. Latency needs
+//! both figures, because a machine that is busy for a moment raises only one of them.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::generation::{Classified, Generation};
-use crate::config::BakeConfig;
+use super::generation::Classified;
+use crate::config::CanaryConfig;
 
-/// One batch in so many is labelled by both generations.
+/// After the first [`MIN_BATCHES`], one batch in so many is labelled by both generations.
 const SAMPLE_EVERY: usize = 8;
-/// Documents compared before abstention says anything.
+/// Fewest documents on which abstention is compared.
 const MIN_ROWS: usize = 500;
-/// Batches compared before latency says anything; as many come first, since full batches are few in a probation.
+/// Fewest batches on which latency is compared. So many are sampled first: if batches are full, a canary period consists
+/// of a few batches only, and one in [`SAMPLE_EVERY`] would not be enough for a comparison.
 const MIN_BATCHES: usize = 10;
 
-/// A generation on probation, seen from the one before.
+/// What is known about a new generation since it was put in use.
 #[derive(Debug)]
-pub(super) struct Bake {
-    /// What takes over if the new generation fails.
-    pub(super) previous: Arc<Generation>,
+pub(super) struct CanaryPeriod {
     started: Instant,
-    sample: Sample,
+    sample: Sampling,
     evidence: Evidence,
 }
 
-impl Bake {
-    pub(super) fn new(previous: Arc<Generation>) -> Self {
-        Bake { previous, started: Instant::now(), sample: Sample::default(), evidence: Evidence::default() }
+impl CanaryPeriod {
+    /// A period that begins now.
+    pub(super) fn start() -> Self {
+        CanaryPeriod { started: Instant::now(), sample: Sampling::default(), evidence: Evidence::default() }
     }
 
-    /// Counts a batch of `rows`. Whether it is to be labelled by both.
+    /// Counts a batch of `rows`. Returns whether both generations are to label it.
     pub(super) fn count(&mut self, rows: usize) -> bool {
         rows > 0 && self.sample.count(rows)
     }
 
-    /// Takes a batch in that both labelled. What is wrong with the new generation, if anything.
+    /// Adds a batch that both generations labelled. Returns why the new one is worse, if it is.
     pub(super) fn compare(&mut self, new: &Classified, old: &Classified) -> Option<String> {
         self.evidence.add(new, old);
         self.evidence.complaint()
     }
 
-    pub(super) fn is_over(&self, config: &BakeConfig) -> bool {
+    /// Whether one of the bounds of `config` is reached.
+    pub(super) fn is_over(&self, config: &CanaryConfig) -> bool {
         self.sample.rows >= config.rows || self.started.elapsed() >= config.max_age
     }
 }
 
-/// Which batches both generations label.
+/// Selects the batches that both generations label.
 #[derive(Debug, Default)]
-struct Sample {
+struct Sampling {
     rows: u64,
     batches: usize,
     compared: usize,
 }
 
-impl Sample {
+impl Sampling {
     fn count(&mut self, rows: usize) -> bool {
         self.rows += rows as u64;
         self.batches += 1;
@@ -68,13 +70,13 @@ impl Sample {
     }
 }
 
-/// What both generations did with the same documents.
+/// Results of both generations on the same documents.
 #[derive(Debug, Default)]
 struct Evidence {
     rows: usize,
     new_abstained: usize,
     old_abstained: usize,
-    /// Seconds a document, one entry a batch.
+    /// Seconds per document, with one entry per batch.
     new_seconds: Vec<f64>,
     old_seconds: Vec<f64>,
 }
@@ -100,7 +102,7 @@ impl Evidence {
         let (new, old) = (share(self.new_abstained), share(self.old_abstained));
         (self.rows >= MIN_ROWS && new > 2.0 * old && new > old + 0.05).then(|| {
             format!(
-                "it abstains on {:.1} % of {} documents, the version before on {:.1} %",
+                "it abstains on {:.1} % of {} documents, the previous version on {:.1} %",
                 100.0 * new,
                 self.rows,
                 100.0 * old
@@ -115,7 +117,7 @@ impl Evidence {
         let is_slow = |q: f64| quantile(&self.new_seconds, q) > 1.5 * quantile(&self.old_seconds, q);
         (is_slow(0.5) && is_slow(0.99)).then(|| {
             format!(
-                "a document takes it {:.2} ms (99 % of batches: {:.2} ms), the version before {:.2} ms ({:.2} ms)",
+                "it needs {:.2} ms per document (99 % of batches: {:.2} ms), the previous version {:.2} ms ({:.2} ms)",
                 1e3 * quantile(&self.new_seconds, 0.5),
                 1e3 * quantile(&self.new_seconds, 0.99),
                 1e3 * quantile(&self.old_seconds, 0.5),
@@ -125,7 +127,7 @@ impl Evidence {
     }
 }
 
-/// The smallest value that a share `q` of `values` does not exceed; 0 without values.
+/// The `q`-quantile: the smallest of `values` that at least a share `q` of them does not exceed; 0 if there are none.
 fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -139,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// `rows` documents in `millis`, the first `abstained` of them not trusted.
+    /// `rows` documents that took `millis`; the model abstained on the first `abstained` of them.
     fn classified(rows: usize, abstained: usize, millis: u64) -> Classified {
         Classified {
             probabilities: vec![],
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_are_those_of_the_contract() {
+    fn the_bounds_are_those_of_the_module_documentation() {
         let table = [
             (6, (10, 100), (5, 100), false, "doubled, not more"),
             (6, (11, 100), (5, 100), true, "more than doubled, six points up"),
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_of_a_busy_machine_is_no_complaint() {
+    fn a_machine_that_is_busy_for_a_moment_fails_no_generation() {
         let mut evidence = Evidence::default();
         for batch in 0..100 {
             let millis = if batch % 20 == 0 { 5000 } else { 100 };
@@ -184,17 +186,17 @@ mod tests {
         assert_eq!(evidence.complaint(), None);
     }
 
-    /// Of full batches few make up the documents of a probation.
+    /// With full batches, a canary period consists of a few batches only.
     #[test]
-    fn a_slow_generation_is_told_within_the_probation_whatever_the_size_of_batches() {
+    fn a_slow_generation_is_detected_within_the_canary_period_for_every_batch_size() {
         for rows in [1, 40, 512] {
-            let (mut sample, mut evidence) = (Sample::default(), Evidence::default());
-            while sample.rows < BakeConfig::default().rows {
+            let (mut sample, mut evidence) = (Sampling::default(), Evidence::default());
+            while sample.rows < CanaryConfig::default().rows {
                 if sample.count(rows) {
                     evidence.add(&classified(rows, 0, 200), &classified(rows, 0, 100));
                 }
             }
-            assert!(evidence.complaint().is_some(), "{rows} rows a batch: {sample:?}");
+            assert!(evidence.complaint().is_some(), "{rows} rows per batch: {sample:?}");
             assert!(sample.compared <= MIN_BATCHES + sample.batches / SAMPLE_EVERY, "{sample:?}");
         }
     }

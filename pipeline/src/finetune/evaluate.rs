@@ -1,4 +1,4 @@
-//! Champion and challenger on the same test rows, and what the gates say of it.
+//! Evaluates champion and challenger on the same test rows and checks the gates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,64 +21,64 @@ use super::snapshot_summary::SnapshotSummary;
 use super::split::SplitSummary;
 use crate::error::{Converted, Result};
 
-/// Seed of the bootstrap: the same models and rows give the same intervals.
+/// Seed of the bootstrap, fixed so that the same models and rows give the same intervals.
 const SEED: u64 = 1;
 
-/// Wrong labels that the report shows.
+/// How many wrongly labelled documents the report shows.
 const MISTAKES: usize = 30;
 
-/// Texts that speed is measured on.
+/// How many texts speed is measured on.
 const SPEED_TEXTS: usize = 256;
 
-/// Everything measured of a challenger; `report.json` of a job, `eval/report.json` of its bundle.
+/// All measurements of a challenger. Stored as `report.json` of the job and as `eval/report.json` of its bundle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Judgement {
+pub(crate) struct ChallengerReport {
     /// ULID of the job.
     pub job: String,
     /// Version that training started from.
     pub base: String,
-    /// What was learnt and tested.
+    /// The rows of the job.
     pub snapshot: SnapshotSummary,
-    /// How it was split.
+    /// How they were split.
     pub split: SplitSummary,
-    /// What is wrong with the rows to learn from.
+    /// Suspicious labels and other problems of the training rows.
     pub quality: QualityReport,
     /// How the training went.
     pub train: TrainReport,
-    /// How the logits are read; none without development rows.
+    /// How logits are turned into probabilities; `None` if there were no development rows.
     pub calibration: Option<Calibration>,
-    /// The champion on the test rows; none when the base was no classifier yet.
+    /// The champion on the test rows; `None` if the base had no trained classification head.
     pub champion: Option<Evaluation>,
     /// The challenger on the test rows.
     pub challenger: Evaluation,
-    /// The difference, with intervals; none without a champion.
+    /// The difference between the two, with confidence intervals; `None` without a champion.
     pub comparison: Option<Comparison>,
     /// Accuracy by language, source and length.
     pub slices: Vec<Slice>,
-    /// Curves of the challenger.
+    /// ROC curves of the challenger.
     pub roc: Vec<RocCurve>,
-    /// What the challenger gets wrong: examples.
+    /// Examples of documents that the challenger labels wrongly.
     pub mistakes: Vec<Mistake>,
-    /// Documents per second of both; none without a champion.
+    /// Documents per second of both; `None` without a champion.
     pub speed: Option<Speed>,
-    /// What was asked of the challenger, and whether it had it.
+    /// The gates, each with its value, its bound and whether it was passed.
     pub gates: Vec<Gate>,
 }
 
-impl Judgement {
+impl ChallengerReport {
     /// Whether every gate was passed.
     pub(crate) fn passed(&self) -> bool {
         gates::passed(&self.gates)
     }
 
-    /// The gates that were not passed, in words; empty when there are none.
+    /// The gates that were not passed, as text; empty if all were passed.
     pub(crate) fn failures(&self) -> String {
         let failed = self.gates.iter().filter(|gate| !gate.passed);
         failed.map(|gate| format!("{}: {}", gate.name, gate.detail)).collect::<Vec<_>>().join("; ")
     }
 }
 
-/// What is known of the challenger before it is judged.
+/// What is known about the challenger before it is evaluated.
 pub(super) struct Candidate<'a> {
     pub(super) job: &'a str,
     pub(super) base: &'a str,
@@ -88,17 +88,17 @@ pub(super) struct Candidate<'a> {
     pub(super) train: &'a TrainReport,
 }
 
-/// Compares both on `test` and checks all gates.
+/// Evaluates champion and challenger on `test`, compares them and checks all gates.
 ///
 /// # Errors
-/// A model does not run on a row; there are no rows.
-pub(super) fn judge(
+/// A model fails on a row, or there are no rows.
+pub(super) fn evaluate_challenger(
     candidate: Candidate<'_>,
     mut champion: Option<Classifier>,
     challenger: &mut Classifier,
     test: &[Row],
     limits: &GateLimits,
-) -> Result<Judgement> {
+) -> Result<ChallengerReport> {
     let labels = all_labels(champion.as_ref(), challenger, test);
     let position = |row: &Row| labels.iter().position(|label| *label == row.label).unwrap_or_default();
     let gold: Vec<usize> = test.iter().map(position).collect();
@@ -129,7 +129,7 @@ pub(super) fn judge(
         },
         limits,
     );
-    Ok(Judgement {
+    Ok(ChallengerReport {
         job: candidate.job.to_string(),
         base: candidate.base.to_string(),
         snapshot: candidate.snapshot,
@@ -148,13 +148,13 @@ pub(super) fn judge(
     })
 }
 
-/// Training rows of every label that the challenger can give: none of those that it only keeps from its base.
+/// The number of training rows of each label of the challenger; 0 for a label that it only inherited from its base.
 fn with_rows(challenger: &Classifier, train: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
     let labels = challenger.labels().ids().into_iter();
     labels.map(|label| (label.clone(), train.get(&label).copied().unwrap_or(0))).collect()
 }
 
-/// Labels of both models and of the test rows.
+/// The labels of both models and of the test rows.
 fn all_labels(champion: Option<&Classifier>, challenger: &Classifier, test: &[Row]) -> Vec<String> {
     let known = champion.map_or(vec![], |model| model.labels().ids());
     let labels = union(&known, &challenger.labels().ids());
@@ -168,7 +168,7 @@ fn predict(model: &mut Classifier, texts: &[&str], labels: &[String]) -> Result<
     Ok(project(&probabilities, &model.labels().ids(), labels))
 }
 
-/// At most `most` texts, evenly from all.
+/// At most `most` of the texts, evenly spaced.
 fn spread<'a>(texts: &[&'a str], most: usize) -> Vec<&'a str> {
     let step = texts.len().div_ceil(most).max(1);
     texts.iter().step_by(step).copied().collect()
