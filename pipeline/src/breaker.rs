@@ -79,8 +79,8 @@ impl Breaker {
         let Breaker { failures, documents, config: BreakerConfig { share, .. }, .. } = self;
         let (reasons, latest) = (reasons.join(", "), latest.unwrap_or_default());
         let message = format!(
-            "{failures} of the last {documents} documents failed, more than `breaker.share` ({share}) allows: {reasons}; \
-             the latest: {latest}"
+            "{failures} of the last {documents} documents failed, more than `breaker.share` ({share}) allows: \
+             {reasons}; the latest: {latest}"
         );
         let remedy =
             "fix the cause or raise `breaker.share`; uncommitted documents are read again at the next start";

@@ -113,7 +113,8 @@ fn init_logging(command: &Command, common: &Common) {
         (_, 0) if matches!(command, Command::Demo(_)) => "warn",
         (_, 0) => "info,buoyant_kernel=warn,deltalake_core=error",
         (_, 1) => {
-            "info,fenliu=debug,fenliu_connectors=debug,fenliu_decode=debug,fenliu_engine=debug,fenliu_model=debug,fenliu_operators=debug,buoyant_kernel=warn,deltalake_core=error"
+            "info,fenliu=debug,fenliu_connectors=debug,fenliu_decode=debug,fenliu_engine=debug,\
+             fenliu_model=debug,fenliu_operators=debug,buoyant_kernel=warn,deltalake_core=error"
         }
         _ => "trace",
     };

@@ -66,7 +66,11 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
                     .restarts
                     .with(&[if why.kind() == Kind::Lost { "lost" } else { "fenced" }])
                     .add(1);
-                tracing::warn!(event = "restarting", %why, "partitions lost, restarting from the sinks' positions");
+                tracing::warn!(
+                    event = "restarting",
+                    %why,
+                    "partitions lost, restarting from the sinks' positions"
+                );
                 pause(shutdown);
             }
             outcome => break outcome,

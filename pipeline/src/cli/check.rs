@@ -22,7 +22,11 @@ pub(super) fn check(common: &Common) -> Result<()> {
     let config = common.validated()?;
     let Preflight { model, unknown } = preflight(&config)?;
     for error in &unknown {
-        tracing::warn!(event = "output_not_examined", %error, "whether an output takes the rows is not known");
+        tracing::warn!(
+            event = "output_not_examined",
+            %error,
+            "an output does not answer, so it is not known whether it accepts the rows"
+        );
     }
     if common.json {
         let unknown: Vec<_> = unknown.iter().map(ToString::to_string).collect();

@@ -176,7 +176,18 @@ fn report(summary: &Summary, args: &DemoArgs, test_file: &Path) -> Result<String
     let out = args.out.display();
     let binary = std::env::args().next().unwrap_or_else(|| "fenliu".into());
     Ok(format!(
-        "\n{}\n{summary}\n\n  labelled rows {out}/labelled/*.parquet\n  dead letters  {out}/dead-letters/*.parquet\n  model         {out}/models/{NAME}\n  configuration {out}/fenliu.toml\n\nTry next:\n  {binary} predict --model {out}/models/{NAME} \"oil prices rose after opec ministers met in vienna\"\n  {binary} evaluate --model {out}/models/{NAME} --data {}\n  {binary} run -c {out}/fenliu.toml --set kafka.brokers=YOUR_BROKER:9092 --set source.topics='[\"YOUR_TOPIC\"]'\n",
+        "\n\
+         {}\n\
+         {summary}\n\n\
+         \x20 labelled rows {out}/labelled/*.parquet\n\
+         \x20 dead letters  {out}/dead-letters/*.parquet\n\
+         \x20 model         {out}/models/{NAME}\n\
+         \x20 configuration {out}/fenliu.toml\n\n\
+         Try next:\n\
+         \x20 {binary} predict --model {out}/models/{NAME} \"oil prices rose after opec ministers met in vienna\"\n\
+         \x20 {binary} evaluate --model {out}/models/{NAME} --data {}\n\
+         \x20 {binary} run -c {out}/fenliu.toml --set kafka.brokers=YOUR_BROKER:9092 --set source.topics='[\"YOUR_TOPIC\"]'\n\
+         ",
         samples(&args.out.join("labelled"))?,
         test_file.display(),
     ))

@@ -157,7 +157,12 @@ fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]
     }
     if rows > 0 {
         let labels = unknown.join(", ");
-        tracing::warn!(event = "unknown_labels", %labels, documents = rows, "labels that the model does not have count as wrong");
+        tracing::warn!(
+            event = "unknown_labels",
+            %labels,
+            documents = rows,
+            "labels that the model does not have count as wrong"
+        );
     }
     Ok(())
 }
@@ -168,7 +173,9 @@ impl Measured {
         let width = e.per_class.iter().map(|class| class.label.chars().count()).max().unwrap_or(0).max(5);
         let auc = |auc: Option<f64>| auc.map_or_else(|| "–".to_owned(), |auc| format!("{auc:.4}"));
         let mut table = format!(
-            "accuracy {:.4}   macro-F1 {:.4}   ROC-AUC {}   ECE {:.4}\n{} documents, {:.0} a second, {} rejected{}\n\n{:width$}  precision  recall     F1     AUC  support\n",
+            "accuracy {:.4}   macro-F1 {:.4}   ROC-AUC {}   ECE {:.4}\n\
+             {} documents, {:.0} a second, {} rejected{}\n\n\
+             {:width$}  precision  recall     F1     AUC  support\n",
             e.accuracy,
             e.macro_f1,
             auc(e.macro_roc_auc),

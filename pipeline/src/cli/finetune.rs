@@ -183,7 +183,8 @@ impl FinetuneReport {
         let mut text = format!("{verdict}: {}\n", self.reason.as_deref().unwrap_or_default());
         if let (Some(snapshot), Some(split)) = (&self.snapshot, &self.split) {
             text += &format!(
-                "\n{} corrections ({} not used), {} replayed documents: {} rows for training, {} for development, {} for testing\n",
+                "\n{} corrections ({} not used), {} replayed documents: {} rows for training, {} for development, \
+                 {} for testing\n",
                 snapshot.seen,
                 snapshot.skipped.values().sum::<usize>(),
                 snapshot.data,

@@ -62,8 +62,8 @@ impl Config {
             && let Some((_, version)) = name.rsplit_once('@').filter(|(_, version)| *version != "champion")
         {
             let problem = format!(
-                "is scheduled, but `model.bundle` names the version `{version}`, and a job always starts from the \
-                 version in use: remove `@{version}` there"
+                "is scheduled, but `model.bundle` names the version `{version}`, and a job always starts from \
+                 the version in use: remove `@{version}` there"
             );
             problems.add("finetune", problem);
         }

@@ -53,7 +53,8 @@ pub(crate) fn run(
     let (registry, selector) = Registry::find(model).converted()?;
     if let Some(selector) = selector.filter(|selector| selector != "champion") {
         let message = format!(
-            "the model is named with `@{selector}`, but a job always starts from the version in use: remove the selector"
+            "the model is named with `@{selector}`, but a job always starts from the version in use: remove \
+             the selector"
         );
         return Err(Problems::one("finetune", "", message).into());
     }
@@ -67,7 +68,11 @@ pub(crate) fn run(
         }
         Err(error) => {
             if let Err(second) = job.directory.end(JobStage::Failed, error.to_string()) {
-                tracing::warn!(event = "failure_unrecorded", error = %second, "the job's failure could not be written down");
+                tracing::warn!(
+                    event = "failure_unrecorded",
+                    error = %second,
+                    "the failure of the job could not be recorded"
+                );
             }
             Err(error)
         }

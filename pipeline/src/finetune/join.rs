@@ -25,7 +25,8 @@ use crate::error::{Converted, Error, Result};
 const BATCH_ROWS: usize = 1024;
 
 /// The detail for a correction without a text that can be found.
-const NO_TEXT: &str = "there is no document of this id with a title or a body (labelled rows have a body with `output.body = true`)";
+const NO_TEXT: &str = "there is no document of this id with a title or a body (labelled rows have a body only \
+                       with `output.body = true`)";
 
 /// The parts of a stored document that complete a correction.
 #[derive(Debug, Default)]

@@ -160,7 +160,11 @@ impl Scheduler {
                 Ok(None) => return,
                 Ok(Some(status)) => self.report(status),
                 Err(error) => {
-                    tracing::warn!(event = "fine_tuning_unknown_end", %error, "cannot say how the fine-tuning job ended");
+                    tracing::warn!(
+                        event = "fine_tuning_unknown_end",
+                        %error,
+                        "cannot determine how the fine-tuning job ended"
+                    );
                 }
             }
             self.running = None;

@@ -117,7 +117,8 @@ impl Evidence {
         let is_slow = |q: f64| quantile(&self.new_seconds, q) > 1.5 * quantile(&self.old_seconds, q);
         (is_slow(0.5) && is_slow(0.99)).then(|| {
             format!(
-                "it needs {:.2} ms per document (99 % of batches: {:.2} ms), the previous version {:.2} ms ({:.2} ms)",
+                "it needs {:.2} ms per document (99 % of batches: {:.2} ms), the previous version {:.2} ms \
+                 ({:.2} ms)",
                 1e3 * quantile(&self.new_seconds, 0.5),
                 1e3 * quantile(&self.new_seconds, 0.99),
                 1e3 * quantile(&self.old_seconds, 0.5),

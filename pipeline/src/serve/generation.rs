@@ -226,7 +226,8 @@ impl Generation {
                 let first = first.detail.clone().unwrap_or_default();
                 let documents = rejects.len();
                 let message = format!(
-                    "{action} failed on each of {documents} documents, and the model has labelled none so far; the first: {first}"
+                    "{action} failed on each of {documents} documents, and the model has labelled none so far; \
+                     the first: {first}"
                 );
                 let remedy = "try the bundle with `fenliu predict`, or name another in `model.bundle`";
                 Err(Error::input(message).remedy(remedy))
@@ -283,7 +284,8 @@ fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
                 "config",
                 "clean",
                 format!(
-                    "differs from the cleaning that the model {} was trained with\n    trained:    {trained}\n    configured: {configured}",
+                    "differs from the cleaning that the model {} was trained with\n    trained:    {trained}\n    \
+                     configured: {configured}",
                     bundle.path().display()
                 ),
             )

@@ -164,7 +164,11 @@ impl Challenger {
         let version = match self.registry.alias(Alias::Challenger) {
             Ok(record) => record.map(|record| record.version),
             Err(error) => {
-                return tracing::warn!(event = "challenger_unreadable", %error, "the challenger's alias cannot be read");
+                return tracing::warn!(
+                    event = "challenger_unreadable",
+                    %error,
+                    "the challenger's alias cannot be read"
+                );
             }
         };
         if version == self.version {
@@ -188,7 +192,12 @@ impl Challenger {
                 Some(generation)
             }
             Err(error) => {
-                tracing::warn!(event = "challenger_refused", version, %error, "the challenger cannot be used");
+                tracing::warn!(
+                    event = "challenger_refused",
+                    version,
+                    %error,
+                    "the challenger cannot be used"
+                );
                 None
             }
         }
@@ -202,7 +211,12 @@ impl Challenger {
             if differing.num_rows() == 0 { Ok(()) } else { self.sink.write(&differing) }
         });
         if let Err(error) = outcome {
-            tracing::warn!(event = "shadow_ended", version = generation.version(), %error, "shadowing ends with this challenger");
+            tracing::warn!(
+                event = "shadow_ended",
+                version = generation.version(),
+                %error,
+                "shadowing ends with this challenger"
+            );
             self.listening.store(false, Ordering::Relaxed);
             self.generation = None;
         }

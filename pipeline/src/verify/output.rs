@@ -55,8 +55,8 @@ impl Output {
     pub(super) fn note_on_loss(&self, total: &DeliveryCounts) -> Option<String> {
         let may_be_newer = self.reader.beginning() == Beginning::Assumed;
         (may_be_newer && total.lost.is_some_and(|lost| lost > 0)).then(|| {
-            "where it began is not recorded: if it was added later than other outputs, the documents before it count as \
-             lost"
+            "where it began is not recorded: if it was added later than other outputs, the documents before \
+             it count as lost"
                 .into()
         })
     }
@@ -85,8 +85,8 @@ impl Output {
             (next > range.end).then(|| {
                 let end = range.end;
                 format!(
-                    "{topic}/{partition}: its position is {next}, but the source ends at {end}: was the topic deleted \
-                     and recreated?"
+                    "{topic}/{partition}: its position is {next}, but the source ends at {end}: was the topic \
+                     deleted and recreated?"
                 )
             })
         };
