@@ -9,6 +9,7 @@ mod dlq;
 mod doctor;
 mod evaluate;
 mod finetune;
+mod generate;
 mod model;
 mod output;
 mod predict;
@@ -36,7 +37,11 @@ pub(crate) use check::DEFAULT_CONFIG;
 
 /// News in, labels out: Kafka-sourced documents through cleaning and an ONNX classifier to Arrow records.
 #[derive(Debug, Parser)]
-#[command(name = "fenliu", version)]
+#[command(
+    name = "fenliu",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped because too many documents failed"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -93,6 +98,10 @@ enum Command {
     Config(check::ConfigArgs),
     /// Look for everything that fenliu needs on this machine
     Doctor,
+    /// Print the completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print the manual page
+    Man(generate::ManArgs),
 }
 
 /// Parses the arguments, runs the command, reports.
@@ -133,6 +142,8 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
     }
     .map(|()| ExitCode::SUCCESS)
 }
