@@ -1,4 +1,6 @@
-//! fenliu (分流, "to divide a stream"): Kafka news in, labelled Arrow records out.
+#![doc = include_str!("../README.md")]
+//!
+//! # The code
 //!
 //! Start reading at `run`, which wires the stages in data-flow order, then one file per stage: `clean`, `classify`,
 //! `write`, `deliver`; `serve` changes the model meanwhile. Sources and sinks are the crate `fenliu-connectors`, the protocol
