@@ -28,7 +28,8 @@ help:
 	@echo 'make install     the binary, completions and manual pages below $(PREFIX); PREFIX=/usr/local for all users'
 	@echo 'make uninstall   removes what make install put there'
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
-	@echo 'make soak        the fault tests, 200 deaths each (FAULTS=n), outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
+	@echo 'make soak        the engine simulated, a million schedules (SCHEDULES=n); the fault tests, 200 deaths each (FAULTS=n),'
+	@echo '                 outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
 	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
 	@echo 'make notice      writes NOTICE again, after dependencies have changed'
 	@echo 'make doc         the API documentation'
@@ -70,7 +71,7 @@ uninstall:
 demo: setup build
 	$(BINARY) demo
 
-# The integration tests come last: Cargo runs packages in alphabetical order.
+# Every crate's tests: the integration tests, and the simulation of the engine with 2,000 schedules, are among them.
 test: setup
 	@sh tests/readers/venv.sh
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then \
@@ -79,13 +80,16 @@ test: setup
 	$(CARGO) test $(TESTED) --doc
 	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --tests
 
-# The fault tests with many more deaths and longer outages; FENLIU_SEED=n begins elsewhere.
+# The simulation with many more schedules, then the fault tests with many more deaths and longer outages; FENLIU_SEED=n
+# begins elsewhere.
 soak: setup
 	$(CARGO) build $(TESTED) --bins --tests
-	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_SOAK=$(SOAK) FENLIU_REQUIRE_BROKER=1 \
+	FENLIU_SCHEDULES=$(SCHEDULES) $(CARGO) test $(TESTED) --test simulation -- nothing_is_lost --nocapture
+	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_SOAK=$(SOAK) FENLIU_REQUIRE=broker \
 		FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --test integration -- \
 		exactly_once pass_through bucket_files compact delta iceberg network outages rebalance soak --nocapture --test-threads=1
 
+SCHEDULES ?= 1000000
 FAULTS ?= 200
 OUTAGE ?= 60
 SOAK ?= 120
@@ -99,7 +103,7 @@ lint: prerequisites
 	$(CARGO) clippy $(TESTED) --all-targets -- -D warnings
 	python3 deploy/scripts/notice.py --check
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans; \
-		else echo 'bans: not checked, there is no cargo-deny'; fi
+		else echo 'cargo-deny is not there: licences were checked by notice.py, bans are not'; fi
 
 notice: prerequisites
 	python3 deploy/scripts/notice.py

@@ -15,9 +15,6 @@ use crate::outages::{expire_keys, outage};
 /// Steps at which the process can be made to die.
 const STEPS: [&str; 4] = ["files-staged", "files-before-manifest", "files-after-manifest", "files-named"];
 
-/// Steps at which compaction can be made to die.
-const COMPACTING: [&str; 5] = ["staged", "before-manifest", "after-manifest", "removing", "named"];
-
 /// Labelled rows in the bucket at `endpoint`.
 fn sinks(endpoint: &str) -> String {
     let sink = r#"
@@ -99,25 +96,12 @@ fn check(job: &Job, bucket: &Bucket, name: &str) {
 }
 
 #[test]
-fn killed_at_every_step_and_compacted_they_lose_nothing_and_repeat_nothing() {
+fn killed_at_every_step_they_lose_nothing_and_repeat_nothing() {
     let Some(broker) = kafka::broker().unwrap() else { return };
     let bucket = Bucket::start().unwrap();
     let mut job = Job::new(broker, 500, &sinks(bucket.endpoint()));
     let done = job.die_at(&STEPS, STEPS.len() as u64);
     check(&job, &bucket, &done);
-    for step in COMPACTING {
-        job.send(300);
-        job.finish(Some("a"));
-        let fault = format!("compact-{step}=1*return");
-        let args = ["compact", "-c", job.config(), "--vacuum", "0"];
-        let died = binary::start_with(&args, &[("FAILPOINTS", fault.as_str())]).unwrap();
-        let died = died.wait(PATIENCE).unwrap();
-        assert_eq!(died.status.code(), None, "{fault}: it should have died:\n{}", died.stderr);
-        assert!(by_manifests(&job, &bucket) == job.expected(false), "{fault}: by manifests");
-        assert!(by_names(&job, &bucket).values().all(|count| *count == 1), "{fault}: by names");
-    }
-    run(&["compact", "-c", job.config(), "--vacuum", "0"]);
-    check(&job, &bucket, "compacted");
 }
 
 /// The store may have done what it does not confirm. It is asked again, and then says that what is to be made is
@@ -140,10 +124,10 @@ fn requests_and_answers_that_are_lost_lose_no_row_and_repeat_none() {
     std::thread::sleep(outage(20));
     bucket.proxy().judge(|_| Fate::Passes);
     job.wait_until_committed(job.sent);
-    let log = stop(running).stderr;
-    let tries = log.matches("tried again").count();
+    let stopped = stop(running);
+    let tries = stopped.events("retrying");
     println!("requests lost: {:?}; {tries} tries failed", lost.lock().unwrap());
-    assert!(tries > 0, "{log}");
+    assert!(tries > 0, "{}", stopped.stderr);
     check(&job, &bucket, "requests and answers lost");
 }
 

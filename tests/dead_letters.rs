@@ -260,7 +260,7 @@ fn too_many_dead_letters_stop_the_pipeline() {
     let message = |n: usize| if n.is_multiple_of(10) { b"{".to_vec() } else { document("x", "a goal") };
     job.send(&(0..2_000).map(message).collect::<Vec<_>>());
     let args = ["run", "-c", &job.config, "--stop-at-end"];
-    let stderr = fails(&args, 1);
+    let stderr = fails(&args, 3);
     for part in [
         "more than `breaker.share` (0.05)",
         "decode invalid_json ",

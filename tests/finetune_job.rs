@@ -367,7 +367,7 @@ fn corrections_of_what_flows_by_make_a_better_model_without_a_restart() {
         sent += send(&topic, &mut news.by_ref().take(20));
         thread::sleep(Duration::from_millis(200));
     }
-    running.wait_for_log("verdict=\"promoted\"", PATIENCE).unwrap();
+    running.wait_for_text("event=\"fine_tuning_ended\" verdict=\"promoted\"", PATIENCE).unwrap();
     thread::sleep(Duration::from_secs(2));
     sent += send(&topic, &mut news.by_ref().take(200));
     let group = format!("{topic}-group");

@@ -227,7 +227,7 @@ fn thirty_swaps_lose_no_document_and_mix_no_batch() {
         model.promote(next);
         service.send(400);
         service.wait_until_committed(service.sent);
-        service.running.wait_for_log_times("model swapped", swap, PATIENCE).unwrap();
+        service.running.wait_for_events("model_swapped", swap, PATIENCE).unwrap();
         memory.push(service.running.resident_bytes().unwrap() >> 20);
     }
     let (rows, summary, _) = service.finish();
@@ -266,13 +266,13 @@ fn a_version_that_cannot_be_used_changes_nothing() {
     let staged = alias.with_extension("staged");
     std::fs::write(&staged, &record).unwrap();
     std::fs::rename(&staged, &alias).unwrap();
-    service.running.wait_for_log("the model in use stays", PATIENCE).unwrap();
+    service.running.wait_for_event("model_refused", PATIENCE).unwrap();
     service.send(400);
 
     // A model that was trained on texts cleaned otherwise.
     train(model.directory.path(), 150, "3", &["--set", "clean.steps=[\"strip_html\"]"]);
     model.promote(versions(model.directory.path()).last().unwrap());
-    service.running.wait_for_log("differs from the cleaning", PATIENCE).unwrap();
+    service.running.wait_for_text("differs from the cleaning", PATIENCE).unwrap();
     let (rows, summary, log) = service.finish();
 
     assert!(rows.iter().all(|row| row["model_version"] == value!(first)));
@@ -329,9 +329,9 @@ fn a_promoted_version_that_fails_is_rolled_back_and_its_batch_labelled_again() {
     service.send(400);
     service.wait_until_committed(400);
     model.promote(&bad);
-    service.running.wait_for_log("model swapped", PATIENCE).unwrap();
+    service.running.wait_for_event("model_swapped", PATIENCE).unwrap();
     service.send(400);
-    service.running.wait_for_log("model rolled back", PATIENCE).unwrap();
+    service.running.wait_for_event("model_rolled_back", PATIENCE).unwrap();
     let (rows, summary, _) = service.finish();
 
     assert!(rows.iter().all(|row| row["model_version"] == value!(first)), "by the version that works");
@@ -350,7 +350,7 @@ fn a_restart_does_not_end_the_probation() {
     model.promote(&poisoned(&model));
     let mut service = Service::start(broker, &model, &[]);
     service.send(400);
-    service.running.wait_for_log("model rolled back", PATIENCE).unwrap();
+    service.running.wait_for_event("model_rolled_back", PATIENCE).unwrap();
     let (rows, summary, _) = service.finish();
     assert!(rows.iter().all(|row| row["model_version"] == value!(model.versions[0])));
     assert_eq!(summary["serving"]["rollbacks"], 1, "{summary}");
@@ -384,10 +384,10 @@ fn a_promoted_version_that_trusts_itself_far_less_is_rolled_back() {
     service.send(400);
     service.wait_until_committed(400);
     model.promote(&doubtful);
-    service.running.wait_for_log("model swapped", PATIENCE).unwrap();
+    service.running.wait_for_event("model_swapped", PATIENCE).unwrap();
     // The first batches are compared.
     (0..20).for_each(|_| service.send(800));
-    service.running.wait_for_log("model rolled back", PATIENCE).unwrap();
+    service.running.wait_for_event("model_rolled_back", PATIENCE).unwrap();
     let (rows, summary, _) = service.finish();
     let reason = summary["serving"]["last_rollback"].as_str().unwrap();
     assert!(reason.contains("it abstains on 100.0 %"), "{reason}");
@@ -424,7 +424,7 @@ fn a_challenger_labels_a_sample_beside_the_champion() {
     let path = format!("shadow.path=\"{}\"", shadow.display());
     let format = ["--set", "shadow.share=0.5", "--set", "shadow.format=\"jsonl\"", "--set", &path];
     let mut service = Service::start(broker, &model, &format);
-    service.running.wait_for_log("shadowing with the challenger", PATIENCE).unwrap();
+    service.running.wait_for_event("shadow_began", PATIENCE).unwrap();
     for _ in 0..4 {
         service.send(400);
         service.wait_until_committed(service.sent);

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use fenliu_skip::{Part, skipped};
 use fenliu_tests::bucket::Bucket;
 use fenliu_tests::kafka::{self, Broker};
 use fenliu_tests::proxy::Fate;
-use fenliu_tests::skipped;
 
 use crate::exactly_once::{SINKS, check};
 use crate::fixtures::{PATIENCE, stop};
@@ -57,7 +57,7 @@ fn a_topic_written_at_least_once_goes_on_after_messages_were_lost() {
     broker.delete_topic(&labelled).unwrap();
     let set = ["epoch.delivery=\"at-least-once\"", "kafka.properties.\"message.timeout.ms\"=2000"];
     let mut running = job.start(Some("a"), "", &["--set", set[0], "--set", set[1]]);
-    running.wait_for_log("messages not delivered", PATIENCE).unwrap();
+    running.wait_for_text("messages not delivered", PATIENCE).unwrap();
     broker.create_topic(&labelled, 3).unwrap();
     job.wait_until_committed(job.sent);
     stop(running);
@@ -74,7 +74,7 @@ fn at_the_end_of_its_topic_a_member_stays_until_a_slow_sink_has_everything() {
     let poll = ["--set", "source.properties.\"max.poll.interval.ms\"=6500", "--stop-at-end"];
     let finished = job.start(Some("a"), "kafka-sent=sleep(2500)", &poll).wait(PATIENCE).unwrap();
     assert!(finished.status.success(), "{}", finished.stderr);
-    assert!(!finished.stderr.contains("reading begins again"), "it stays in its group: {}", finished.stderr);
+    assert_eq!(finished.events("restarting"), 0, "it stays in its group: {}", finished.stderr);
     check(&job, "a slow sink at the end of the topic");
 }
 
@@ -93,8 +93,8 @@ fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
         resident.push(running.resident_bytes().unwrap() >> 20);
         std::thread::sleep(Duration::from_millis(500));
     }
-    let log = stop(running).stderr;
-    assert!(!log.contains("reading begins again"), "it stays in its group: {log}");
+    let stopped = stop(running);
+    assert_eq!(stopped.events("restarting"), 0, "it stays in its group: {}", stopped.stderr);
     let (first, most) = (resident[0], resident.iter().max().unwrap());
     println!("resident MiB: {first} at first, {most} at most");
     assert!(*most <= first + 8 + SLACK, "MiB every half second: {resident:?}");
@@ -110,11 +110,11 @@ impl<'a> SmallDisk<'a> {
         match output {
             Ok(output) if output.status.success() => Some(SmallDisk(path)),
             Ok(output) => {
-                skipped("no small disk", &String::from_utf8_lossy(&output.stderr));
+                skipped(Part::Mount, String::from_utf8_lossy(&output.stderr).trim());
                 None
             }
             Err(error) => {
-                skipped("no small disk", &error.to_string());
+                skipped(Part::Mount, error);
                 None
             }
         }
@@ -140,7 +140,7 @@ fn a_full_disk_stalls_the_pipeline_and_loses_nothing() {
     std::fs::create_dir(&path).unwrap();
     let Some(disk) = SmallDisk::mount(&path, "size=128k") else { return };
     let mut running = job.start(Some("a"), "", &[]);
-    running.wait_for_log("No space left on device", PATIENCE).unwrap();
+    running.wait_for_text("No space left on device", PATIENCE).unwrap();
     disk.grow("size=64m");
     job.wait_until_committed(6_000);
     stop(running);
@@ -157,10 +157,9 @@ pub(crate) fn expire_keys(bucket: &Bucket, job: &mut Job<'_>) {
     job.wait_until_committed(job.sent);
     bucket.proxy().judge(|_| Fate::Answered(EXPIRED));
     job.send(2_000);
-    running.wait_for_log("ExpiredToken", PATIENCE).unwrap();
+    running.wait_for_text("ExpiredToken", PATIENCE).unwrap();
     std::thread::sleep(outage(5));
     bucket.proxy().judge(|_| Fate::Passes);
     job.wait_until_committed(job.sent);
-    let log = stop(running).stderr;
-    println!("{} tries failed", log.matches("tried again").count());
+    println!("{} tries failed", stop(running).events("retrying"));
 }

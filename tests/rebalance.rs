@@ -57,12 +57,12 @@ fn a_member_with_a_name_restarts_without_a_rebalance() {
     let mut job = Job::new(broker, 2_000, SINKS);
     let patient = ["--set", "source.properties.\"session.timeout.ms\"=45000"];
     let mut stays = job.start(Some("b"), "", &patient);
-    stays.wait_for_log("partitions assigned", PATIENCE).unwrap();
+    stays.wait_for_event("partitions_assigned", PATIENCE).unwrap();
     let mut restarts = job.start(Some("a"), "", &patient);
     // The first takes part in the joining of the second, and in nothing after it.
-    stays.wait_for_log("partitions revoked", PATIENCE).unwrap();
+    stays.wait_for_event("partitions_revoked", PATIENCE).unwrap();
     for signal in ["TERM", "KILL", "TERM"] {
-        restarts.wait_for_log("partitions assigned", PATIENCE).unwrap();
+        restarts.wait_for_event("partitions_assigned", PATIENCE).unwrap();
         job.send(2_000);
         job.wait_until_committed(job.sent - 1_500);
         restarts.signal(signal).unwrap();
@@ -72,7 +72,7 @@ fn a_member_with_a_name_restarts_without_a_rebalance() {
     }
     job.wait_until_committed(job.sent);
     stop(restarts);
-    let log = stop(stays).stderr;
-    assert_eq!(log.matches("partitions revoked").count(), 1, "no rebalance after the first: {log}");
+    let stopped = stop(stays);
+    assert_eq!(stopped.events("partitions_revoked"), 1, "no rebalance after the first: {}", stopped.stderr);
     check(&job, "one of two members with names restarted three times");
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use fenliu_tests::kafka;
 
-use crate::compact::compact;
 use crate::exactly_once::{SINKS, check};
 use crate::fixtures::stop;
 use crate::job::{Job, number};
@@ -15,8 +14,6 @@ use crate::outages::SLACK;
 
 /// The share of a run in which it warms up: caches fill, and arenas reach their size.
 const WARM_UP: f64 = 0.25;
-/// The files are compacted at first and after each of so many parts of the run.
-const PARTS: u32 = 8;
 /// The most that memory may rise by in an hour, as a share of what it is.
 const MOST_SLOPE: f64 = 0.01;
 
@@ -52,14 +49,10 @@ fn a_long_run_takes_no_more_memory_and_no_more_files_at_its_end() {
     job.wait_until_committed(2_000);
     let minutes = number("FENLIU_SOAK", 0);
     let length = Duration::from_secs(60 * minutes).max(Duration::from_secs(15));
-    let (began, mut compactions, mut samples) = (Instant::now(), 0, vec![]);
+    let (began, mut samples) = (Instant::now(), vec![]);
     while began.elapsed() < length {
         job.send(50);
         std::thread::sleep(Duration::from_secs(1));
-        if began.elapsed() > compactions * length / PARTS {
-            compact(&job);
-            compactions += 1;
-        }
         samples.push(Sample {
             hours: began.elapsed().as_secs_f64() / 3600.0,
             resident_mib: running.resident_bytes().unwrap() as f64 / f64::from(1 << 20),
@@ -71,7 +64,7 @@ fn a_long_run_takes_no_more_memory_and_no_more_files_at_its_end() {
     let (first, last) = (late[0].resident_mib, late[late.len() - 1].resident_mib);
     let slope = slope(late);
     println!(
-        "{minutes} minutes, {compactions} compactions; resident MiB: {:?}, {first:.0} after warm-up, {last:.0} at last, \
+        "{minutes} minutes; resident MiB: {:?}, {first:.0} after warm-up, {last:.0} at last, \
          {slope:+.1} an hour; open files: {} at most while it warms up, {} later",
         course(&samples),
         most(early),

@@ -4,15 +4,17 @@
 //! `cfg(test)` tells clippy that a module's helpers, too, may unwrap.
 
 #[cfg(test)]
+mod arrows;
+#[cfg(test)]
 mod bucket_files;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
-mod compact;
-#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod delta;
+#[cfg(test)]
+mod delta_features;
 #[cfg(test)]
 mod drift;
 #[cfg(test)]
@@ -29,6 +31,8 @@ mod formats;
 mod harness;
 #[cfg(test)]
 mod hot_swap;
+#[cfg(test)]
+mod housekeeping;
 #[cfg(test)]
 mod iceberg;
 #[cfg(test)]

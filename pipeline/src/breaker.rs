@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use arrow::array::RecordBatch;
+use fenliu_engine::batch::Batch;
 use fenliu_schemas::{Lineage, Stage, text_at, text_column};
 
 use crate::config::BreakerConfig;
 use crate::error::{Error, Kind, Result};
-use fenliu_engine::batch::Batch;
 
 /// The only reason of the stage `clean` that no setting asked for: SQL failed on the document.
 const CLEAN_ERROR: &str = "clean_error";

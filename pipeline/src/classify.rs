@@ -12,13 +12,13 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
+use fenliu_engine::batch::Batch;
 use fenliu_model::{Encoding, Probabilities};
 use fenliu_schemas::{Prediction, Reject, SchemaError, label_rows, model_dead_letters};
 
 use crate::error::Result;
 use crate::metrics::Counters;
 use crate::serve::{Classified, Generation, Live, Rejects, Shadow};
-use fenliu_engine::batch::Batch;
 
 /// A batch with one encoding per row.
 pub(crate) struct EncodedBatch {
@@ -99,6 +99,7 @@ fn failure<T>(outcome: &Result<(T, Rejects)>) -> Option<String> {
 fn set_aside(batch: &mut Batch, rejects: Rejects, generation: &Generation) -> Result<()> {
     let Some(first) = rejects.values().next() else { return Ok(()) };
     tracing::warn!(
+        event = "documents_rejected",
         stage = first.stage.as_str(),
         rows = rejects.len(),
         detail = first.detail.as_deref(),

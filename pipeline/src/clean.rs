@@ -2,12 +2,12 @@
 
 use arrow::datatypes::SchemaRef;
 use chrono::Utc;
+use fenliu_config::Problems;
+use fenliu_engine::batch::Batch;
 use fenliu_operators::{CleanConfig, Plan};
 use fenliu_schemas::{dead_letters, raw, split_rejected, unlabelled_rows};
 
 use crate::error::{Converted, Result};
-use fenliu_config::Problems;
-use fenliu_engine::batch::Batch;
 
 /// Compiles the cleaning steps.
 ///

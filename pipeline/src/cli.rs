@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 too many documents failed (`breaker`).
 
 mod check;
+mod common;
 mod compact;
 mod demo;
 mod dlq;
@@ -19,21 +20,13 @@ mod train;
 mod verify;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
-use fenliu_config::Problems;
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use self::common::Common;
 use crate::error::Result;
-use crate::plan::Plan;
-use crate::signals::listen_for_signals;
-use fenliu_connectors::Shutdown;
-
-#[cfg(test)]
-pub(crate) use check::DEFAULT_CONFIG;
 
 /// News in, labels out: Kafka-sourced documents through cleaning and an ONNX classifier to Arrow records.
 #[derive(Debug, Parser)]
@@ -47,25 +40,6 @@ struct Cli {
     command: Command,
     #[command(flatten)]
     common: Common,
-}
-
-#[derive(Debug, Args)]
-struct Common {
-    /// Configuration file (TOML)
-    #[arg(short, long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// Set one configuration key, such as model.top_k=5; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
-    overrides: Vec<String>,
-    /// Log more: -v debug, -vv trace
-    #[arg(short, long, action = ArgAction::Count, global = true)]
-    verbose: u8,
-    /// Log only warnings and errors
-    #[arg(short, long, conflicts_with = "verbose", global = true)]
-    quiet: bool,
-    /// Print the result as JSON
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,7 +86,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start the runtime");
+            tracing::error!(event = "runtime_not_started", %error, "cannot start the runtime");
             return ExitCode::from(1);
         }
     };
@@ -142,8 +116,8 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),
-        Command::Completions(args) => generate::completions(&args),
-        Command::Man(args) => generate::man(&args),
+        Command::Completions(args) => generate::completions(&args, Cli::command()),
+        Command::Man(args) => generate::man(&args, Cli::command()),
     }
     .map(|()| ExitCode::SUCCESS)
 }
@@ -167,35 +141,4 @@ fn init_logging(command: &Command, common: &Common) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-}
-
-impl Common {
-    fn load(&self) -> Result<Config> {
-        Ok(Config::load(self.config.as_deref(), &self.overrides)?)
-    }
-
-    fn origin(&self) -> String {
-        self.config.as_ref().map_or("command line".to_string(), |path| path.display().to_string())
-    }
-
-    /// The configuration, which must be named.
-    fn configured(&self) -> Result<Config> {
-        if self.config.is_none() && self.overrides.is_empty() {
-            let message = "no configuration: name a file with -c (start from `fenliu config --default`)";
-            return Err(Problems::one("command line", "", message).into());
-        }
-        self.load()
-    }
-
-    /// The configuration, checked and compiled.
-    fn validated(&self) -> Result<Plan> {
-        Ok(self.configured()?.validate(&self.origin())?)
-    }
-}
-
-/// A shutdown that heeds SIGINT and SIGTERM.
-fn shutdown_on_signals() -> Shutdown {
-    let shutdown = Shutdown::default();
-    listen_for_signals(shutdown.clone());
-    shutdown
 }

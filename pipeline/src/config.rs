@@ -5,6 +5,7 @@
 //! only a [`Plan`](crate::plan::Plan) can run. Secrets among options of libraries are never printed.
 
 mod breaker;
+mod check_model;
 mod finetune;
 mod load;
 mod model;

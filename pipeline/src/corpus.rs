@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMillisecondType;
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_decode::DocumentsConfig;
+use fenliu_decode::{Decoder, Undecoded};
 use fenliu_operators::Plan;
 use fenliu_schemas::{Origin, RawBuilder, Texts, primitive_column, split_rejected, text_at, text_column};
 
 use crate::config::Selection;
 use crate::error::{Converted, Error, Result};
-use fenliu_connectors::files::{Documents, data_files};
-use fenliu_decode::DocumentsConfig;
-use fenliu_decode::{Decoder, Undecoded};
 
 /// Rows that are cleaned at once.
 const BATCH_ROWS: usize = 1024;

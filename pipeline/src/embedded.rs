@@ -26,6 +26,7 @@ pub(crate) fn resolve(config: &mut Config) -> Result<Option<EmbeddedBroker>> {
     // Its topics begin from scratch, so positions that sinks have of an earlier one mean nothing.
     config.name = format!("{}-{}", config.name, Ulid::generate());
     tracing::info!(
+        event = "embedded_broker_started",
         brokers = config.kafka.brokers,
         "embedded broker started: `fenliu produce --brokers` reaches it"
     );

@@ -9,11 +9,12 @@ mod resolve;
 mod rows;
 mod schedule;
 mod snapshot;
+mod snapshot_summary;
 mod split;
 mod state;
 
 pub(crate) use job::{Outcome, run};
 pub(crate) use schedule::{JobCommand, Schedule};
-pub(crate) use snapshot::SnapshotSummary;
+pub(crate) use snapshot_summary::SnapshotSummary;
 pub(crate) use split::SplitSummary;
 pub(crate) use state::Verdict;

@@ -32,7 +32,13 @@ impl Progress {
                 (before, since) = (counts.documents(), Instant::now());
                 if bar.is_hidden() {
                     let (documents, dead_letters) = (counts.documents(), counts.rejected());
-                    tracing::info!(documents, dead_letters, docs_per_s = rate.round(), "progress");
+                    tracing::info!(
+                        event = "progress",
+                        documents,
+                        dead_letters,
+                        docs_per_s = rate.round(),
+                        "progress"
+                    );
                 } else {
                     bar.set_position(counts.documents());
                     bar.set_message(format!("{} dead letters", counts.rejected()));

@@ -5,11 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-
-use fenliu_connectors::files::FilesSource;
-use fenliu_connectors::kafka::{self, KafkaConsumer, KafkaSource, KafkaSourceOptions};
 use fenliu_connectors::outputs::{self, OpenOutputs};
-use fenliu_connectors::{Assembler, Shutdown, SinkLinks, Source, SourceConfig};
+use fenliu_connectors::{Assembler, Feed, Shutdown, SinkLinks};
 use fenliu_engine::batch::{Batch, Budget};
 
 use crate::breaker::Breaker;
@@ -78,7 +75,7 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
 /// The model, where there is one.
 fn open_model(config: &Plan, counters: &Counters) -> Result<Option<Arc<Live>>> {
     if !config.has_model() {
-        tracing::info!("no model: documents are cleaned and written without labels");
+        tracing::info!(event = "no_model", "no model: documents are cleaned and written without labels");
         return Ok(None);
     }
     Live::open(config, counters.clone()).map(|live| Some(Arc::new(live)))
@@ -115,13 +112,12 @@ impl Pipeline<'_> {
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
         let topics = config.topics();
-        let connect = |source| kafka::connect(&config.kafka, source, &config.name).map(Arc::new);
-        let consumer = config.source.group().map(connect).transpose()?;
+        let connection = config.source.connect(&config.kafka, &config.name)?;
         let OpenOutputs { sinks, streams } =
-            outputs::open(&config.outputs, &config.name, &topics, consumer.as_ref())?;
+            outputs::open(&config.outputs, &config.name, &topics, connection.member())?;
         let (reports_in, reports) = channel();
         let (queues, inputs): (Vec<_>, Vec<_>) = sinks.iter().map(|_| channel()).unzip();
-        let source = self.source(consumer.as_ref(), SinkLinks::new(queues.clone(), reports))?;
+        let source = connection.open(self.feed(SinkLinks::new(queues.clone(), reports)))?;
 
         let mut stages = Stages::new(shutdown.clone());
         let (plan, stop) = (Arc::clone(&config.clean), shutdown.clone());
@@ -138,12 +134,9 @@ impl Pipeline<'_> {
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();
-        let mut outcome = stages.join();
-        if let Some(consumer) = consumer {
-            // What made the consumer unusable is why the stages failed, whichever noticed it first.
-            outcome = outcome.or_else(|error| kafka::check_usable(&consumer).and(Err(error)));
-            kafka::leave(consumer);
-        }
+        // What made the source unusable is why the stages failed, whichever noticed it first.
+        let outcome = stages.join().or_else(|error| connection.check().and(Err(error)));
+        connection.leave();
         outcome.map(|()| meters)
     }
 
@@ -166,27 +159,15 @@ impl Pipeline<'_> {
         stages.map("model", encoded, move |encoded| labeller.label(encoded))
     }
 
-    /// The source, which begins where the sinks behind `links` stand.
-    fn source(&self, consumer: Option<&Arc<KafkaConsumer>>, links: SinkLinks) -> Result<Box<dyn Source>> {
-        let config = self.config;
-        let limits = &config.limits;
-        let budget = Budget::new(limits.memory.as_u64());
-        let assembler =
-            Assembler::new(config.decoder.clone(), budget, limits.batch_rows, limits.batch_linger);
-        match (&config.source, consumer) {
-            (SourceConfig::Kafka(source), Some(consumer)) => {
-                let options = KafkaSourceOptions {
-                    stop_at_end: self.stop_at_end,
-                    commits_offsets: !self.moves_group_offsets(),
-                    drain_limit: kafka::drain_limit(&config.kafka, source),
-                };
-                let consumer = Arc::clone(consumer);
-                Ok(Box::new(KafkaSource::try_new(consumer, source, assembler, links, options)?))
-            }
-            (SourceConfig::Kafka(_), None) => Err(Error::internal("a Kafka source without a consumer")),
-            (SourceConfig::Files(source), _) => {
-                Ok(Box::new(FilesSource::try_new(&source.paths, assembler, links)?))
-            }
+    /// What the source needs to feed the stages; it begins where the sinks behind `links` stand.
+    fn feed(&self, links: SinkLinks) -> Feed {
+        let limits = &self.config.limits;
+        let (decoder, budget) = (self.config.decoder.clone(), Budget::new(limits.memory.as_u64()));
+        Feed {
+            assembler: Assembler::new(decoder, budget, limits.batch_rows, limits.batch_linger),
+            links,
+            stop_at_end: self.stop_at_end,
+            commits_offsets: !self.moves_group_offsets(),
         }
     }
 
@@ -198,11 +179,22 @@ impl Pipeline<'_> {
     }
 }
 
-/// Everything that can be checked without reading a document: steps, bundle, model. The model's name, where
-/// there is one.
+/// What [`preflight`] finds.
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    /// The model's name, where there is one.
+    pub model: Option<String>,
+    /// For outputs that do not answer, why: whether they take the rows is not known.
+    pub unknown: Vec<Error>,
+}
+
+/// Everything that can be checked without reading a document: steps, tables of sinks, bundle, model.
 ///
 /// # Errors
 /// What would keep [`run`] from starting.
-pub(crate) fn preflight(config: &Plan) -> Result<Option<String>> {
-    config.has_model().then(|| Generation::open(config).map(|generation| generation.title())).transpose()
+pub(crate) fn preflight(config: &Plan) -> Result<Preflight> {
+    let examined = config.outputs.iter().filter_map(|output| output.examine().transpose());
+    let unknown = examined.collect::<Result<_>>()?;
+    let model = config.has_model().then(|| Generation::open(config).map(|generation| generation.title()));
+    Ok(Preflight { model: model.transpose()?, unknown })
 }

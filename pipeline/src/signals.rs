@@ -8,10 +8,13 @@ use fenliu_connectors::Shutdown;
 pub(crate) fn listen_for_signals(shutdown: Shutdown) {
     tokio::spawn(async move {
         next_signal().await;
-        tracing::info!("stopping: finishing what is in flight (again to stop at once)");
+        tracing::info!(event = "stopping", "stopping: finishing what is in flight (again to stop at once)");
         shutdown.request();
         next_signal().await;
-        tracing::warn!("stopped at once; uncommitted documents will be read again");
+        tracing::warn!(
+            event = "stopped_at_once",
+            "stopped at once; uncommitted documents will be read again"
+        );
         std::process::exit(130);
     });
 }
@@ -25,7 +28,7 @@ async fn next_signal() {
             _ = terminate.recv() => {}
         },
         Err(error) => {
-            tracing::warn!(%error, "cannot listen for SIGTERM");
+            tracing::warn!(event = "no_sigterm", %error, "cannot listen for SIGTERM");
             let _ = tokio::signal::ctrl_c().await;
         }
     }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::error::{Error, Result};
 use fenliu_connectors::{Meter, Shutdown};
+
+use crate::error::{Error, Result};
 
 /// Batches that may wait between two stages. One being worked on and one ready keep a stage busy;
 /// the others absorb jitter. Bytes are bounded by the memory budget.
@@ -104,7 +105,7 @@ impl Stages {
             let mut guard = StopOnFailure { shutdown, ended_well: false };
             let outcome = body(&meter);
             if let Err(error) = &outcome {
-                tracing::error!(stage = name, %error, "stage failed");
+                tracing::error!(event = "stage_failed", stage = name, %error, "stage failed");
             }
             guard.ended_well = outcome.is_ok();
             outcome

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use fenliu_connectors::Meter;
 use fenliu_model::{Device, DriftStatus};
 use serde::Serialize;
 
 use crate::metrics::{Counts, ServingCounts, ShadowCounts};
 use crate::serve::Generation;
-use fenliu_connectors::Meter;
 
 /// The result of one run.
 #[derive(Clone, Debug, Serialize)]

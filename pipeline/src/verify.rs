@@ -16,13 +16,13 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use fenliu_config::Problems;
 use indicatif::ProgressBar;
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::progress::bar;
 use compare::Compared;
-use fenliu_config::Problems;
 use output::{Output, Outputs};
 use partitions::{ByPartition, Found, Ranges};
 use source::Source;
@@ -70,7 +70,7 @@ struct Contents {
 
 impl Verification<'_> {
     fn run(&self) -> Result<Report> {
-        let source = Source::open(self.config, self.progress)?;
+        let source = Source::open(self.config)?;
         let partitions = source.ranges()?;
         let (sinks, letters) = self.open(&partitions)?;
         let letters = self.read(letters, &partitions)?;
@@ -110,7 +110,7 @@ impl Verification<'_> {
     }
 
     fn read(&self, output: Output, partitions: &Ranges) -> Result<Contents> {
-        tracing::info!(output = output.name, "reading");
+        tracing::info!(event = "reading", output = output.name, "reading");
         let mut found = Found::new(partitions);
         output.read(&mut found, self.progress)?;
         Ok(Contents { output, found })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
+use fenliu_connectors::Meter;
 use fenliu_connectors::kind::Stream;
 use fenliu_engine::Rows;
 use fenliu_engine::batch::Batch;
@@ -13,7 +14,6 @@ use crate::breaker::Breaker;
 use crate::deliver::delivery;
 use crate::error::Result;
 use crate::metrics::Counters;
-use fenliu_connectors::Meter;
 
 /// Hands batches to the workers. Their queues have no bound of their own: the memory budget, which a
 /// batch holds its share of until the last sink has it, bounds them all together.

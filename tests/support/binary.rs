@@ -100,6 +100,19 @@ pub fn start_in<S: AsRef<OsStr>>(
     Ok(Running { child, stdout, stderr })
 }
 
+impl Finished {
+    /// How often the log holds the event of that name (see [`Running::wait_for_event`]).
+    #[must_use]
+    pub fn events(&self, name: &str) -> usize {
+        self.stderr.matches(&field(name)).count()
+    }
+}
+
+/// The event of that name as a line of the log shows it.
+fn field(event: &str) -> String {
+    format!("event=\"{event}\"")
+}
+
 impl Running {
     /// Sends the signal of that name (`TERM`, `KILL`, `STOP`, `CONT`, …).
     ///
@@ -122,19 +135,33 @@ impl Running {
         Ok(self.child.try_wait()?.is_some())
     }
 
-    /// Waits until standard error contains `text`.
+    /// Waits until the log holds the event of that name: the field `event`, which stays when the sentence beside it
+    /// is put in other words.
     ///
     /// # Errors
-    /// If it does not within `timeout`, or the process ends first without saying so.
-    pub fn wait_for_log(&mut self, text: &str, timeout: Duration) -> Result<()> {
-        self.wait_for_log_times(text, 1, timeout)
+    /// If it does not within `timeout`, or the process ends first without the event.
+    pub fn wait_for_event(&mut self, name: &str, timeout: Duration) -> Result<()> {
+        self.wait_for_events(name, 1, timeout)
     }
 
-    /// Waits until standard error contains `text` so many `times`.
+    /// Waits until the log holds the event of that name so many `times`.
     ///
     /// # Errors
-    /// As [`Running::wait_for_log`].
-    pub fn wait_for_log_times(&mut self, text: &str, times: usize, timeout: Duration) -> Result<()> {
+    /// As [`Running::wait_for_event`].
+    pub fn wait_for_events(&mut self, name: &str, times: usize, timeout: Duration) -> Result<()> {
+        self.wait_for_text_times(&field(name), times, timeout)
+    }
+
+    /// Waits until standard error contains `text`: for the text of an error, which users see as it is. What the
+    /// pipeline does is waited for by [`Running::wait_for_event`].
+    ///
+    /// # Errors
+    /// As [`Running::wait_for_event`].
+    pub fn wait_for_text(&mut self, text: &str, timeout: Duration) -> Result<()> {
+        self.wait_for_text_times(text, 1, timeout)
+    }
+
+    fn wait_for_text_times(&mut self, text: &str, times: usize, timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
             // Asked before the log is read, so that a last line is not missed.

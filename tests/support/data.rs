@@ -3,18 +3,21 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use fenliu_skip::{Part, skipped};
 
 use crate::scripts;
 
-/// A file of the real news data beside the repository (`../shared/data`), or `None`, said aloud,
-/// where it is missing.
+/// A file of the real news data beside the repository (`../shared/data`), or `None`, said aloud, where it is missing.
+///
+/// # Panics
+/// If it is missing and `FENLIU_REQUIRE` lists `data`.
 #[must_use]
 pub fn shared(name: &str) -> Option<PathBuf> {
     let path = scripts::repository().join("../shared/data").join(name);
     if path.is_file() {
         return Some(path);
     }
-    crate::skipped("no shared data", &format!("{} is missing", path.display()));
+    skipped(Part::Data, format_args!("{} is missing", path.display()));
     None
 }
 

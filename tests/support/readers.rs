@@ -65,16 +65,14 @@ pub fn serve(code: &str, directory: &Path) -> Result<(Server, u16)> {
 /// no code with the library that writes; none, said aloud, where Java or Maven is missing.
 ///
 /// # Errors
-/// If the table cannot be read, or Delta Kernel cannot be had and `FENLIU_REQUIRE_BROKER=1`.
+/// If the table cannot be read.
+///
+/// # Panics
+/// If Delta Kernel cannot be had and `FENLIU_REQUIRE` lists `broker`.
 pub fn delta_kernel(path: &str) -> Result<Option<serde_json::Value>> {
-    let jars = match scripts::run("tests/peers/delta_kernel/fetch.sh", &[]) {
-        Ok(jars) => jars,
-        Err(why) if std::env::var_os("FENLIU_REQUIRE_BROKER").is_some_and(|v| v == "1") => return Err(why),
-        Err(why) => {
-            crate::skipped("no Delta Kernel", &format!("{why:#}"));
-            return Ok(None);
-        }
-    };
+    let jars = scripts::run("tests/peers/delta_kernel/fetch.sh", &[]);
+    let jars = jars.map_err(|why| format!("no Delta Kernel: {why:#}"));
+    let Some(jars) = fenliu_skip::found(fenliu_skip::Part::Broker, jars) else { return Ok(None) };
     let source = scripts::repository().join("tests/peers/delta_kernel/Rows.java");
     let mut java = Command::new("java");
     // The quick compiler only: it runs for seconds.

@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use fenliu_skip::{Part, skipped};
 
 use crate::scripts;
 use crate::watchdog::Watchdog;
@@ -25,7 +26,10 @@ pub struct SchemaRegistry {
 /// The registry that all tests share, started on first use; `None`, said aloud, where there is none.
 ///
 /// # Errors
-/// If it does not start, or cannot be had and `FENLIU_REQUIRE_BROKER=1`.
+/// If it does not start.
+///
+/// # Panics
+/// If it cannot be had and `FENLIU_REQUIRE` lists `broker`.
 pub fn schema_registry() -> Result<Option<&'static SchemaRegistry>> {
     static REGISTRY: OnceLock<Result<Result<SchemaRegistry, String>, String>> = OnceLock::new();
     let found = REGISTRY
@@ -37,11 +41,8 @@ pub fn schema_registry() -> Result<Option<&'static SchemaRegistry>> {
         .map_err(|error| anyhow!("{error}"))?;
     match found {
         Ok(registry) => Ok(Some(registry)),
-        Err(why) if std::env::var_os("FENLIU_REQUIRE_BROKER").is_some_and(|v| v == "1") => {
-            bail!("no schema registry, and FENLIU_REQUIRE_BROKER=1: {why}")
-        }
         Err(why) => {
-            crate::skipped("no schema registry", why);
+            skipped(Part::Broker, format_args!("no schema registry: {why}"));
             Ok(None)
         }
     }

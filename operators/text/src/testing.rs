@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::PathBuf;
 
+use fenliu_skip::{Part, skipped};
 use serde_json::Value;
 
-/// The path of a file of the real data, or `None` with a printed reason where the data is not installed.
+/// The path of a file of the real data, or `None` where the data is not installed: the test is then skipped, or fails
+/// if `FENLIU_REQUIRE` lists `data`.
 pub(crate) fn data_file(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")).join(name);
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} does not exist", path.display());
+    skipped(Part::Data, format_args!("{} does not exist", path.display()));
     None
 }
 

@@ -85,6 +85,15 @@ pub trait CompiledSink: Debug + Send + Sync {
     /// # Errors
     /// A destination that cannot be made or used.
     fn open(&self, pipeline: &str) -> Result<OpenSink>;
+
+    /// Looks at what is at the destination already, for seconds at most and without making anything there. The result
+    /// is an error where the destination does not answer, so that nothing is known of it.
+    ///
+    /// # Errors
+    /// A destination that refuses the rows.
+    fn examine(&self) -> Result<Option<Error>> {
+        Ok(None)
+    }
 }
 
 /// An open output.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use fenliu_config::Problems;
-use fenliu_engine::{Result, Sink};
+use fenliu_engine::{Error, Result, Sink};
 
 use crate::kafka::{KafkaConsumer, TopicsConfig};
 use crate::kind::{CompiledSink, OpenSink, SinkKind, Stream};
@@ -29,6 +29,15 @@ impl Output {
         let selection = Selection::compile(key, role, schema, kind.columns(), kind.filter())?;
         let compiled = kind.compile(key, selection)?;
         Ok(Output { name: format!("{key} ({})", kind.destination()), max_age: kind.max_age(), compiled })
+    }
+
+    /// Looks at what is at the destination already, as a pipeline does at its start, without making anything there. The
+    /// result is an error where the destination does not answer.
+    ///
+    /// # Errors
+    /// A destination that refuses the rows.
+    pub fn examine(&self) -> Result<Option<Error>> {
+        self.compiled.examine()
     }
 }
 

@@ -1,12 +1,18 @@
 //! What a kind of source is: everything that the rest of fenliu asks of it, in one trait.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use fenliu_config::Problems;
+use fenliu_engine::Result;
 
+use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
-use crate::kafka::KafkaSourceConfig;
+use crate::history::History;
+use crate::kafka::{KafkaConsumer, KafkaSourceConfig};
+use crate::links::SinkLinks;
 use crate::resource::Resource;
+use crate::source::Source;
 
 /// Where documents come from, as a user configures it.
 pub trait SourceKind: Debug + Send + Sync {
@@ -23,10 +29,60 @@ pub trait SourceKind: Debug + Send + Sync {
         None
     }
 
+    /// Connects to the source, by default in the name of `pipeline`; nothing is read yet. `kafka` is the pipeline's
+    /// cluster.
+    ///
+    /// # Errors
+    /// Settings that cannot work together.
+    fn connect(&self, kafka: &KafkaConfig, pipeline: &str) -> Result<Box<dyn Connection>>;
+
+    /// The documents that the source has. `kafka` is the pipeline's cluster.
+    ///
+    /// # Errors
+    /// Files that cannot be read, a broker that is gone.
+    fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>>;
+
     /// By which setting the source reads `resource`, if it does: writing there would be an endless loop. `kafka` is the
     /// pipeline's cluster.
     fn reads(&self, resource: &Resource, kafka: &KafkaConfig) -> Option<String> {
         let _ = (resource, kafka);
         None
     }
+}
+
+/// A source that is connected. It outlives the thread that reads it: sinks may commit as the same member of a group.
+pub trait Connection {
+    /// The member of the consumer group; `None` where the source has none.
+    fn member(&self) -> Option<&Arc<KafkaConsumer>> {
+        None
+    }
+
+    /// What reads the documents.
+    ///
+    /// # Errors
+    /// Documents that cannot be read as `feed` wants.
+    fn open(&self, feed: Feed) -> Result<Box<dyn Source>>;
+
+    /// That nothing has made the source unusable for good.
+    ///
+    /// # Errors
+    /// Why it is unusable: that is why a pipeline failed, whichever part noticed it first.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Lets go of the source, when all sinks have ended.
+    fn leave(self: Box<Self>) {}
+}
+
+/// What a source needs to feed a pipeline.
+pub struct Feed {
+    /// Makes batches.
+    pub assembler: Assembler,
+    /// The way to the sinks.
+    pub links: SinkLinks,
+    /// End where the input ends at present, instead of waiting for more.
+    pub stop_at_end: bool,
+    /// Whether the source stores how far all sinks are, for those who watch its lag; if not, a sink does.
+    pub commits_offsets: bool,
 }

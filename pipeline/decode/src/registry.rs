@@ -81,7 +81,12 @@ fn compile<S: Schema>(source: &Source, fields: &Fields) -> Result<S, Reject> {
         Err(format!("it is of type {}, but `documents.format` needs {}", source.kind, S::KIND))
     };
     compiled.map_err(|why| {
-        tracing::warn!(schema = source.label, why, "documents of this schema become dead letters");
+        tracing::warn!(
+            event = "schema_refused",
+            schema = source.label,
+            why,
+            "documents of this schema become dead letters"
+        );
         reject("schema_incompatible", format!("{}: {why}", source.label))
     })
 }
@@ -114,7 +119,11 @@ impl Remote {
             return Err(Undecoded::Wait);
         }
         if self.outage.take().is_some() {
-            tracing::info!(url = self.client.url(), "the schema registry answers again");
+            tracing::info!(
+                event = "registry_answers",
+                url = self.client.url(),
+                "the schema registry answers again"
+            );
         }
         match answer {
             Ok(source) => Ok(source),
@@ -136,7 +145,7 @@ impl Remote {
         let pause = self.outage.as_ref().map_or(FIRST_PAUSE, |o| (o.pause * 2).min(LONGEST_PAUSE));
         // Several pipelines that lost the same registry should not come back at the same moment.
         let wait = pause.mul_f64(rand::rng().random_range(0.5..1.0));
-        tracing::warn!(url = self.client.url(), retry_in = ?wait, why, "the schema registry does not answer, documents wait");
+        tracing::warn!(event = "registry_unavailable", url = self.client.url(), retry_in = ?wait, why, "the schema registry does not answer, documents wait");
         self.outage = Some(Outage { pause, again_at: Instant::now() + wait });
     }
 }

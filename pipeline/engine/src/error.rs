@@ -183,13 +183,11 @@ impl Error {
 }
 
 fn kind_of_io(kind: io::ErrorKind) -> Kind {
-    use io::ErrorKind::{
-        InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
-    };
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     match kind {
         PermissionDenied | ReadOnlyFilesystem => Kind::Denied,
         NotFound => Kind::NotFound,
-        InvalidInput | IsADirectory | NotADirectory => Kind::Refused,
+        InvalidInput | IsADirectory => Kind::Refused,
         _ => Kind::Unavailable,
     }
 }

@@ -2,13 +2,14 @@
 
 use clap::Args;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::config::Config;
 use crate::error::Result;
-use crate::run::preflight;
+use crate::run::{Preflight, preflight};
 
 /// The commented default configuration; a test holds it to the defaults of the code.
-pub(crate) const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
+const DEFAULT_CONFIG: &str = include_str!("../../../deploy/config/default.toml");
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
@@ -19,9 +20,13 @@ pub(super) struct ConfigArgs {
 
 pub(super) fn check(common: &Common) -> Result<()> {
     let config = common.validated()?;
-    let model = preflight(&config)?;
+    let Preflight { model, unknown } = preflight(&config)?;
+    for error in &unknown {
+        tracing::warn!(event = "output_not_examined", %error, "whether an output takes the rows is not known");
+    }
     if common.json {
-        return output::json(&serde_json::json!({ "ok": true, "model": model }));
+        let unknown: Vec<_> = unknown.iter().map(ToString::to_string).collect();
+        return output::json(&serde_json::json!({ "ok": true, "model": model, "unknown": unknown }));
     }
     let model = model.map_or("no model: rows have no labels".to_string(), |model| format!("model {model}"));
     output::line(format!("{}: ok, {model}", common.origin()))

@@ -7,7 +7,8 @@ use clap::Args;
 use fenliu_config::Problems;
 use fenliu_connectors::kind::{Compacted, Upkeep};
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -52,7 +53,7 @@ fn compact_all(args: &CompactArgs, config: &Plan) -> Result<Vec<Compacted>> {
     let mut all = vec![];
     for (number, sink) in config.sinks.iter().enumerate() {
         if args.sink.is_none_or(|only| only == number) {
-            tracing::info!(sink = number, "compacting");
+            tracing::info!(event = "compacting", sink = number, "compacting");
             all.extend(sink.compact(&upkeep)?);
         }
     }

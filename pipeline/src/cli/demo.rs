@@ -10,13 +10,14 @@ mod stream;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-
-use super::train::{self, Recipe};
-use super::{Common, output};
-use crate::config::Config;
-use crate::error::{Error, Result};
 use fenliu_connectors::files::{Documents, FilesSinkConfig};
 use fenliu_connectors::kafka::{EmbeddedBroker, KafkaSourceConfig};
+
+use super::common::Common;
+use super::output;
+use super::train::{self, Recipe};
+use crate::config::Config;
+use crate::error::{Error, Result};
 
 const TOPIC: &str = "news";
 const PARTITIONS: i32 = 4;
@@ -82,13 +83,13 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
         BROKEN.len(),
         config.kafka.brokers
     ));
-    let summary = stream::stream(config.clone(), messages)?;
+    let summary = stream::stream(config.clone(), TOPIC, messages)?;
     write_config(config, &args.out)?;
     if common.json {
         return output::json(&summary);
     }
     output::note("\n3/3  done");
-    output::line(report::report(&summary, &args.out, &test_files)?)
+    output::line(report::report(&summary, &args.out, NAME, &test_files)?)
 }
 
 fn listed(files: &[PathBuf]) -> String {

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat};
 use clap::{Args, Subcommand};
+use fenliu_config::Problems;
 
-use super::{Common, output};
+use super::common::Common;
 use crate::config::Config;
 use crate::dlq::{Filter, Letters};
 use crate::error::Result;
-use fenliu_config::Problems;
 
 #[derive(Debug, Args)]
 pub(super) struct DlqArgs {

@@ -3,16 +3,17 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use fenliu_connectors::kafka::{REQUEST_TIMEOUT, client_config};
+use fenliu_decode::registry_types;
 use fenliu_model::{Bundle, Device, runtime};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Serialize;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::config::Config;
 use crate::error::Result;
 use crate::serve;
-use fenliu_connectors::kafka::{REQUEST_TIMEOUT, client_config};
-use fenliu_decode::registry_types;
 
 /// One thing looked at.
 #[derive(Debug, Serialize)]

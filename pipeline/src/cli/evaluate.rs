@@ -7,17 +7,18 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use fenliu_decode::DocumentsConfig;
 use fenliu_model::compare::{project, union};
 use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate as score};
 use serde::Serialize;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::config::Selection;
 use crate::corpus::{self, CleanDocument};
 use crate::error::{Converted, Error, Result};
 use crate::serve;
 use crate::texts::TextCleaner;
-use fenliu_decode::DocumentsConfig;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
@@ -153,7 +154,7 @@ fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]
     }
     if rows > 0 {
         let labels = unknown.join(", ");
-        tracing::warn!(%labels, documents = rows, "labels that the model does not have count as wrong");
+        tracing::warn!(event = "unknown_labels", %labels, documents = rows, "labels that the model does not have count as wrong");
     }
     Ok(())
 }

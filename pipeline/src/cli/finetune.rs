@@ -4,18 +4,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use fenliu_config::Problems;
 use fenliu_model::{Comparison, Evaluation, Gate};
 use fenliu_training::Adaptation;
 use serde::Serialize;
 
+use super::common::Common;
+use super::output;
 use super::train::{Reporter, key_and_value};
-use super::{Common, output};
 use crate::config::Selection;
 use crate::config::{Config, PromotePolicy};
 use crate::error::Result;
 use crate::finetune::{self, Outcome, SnapshotSummary, SplitSummary, Verdict};
 use crate::system::step_back;
-use fenliu_config::Problems;
 
 /// The flags set keys of the section `finetune`; what is not given stays as configured.
 #[derive(Debug, Args)]

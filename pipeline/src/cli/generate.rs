@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::{Cli, output};
+use super::output;
 use crate::error::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -21,21 +21,21 @@ pub(super) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-/// Prints the completions for a shell.
-pub(super) fn completions(args: &CompletionsArgs) -> Result<()> {
+/// Prints the completions of `command` for a shell.
+pub(super) fn completions(args: &CompletionsArgs, mut command: Command) -> Result<()> {
     let mut script = vec![];
-    clap_complete::generate(args.shell, &mut Cli::command(), "fenliu", &mut script);
+    clap_complete::generate(args.shell, &mut command, "fenliu", &mut script);
     output::line(String::from_utf8_lossy(&script))
 }
 
-/// Prints or writes the pages for `man`.
-pub(super) fn man(args: &ManArgs) -> Result<()> {
+/// Prints or writes the pages of `command` for `man`.
+pub(super) fn man(args: &ManArgs, command: Command) -> Result<()> {
     if let Some(directory) = &args.out {
         std::fs::create_dir_all(directory).map_err(Error::file("create directory", directory))?;
-        return clap_mangen::generate_to(Cli::command(), directory)
+        return clap_mangen::generate_to(command, directory)
             .map_err(Error::file("write pages to", directory));
     }
     let mut page = vec![];
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Error::file("write", "the page"))?;
+    clap_mangen::Man::new(command).render(&mut page).map_err(Error::file("write", "the page"))?;
     output::line(String::from_utf8_lossy(&page))
 }

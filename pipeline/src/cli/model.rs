@@ -16,7 +16,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use fenliu_model::Registry;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::error::{Converted, Result};
 
 #[derive(Debug, Args)]

@@ -7,7 +7,8 @@ use clap::Args;
 use fenliu_model::Classifier;
 use serde_json::json;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::error::{Converted, Error, Result};
 use crate::serve;
 use crate::texts::TextCleaner;

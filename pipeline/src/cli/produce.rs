@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-
-use super::{Common, output, shutdown_on_signals};
-use crate::error::Result;
 use fenliu_config::Problems;
 use fenliu_connectors::files::{Documents, data_files};
 use fenliu_connectors::kafka::{MessageWriter, client_config};
+
+use super::common::{Common, shutdown_on_signals};
+use super::output;
+use crate::error::Result;
 
 #[derive(Debug, Args)]
 pub(super) struct ProduceArgs {

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Common, output, shutdown_on_signals};
+use super::common::{Common, shutdown_on_signals};
+use super::output;
 use crate::config::Config;
 use crate::embedded;
 use crate::error::{Error, Result};

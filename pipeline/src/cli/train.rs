@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use fenliu_config::Problems;
 use fenliu_model::training_report::{EpochReport, RunSize, TrainReport};
 use fenliu_model::{Bundle, Example, Tokenization, runtime};
 use fenliu_training::{
@@ -13,7 +14,8 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::clean::compile;
 use crate::config::Config;
 use crate::config::Selection;
@@ -22,7 +24,6 @@ use crate::error::{Converted, Error, Result};
 use crate::options::{overlay, value};
 use crate::progress::bar;
 use crate::texts::Preprocessing;
-use fenliu_config::Problems;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Common, output};
+use super::common::Common;
+use super::output;
 use crate::error::Result;
 use crate::verify::{Counts, PartitionReport, Report, SinkReport, VerifyOptions, verify as compare};
 

@@ -14,7 +14,7 @@ fn problems(text: &str) -> String {
 
 #[test]
 fn the_commented_default_file_says_what_the_code_does() {
-    let text = crate::cli::DEFAULT_CONFIG;
+    let text = include_str!("../../../deploy/config/default.toml");
     let read =
         Config::parse(text, "default.toml", &[], &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(read, Config::default());
@@ -289,7 +289,7 @@ fn dead_letters_have_a_topic_of_their_own() {
     let found = problems(
         "[[sinks]]\ntype = \"kafka\"\ntopic = \"out\"\n[dead_letters]\ntype = \"kafka\"\ntopic = \"out\"",
     );
-    assert!(found.contains("`dead_letters.topic` is `out`, which takes labelled rows"), "{found}");
+    assert!(found.contains("`dead_letters.topic` is `out`, the topic of `sinks[0].topic`"), "{found}");
 }
 
 #[test]

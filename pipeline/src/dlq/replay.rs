@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
+use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
+use fenliu_connectors::{DeadLetter, KafkaConfig};
 use indicatif::ProgressBar;
 use rdkafka::Message;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -16,8 +18,6 @@ use serde::Serialize;
 use super::{Filter, Letters};
 use crate::error::{Error, Result};
 use crate::progress::bar;
-use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
-use fenliu_connectors::{DeadLetter, KafkaConfig};
 
 /// The header that names the original message, as `topic/partition/offset`.
 pub(crate) const REPLAYED_FROM: &str = "fenliu.replayed_from";
@@ -130,7 +130,7 @@ fn target<'a>(letter: &'a DeadLetter, options: &'a ReplayOptions) -> Result<&'a 
     if topic.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c)) {
         return Ok(topic);
     }
-    Err(Error::usage(format!("dead letters of `{topic}` did not come from a topic: name one with --to")))
+    Err(Error::input(format!("dead letters of `{topic}` did not come from a topic: name one with --to")))
 }
 
 struct Replay<'a> {

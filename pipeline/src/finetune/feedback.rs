@@ -7,15 +7,15 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use fenliu_connectors::KafkaConfig;
+use fenliu_connectors::files::{Documents, data_files};
+use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
+use fenliu_decode::time::{parse_number, parse_text};
 use fenliu_schemas::Feedback;
 use rdkafka::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use fenliu_connectors::KafkaConfig;
-use fenliu_connectors::files::{Documents, data_files};
-use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
-use fenliu_decode::time::{parse_number, parse_text};
 
 /// A correction and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

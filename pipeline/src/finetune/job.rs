@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use fenliu_config::Problems;
 use fenliu_model::quality::QualityReport;
 use fenliu_model::registry::HistoryEntry;
 use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Example, Registry, durable, runtime};
@@ -27,7 +28,6 @@ use crate::config::{Config, FinetuneConfig, PromotePolicy};
 use crate::error::{Converted, Error, Result};
 use crate::options::overlay;
 use crate::texts::Preprocessing;
-use fenliu_config::Problems;
 
 /// Who moved an alias, as history tells it.
 const BY: &str = "fenliu finetune";
@@ -66,7 +66,7 @@ pub(crate) fn run(
         }
         Err(error) => {
             if let Err(second) = job.directory.end(Stage::Failed, error.to_string()) {
-                tracing::warn!(error = %second, "the job's failure could not be written down");
+                tracing::warn!(event = "failure_unrecorded", error = %second, "the job's failure could not be written down");
             }
             Err(error)
         }
@@ -146,7 +146,7 @@ impl<'a> Job<'a> {
                 .calibrate(&mut staged.classifier(&job.classifier_options()).converted()?)
                 .converted()?
             {
-                tracing::warn!("no development rows: the model is not calibrated");
+                tracing::warn!(event = "not_calibrated", "no development rows: the model is not calibrated");
             }
             Ok(())
         })?;
@@ -168,7 +168,12 @@ impl<'a> Job<'a> {
     /// Enters a stage, does its work, and notes how long it took.
     fn timed<T>(&mut self, stage: Stage, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.directory.enter(stage)?;
-        tracing::info!(job = self.directory.state.job, stage = stage.as_str(), "fine-tuning");
+        tracing::info!(
+            event = "fine_tuning_stage",
+            job = self.directory.state.job,
+            stage = stage.as_str(),
+            "fine-tuning"
+        );
         let start = Instant::now();
         let result = work(self)?;
         let seconds = self.directory.state.seconds.entry(stage.as_str().to_string()).or_default();
@@ -215,7 +220,12 @@ impl<'a> Job<'a> {
         let quality = inspect(&examples, &tested, self.config.finetune.threads).converted()?;
         let (conflicts, suspects) = (quality.conflicts.len(), quality.suspects.len());
         if conflicts + suspects > 0 {
-            tracing::warn!(conflicts, suspects, "labels that may be wrong: {QUALITY} of the job lists them");
+            tracing::warn!(
+                event = "suspect_labels",
+                conflicts,
+                suspects,
+                "labels that may be wrong: {QUALITY} of the job lists them"
+            );
         }
         self.directory.write_json(QUALITY, &quality)?;
         Ok(quality)
@@ -370,12 +380,21 @@ fn take_up(mut directory: JobDirectory, settings: &Value, current: &str) -> Resu
     // From `publish` on the champion may be the job's own.
     let is_current = state.base == current || state.stage >= Stage::Publish;
     if state.settings == *settings && is_current {
-        tracing::info!(job = state.job, stage = state.stage.as_str(), "taking up the interrupted job");
+        tracing::info!(
+            event = "job_resumed",
+            job = state.job,
+            stage = state.stage.as_str(),
+            "taking up the interrupted job"
+        );
         directory.state.resumes += 1;
         return Ok(Some(directory));
     }
     let why = if is_current { "settings" } else { "champion" };
-    tracing::warn!(job = state.job, "the interrupted job is given up: the {why} changed");
+    tracing::warn!(
+        event = "job_abandoned",
+        job = state.job,
+        "the interrupted job is given up: the {why} changed"
+    );
     directory.end(Stage::Failed, format!("interrupted, and the {why} changed"))?;
     Ok(None)
 }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Int64Type;
+use fenliu_connectors::files::{Documents, files_in};
+use fenliu_decode::Decoder;
+use fenliu_decode::{DocumentsConfig, FieldNames};
 use fenliu_model::Labels;
 use fenliu_operators::Plan;
 use fenliu_schemas::{Document, Feedback, Origin, RawBuilder, primitive_column, split_rejected, text_column};
@@ -17,9 +20,6 @@ use super::resolve::keep_latest;
 use super::rows::{Origin as RowOrigin, Row, fingerprint};
 use crate::corpus::{CleanDocument, clean_documents};
 use crate::error::{Converted, Error, Result};
-use fenliu_connectors::files::{Documents, files_in};
-use fenliu_decode::Decoder;
-use fenliu_decode::{DocumentsConfig, FieldNames};
 
 /// Corrections cleaned at once.
 const BATCH_ROWS: usize = 1024;
@@ -112,7 +112,7 @@ fn files_of(texts: &[PathBuf]) -> Result<Vec<PathBuf>> {
             found = files_in(&std::iter::once(path.clone()).chain(partitions(path)?).collect::<Vec<_>>())?;
         }
         if found.is_empty() {
-            tracing::warn!(path = %path.display(), "no stored texts there yet");
+            tracing::warn!(event = "no_stored_texts", path = %path.display(), "no stored texts there yet");
         }
         files.append(&mut found);
     }

@@ -13,10 +13,11 @@ use fenliu_model::{
     Calibration, Classifier, Comparison, Evaluation, Gate, GateInputs, GateLimits, Probabilities, Slice,
     Speed, evaluate, gates,
 };
+
 use serde::{Deserialize, Serialize};
 
 use super::rows::Row;
-use super::snapshot::SnapshotSummary;
+use super::snapshot_summary::SnapshotSummary;
 use super::split::SplitSummary;
 use crate::error::{Converted, Result};
 

@@ -4,7 +4,7 @@ use fenliu_model::report::{FineTunePage, ModelCard};
 
 use super::judge::Judgement;
 use super::rows::Row;
-use super::snapshot::SnapshotSummary;
+use super::snapshot_summary::SnapshotSummary;
 use super::split::TestRows;
 
 /// The page of a job; `test` are the rows that were judged on.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use croner::Cron;
+use fenliu_connectors::KafkaConfig;
+use fenliu_connectors::kafka::Ends;
 use fenliu_model::Registry;
 
 use super::feedback::{Collected, read_files, reader};
@@ -20,8 +22,6 @@ use crate::config::parse_schedule;
 use crate::config::{Config, FinetuneConfig};
 use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
-use fenliu_connectors::KafkaConfig;
-use fenliu_connectors::kafka::Ends;
 
 /// How often clock, drift and the running job are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -173,7 +173,9 @@ impl Scheduler {
             match child.try_wait() {
                 Ok(None) => return,
                 Ok(Some(status)) => self.report(status),
-                Err(error) => tracing::warn!(%error, "cannot say how the fine-tuning job ended"),
+                Err(error) => {
+                    tracing::warn!(event = "fine_tuning_unknown_end", %error, "cannot say how the fine-tuning job ended");
+                }
             }
             self.running = None;
         }
@@ -185,7 +187,7 @@ impl Scheduler {
     }
 
     fn start_job(&mut self, why: &str) {
-        tracing::info!(why, "starting a fine-tuning job");
+        tracing::info!(event = "fine_tuning_started", why, "starting a fine-tuning job");
         let threads = match self.config.threads {
             // Half the cores: the rest serves.
             0 => std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
@@ -201,7 +203,9 @@ impl Scheduler {
             .spawn();
         match child {
             Ok(child) => self.running = Some(child),
-            Err(error) => tracing::warn!(%error, "cannot start the fine-tuning job"),
+            Err(error) => {
+                tracing::warn!(event = "fine_tuning_not_started", %error, "cannot start the fine-tuning job");
+            }
         }
     }
 
@@ -210,16 +214,19 @@ impl Scheduler {
         match state::newest(&self.model) {
             Ok(Some(JobState { job, stage: Stage::Done, verdict, reason, .. })) if status.success() => {
                 let (verdict, reason) = (verdict.map_or("none", Verdict::as_str), reason.unwrap_or_default());
-                tracing::info!(job, verdict, reason, "fine-tuning job ended");
+                tracing::info!(event = "fine_tuning_ended", verdict, job, reason, "fine-tuning job ended");
             }
-            _ => tracing::warn!(%status, "fine-tuning job failed"),
+            _ => tracing::warn!(event = "fine_tuning_failed", %status, "fine-tuning job failed"),
         }
     }
 
     /// A job can be ended at any moment: the next one takes it up.
     fn end_job(&mut self) {
         if let Some(mut child) = self.running.take() {
-            tracing::info!("ending the fine-tuning job: it goes on with the next");
+            tracing::info!(
+                event = "fine_tuning_interrupted",
+                "ending the fine-tuning job: it goes on with the next"
+            );
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -234,7 +241,7 @@ impl Scheduler {
         match count_new(&self.config, &self.kafka, &self.model) {
             Ok(count) => Some(count),
             Err(error) => {
-                tracing::warn!(%error, "cannot count new corrections");
+                tracing::warn!(event = "corrections_uncounted", %error, "cannot count new corrections");
                 None
             }
         }

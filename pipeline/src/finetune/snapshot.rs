@@ -3,51 +3,25 @@
 //! Contract: a snapshot does not change once it is on disk, whatever comes in meanwhile; every correction up to
 //! its end offsets is in it, as a row or with the reason why not.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use fenliu_model::Labels;
 use fenliu_operators::Plan;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::feedback::{Collected, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
 use super::rows::{Origin, Row, fingerprint};
+use super::snapshot_summary::SnapshotSummary;
 use super::state::JobDirectory;
 use crate::config::Config;
 use crate::config::Selection;
 use crate::corpus;
 use crate::error::{Error, Result};
-use fenliu_connectors::kafka::Ends;
 
 pub(super) const ROWS: &str = "rows.jsonl";
 const SKIPPED: &str = "skipped.jsonl";
-
-/// What a snapshot holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SnapshotSummary {
-    /// Replayed documents.
-    pub data: usize,
-    /// Corrections that became rows.
-    pub feedback: usize,
-    /// Documents named for testing.
-    pub test: usize,
-    /// Replayed or test documents that a correction gave another label.
-    pub relabelled: usize,
-    /// Replayed documents that were left out because they are test documents.
-    pub data_in_test: usize,
-    /// Documents without a label, or that cleaning rejected.
-    pub unusable: usize,
-    /// Corrections that were not used, by reason; each is in `skipped.jsonl`.
-    pub skipped: BTreeMap<String, usize>,
-    /// Corrections and what should have been some, as far as this snapshot reaches.
-    pub seen: u64,
-    /// Offset ranges of the feedback topic by partition: first and next.
-    pub ends: Ends,
-    /// SHA-256 over labels and texts of all rows, in their order.
-    pub sha256: String,
-}
 
 /// Takes the snapshot and brings it to disk.
 ///
@@ -159,11 +133,14 @@ fn sha256(rows: &[Row]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use fenliu_connectors::kafka::Ends;
     use serde_json::Value;
 
     use super::*;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ulid::Ulid;
 
-use super::snapshot::SnapshotSummary;
+use super::snapshot_summary::SnapshotSummary;
 use super::split::SplitSummary;
 use crate::error::{Converted, Error, Result};
 
@@ -275,7 +275,7 @@ fn directories(model: &Path) -> Result<Vec<(PathBuf, JobState)>> {
     let state = |path: PathBuf| match read_json(&path.join("state.json")) {
         Ok(state) => Some((path, state)),
         Err(error) => {
-            tracing::warn!(%error, "passing over a job that cannot be read");
+            tracing::warn!(event = "job_unreadable", %error, "passing over a job that cannot be read");
             None
         }
     };

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use fenliu_config::Problems;
 use fenliu_model::{
     Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Failure,
     FailureKind, Labels, Probabilities, runtime,
@@ -22,7 +23,6 @@ use crate::config::Config;
 use crate::error::{Converted, Error, Result};
 use crate::system::GiveBackOnDrop;
 use crate::texts::Preprocessing;
-use fenliu_config::Problems;
 
 /// Characters of an error's message that a dead letter keeps.
 const DETAIL_CHARS: usize = 400;
@@ -250,9 +250,15 @@ impl Generation {
         for change in monitor.observe(encodings, probabilities) {
             let (signal, psi, version) = (change.signal.name(), change.psi, &self.version);
             if change.drifting {
-                tracing::warn!(signal, psi, version, "documents drift from those the model was judged on");
+                tracing::warn!(
+                    event = "drift_began",
+                    signal,
+                    psi,
+                    version,
+                    "documents drift from those the model was judged on"
+                );
             } else {
-                tracing::info!(signal, psi, version, "drift has ended");
+                tracing::info!(event = "drift_ended", signal, psi, version, "drift has ended");
             }
         }
         Some(monitor.status())

@@ -65,7 +65,12 @@ impl Live {
     pub(crate) fn swap(&self, next: Generation, on_probation: bool) {
         let next = Arc::new(next);
         let mut state = self.state();
-        tracing::info!(from = state.current.title(), to = next.title(), "model swapped");
+        tracing::info!(
+            event = "model_swapped",
+            from = state.current.title(),
+            to = next.title(),
+            "model swapped"
+        );
         let previous = std::mem::replace(&mut state.current, next);
         let bake = (on_probation && self.bake.rows > 0).then(|| Bake::new(Arc::clone(&previous)));
         let before = std::mem::replace(&mut state.bake, bake);
@@ -130,7 +135,7 @@ impl Live {
         let mut state = self.state();
         let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
         if over.is_some() {
-            tracing::info!(model = state.current.title(), "probation is over");
+            tracing::info!(event = "canary_ended", model = state.current.title(), "probation is over");
         }
         // A model is let go without the lock: freeing a large one takes a while.
         drop(state);
@@ -148,13 +153,19 @@ impl Live {
             let Some(bake) = state.bake.take() else { return };
             take_over(&mut state, bake);
         }
-        tracing::warn!(version = failed.version(), reason, "model rolled back");
+        tracing::warn!(event = "model_rolled_back", version = failed.version(), reason, "model rolled back");
         self.counters.count_rollback(format!("{}: {reason}", failed.version()));
         let Some((registry, Alias::Champion)) = &self.followed else { return };
         match registry.rollback_from(failed.version(), ROLLED_BACK_BY, reason) {
             Ok(Some(_)) => {}
-            Ok(None) => tracing::info!(version = failed.version(), "it is not the champion any more"),
-            Err(error) => tracing::warn!(%error, "the champion is still the version that was rolled back"),
+            Ok(None) => tracing::info!(
+                event = "rollback_superseded",
+                version = failed.version(),
+                "it is not the champion any more"
+            ),
+            Err(error) => {
+                tracing::warn!(event = "rollback_unrecorded", %error, "the champion is still the version that was rolled back");
+            }
         }
     }
 
@@ -167,7 +178,12 @@ impl Live {
 fn take_over(state: &mut State, bake: Bake) {
     let withdrawn = std::mem::replace(&mut state.current, bake.previous);
     withdrawn.withdraw();
-    tracing::info!(from = withdrawn.title(), to = state.current.title(), "model swapped back");
+    tracing::info!(
+        event = "model_swapped_back",
+        from = withdrawn.title(),
+        to = state.current.title(),
+        "model swapped back"
+    );
 }
 
 /// The version that a rollback returns to, if the champion is `current` and was promoted within
@@ -185,7 +201,7 @@ fn previous(registry: &Registry, current: &Generation, config: &Config) -> Optio
     match load() {
         Ok(generation) => Some(Arc::new(generation)),
         Err(error) => {
-            tracing::warn!(version, %error, "nothing can take over if the champion fails");
+            tracing::warn!(event = "no_fallback", version, %error, "nothing can take over if the champion fails");
             None
         }
     }

@@ -16,6 +16,7 @@ use std::time::Instant;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use chrono::Utc;
+use fenliu_connectors::files::FileAppender;
 use fenliu_model::registry::{Alias, Registry};
 use fenliu_model::{Encoding, Probabilities};
 use fenliu_schemas::{SchemaError, Texts, Verdict, disagreement_schema, disagreements};
@@ -26,7 +27,6 @@ use crate::config::{Config, ShadowConfig};
 use crate::error::{Converted, Error, Result};
 use crate::metrics::Counters;
 use crate::system::step_back;
-use fenliu_connectors::files::FileAppender;
 
 /// Samples that may wait for the challenger.
 const QUEUED_SAMPLES: usize = 4;
@@ -175,7 +175,9 @@ impl Challenger {
     fn refresh(&mut self) {
         let version = match self.registry.alias(Alias::Challenger) {
             Ok(record) => record.map(|record| record.version),
-            Err(error) => return tracing::warn!(%error, "the challenger's alias cannot be read"),
+            Err(error) => {
+                return tracing::warn!(event = "challenger_unreadable", %error, "the challenger's alias cannot be read");
+            }
         };
         if version == self.version {
             return;
@@ -189,11 +191,16 @@ impl Challenger {
         let load = |version| Generation::load(&self.registry.bundle(version).converted()?, &self.config);
         match load(version) {
             Ok(generation) => {
-                tracing::info!(version, share = self.config.shadow.share, "shadowing with the challenger");
+                tracing::info!(
+                    event = "shadow_began",
+                    version,
+                    share = self.config.shadow.share,
+                    "shadowing with the challenger"
+                );
                 Some(generation)
             }
             Err(error) => {
-                tracing::warn!(version, %error, "the challenger cannot be used");
+                tracing::warn!(event = "challenger_refused", version, %error, "the challenger cannot be used");
                 None
             }
         }
@@ -207,7 +214,7 @@ impl Challenger {
             if differing.num_rows() == 0 { Ok(()) } else { self.sink.write(&differing) }
         });
         if let Err(error) = outcome {
-            tracing::warn!(version = generation.version(), %error, "shadowing ends with this challenger");
+            tracing::warn!(event = "shadow_ended", version = generation.version(), %error, "shadowing ends with this challenger");
             self.listening.store(false, Ordering::Relaxed);
             self.generation = None;
         }
@@ -215,7 +222,7 @@ impl Challenger {
 
     fn flush(&mut self) {
         if let Err(error) = self.sink.flush() {
-            tracing::warn!(%error, "disagreements of the shadow were lost");
+            tracing::warn!(event = "disagreements_lost", %error, "disagreements of the shadow were lost");
         }
     }
 }

@@ -99,7 +99,7 @@ impl Watch {
     }
 
     fn refuse(&self, reason: &str) {
-        tracing::warn!(reason, "the model in use stays: the new one cannot be used");
+        tracing::warn!(event = "model_refused", reason, "the model in use stays: the new one cannot be used");
         self.counters.count_reload_failure(reason.to_string());
     }
 }

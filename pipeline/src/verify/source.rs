@@ -1,52 +1,25 @@
 //! Which documents the source has.
-//!
-//! A topic is read, since offsets alone do not tell: transaction markers and compaction leave holes that
-//! are no losses. What the messages hold is not looked at.
 
-use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use fenliu_connectors::history::{History, PartitionRange};
 use indicatif::ProgressBar;
-use rdkafka::Message;
 use roaring::RoaringTreemap;
 
 use super::partitions::{ByPartition, Ranges};
 use crate::error::Result;
 use crate::plan::Plan;
-use fenliu_config::Problems;
-use fenliu_connectors::SourceConfig;
-use fenliu_connectors::files::{Documents, data_files};
-use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
 
 /// The documents' places.
-pub(super) enum Source {
-    /// Topics, read when it is known how far.
-    Topics(Vec<(Arc<str>, TopicReader)>),
-    /// Files, read at once.
-    Files(ByPartition<RoaringTreemap>),
-}
+pub(super) struct Source(Box<dyn History>);
 
 impl Source {
-    /// The source of `config`.
+    /// The source of `plan`.
     ///
     /// # Errors
     /// Files that cannot be read, properties that librdkafka refuses, a broker inside another process.
-    pub(super) fn open(config: &Plan, progress: &ProgressBar) -> Result<Self> {
-        let source = match &config.source {
-            SourceConfig::Files(files) => return read_files(&files.paths, progress).map(Source::Files),
-            SourceConfig::Kafka(source) => source,
-        };
-        if config.kafka.is_embedded() {
-            let message =
-                "`embedded` is a broker whose data ended with its process: there is nothing to compare with";
-            return Err(Problems::one("config", "kafka.brokers", message).into());
-        }
-        let reader = |topic: &String| {
-            let client = client_config(&config.kafka, &source.properties);
-            Ok((Arc::from(topic.as_str()), TopicReader::try_new(client, topic)?))
-        };
-        source.topics.iter().map(reader).collect::<Result<_>>().map(Source::Topics)
+    pub(super) fn open(plan: &Plan) -> Result<Self> {
+        plan.source.history(&plan.kafka).map(Source)
     }
 
     /// The offsets that each partition has at this moment.
@@ -55,19 +28,8 @@ impl Source {
     /// A broker that does not answer, a topic that is not there.
     pub(super) fn ranges(&self) -> Result<Ranges> {
         let mut ranges = ByPartition::default();
-        match self {
-            Source::Topics(readers) => {
-                for (topic, reader) in readers {
-                    for (partition, (first, next)) in reader.ends()? {
-                        ranges.insert(topic, partition, first.unsigned_abs()..next.unsigned_abs());
-                    }
-                }
-            }
-            Source::Files(files) => {
-                for (file, partition, rows) in files.iter() {
-                    ranges.insert(file, partition, 0..rows.max().map_or(0, |last| last + 1));
-                }
-            }
+        for (topic, partition, range) in self.0.ranges()? {
+            ranges.insert(&topic, partition, range);
         }
         Ok(ranges)
     }
@@ -77,45 +39,22 @@ impl Source {
     /// # Errors
     /// A broker that does not answer.
     pub(super) fn documents(
-        self,
+        &self,
         wanted: &Ranges,
         progress: &ProgressBar,
     ) -> Result<ByPartition<RoaringTreemap>> {
-        let readers = match self {
-            Source::Files(documents) => return Ok(documents),
-            Source::Topics(readers) => readers,
-        };
         let mut documents = ByPartition::default();
-        for (topic, reader) in readers {
-            tracing::info!(%topic, "reading the source");
-            let mut ranges = Ends::new();
-            for (_, partition, range) in wanted.iter().filter(|(name, ..)| **name == topic) {
-                ranges.insert(partition, (range.start.cast_signed(), range.end.cast_signed()));
-                documents.insert(&topic, partition, RoaringTreemap::new());
-            }
-            reader.read_between(&ranges, &mut |message| {
-                progress.inc(1);
-                if let Some(offsets) = documents.get_mut(&topic, message.partition()) {
-                    offsets.insert(message.offset().unsigned_abs());
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
+        let mut ranges: Vec<PartitionRange> = vec![];
+        for (topic, partition, range) in wanted.iter() {
+            documents.insert(topic, partition, RoaringTreemap::new());
+            ranges.push((Arc::clone(topic), partition, range.clone()));
         }
+        self.0.documents(&ranges, &mut |topic, partition, offset| {
+            progress.inc(1);
+            if let Some(offsets) = documents.get_mut(topic, partition) {
+                offsets.insert(offset);
+            }
+        })?;
         Ok(documents)
     }
-}
-
-fn read_files(paths: &[PathBuf], progress: &ProgressBar) -> Result<ByPartition<RoaringTreemap>> {
-    let mut documents = ByPartition::default();
-    for path in data_files(paths)? {
-        let name: Arc<str> = path.display().to_string().into();
-        tracing::info!(file = %name, "reading the source");
-        let mut rows = RoaringTreemap::new();
-        for document in Documents::open(&path)? {
-            progress.inc(1);
-            rows.insert(document?.0.unsigned_abs());
-        }
-        documents.insert(&name, 0, rows);
-    }
-    Ok(documents)
 }

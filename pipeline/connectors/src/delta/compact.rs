@@ -14,6 +14,7 @@ use deltalake::operations::vacuum::VacuumMode;
 use fenliu_engine::{Error, Kind, Result};
 
 use super::config::DeltaSinkConfig;
+use super::features::Use;
 use super::lake::{Lake, properties, session};
 use crate::kind::Compacted;
 
@@ -25,7 +26,7 @@ const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// not been part of it for so long: readers of versions older than that fail.
 ///
 /// # Errors
-/// A table that is not there, a store that does not answer, rows that another process changed meanwhile.
+/// A table that is not there, or that has a feature which forbids it, a store that does not answer, rows that another process changed meanwhile.
 pub(super) fn compact(
     config: &DeltaSinkConfig,
     target: ByteSize,
@@ -33,7 +34,8 @@ pub(super) fn compact(
 ) -> Result<Compacted> {
     let absent = || Error::new(Kind::NotFound, format!("{}: there is no Delta table", config.path));
     let lake = Lake::existing(config)?.ok_or_else(absent)?;
-    let table = lake.open_with_files()?.ok_or_else(absent)?;
+    let uses = if vacuum.is_some() { &[Use::Compact, Use::Vacuum][..] } else { &[Use::Compact] };
+    let table = lake.open_with_files(uses)?.ok_or_else(absent)?;
     let target = NonZeroU64::new(target.as_u64()).unwrap_or(NonZeroU64::MIN);
     let optimize = table
         .optimize()

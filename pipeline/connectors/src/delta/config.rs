@@ -5,7 +5,9 @@ use std::time::Duration;
 use fenliu_config::{Properties, properties};
 use serde::{Deserialize, Serialize};
 
-/// A Delta Lake table, made when missing: one version an epoch, in which its rows and the position come together.
+/// A Delta Lake table, made when missing: one version an epoch, in which its rows and the position come together. A
+/// table that asks its writers for more than this sink does (constraints, generated columns, column mapping, ...) is
+/// refused by name, by `fenliu check`, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeltaSinkConfig {

@@ -84,9 +84,11 @@ use self::without_library::{compact, compile, reader};
 mod with_library {
     use std::sync::Arc;
 
+    use fenliu_engine::Error;
+
     use super::super::compact::compact as compact_table;
     use super::super::reader::TableReader;
-    use super::super::sink::DeltaSink;
+    use super::super::sink::{DeltaSink, preflight};
     use super::*;
     use crate::kind::OpenSink;
 
@@ -119,6 +121,10 @@ mod with_library {
         fn open(&self, pipeline: &str) -> Result<OpenSink> {
             let sink = DeltaSink::try_new(&self.config, pipeline, Arc::clone(&self.selection))?;
             Ok(OpenSink::Sink(Box::new(sink)))
+        }
+
+        fn examine(&self) -> Result<Option<Error>> {
+            preflight(&self.config, &self.selection)
         }
     }
 }

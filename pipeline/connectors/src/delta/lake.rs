@@ -4,10 +4,12 @@ use std::error::Error as StdError;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use delta_kernel::Error as KernelError;
 use deltalake::datafusion::prelude::SessionContext;
 use deltalake::delta_datafusion::create_session;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
@@ -23,9 +25,14 @@ use fenliu_schemas::{Positions, TopicPartition};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::config::DeltaSinkConfig;
-use super::{columns, location};
+use super::features::Use;
+use super::{columns, location, rules};
+
+/// How long a first look at a table may take, before its store is said not to answer.
+const GLANCE: Duration = Duration::from_secs(10);
 
 /// A table's log, and the threads that the library needs.
 pub(crate) struct Lake {
@@ -81,33 +88,65 @@ impl Lake {
         failed(action, &self.name)
     }
 
-    /// The newest version, without the list of its files, which may be long; none where there is no table.
+    /// The newest version, to be read, without the list of its files, which may be long; none where there is no table.
+    ///
+    /// # Errors
+    /// A store that does not answer, a log that cannot be read, a protocol that forbids it.
+    pub(crate) fn open(&self) -> Result<Option<DeltaTable>> {
+        let table = self.newest()?;
+        table.iter().try_for_each(|table| self.allow(table, &[Use::Read]))?;
+        Ok(table)
+    }
+
+    /// The newest version without the list of its files, whatever it allows; none where there is no table.
     ///
     /// # Errors
     /// A store that does not answer, a log that cannot be read.
-    pub(crate) fn open(&self) -> Result<Option<DeltaTable>> {
-        self.open_with(false)
+    pub(super) fn newest(&self) -> Result<Option<DeltaTable>> {
+        self.block_on(self.load(false)).map_err(self.failed("open"))
+    }
+
+    /// As [`newest`](Self::newest), but it takes seconds at most.
+    ///
+    /// # Errors
+    /// A store that does not answer soon, a log that cannot be read.
+    pub(super) fn glance(&self) -> Result<Option<DeltaTable>> {
+        let loaded = self.block_on(async { timeout(GLANCE, self.load(false)).await });
+        let silent = |_| DeltaTableError::generic(format!("the store did not answer within {GLANCE:?}"));
+        loaded.map_err(silent).flatten().map_err(self.failed("open"))
     }
 
     /// The newest version with the list of its files; none where there is no table.
     ///
     /// # Errors
-    /// A store that does not answer, a log that cannot be read.
-    pub(super) fn open_with_files(&self) -> Result<Option<DeltaTable>> {
-        self.open_with(true)
+    /// A store that does not answer, a log that cannot be read, a protocol that forbids one of `uses`.
+    pub(super) fn open_with_files(&self, uses: &[Use]) -> Result<Option<DeltaTable>> {
+        // Before its files: the library lists those of tables only that it can read, and says less.
+        let Some(table) = self.newest()? else { return Ok(None) };
+        self.allow(&table, uses)?;
+        let table = self.block_on(self.load(true)).map_err(self.failed("open"))?;
+        table.iter().try_for_each(|table| self.allow(table, uses))?;
+        Ok(table)
     }
 
-    fn open_with(&self, require_files: bool) -> Result<Option<DeltaTable>> {
+    async fn load(&self, require_files: bool) -> DeltaResult<Option<DeltaTable>> {
         let config = DeltaTableConfig { require_files, ..DeltaTableConfig::default() };
         let mut table = DeltaTable::new(LogStoreRef::clone(&self.log), config);
-        let opened = self.block_on(async {
-            if !self.log.is_delta_table_location().await? {
-                return Ok(None);
-            }
-            table.load().await?;
-            Ok(Some(table))
-        });
-        opened.map_err(self.failed("open"))
+        if !self.log.is_delta_table_location().await? {
+            return Ok(None);
+        }
+        table.load().await?;
+        Ok(Some(table))
+    }
+
+    /// Whether the protocol of `table` allows all of `uses`.
+    fn allow(&self, table: &DeltaTable, uses: &[Use]) -> Result<()> {
+        uses.iter().try_for_each(|wanted| rules::allow(table, *wanted).map_err(|why| self.refused(why)))
+    }
+
+    /// Names this table in an error about what it asks for.
+    pub(super) fn refused(&self, why: Error) -> Error {
+        why.with("table", &self.name)
     }
 
     /// The newest version.
@@ -124,15 +163,14 @@ impl Lake {
     /// # Errors
     /// Columns that Delta does not have, a store that does not answer.
     pub(super) fn create(&self, schema: &SchemaRef, partition_by: &[String]) -> Result<DeltaTable> {
-        let columns = columns::of(schema)
-            .map_err(|problem| Error::new(Kind::Refused, format!("{}: {problem}", self.name)))?;
+        let columns = columns::of(schema).map_err(|why| self.refused(Error::new(Kind::Refused, why)))?;
         let create = CreateBuilder::new()
             .with_log_store(LogStoreRef::clone(&self.log))
             .with_columns(columns)
             .with_partition_columns(partition_by)
             .with_commit_properties(CommitProperties::default().with_max_retries(0));
         let created = self.block_on(create.into_future());
-        match (self.open()?, created) {
+        match (self.newest()?, created) {
             (Some(table), _) => Ok(table),
             (None, Err(error)) => Err(self.failed("create")(error)),
             (None, Ok(_)) => Err(self.failed("create")(DeltaTableError::NotInitialized)),
@@ -231,7 +269,7 @@ impl Lake {
             Ok(())
         });
         if let Err(error) = tidied {
-            tracing::warn!(table = self.name, %error, "no checkpoint: the next one is tried in its turn");
+            tracing::warn!(event = "checkpoint_failed", table = self.name, %error, "no checkpoint: the next one is tried in its turn");
         }
     }
 
@@ -323,6 +361,10 @@ fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> 
                 source:
                     TransactionError::UnsupportedTableFeatures(_) | TransactionError::TableFeaturesRequired(_),
             } => Error::new(Kind::Refused, format!("{table}: cannot {action} the table: {message}")),
+            DeltaTableError::KernelError(error) if is_malformed(&error) => {
+                Error::new(Kind::Refused, format!("{table}: cannot {action} the table: {message}"))
+                    .remedy("mend the table with the engine that wrote it, or name another one in `path`")
+            }
             _ if is_name_refused(&error) => Error::new(
                 Kind::Refused,
                 format!(
@@ -331,6 +373,26 @@ fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> 
             ),
             _ => Error::unavailable(format!("{table}: cannot {action} the table: {message}")),
         }
+    }
+}
+
+/// Whether what the log says of the protocol, the columns or the properties makes no sense, or is of a release of
+/// Delta Lake that the library does not know. Commits that cannot be parsed are not meant: a file system that
+/// writes in place may show the half of one.
+fn is_malformed(error: &KernelError) -> bool {
+    match error {
+        KernelError::Backtraced { source, .. } => is_malformed(source),
+        KernelError::InvalidProtocol(_)
+        | KernelError::MissingProtocol
+        | KernelError::MissingMetadata
+        | KernelError::MissingMetadataAndProtocol
+        | KernelError::MissingData(_)
+        | KernelError::MalformedJson(_)
+        | KernelError::InvalidColumnMappingMode(_)
+        | KernelError::InvalidDecimal(_)
+        | KernelError::Schema(_)
+        | KernelError::Unsupported(_) => true,
+        _ => false,
     }
 }
 

@@ -8,11 +8,15 @@ mod columns;
 #[cfg(feature = "delta")]
 mod compact;
 #[cfg(feature = "delta")]
+mod features;
+#[cfg(feature = "delta")]
 mod lake;
 #[cfg(feature = "delta")]
 mod location;
 #[cfg(feature = "delta")]
 mod reader;
+#[cfg(feature = "delta")]
+mod rules;
 #[cfg(feature = "delta")]
 mod sink;
 

@@ -6,6 +6,10 @@
 //! time, and would make a commit that lost the race the next version; so each is tried once, and after a lost
 //! race the positions are compared with the new version before the same files are offered again.
 //!
+//! What the table asks of those who write to it is looked at before the first data file, and at each new version: what
+//! is not honoured ([`features`](super::features), [`rules`]) is refused by name. A commit goes on top of the version
+//! that was looked at, or fails; so no other writer can bring a rule in between.
+//!
 //! Files of a commit that never was stay where they are, unseen, until `fenliu compact --vacuum` removes them.
 
 use std::collections::HashMap;
@@ -15,12 +19,12 @@ use deltalake::DeltaTable;
 use deltalake::kernel::{Action, Add, Transaction, Version, cast_record_batch};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use fenliu_engine::position::{Moves, Stored};
-use fenliu_engine::{Error, Kind, Result, Rows, Sink};
+use fenliu_engine::{Error, Result, Rows, Sink};
 use fenliu_schemas::{Positions, TopicPartition};
 
-use super::columns;
 use super::config::DeltaSinkConfig;
 use super::lake::{self, Lake, properties};
+use super::rules::{self, Terms};
 use crate::fault;
 use crate::selection::Selection;
 
@@ -43,24 +47,31 @@ struct Known {
 }
 
 impl DeltaSink {
-    /// The table is opened, or made, when it is first used. `pipeline` tells the positions of several
-    /// pipelines apart.
+    /// A table that is there is looked at; if it does not answer, then when it is first used. It is made, if need be,
+    /// when it is first used. `pipeline` tells the positions of several pipelines apart.
     ///
     /// # Errors
-    /// A location that is none.
+    /// A location that is none, a table that rows cannot be added to.
     pub(super) fn try_new(
         config: &DeltaSinkConfig,
         pipeline: &str,
         selection: Arc<Selection>,
     ) -> Result<Self> {
-        Ok(DeltaSink {
+        let mut sink = DeltaSink {
             lake: Lake::make(config)?,
             pipeline: pipeline.to_owned(),
             partition_by: config.partition_by.clone(),
             selection,
             table: None,
             known: Known::default(),
-        })
+        };
+        match examine(&sink.lake, &sink.selection, &sink.partition_by)? {
+            Examined::Fit(table) => sink.table = table,
+            Examined::Unknown(error) => {
+                tracing::warn!(event = "output_not_examined", %error, "the table is examined when it is first used");
+            }
+        }
+        Ok(sink)
     }
 
     /// Goes to the newest version of the table; makes the table when there is none.
@@ -68,14 +79,14 @@ impl DeltaSink {
         let seen = self.table.as_ref().and_then(DeltaTable::version);
         let table = match self.table.take() {
             Some(table) => self.lake.update(table)?,
-            None => match self.lake.open()? {
+            None => match self.lake.newest()? {
                 Some(table) => table,
                 None => self.lake.create(self.selection.schema(), &self.partition_by)?,
             },
         };
         if table.version() != seen {
-            columns::check(&table, self.selection.schema(), &self.partition_by)
-                .map_err(|problem| Error::new(Kind::Refused, format!("{}: {problem}", self.lake.name())))?;
+            rules::admit(&table, self.selection.schema(), &self.partition_by)
+                .map_err(|why| self.lake.refused(why))?;
         }
         if table.version() != self.known.version {
             self.known = Known { version: table.version(), next: HashMap::new() };
@@ -113,6 +124,7 @@ impl DeltaSink {
         }
         let files = self.lake.block_on(writer.flush()).map_err(failed())?;
         files.iter().try_for_each(|file| self.lake.sync(&file.path))?;
+        fault::point("delta-staged")?;
         Ok(files)
     }
 
@@ -141,18 +153,28 @@ impl Sink for DeltaSink {
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         let partitions: Vec<_> = moves.iter().map(|m| (Arc::clone(&m.topic), m.partition)).collect();
         let mut table = self.refresh()?;
-        let files = self.stage(&table, epoch, moves)?;
-        fault::point("delta-staged")?;
+        let mut staged: Option<(Terms, Vec<Add>)> = None;
         let version = loop {
             if !moves.start_at(&self.positions_in(&table, &partitions)?) {
                 return Err(Error::conflict("another process has moved the positions of the table"));
             }
+            let terms = Terms::of(&table)?;
+            // Files that were written under other terms may lack a value that has become compulsory.
+            let files = match staged.take() {
+                Some((then, files)) if then == terms => files,
+                _ => self.stage(&table, epoch, moves)?,
+            };
             let (actions, transactions) = self.actions(&files, moves);
+            staged = Some((terms, files));
             fault::point("delta-before-commit")?;
             if let Some(version) = self.lake.commit(&table, actions, transactions, &self.partition_by)? {
                 break version;
             }
-            tracing::debug!(table = self.lake.name(), "another writer made the version: trying the next one");
+            tracing::debug!(
+                event = "version_taken",
+                table = self.lake.name(),
+                "another writer made the version: trying the next one"
+            );
             table = self.refresh()?;
         };
         fault::point("delta-after-commit")?;
@@ -163,3 +185,43 @@ impl Sink for DeltaSink {
         Ok(())
     }
 }
+
+/// What a first look at a table finds.
+enum Examined {
+    /// Rows can be added to it, or it is yet to be made.
+    Fit(Option<DeltaTable>),
+    /// Its store does not answer.
+    Unknown(Error),
+}
+
+/// Looks at the table, for seconds at most.
+///
+/// # Errors
+/// A table that rows cannot be added to.
+fn examine(lake: &Lake, selection: &Selection, partition_by: &[String]) -> Result<Examined> {
+    let table = match lake.glance() {
+        Ok(table) => table,
+        Err(error) if error.is_retryable() => return Ok(Examined::Unknown(error)),
+        Err(error) => return Err(error),
+    };
+    if let Some(table) = &table {
+        rules::admit(table, selection.schema(), partition_by).map_err(|why| lake.refused(why))?;
+    }
+    Ok(Examined::Fit(table))
+}
+
+/// Looks at the table of `config`, which need not exist, as the pipeline does at its start; nothing is made. The
+/// result is why that could not be done, for a store that does not answer.
+///
+/// # Errors
+/// A location that is none, a table that rows cannot be added to.
+pub(super) fn preflight(config: &DeltaSinkConfig, selection: &Selection) -> Result<Option<Error>> {
+    let Some(lake) = Lake::existing(config)? else { return Ok(None) };
+    match examine(&lake, selection, &config.partition_by)? {
+        Examined::Fit(_) => Ok(None),
+        Examined::Unknown(error) => Ok(Some(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

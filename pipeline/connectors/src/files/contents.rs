@@ -1,7 +1,7 @@
 //! What the manifests of a directory add up to: the files that are part of the data, and where pipelines began.
 //!
-//! It is read from the newest manifest that lists it, and those after: however long the log is, few are read once
-//! the directory is compacted now and then. Without such a manifest all are read.
+//! Manifests are read from the newest to the oldest. One that lists what some before it add up to stands for all of
+//! them, so that few are read however long the log is ([`housekeeping`](super::housekeeping) writes the listings).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,64 @@ use fenliu_engine::Result;
 use fenliu_schemas::Positions;
 
 use super::directory::DirectoryRef;
-use super::manifest::{DataFile, Manifest, ManifestLog, Position, positions_of};
+use super::manifest::{DataFile, Listing, Manifest, ManifestLog, Position, positions_of};
 use super::names::file_name;
+
+/// What manifests up to some number add up to, as far as they were read.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    files: BTreeMap<String, DataFile>,
+    /// Without their directories: a hidden file has none yet.
+    removed: BTreeSet<String>,
+    beginnings: Vec<Position>,
+}
+
+impl Sum {
+    /// Adds a manifest that is older than all that were added before.
+    pub(super) fn add_older(&mut self, mut manifest: Manifest) {
+        let Listing { files, removed, beginnings, .. } = match manifest.listing.take() {
+            Some(listing) => listing,
+            None => {
+                let beginnings = manifest.beginnings().collect();
+                Listing {
+                    since: manifest.number,
+                    files: manifest.files,
+                    removed: manifest.removed,
+                    beginnings,
+                }
+            }
+        };
+        let kept = files.into_iter().filter(|file| !self.removed.contains(file_name(&file.name)));
+        self.files.extend(kept.map(|file| (file.name.clone(), file)));
+        self.removed.extend(removed.iter().map(|name| file_name(name).to_owned()));
+        for position in beginnings {
+            // The older one is the beginning.
+            self.beginnings.retain(|known| !known.is_of(&position));
+            self.beginnings.push(position);
+        }
+    }
+
+    /// How many files there are.
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The sum of the manifests from number `since` on, to be written down.
+    pub(super) fn into_listing(self, since: u64) -> Listing {
+        Listing {
+            since,
+            files: self.files.into_values().collect(),
+            removed: self.removed.into_iter().collect(),
+            beginnings: self.beginnings,
+        }
+    }
+}
 
 /// What all manifests add up to.
 #[derive(Debug)]
-pub(crate) struct Contents {
-    log: ManifestLog,
+pub(super) struct Contents {
     latest: Option<Manifest>,
-    files: BTreeMap<String, DataFile>,
-    /// Without their directories.
-    removed: BTreeSet<String>,
-    beginnings: Vec<Position>,
+    sum: Sum,
 }
 
 impl Contents {
@@ -28,97 +74,35 @@ impl Contents {
     ///
     /// # Errors
     /// A manifest that cannot be read.
-    pub(crate) fn read(directory: &DirectoryRef) -> Result<Self> {
+    pub(super) fn read(directory: &DirectoryRef) -> Result<Self> {
         let log = ManifestLog::of(directory);
-        let mut contents = Contents {
-            log: log.clone(),
-            latest: None,
-            files: BTreeMap::new(),
-            removed: BTreeSet::new(),
-            beginnings: vec![],
-        };
-        if let Some(number) = log.latest()?.and_then(|latest| latest.listed_in) {
-            let mut manifest = log.read(number)?;
-            if let Some(listing) = manifest.listing.take() {
-                contents.files = listing.files.into_iter().map(|file| (file.name.clone(), file)).collect();
-                contents.beginnings = listing.beginnings;
-            }
-            contents.latest = Some(manifest);
+        let latest = log.latest()?;
+        let (mut sum, mut next) = (Sum::default(), latest.clone());
+        while let Some(manifest) = next {
+            let before = manifest.first_covered().saturating_sub(1);
+            sum.add_older(manifest);
+            next = if before > 0 { Some(log.read(before)?) } else { None };
         }
-        contents.advance()?;
-        Ok(contents)
-    }
-
-    /// Adds the manifests that have come since.
-    ///
-    /// # Errors
-    /// A manifest that cannot be read.
-    pub(crate) fn advance(&mut self) -> Result<()> {
-        let newest = self.log.latest()?.map_or(0, |latest| latest.number);
-        let log = self.log.clone();
-        log.between(self.number(), newest)
-            .try_for_each(|manifest| manifest.map(|manifest| self.add(manifest)))
-    }
-
-    fn add(&mut self, mut manifest: Manifest) {
-        for name in &manifest.removed {
-            self.files.remove(name);
-        }
-        self.removed.extend(manifest.removed.iter().map(|name| file_name(name).to_owned()));
-        for file in std::mem::take(&mut manifest.files) {
-            let since = file.since.or(Some(manifest.number));
-            self.files.insert(file.name.clone(), DataFile { since, ..file });
-        }
-        for position in manifest.beginnings() {
-            if !self.beginnings.iter().any(|known| known.is_of(&position)) {
-                self.beginnings.push(position);
-            }
-        }
-        manifest.listing = None;
-        self.latest = Some(manifest);
-    }
-
-    /// Number of the newest manifest; 0 where there is none.
-    pub(crate) fn number(&self) -> u64 {
-        self.latest.as_ref().map_or(0, |latest| latest.number)
-    }
-
-    /// The newest manifest; what it adds has been taken out of it.
-    pub(super) fn latest(&self) -> Option<&Manifest> {
-        self.latest.as_ref()
+        Ok(Contents { latest, sum })
     }
 
     /// The files that are part of the data, by their paths within the directory.
-    pub(crate) fn files(&self) -> &BTreeMap<String, DataFile> {
-        &self.files
+    pub(super) fn files(&self) -> &BTreeMap<String, DataFile> {
+        &self.sum.files
     }
 
-    /// Whether a manifest after the last listing says that a file is no part of the data.
-    pub(crate) fn has_removed(&self, name: &str) -> bool {
-        self.removed.contains(file_name(name))
-    }
-
-    /// Whether a manifest that has come since this was read removes the file.
-    ///
-    /// # Errors
-    /// A manifest that cannot be read.
-    pub(crate) fn is_removed_since(&self, name: &str) -> Result<bool> {
-        let newest = self.log.latest()?.map_or(0, |latest| latest.number);
-        for manifest in self.log.between(self.number(), newest) {
-            if manifest?.removes(name) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Whether a manifest says that a file is no part of the data.
+    pub(super) fn has_removed(&self, name: &str) -> bool {
+        self.sum.removed.contains(file_name(name))
     }
 
     /// Where `pipeline` began with each partition.
-    pub(crate) fn beginnings_of(&self, pipeline: &str) -> Positions {
-        positions_of(&self.beginnings, pipeline)
+    pub(super) fn beginnings_of(&self, pipeline: &str) -> Positions {
+        positions_of(&self.sum.beginnings, pipeline)
     }
 
     /// Where `pipeline` stands.
-    pub(crate) fn positions_of(&self, pipeline: &str) -> Positions {
+    pub(super) fn positions_of(&self, pipeline: &str) -> Positions {
         self.latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(pipeline))
     }
 }

@@ -71,7 +71,7 @@ fn content(directory: &dyn Directory, name: &str) -> Result<Option<File>> {
             return Ok(Some(file));
         }
     }
-    tracing::warn!(file = %directory.path(name).display(), "a file of dead letters is missing");
+    tracing::warn!(event = "letters_missing", file = %directory.path(name).display(), "a file of dead letters is missing");
     Ok(None)
 }
 

@@ -23,8 +23,11 @@ use super::names::file_name;
 
 const DIRECTORY: &str = "_manifests/";
 
-/// The newest version of the format: the first with `removed`.
-const FORMAT: u32 = 2;
+/// The versions of the format: the first, that with `removed`, that with listings of a range. A manifest has the
+/// lowest that it needs.
+const FORMAT: u32 = 1;
+const FORMAT_REMOVED: u32 = 2;
+const FORMAT_RANGE: u32 = 3;
 
 /// Manifests of one sub-directory: keeps listings short.
 const PER_DIRECTORY: u64 = 1000;
@@ -42,8 +45,8 @@ pub(crate) struct Manifest {
     pub(crate) pipeline: String,
     /// The files that the commit adds.
     pub(crate) files: Vec<DataFile>,
-    /// The files that are no part of the data from this commit on, or that never will be: those whose rows are in
-    /// `files` now, and hidden ones that no commit named.
+    /// The files that are no part of the data from this commit on, or that never will be: hidden ones that no commit
+    /// named, and in manifests of earlier releases those whose rows are in `files` now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) removed: Vec<String>,
     /// The source positions that it covers, dropped and filtered rows included.
@@ -54,10 +57,7 @@ pub(crate) struct Manifest {
     /// was such a number.
     #[serde(default)]
     pub(crate) settled: u64,
-    /// Number of the newest manifest, this one or one before it, that has a `listing`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) listed_in: Option<u64>,
-    /// What this manifest and all before it add up to.
+    /// What this manifest and those before it add up to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listing: Option<Listing>,
 }
@@ -75,9 +75,6 @@ pub(crate) struct DataFile {
     pub(crate) sha256: String,
     /// The versions of the model that labelled the rows of its commit.
     pub(crate) model_versions: Vec<String>,
-    /// Number of the first commit that rows in it are of; absent: of the commit that adds it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) since: Option<u64>,
 }
 
 /// Offsets `first..next` of a partition; `first` is absent in a pipeline's first commit of it.
@@ -106,13 +103,23 @@ impl Position {
     }
 }
 
-/// What all manifests up to one add up to, as it stands in that one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What the manifests from `since` on up to the one that it stands in add up to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
-    /// The files that are part of the data.
+    /// Number of the first manifest that is counted; 1 in manifests of earlier releases, which counted all.
+    #[serde(default = "first")]
+    pub(super) since: u64,
+    /// The files that these manifests add and do not remove.
     pub(super) files: Vec<DataFile>,
+    /// The files that these manifests remove from what earlier ones add.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) removed: Vec<String>,
     /// Where pipelines began with the partitions of their sources.
     pub(super) beginnings: Vec<Position>,
+}
+
+fn first() -> u64 {
+    1
 }
 
 impl Manifest {
@@ -134,8 +141,19 @@ impl Manifest {
 
     /// The commit after `latest`, which is completed like all before it, with which `pipeline` makes `moves`.
     pub(crate) fn after(latest: Option<&Self>, pipeline: &str, moves: &Moves, files: Vec<DataFile>) -> Self {
-        let mut manifest = Self::replacing(latest, pipeline, vec![], files);
-        manifest.settled = latest.map_or(0, |latest| latest.number);
+        let newest = latest.map_or(0, |latest| latest.number);
+        let mut manifest = Manifest {
+            format: FORMAT,
+            number: newest + 1,
+            committed_at: chrono::Utc::now().to_rfc3339(),
+            pipeline: pipeline.to_owned(),
+            files,
+            removed: vec![],
+            covers: vec![],
+            positions: latest.map_or_else(Vec::new, |latest| latest.positions.clone()),
+            settled: newest,
+            listing: None,
+        };
         for m in moves.iter() {
             manifest.positions.retain(|p| {
                 p.pipeline != pipeline || p.topic != m.topic.as_ref() || p.partition != m.partition
@@ -153,39 +171,29 @@ impl Manifest {
         manifest
     }
 
-    /// The commit after `latest` with which `files` take the place of those that are `removed`; positions stay.
-    pub(crate) fn replacing(
-        latest: Option<&Self>,
-        pipeline: &str,
-        removed: Vec<String>,
-        files: Vec<DataFile>,
-    ) -> Self {
-        Manifest {
-            format: if removed.is_empty() { 1 } else { FORMAT },
-            number: latest.map_or(0, |latest| latest.number) + 1,
-            committed_at: chrono::Utc::now().to_rfc3339(),
-            pipeline: pipeline.to_owned(),
-            files,
-            removed,
-            covers: vec![],
-            positions: latest.map_or_else(Vec::new, |latest| latest.positions.clone()),
-            settled: latest.map_or(0, |latest| latest.settled),
-            listed_in: latest.and_then(|latest| latest.listed_in),
-            listing: None,
+    /// Lets the commit remove hidden files, too, that no commit named and never will.
+    pub(super) fn remove_leftovers(&mut self, names: Vec<String>) {
+        if !names.is_empty() {
+            self.format = self.format.max(FORMAT_REMOVED);
+            self.removed = names;
         }
+    }
+
+    /// Lets this manifest say what it and those before it add up to.
+    pub(super) fn list(&mut self, listing: Listing) {
+        self.format = FORMAT_RANGE;
+        self.listing = Some(listing);
+    }
+
+    /// Number of the first manifest that is known when this one is.
+    pub(super) fn first_covered(&self) -> u64 {
+        self.listing.as_ref().map_or(self.number, |listing| listing.since)
     }
 
     /// Whether it says that the file `name` is no part of the data. Hidden files have no directory yet, so it is left
     /// aside; names are unique without it.
     pub(crate) fn removes(&self, name: &str) -> bool {
         self.removed.iter().any(|removed| file_name(removed) == file_name(name))
-    }
-
-    /// Lets this manifest say what it and all before it add up to.
-    pub(crate) fn with_listing(mut self, listing: Listing) -> Self {
-        self.listed_in = Some(self.number);
-        self.listing = Some(listing);
-        self
     }
 }
 
@@ -261,9 +269,11 @@ impl ManifestLog {
         let text = self.text(number)?.ok_or_else(|| refused("missing".into()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| refused(format!("not a manifest of fenliu: {error}")))?;
-        if manifest.format > FORMAT {
+        if manifest.format > FORMAT_RANGE {
             let format = manifest.format;
-            return Err(refused(format!("of format {format}, newer than this program knows ({FORMAT})")));
+            return Err(refused(format!(
+                "of format {format}, newer than this program knows ({FORMAT_RANGE})"
+            )));
         }
         Ok(manifest)
     }

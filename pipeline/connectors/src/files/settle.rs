@@ -16,7 +16,6 @@ use super::directory::{Directory, DirectoryRef, hidden_names};
 use super::manifest::{Manifest, ManifestLog};
 use super::names::{DEAD_LETTERS, LABELLED, file_name, hidden, place_of};
 use super::staged::Staged;
-use crate::fault;
 
 /// A file is begun before it is committed; clocks of machines, and of one machine at two times, differ by less.
 const CLOCKS: Duration = Duration::from_secs(3600);
@@ -49,11 +48,9 @@ fn remove(directory: &dyn Directory, names: &[String]) -> Result<()> {
     for name in names {
         directory.remove(&hidden(name))?;
         directory.remove(name)?;
-        fault::point("compact-removing")?;
         places.insert(place_of(name));
     }
-    places.iter().try_for_each(|place| directory.sync(place))?;
-    fault::point("compact-removed")
+    places.iter().try_for_each(|place| directory.sync(place))
 }
 
 /// Completes the commits of processes that have died: those of which a file is hidden still. Files that no manifest

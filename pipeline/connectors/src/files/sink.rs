@@ -15,6 +15,7 @@ use fenliu_schemas::{Positions, TopicPartition};
 
 use super::config::{FileFormat, FilesSinkConfig};
 use super::directory::DirectoryRef;
+use super::housekeeping::{is_due, look_after, remove_leftovers};
 use super::manifest::{DataFile, Manifest, ManifestLog};
 use super::names::{DEAD_LETTERS, LABELLED};
 use super::open::open;
@@ -130,7 +131,6 @@ impl FilesSink {
             bytes,
             sha256,
             model_versions: versions.to_vec(),
-            since: None,
         };
         Ok((staged, entry))
     }
@@ -149,18 +149,21 @@ impl Sink for FilesSink {
         }
         let (files, entries): (Vec<_>, Vec<_>) = self.stage(epoch, moves)?.into_iter().unzip();
         fault::point("files-staged")?;
-        let number = loop {
+        let manifest = loop {
             let latest = self.catch_up(&entries)?;
             let stored =
                 latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
             if !moves.start_at(&stored) {
                 return Err(Error::conflict("another process has moved the positions of the directory"));
             }
-            let manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entries.clone());
+            let mut manifest = Manifest::after(latest.as_ref(), &self.pipeline, moves, entries.clone());
+            if is_due(manifest.number) {
+                look_after(&self.directory, &self.log, self.prefix, &mut manifest);
+            }
             fault::point("files-before-manifest")?;
             let added = self.log.append(&manifest);
             match added.and_then(|added| fault::point("files-after-manifest").map(|()| added)) {
-                Ok(true) => break manifest.number,
+                Ok(true) => break manifest,
                 // Another process was faster; the positions may stand where they stood.
                 Ok(false) => {}
                 Err(error) => {
@@ -173,7 +176,8 @@ impl Sink for FilesSink {
         };
         self.unnamed.extend(files.into_iter().map(Staged::kept));
         self.name_files()?;
-        self.settled = Some(number);
+        self.settled = Some(manifest.number);
+        remove_leftovers(&*self.directory, &manifest);
         fault::point("files-named")?;
         Ok(())
     }

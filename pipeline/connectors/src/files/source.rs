@@ -23,7 +23,7 @@ use crate::source::Source;
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Reads files one after the other.
-pub struct FilesSource {
+pub(super) struct FilesSource {
     files: Vec<PathBuf>,
     assembler: Assembler,
     links: SinkLinks,
@@ -34,7 +34,7 @@ impl FilesSource {
     ///
     /// # Errors
     /// As [`data_files`].
-    pub fn try_new(paths: &[PathBuf], assembler: Assembler, links: SinkLinks) -> Result<Self> {
+    pub(super) fn try_new(paths: &[PathBuf], assembler: Assembler, links: SinkLinks) -> Result<Self> {
         Ok(FilesSource { files: data_files(paths)?, assembler, links })
     }
 

@@ -110,7 +110,7 @@ pub(super) async fn load_or_create(
         .schema(shape.schema.clone())
         .partition_spec(shape.spec.clone())
         .build();
-    tracing::info!(table = %ident, "making the table");
+    tracing::info!(event = "table_created", table = %ident, "making the table");
     catalog.create_table(namespace, creation).await
 }
 

@@ -26,7 +26,7 @@ pub(super) fn log_error(client: &'static str, error: &KafkaError, reason: &str) 
     told.retain(|(.., at)| at.elapsed() < ERROR_INTERVAL);
     if told.iter().all(|(other, known, _)| (*other, *known) != (client, code)) {
         told.push((client, code, Instant::now()));
-        tracing::warn!(client, %error, reason, "kafka: more of the kind are not told for a minute");
+        tracing::warn!(event = "client_error", client, %error, reason, "kafka: more of the kind are not told for a minute");
     }
 }
 

@@ -150,7 +150,7 @@ pub fn connect(kafka: &KafkaConfig, source: &KafkaSourceConfig, pipeline: &str) 
 ///
 /// # Errors
 /// Another process has taken its name; librdkafka knows a few more.
-pub fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
+pub(super) fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
     match consumer.client().fatal_error() {
         None => Ok(()),
         Some((RDKafkaErrorCode::FencedInstanceId, _)) => Err(Error::new(

@@ -18,7 +18,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// librdkafka closes a consumer when brokers have answered, without a bound; what it had sent into a network that
 /// went away may never be. It is left to itself after ten seconds.
-pub fn leave(consumer: Arc<KafkaConsumer>) {
+pub(super) fn leave(consumer: Arc<KafkaConsumer>) {
     release(&consumer);
     let (ended, waiting) = channel::<()>();
     let close = move || {
@@ -29,7 +29,7 @@ pub fn leave(consumer: Arc<KafkaConsumer>) {
         tracing::debug!(%error, "the consumer was closed here, for want of a thread");
     }
     if waiting.recv_timeout(LEAVE_LIMIT) == Err(RecvTimeoutError::Timeout) {
-        tracing::warn!(after = ?LEAVE_LIMIT, "the consumer has not left its group: it goes on closing by itself");
+        tracing::warn!(event = "slow_leave", after = ?LEAVE_LIMIT, "the consumer has not left its group: it goes on closing by itself");
     }
 }
 

@@ -31,7 +31,12 @@ pub(super) fn read(
         }
     })?;
     if others > 0 {
-        tracing::warn!(topic, messages = others, "messages that are no dead letters left out");
+        tracing::warn!(
+            event = "other_messages",
+            topic,
+            messages = others,
+            "messages that are no dead letters left out"
+        );
     }
     Ok(())
 }

@@ -169,7 +169,9 @@ impl TopicReader {
                 // Also where the last offsets hold no message: transaction markers, compacted ones.
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
                 // librdkafka mends the others by itself, or the silence goes on.
-                Some(Err(error)) => tracing::warn!(topic = self.topic, %error, "reading a topic"),
+                Some(Err(error)) => {
+                    tracing::warn!(event = "read_failed", topic = self.topic, %error, "reading a topic")
+                }
                 None => {}
             }
             if heard.elapsed() > SILENCE {

@@ -110,7 +110,7 @@ impl TopicsConfig {
                 None => "of a files source: each run sends all rows again",
                 Some(_) => "since one of them is on another cluster than the source",
             };
-            tracing::warn!(why, "topics are written at least once");
+            tracing::warn!(event = "at_least_once", why, "topics are written at least once");
         }
     }
 }

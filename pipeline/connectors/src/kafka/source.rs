@@ -40,17 +40,17 @@ const BUSY_POLL: Duration = Duration::from_millis(5);
 
 /// How the source behaves.
 #[derive(Clone, Copy, Debug)]
-pub struct KafkaSourceOptions {
+pub(super) struct KafkaSourceOptions {
     /// End where the topic ends at present, instead of waiting for more.
-    pub stop_at_end: bool,
+    pub(super) stop_at_end: bool,
     /// Whether the source commits the group's offsets; not where a sink does so in its transactions.
-    pub commits_offsets: bool,
+    pub(super) commits_offsets: bool,
     /// How long giving up partitions may take: see [`drain_limit`].
-    pub drain_limit: Duration,
+    pub(super) drain_limit: Duration,
 }
 
 /// Reads topics as a member of a consumer group.
-pub struct KafkaSource {
+pub(super) struct KafkaSource {
     consumer: Arc<KafkaConsumer>,
     assembler: Assembler,
     links: SinkLinks,
@@ -80,7 +80,7 @@ impl KafkaSource {
     ///
     /// # Errors
     /// A topic name that Kafka does not allow; with `stop_at_end`, more than one topic.
-    pub fn try_new(
+    pub(super) fn try_new(
         consumer: Arc<KafkaConsumer>,
         source: &KafkaSourceConfig,
         assembler: Assembler,
@@ -425,7 +425,7 @@ fn names(partitions: &[TopicPartition]) -> String {
 }
 
 /// How long it may take to give partitions up: four fifths of what the group allows between two polls.
-pub fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
+pub(super) fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
     let key = "max.poll.interval.ms";
     let interval = source.properties.get(key).or_else(|| kafka.properties.get(key));
     let millis = interval.and_then(|value| value.parse().ok()).unwrap_or(MAX_POLL_INTERVAL_MS);

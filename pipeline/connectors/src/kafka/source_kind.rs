@@ -1,12 +1,22 @@
 //! Topics as a kind of source.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use fenliu_config::Problems;
+use fenliu_engine::Result;
 use regex::Regex;
 
 use super::config::{KafkaSourceConfig, check_properties};
+use super::consumer::{KafkaConsumer, check_usable, connect};
+use super::history::Topics;
+use super::leave::leave;
+use super::source::{KafkaSource, KafkaSourceOptions, drain_limit};
 use crate::cluster::KafkaConfig;
+use crate::history::History;
 use crate::resource::Resource;
-use crate::source_kind::SourceKind;
+use crate::source::Source;
+use crate::source_kind::{Connection, Feed, SourceKind};
 
 impl SourceKind for KafkaSourceConfig {
     fn check(&self, problems: &mut Problems) {
@@ -28,9 +38,46 @@ impl SourceKind for KafkaSourceConfig {
         Some(self)
     }
 
+    fn connect(&self, kafka: &KafkaConfig, pipeline: &str) -> Result<Box<dyn Connection>> {
+        let consumer = Arc::new(connect(kafka, self, pipeline)?);
+        Ok(Box::new(Member { consumer, config: self.clone(), drain_limit: drain_limit(kafka, self) }))
+    }
+
+    fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>> {
+        Ok(Box::new(Topics::open(self, kafka)?))
+    }
+
     fn reads(&self, resource: &Resource, kafka: &KafkaConfig) -> Option<String> {
         let topic = resource.topic_at(&kafka.brokers)?;
         self.topics.iter().find(|wanted| means(wanted, topic)).cloned()
+    }
+}
+
+/// A member of the consumer group.
+struct Member {
+    consumer: Arc<KafkaConsumer>,
+    config: KafkaSourceConfig,
+    drain_limit: Duration,
+}
+
+impl Connection for Member {
+    fn member(&self) -> Option<&Arc<KafkaConsumer>> {
+        Some(&self.consumer)
+    }
+
+    fn open(&self, feed: Feed) -> Result<Box<dyn Source>> {
+        let Feed { assembler, links, stop_at_end, commits_offsets } = feed;
+        let options = KafkaSourceOptions { stop_at_end, commits_offsets, drain_limit: self.drain_limit };
+        let consumer = Arc::clone(&self.consumer);
+        Ok(Box::new(KafkaSource::try_new(consumer, &self.config, assembler, links, options)?))
+    }
+
+    fn check(&self) -> Result<()> {
+        check_usable(&self.consumer)
+    }
+
+    fn leave(self: Box<Self>) {
+        leave(self.consumer);
     }
 }
 

@@ -45,21 +45,27 @@ fn run(seed: u64, sabotage: Sabotage) -> Outcome {
     World::new(seed, sabotage).run()
 }
 
+/// Runs a schedule and checks it; its epochs and faults.
+fn check(seed: u64) -> (u64, u64) {
+    let outcome = run(seed, Sabotage::None);
+    assert_eq!(outcome.problem, None, "seed {seed}: {outcome:?}");
+    let is_hard = outcome.epochs >= 20 && outcome.faults >= 2 && outcome.instances >= 2;
+    assert!(is_hard, "seed {seed}: {outcome:?}");
+    (outcome.epochs, outcome.faults)
+}
+
 #[test]
 fn nothing_is_lost_nothing_is_there_twice_and_every_schedule_ends() {
     let (first, count) = (number("FENLIU_SEED", 1), number("FENLIU_SCHEDULES", 2_000));
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let began = std::time::Instant::now();
-    let (mut epochs, mut faults) = (0, 0);
-    for seed in first..first + count {
-        let outcome = run(seed, Sabotage::None);
-        assert_eq!(outcome.problem, None, "seed {seed}: {outcome:?}");
-        assert!(
-            outcome.epochs >= 20 && outcome.faults >= 2 && outcome.instances >= 2,
-            "seed {seed}: {outcome:?}"
-        );
-        epochs += outcome.epochs;
-        faults += outcome.faults;
-    }
+    let share = |thread: u64| (first + thread..first + count).step_by(threads as usize).map(check);
+    let sum = |(epochs, faults), (more_epochs, more_faults)| (epochs + more_epochs, faults + more_faults);
+    let (epochs, faults) = std::thread::scope(|scope| {
+        let started: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || share(thread).fold((0, 0), sum))).collect();
+        started.into_iter().map(|thread| thread.join().unwrap()).fold((0, 0), sum)
+    });
     let per_second = count as f64 / began.elapsed().as_secs_f64();
     println!(
         "seeds {first}..{}: {epochs} epochs, {faults} faults, {per_second:.0} schedules a second",

@@ -1,9 +1,7 @@
 //! The event queue, the faults, and the judgement at the end.
 
 use std::cmp::Reverse;
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -60,6 +58,27 @@ enum Event {
     Stop(u64),
 }
 
+impl Event {
+    fn number(&self) -> u64 {
+        match self {
+            Event::Start => 0,
+            Event::Poll(id) => id << 4 | 1,
+            Event::Pipe(id) => id << 4 | 2,
+            Event::ReaderTick(id) => id << 4 | 3,
+            Event::WorkerTick(id, _) => id << 4 | 4,
+            Event::ToReader(id, _) => id << 4 | 5,
+            Event::ToWorker(id, ..) => id << 4 | 6,
+            Event::Read(id, _) => id << 4 | 7,
+            Event::Commit(id, ..) => id << 4 | 8,
+            Event::CommitOffsets(id, _) => id << 4 | 9,
+            Event::Produce => 10,
+            Event::Fault => 11,
+            Event::Kick(id) => id << 4 | 12,
+            Event::Stop(id) => id << 4 | 13,
+        }
+    }
+}
+
 struct Entry {
     at: Instant,
     number: u64,
@@ -108,7 +127,7 @@ pub(crate) struct World {
     brokers_silent_until: Option<Instant>,
     stopping: bool,
     failed_at_stop: Option<String>,
-    trace: DefaultHasher,
+    trace: u64,
     prints: bool,
 }
 
@@ -154,7 +173,7 @@ impl World {
             brokers_silent_until: None,
             stopping: false,
             failed_at_stop: None,
-            trace: DefaultHasher::new(),
+            trace: 0,
             prints: std::env::var_os("FENLIU_TRACE").is_some(),
             random,
         };
@@ -208,7 +227,7 @@ impl World {
             epochs: self.stores.iter().map(|store| store.commits).min().unwrap_or(0),
             faults: self.faults,
             instances: self.next_member,
-            trace: self.trace.finish(),
+            trace: self.trace,
         }
     }
 
@@ -218,9 +237,10 @@ impl World {
             let text = format!("{event:?}");
             println!("{at:?} {}", text.chars().take(400).collect::<String>());
         }
-        (number, at, std::mem::discriminant(event)).hash(&mut self.trace);
-        for store in &self.stores {
-            store.rows.len().hash(&mut self.trace);
+        let rows = self.stores.iter().map(|store| store.rows.len() as u64).sum::<u64>();
+        for value in [number, at.as_nanos() as u64, event.number(), rows] {
+            // The hash of Fowler, Noll and Vo, a word at a time.
+            self.trace = (self.trace ^ value).wrapping_mul(0x0100_0000_01b3);
         }
     }
 

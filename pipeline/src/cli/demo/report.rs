@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use fenliu_connectors::files::{Documents, data_files};
 use serde::Deserialize;
 
-use super::NAME;
 use crate::error::{Error, Result};
 use crate::summary::Summary;
-use fenliu_connectors::files::{Documents, data_files};
 
 /// Rows that are shown of each source and language.
 const SHOWN: usize = 4;
@@ -28,9 +27,15 @@ struct Row {
     body: Option<String>,
 }
 
-pub(super) fn report(summary: &Summary, out: &Path, test_files: &[PathBuf]) -> Result<String> {
+/// Reports on the rows in `out`, the directory of the demo that trained `model`.
+pub(super) fn report(summary: &Summary, out: &Path, model: &str, test_files: &[PathBuf]) -> Result<String> {
     let groups = groups(&out.join("labelled"))?;
-    Ok(format!("\n{}\n{summary}\n{}\n{}", samples(&groups), accuracies(&groups), next_steps(out, test_files)))
+    Ok(format!(
+        "\n{}\n{summary}\n{}\n{}",
+        samples(&groups),
+        accuracies(&groups),
+        next_steps(out, model, test_files)
+    ))
 }
 
 /// The labelled rows by source and language.
@@ -80,20 +85,20 @@ fn accuracies(groups: &BTreeMap<(String, String), Vec<Row>>) -> String {
     text
 }
 
-fn next_steps(out: &Path, test_files: &[PathBuf]) -> String {
+fn next_steps(out: &Path, model: &str, test_files: &[PathBuf]) -> String {
     let binary = std::env::args().next().unwrap_or_else(|| "fenliu".into());
     let out = out.display();
     let data: Vec<_> = test_files.iter().map(|file| file.display().to_string()).collect();
     let lines = [
         format!("  labelled rows {out}/labelled/*.parquet"),
         format!("  dead letters  {out}/dead-letters/*.parquet"),
-        format!("  model         {out}/models/{NAME}"),
+        format!("  model         {out}/models/{model}"),
         format!("  configuration {out}/fenliu.toml"),
         String::from("\nTry next:"),
         format!(
-            "  {binary} predict --model {out}/models/{NAME} \"oil prices rose after opec ministers met in vienna\""
+            "  {binary} predict --model {out}/models/{model} \"oil prices rose after opec ministers met in vienna\""
         ),
-        format!("  {binary} evaluate --model {out}/models/{NAME} --data {}", data.join(" ")),
+        format!("  {binary} evaluate --model {out}/models/{model} --data {}", data.join(" ")),
         format!(
             "  {binary} run -c {out}/fenliu.toml --set kafka.brokers=YOUR_BROKER:9092 --set source.topics='[\"YOUR_TOPIC\"]'"
         ),

@@ -3,22 +3,22 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::TOPIC;
-use crate::cli::shutdown_on_signals;
+use fenliu_connectors::Shutdown;
+use fenliu_connectors::kafka::{MessageWriter, client_config};
+
+use crate::cli::common::shutdown_on_signals;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::metrics::Counters;
 use crate::run::{RunOptions, run};
 use crate::summary::Summary;
-use fenliu_connectors::Shutdown;
-use fenliu_connectors::kafka::{MessageWriter, client_config};
 
 /// How far the producer runs ahead of the pipeline: the embedded broker forgets old messages at 5 MB a
 /// partition.
 const MESSAGES_AHEAD: u64 = 2000;
 
-/// Produces and runs side by side, until every message came out.
-pub(super) fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> {
+/// Produces to `topic` and runs side by side, until every message came out.
+pub(super) fn stream(config: Config, topic: &'static str, messages: Vec<Vec<u8>>) -> Result<Summary> {
     let shutdown = shutdown_on_signals();
     let expected = messages.len() as u64;
     let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
@@ -26,7 +26,7 @@ pub(super) fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> 
     let counters = options.counters.clone();
     let stop = shutdown.clone();
     let producer = std::thread::spawn(move || {
-        let sent = send(&writer, &messages, &counters, &stop);
+        let sent = send(&writer, topic, &messages, &counters, &stop);
         while sent.is_ok() && counters.snapshot().documents() < expected && !stop.is_requested() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -39,12 +39,18 @@ pub(super) fn stream(config: Config, messages: Vec<Vec<u8>>) -> Result<Summary> 
     outcome.and_then(|summary| sent.map(|()| summary))
 }
 
-fn send(writer: &MessageWriter, messages: &[Vec<u8>], counters: &Counters, stop: &Shutdown) -> Result<()> {
+fn send(
+    writer: &MessageWriter,
+    topic: &str,
+    messages: &[Vec<u8>],
+    counters: &Counters,
+    stop: &Shutdown,
+) -> Result<()> {
     for (sent, message) in (0_u64..).zip(messages) {
         while sent > counters.snapshot().documents() + MESSAGES_AHEAD && !stop.is_requested() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        writer.send(TOPIC, None, message, None)?;
+        writer.send(topic, None, message, None)?;
     }
     writer.flush()
 }

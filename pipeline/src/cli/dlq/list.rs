@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use serde_json::json;
 
-use super::{output, rfc_3339};
+use super::rfc_3339;
+use crate::cli::output;
 use crate::dlq::{Filter, Group, Letters, Summary};
 use crate::error::Result;
 

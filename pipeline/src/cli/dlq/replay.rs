@@ -1,13 +1,15 @@
 //! `fenliu dlq replay`
 
 use clap::Args;
+use fenliu_config::Problems;
+use fenliu_connectors::KafkaConfig;
 
-use super::{Common, FilterArgs, output};
+use super::FilterArgs;
+use crate::cli::common::Common;
+use crate::cli::output;
 use crate::dlq::Letters;
 use crate::dlq::replay::{ReplayOptions, replay as replay_letters};
 use crate::error::Result;
-use fenliu_config::Problems;
-use fenliu_connectors::KafkaConfig;
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {

@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use fenliu_connectors::DeadLetter;
 use serde_json::{Value, json};
 
-use super::{FilterArgs, output, rfc_3339};
+use super::{FilterArgs, rfc_3339};
+use crate::cli::output;
 use crate::dlq::Letters;
 use crate::error::Result;
-use fenliu_connectors::DeadLetter;
 
 /// Characters of a payload that people are shown; programs get all of it.
 const SHOWN_CHARS: usize = 2000;

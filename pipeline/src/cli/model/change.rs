@@ -3,7 +3,8 @@
 use fenliu_model::{AliasRecord, Registry};
 use serde_json::json;
 
-use super::{name, output};
+use super::name;
+use crate::cli::output;
 use crate::error::{Converted, Error, Result};
 
 /// A model and, if one was named, a version of it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use fenliu_config::Problems;
 use fenliu_model::import::{OnnxOptions, onnx};
 use fenliu_model::{Bundle, Labels, Manifest, runtime};
 use fenliu_training::{ImportOptions, Pooling, huggingface};
@@ -10,7 +11,6 @@ use serde::Serialize;
 
 use crate::cli::{Common, output};
 use crate::error::{Converted, Result};
-use fenliu_config::Problems;
 
 /// Files that a checkpoint's weights lie in; a directory without them holds a graph, if anything.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];

@@ -7,7 +7,8 @@ use fenliu_model::{Registry, VersionEntry};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{name, output, path};
+use super::{name, path};
+use crate::cli::output;
 use crate::error::{Converted, Error, Result};
 
 /// A line of the list.

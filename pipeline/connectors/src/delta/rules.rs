@@ -1,0 +1,154 @@
+//! What a table asks of its rows: constraints, and columns whose values are not free.
+//!
+//! The rows of a pipeline are not checked against expressions of the table, which are those of another engine's SQL;
+//! so a table that has any is refused, whatever its protocol says, before a data file is written.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::datatypes::SchemaRef;
+use deltalake::DeltaTable;
+use deltalake::kernel::{DataType, Metadata, MetadataValue, Protocol, StructField};
+use deltalake::table::state::DeltaTableState;
+use fenliu_engine::{Error, Kind, Result};
+
+use super::columns;
+use super::features::{self, Use};
+
+const CONSTRAINT: &str = "delta.constraints.";
+const IDENTITY: &str = "delta.identity.";
+
+/// What may have changed from one version of a table to the next, and decides whether and how rows are written.
+#[derive(Clone, PartialEq)]
+pub(super) struct Terms {
+    protocol: Protocol,
+    metadata: Metadata,
+}
+
+impl Terms {
+    /// Those of the version that `table` is at.
+    ///
+    /// # Errors
+    /// A table that was not loaded.
+    pub(super) fn of(table: &DeltaTable) -> Result<Self> {
+        let state = state(table)?;
+        Ok(Terms { protocol: state.protocol().clone(), metadata: state.metadata().clone() })
+    }
+}
+
+/// Whether rows of `schema` can be added to `table` as it is, and nothing that it asks for is passed over.
+///
+/// # Errors
+/// All obstacles, by name, and what to do.
+pub(super) fn admit(table: &DeltaTable, schema: &SchemaRef, partition_by: &[String]) -> Result<()> {
+    let state = state(table)?;
+    let mut obstacles = features::obstacles(state.protocol(), Use::Append);
+    properties(state.metadata().configuration(), &mut obstacles);
+    for field in state.schema().fields() {
+        let is_written = schema.column_with_name(field.name()).is_some();
+        column(field, field.name(), is_written, &mut obstacles);
+    }
+    refuse(Use::Append, &obstacles)?;
+    columns::check(table, schema, partition_by).map_err(|why| Error::new(Kind::Refused, why))
+}
+
+/// Whether the protocol of `table` allows `wanted`.
+///
+/// # Errors
+/// All obstacles, by name, and what to do.
+pub(super) fn allow(table: &DeltaTable, wanted: Use) -> Result<()> {
+    let state = state(table)?;
+    refuse(wanted, &features::obstacles(state.protocol(), wanted))
+}
+
+fn refuse(wanted: Use, obstacles: &[String]) -> Result<()> {
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    let obstacles = obstacles.join("; and ");
+    let why = format!("the table cannot be {}, because it has {obstacles}", wanted.participle());
+    Err(Error::new(Kind::Refused, why).remedy(wanted.remedy()))
+}
+
+fn state(table: &DeltaTable) -> Result<&DeltaTableState> {
+    table.snapshot().map_err(|error| Error::internal(error.to_string()))
+}
+
+/// Constraints, and properties that switch on what is not honoured, even where the protocol does not have it.
+fn properties(configuration: &HashMap<String, String>, obstacles: &mut Vec<String>) {
+    // In the order of their names: a message should not differ from one time to the next.
+    for (name, value) in configuration.iter().collect::<BTreeMap<_, _>>() {
+        if let Some(constraint) = name.strip_prefix(CONSTRAINT) {
+            obstacles.push(format!(
+                "the CHECK constraint `{constraint}` ({value}), which rows are not checked against"
+            ));
+        } else if !is_harmless(name, value) {
+            obstacles.push(format!("the property `{name}` with the value `{value}`, which is not honoured"));
+        }
+    }
+}
+
+/// Properties that ask nothing of one who adds rows. Others under `delta.` tune readers, checkpoints and the clean-up.
+fn is_harmless(name: &str, value: &str) -> bool {
+    match name {
+        // A change of rows would need more; adding them does not.
+        "delta.enableChangeDataFeed" | "delta.enableDeletionVectors" | "delta.enableExpiredLogCleanup" => {
+            true
+        }
+        "delta.columnMapping.mode" => value == "none",
+        _ if name.starts_with("delta.coordinatedCommits.") => false,
+        _ if name.starts_with("delta.enable") => value.eq_ignore_ascii_case("false"),
+        _ => true,
+    }
+}
+
+/// What the metadata of a column, or of a field within it, asks of its values.
+fn column(field: &StructField, path: &str, is_written: bool, obstacles: &mut Vec<String>) {
+    let metadata: BTreeMap<_, _> = field.metadata().iter().collect();
+    // It takes several keys to say so.
+    if metadata.keys().any(|key| key.starts_with(IDENTITY)) {
+        obstacles.push(format!("the identity column `{path}`, whose values are not generated"));
+    }
+    obstacles.extend(metadata.iter().filter_map(|(key, value)| demand(key, value, path, is_written)));
+    nested(field.data_type(), path, is_written, obstacles);
+}
+
+/// What one entry of a column's metadata asks of its values.
+fn demand(key: &str, value: &MetadataValue, path: &str, is_written: bool) -> Option<String> {
+    match key {
+        "delta.invariants" => Some(format!(
+            "the column `{path}` with the invariant {value}, which rows are not checked against"
+        )),
+        "delta.generationExpression" => {
+            Some(format!("the generated column `{path}` ({value}), which is not computed"))
+        }
+        "CURRENT_DEFAULT" => (!is_written).then(|| {
+            format!(
+                "the column `{path}` with the default `{value}`, which is not filled in: add it to `columns`"
+            )
+        }),
+        "__CHAR_VARCHAR_TYPE_STRING" => is_written
+            .then(|| format!("the column `{path}` of type {value}, to which values are not cut or padded")),
+        // Names and numbers that are in use only with the feature and its property.
+        _ if key.starts_with("delta.columnMapping.") || key.starts_with(IDENTITY) => None,
+        _ if key.starts_with("delta.") => {
+            Some(format!("the column `{path}` with the metadata `{key}` ({value}), which is not known"))
+        }
+        _ => None,
+    }
+}
+
+fn nested(kind: &DataType, path: &str, is_written: bool, obstacles: &mut Vec<String>) {
+    match kind {
+        DataType::Struct(fields) => {
+            for field in fields.fields() {
+                column(field, &format!("{path}.{}", field.name()), is_written, obstacles);
+            }
+        }
+        DataType::Array(array) => nested(array.element_type(), path, is_written, obstacles),
+        DataType::Map(map) => {
+            nested(map.key_type(), path, is_written, obstacles);
+            nested(map.value_type(), path, is_written, obstacles);
+        }
+        DataType::Primitive(_) | DataType::Variant(_) => {}
+    }
+}

@@ -1,0 +1,65 @@
+//! The messages of topics, with what they hold left aside.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use fenliu_config::Problems;
+use fenliu_engine::Result;
+use rdkafka::Message;
+
+use super::client::client_config;
+use super::config::KafkaSourceConfig;
+use super::reader::{Ends, TopicReader};
+use crate::cluster::KafkaConfig;
+use crate::history::{History, PartitionRange, VisitDocument};
+
+/// The topics of a source.
+pub(super) struct Topics(Vec<(Arc<str>, TopicReader)>);
+
+impl Topics {
+    /// The topics of `source`; nothing is asked yet.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses, a broker inside another process.
+    pub(super) fn open(source: &KafkaSourceConfig, kafka: &KafkaConfig) -> Result<Self> {
+        if kafka.is_embedded() {
+            let message =
+                "`embedded` is a broker whose data ended with its process: there is nothing to compare with";
+            return Err(Problems::one("config", "kafka.brokers", message).into());
+        }
+        let reader = |topic: &String| {
+            let client = client_config(kafka, &source.properties);
+            Ok((Arc::from(topic.as_str()), TopicReader::try_new(client, topic)?))
+        };
+        source.topics.iter().map(reader).collect::<Result<_>>().map(Topics)
+    }
+}
+
+impl History for Topics {
+    fn ranges(&self) -> Result<Vec<PartitionRange>> {
+        let mut ranges = vec![];
+        for (topic, reader) in &self.0 {
+            for (partition, (first, next)) in reader.ends()? {
+                ranges.push((Arc::clone(topic), partition, first.unsigned_abs()..next.unsigned_abs()));
+            }
+        }
+        Ok(ranges)
+    }
+
+    fn documents(&self, wanted: &[PartitionRange], visit: &mut VisitDocument<'_>) -> Result<()> {
+        for (topic, reader) in &self.0 {
+            tracing::info!(%topic, "reading the source");
+            let of_topic = wanted.iter().filter(|(name, ..)| name == topic);
+            let ranges: Ends = of_topic
+                .map(|(_, partition, range)| {
+                    (*partition, (range.start.cast_signed(), range.end.cast_signed()))
+                })
+                .collect();
+            reader.read_between(&ranges, &mut |message| {
+                visit(topic, message.partition(), message.offset().unsigned_abs());
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! Taking partitions: where they begin, and which topic they belong to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use fenliu_schemas::{Positions, TopicIdentity, TopicPartition, Topics};
+
+use super::{Action, BrokerFacts, Notice, Reader, Start, State};
+use crate::error::{Error, Kind, Result};
+use crate::position::{Stored, lowest_known};
+use crate::worker::{Question, recreated};
+
+/// Partitions on their way to being read.
+#[derive(Debug)]
+pub(super) struct Taking {
+    partitions: Vec<TopicPartition>,
+    pub(super) step: Step,
+    answers: BTreeMap<usize, Stored>,
+    facts: BrokerFacts,
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Where do the sinks stand? Before the brokers are asked: a sink may have to end the transaction of a process
+    /// that died, until which the brokers do not tell the group's offsets.
+    Sinks(u64),
+    Brokers,
+    BrokersLater(Instant),
+    /// Sinks without a position are given one.
+    Claims(u64),
+}
+
+impl Reader {
+    fn question(&mut self, partitions: &[TopicPartition], starts: Positions, topics: Topics) -> u64 {
+        self.next_question += 1;
+        let id = self.next_question;
+        let partitions = partitions.to_vec();
+        self.actions.push_back(Action::AskSinks(Question { id, partitions, starts, topics }));
+        id
+    }
+
+    pub(super) fn ask_sinks(&mut self, partitions: Vec<TopicPartition>) {
+        if partitions.is_empty() {
+            // A rebalance that brings nothing still wants to be acknowledged.
+            self.state = State::Reading;
+            return self.actions.push_back(Action::Assign(Positions::default()));
+        }
+        let id = self.question(&partitions, Positions::default(), Topics::new());
+        self.state = State::Taking(Taking {
+            partitions,
+            step: Step::Sinks(id),
+            answers: BTreeMap::new(),
+            facts: BrokerFacts::default(),
+        });
+        self.answered_by_all();
+    }
+
+    pub(super) fn answered(&mut self, sink: usize, id: u64, stored: Stored) {
+        let State::Taking(taking) = &mut self.state else { return };
+        let (Step::Sinks(expected) | Step::Claims(expected)) = taking.step else { return };
+        if expected == id {
+            taking.answers.insert(sink, stored);
+            self.answered_by_all();
+        }
+    }
+
+    /// The next step, once every sink has answered.
+    fn answered_by_all(&mut self) {
+        let State::Taking(taking) = &self.state else { return };
+        if taking.answers.len() < self.options.sinks {
+            return;
+        }
+        match taking.step {
+            Step::Sinks(_) => self.ask_brokers(),
+            Step::Claims(_) => self.assign(),
+            Step::Brokers | Step::BrokersLater(_) => {}
+        }
+    }
+
+    pub(super) fn ask_brokers(&mut self) {
+        let State::Taking(taking) = &mut self.state else { return };
+        taking.step = Step::Brokers;
+        self.actions.push_back(Action::AskBrokers(taking.partitions.clone()));
+    }
+
+    pub(super) fn brokers_answered(&mut self, now: Instant, outcome: Result<BrokerFacts>) {
+        let State::Taking(taking) = &mut self.state else { return };
+        match outcome {
+            Ok(facts) => {
+                taking.facts = facts;
+                self.retry.succeeded();
+                self.claim();
+            }
+            Err(error) if error.is_retryable() => match self.retry.after_failure(now) {
+                Some(at) => {
+                    taking.step = Step::BrokersLater(at);
+                    self.notice(Notice::Retrying { error });
+                }
+                None => self.end(Err(error)),
+            },
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    /// Finds where the partitions begin, and gives sinks without a position that one.
+    fn claim(&mut self) {
+        let State::Taking(taking) = &mut self.state else { return };
+        let topics = match identities(&taking.facts, taking.answers.values(), &self.topics) {
+            Ok(topics) => topics,
+            Err(error) => return self.end(Err(error)),
+        };
+        let starts = starts(taking, &topics, self.options.start);
+        let partitions = taking.partitions.clone();
+        // Against what was stored before the brokers were asked: a sink may have moved on since, and the partition too.
+        let known = lowest_known(taking.answers.values().map(|stored| &stored.positions));
+        let bounds = std::mem::take(&mut taking.facts.bounds);
+        let deleted = match check_bounds(&known, &bounds) {
+            Ok(deleted) => deleted,
+            Err(error) => return self.end(Err(error)),
+        };
+        let adopted = adopted(&taking.facts, taking.answers.values(), &topics);
+        taking.answers.clear();
+        self.topics.extend(topics.clone());
+        deleted.into_iter().chain(adopted).for_each(|notice| self.notice(notice));
+        let starts_claimed = if self.options.claims { starts.clone() } else { Positions::default() };
+        let id = self.question(&partitions, starts_claimed, topics);
+        if let State::Taking(taking) = &mut self.state {
+            taking.step = Step::Claims(id);
+            taking.facts.committed.positions = starts;
+        }
+        self.answered_by_all();
+    }
+
+    /// Reads the partitions from the lowest position over the sinks on.
+    fn assign(&mut self) {
+        let State::Taking(taking) = std::mem::replace(&mut self.state, State::Reading) else { return };
+        let starts = &taking.facts.committed.positions;
+        let mut lowest = starts.clone();
+        for (sink, stored) in &taking.answers {
+            let mut positions = starts.clone();
+            positions.update(&stored.positions);
+            let own =
+                taking.partitions.iter().filter_map(|key| Some((key.clone(), positions.get(&key.0, key.1)?)));
+            let own: Positions = own.collect();
+            self.ledger.acknowledge(*sink, &own);
+            // Not the start where every sink has a later position: nothing before that is wanted.
+            lowest = if *sink == 0 { own } else { lowest_known([&lowest, &own]) };
+        }
+        self.reading.update(&lowest);
+        self.leaving.retain(|key| !taking.partitions.contains(key));
+        self.uncommitted.update(&lowest);
+        self.actions.push_back(Action::Assign(lowest.clone()));
+        self.notice(Notice::Assigned(lowest));
+        // What is assigned anew is fetched, also while everything else is paused.
+        self.paused = false;
+    }
+
+    pub(super) fn check_topics(&mut self, seen: &Topics) {
+        let other = self.topics.iter().find_map(|(topic, known)| {
+            let seen = seen.get(topic).filter(|seen| known.contradicts(seen))?;
+            Some(recreated(topic, known.id.as_deref(), seen.id.as_deref()))
+        });
+        if let Some(error) = other {
+            self.end(Err(error));
+        }
+    }
+}
+
+/// What is known of each topic: by the sinks, by the group, by this reader (`own`), and for the rest as it is today.
+fn identities<'a>(
+    facts: &'a BrokerFacts,
+    sinks: impl Iterator<Item = &'a Stored> + Clone,
+    own: &'a Topics,
+) -> Result<Topics> {
+    let mut topics = facts.topics.clone();
+    for (topic, identity) in &mut topics {
+        let mut known = TopicIdentity { id: identity.id.clone(), latest_below: None };
+        let stored = sinks.clone().chain([&facts.committed]).filter_map(|stored| stored.topics.get(topic));
+        for stored in stored.chain(own.get(topic)) {
+            if stored.contradicts(&known) {
+                return Err(recreated(topic, stored.id.as_deref(), known.id.as_deref()));
+            }
+            known.fill_from(stored);
+        }
+        known.fill_from(identity);
+        *identity = known;
+    }
+    Ok(topics)
+}
+
+/// Topics of which sinks have positions that do not say to which topic they belong.
+fn adopted<'a>(
+    facts: &'a BrokerFacts,
+    sinks: impl Iterator<Item = &'a Stored> + Clone,
+    topics: &Topics,
+) -> Vec<Notice> {
+    let is_unnamed = |topic: &Arc<str>, stored: &Stored| {
+        let has_position = stored.positions.iter().any(|(of, ..)| of == topic);
+        has_position && stored.topics.get(topic).is_none_or(|identity| identity.id.is_none())
+    };
+    let all = || sinks.clone().chain([&facts.committed]);
+    let unnamed = topics.iter().filter(|(topic, _)| all().any(|stored| is_unnamed(topic, stored)));
+    unnamed
+        .filter_map(|(topic, identity)| {
+            Some(Notice::Adopted { topic: Arc::clone(topic), id: identity.id.clone()? })
+        })
+        .collect()
+}
+
+/// Where sinks begin that have no position in a partition: where the group is; where the sink is that is furthest
+/// behind, since brokers forget a group that was away for long (`offsets.retention.minutes`); else as configured.
+fn starts(taking: &Taking, topics: &Topics, start: Start) -> Positions {
+    let Taking { partitions, answers, facts, .. } = taking;
+    let stored = lowest_known(answers.values().map(|stored| &stored.positions));
+    let start_of = |key: &TopicPartition| {
+        let (topic, partition) = (&key.0, key.1);
+        let known = facts.committed.positions.get(topic, partition).or_else(|| stored.get(topic, partition));
+        known.or_else(|| {
+            let (oldest, newest) = *facts.bounds.get(key)?;
+            let latest_below = topics.get(topic).and_then(|identity| identity.latest_below);
+            let is_latest = start == Start::Latest && latest_below.is_none_or(|below| partition < below);
+            Some(if is_latest { newest } else { oldest })
+        })
+    };
+    partitions.iter().filter_map(|key| Some((key.clone(), start_of(key)?))).collect()
+}
+
+/// A position behind the end of its partition means that the topic was created again. One before its oldest offset
+/// means that offsets were deleted before they were read, which is reported.
+fn check_bounds(positions: &Positions, bounds: &BTreeMap<TopicPartition, (i64, i64)>) -> Result<Vec<Notice>> {
+    let mut deleted = vec![];
+    for (partition, &(oldest, newest)) in bounds {
+        match positions.get(&partition.0, partition.1) {
+            Some(next) if next > newest => return Err(shrunk(&partition.0, partition.1, next, newest)),
+            Some(position) if position < oldest => {
+                deleted.push(Notice::Deleted { partition: partition.clone(), position, oldest });
+            }
+            _ => {}
+        }
+    }
+    Ok(deleted)
+}
+
+fn shrunk(topic: &str, partition: i32, next: i64, newest: i64) -> Error {
+    Error::new(
+        Kind::Recreated,
+        format!(
+            "{topic}/{partition}: the sinks have everything before offset {next}, but the partition ends at {newest}: the \
+             topic was deleted and created again"
+        ),
+    )
+    .remedy("another `name` reads the new topic from its beginning")
+}
