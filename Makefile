@@ -15,19 +15,27 @@ TESTED = $(SELECT) --features fenliu/failpoints,fenliu/delta,fenliu/iceberg
 # Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
 TLS := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
-.PHONY: help prerequisites onnxruntime reuters kafka setup build demo test soak coverage bench lint doc clean-demo
+# Where `make install` puts what it installs; DESTDIR is put before it, as packagers want.
+PREFIX ?= $(HOME)/.local
+BINARY = $(CARGO_TARGET_DIR)/release/fenliu
+
+.PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage bench \
+	lint notice doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
-	@echo 'make build       the optimised binary, $(CARGO_TARGET_DIR)/release/fenliu; FEATURES=delta,iceberg,s3,cuda adds some'
+	@echo 'make build       the optimised binary, $(BINARY); FEATURES=delta,iceberg,s3,cuda adds some'
+	@echo 'make install     the binary, completions and manual pages below $(PREFIX); PREFIX=/usr/local for all users'
+	@echo 'make uninstall   removes what make install put there'
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
 	@echo 'make soak        the engine simulated, a million schedules (SCHEDULES=n); the fault tests, 200 deaths each (FAULTS=n),'
 	@echo '                 outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
 	@echo 'make coverage    the share of the engine that the simulation reaches'
-	@echo 'make lint        formatting and clippy'
+	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
+	@echo 'make notice      writes NOTICE again, after dependencies have changed'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
-	@echo 'make setup       ONNX Runtime and the Reuters corpus, into the cache directory'
+	@echo 'make setup       ONNX Runtime and the documents of the demo, into the cache directory'
 	@echo 'make kafka       the jars of Apache Kafka for the tests, into the cache directory'
 	@echo 'make clean-demo  removes demo-out'
 
@@ -40,16 +48,29 @@ onnxruntime:
 reuters:
 	@sh deploy/scripts/reuters.sh
 
+# The sentences are part of the repository; the demo looks for them beside the other corpus.
+sentences:
+	@sh deploy/scripts/sentences.sh
+
 kafka:
 	@sh tests/kafka/fetch.sh
 
-setup: prerequisites onnxruntime reuters
+setup: prerequisites onnxruntime reuters sentences
 
 build: prerequisites
 	$(CARGO) build $(SELECT) --release --bins
 
+# With ONNX Runtime and the documents of the demo, so that everything works from any directory.
+install: setup build install-files
+
+install-files:
+	@sh deploy/scripts/install.sh $(BINARY) "$(DESTDIR)$(PREFIX)"
+
+uninstall:
+	@sh deploy/scripts/install.sh --remove "$(DESTDIR)$(PREFIX)"
+
 demo: setup build
-	$(CARGO_TARGET_DIR)/release/fenliu demo
+	$(BINARY) demo
 
 # Every crate's tests: the integration tests, and the simulation of the engine with 2,000 schedules, are among them.
 test: setup
@@ -76,7 +97,7 @@ SOAK ?= 120
 
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
-	FENLIU_BINARY=$(CARGO_TARGET_DIR)/release/fenliu $(CARGO) bench $(SELECT) --benches
+	FENLIU_BINARY=$(BINARY) $(CARGO) bench $(SELECT) --benches
 
 coverage:
 	@sh tests/coverage.sh $(TESTED)
@@ -84,6 +105,12 @@ coverage:
 lint: prerequisites
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(TESTED) --all-targets -- -D warnings
+	python3 deploy/scripts/notice.py --check
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans; \
+		else echo 'cargo-deny is not there: licences were checked by notice.py, bans are not'; fi
+
+notice: prerequisites
+	python3 deploy/scripts/notice.py
 
 doc: prerequisites
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECT) --no-deps

@@ -36,17 +36,54 @@ fn a_good_configuration_passes_and_secrets_are_not_printed() {
     assert!(default.contains("[[sinks]]") && default.contains("# Most padded tokens"));
 }
 
+/// Environment variables that the examples name.
+const SECRETS: [&str; 3] = ["${KAFKA_PASSWORD}", "${REGISTRY_PASSWORD}", "${TOKEN}"];
+
+/// What stands between the fences of TOML in a file of the repository, with something in place of every secret.
+fn examples(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(scripts::repository().join(name)).unwrap();
+    let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.map(|block| SECRETS.iter().fold(block.to_owned(), |text, name| text.replace(name, "x"))).collect()
+}
+
 #[test]
 fn the_configuration_in_the_readme_is_good() {
-    let readme = std::fs::read_to_string(scripts::repository().join("README.md")).unwrap();
-    let block = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    for readme in ["README.md", "README.zh.md"] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("news.toml");
+        // Where it is checked there is no model of that name and no /data.
+        let text = examples(readme)[0].replace("models/headlines", bundle().to_str().unwrap());
+        std::fs::write(&file, text.replace("/data/", &format!("{}/", directory.path().display()))).unwrap();
+        run(&["check", "-c", file.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn the_other_examples_can_be_added_to_the_configuration_in_the_readme() {
+    let first = examples("README.md").remove(0);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("news.toml");
-    // Where it is checked there are no secrets, no model of that name and no /data.
-    let text =
-        block.replace("${KAFKA_PASSWORD}", "x").replace("models/headlines", bundle().to_str().unwrap());
-    std::fs::write(&file, text.replace("/data/", &format!("{}/", directory.path().display()))).unwrap();
-    run(&["check", "-c", file.to_str().unwrap()]);
+    for readme in ["pipeline/README.md", "operators/README.md", "model/README.md"] {
+        let others = examples(readme);
+        assert!(!others.is_empty(), "{readme}");
+        for other in others {
+            std::fs::write(&file, format!("{first}\n{other}")).unwrap();
+            run(&["config", "-c", file.to_str().unwrap()]);
+        }
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_know_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert!(script.contains("verify") && script.contains("--target-size"), "{shell}: {script}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    run(&["man", "--out", directory.path().to_str().unwrap()]);
+    let page = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+    assert_eq!(page("fenliu.1").trim(), run(&["man"]).trim());
+    assert!(page("fenliu.1").contains("Exit codes") && page("fenliu-verify.1").contains("examples"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use fenliu_tests::{data, readers, scripts};
+use fenliu_tests::{binary, data, readers, scripts};
 use serde_json::Value;
 
 #[test]
@@ -73,4 +73,45 @@ fn a_script_that_cannot_work_says_what_to_install_and_leaves_nothing() {
 fn an_unknown_corpus_is_refused_by_name() {
     let error = scripts::run("deploy/scripts/reuters.sh", &["reuters-r9"]).unwrap_err().to_string();
     assert!(error.contains("reuters-r9") && error.contains("reuters-r52"), "{error}");
+}
+
+#[test]
+fn what_is_installed_below_a_prefix_is_removed_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let prefix = directory.path().join("usr");
+    let install = |binary: &str| {
+        let script = scripts::repository().join("deploy/scripts/install.sh");
+        let output = Command::new("sh").arg(script).arg(binary).arg(&prefix).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    install(binary::path().unwrap().to_str().unwrap());
+    let installed = [
+        "bin/fenliu",
+        "share/bash-completion/completions/fenliu",
+        "share/zsh/site-functions/_fenliu",
+        "share/fish/vendor_completions.d/fenliu.fish",
+        "share/man/man1/fenliu.1",
+        "share/man/man1/fenliu-run.1",
+    ];
+    for file in installed {
+        assert!(fs::metadata(prefix.join(file)).unwrap().len() > 0, "{file}");
+    }
+    install("--remove");
+    assert!(installed.iter().all(|file| !prefix.join(file).exists()));
+}
+
+#[test]
+fn the_sentences_of_the_demo_come_with_their_licence_and_a_split_without_leaks() {
+    let directory = scripts::run("deploy/scripts/sentences.sh", &[]).unwrap();
+    let numbers = |file: &str| -> BTreeSet<String> {
+        let lines = fs::read_to_string(directory.join(file)).unwrap();
+        let row =
+            |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+        // The last part of an id is the number of the sentence, the same in all languages.
+        lines.lines().map(|line| row(line).rsplit('-').next().unwrap().to_owned()).collect()
+    };
+    let (train, test) = (numbers("train.jsonl"), numbers("test.jsonl"));
+    assert_eq!((train.len(), test.len()), (701, 99));
+    assert!(train.is_disjoint(&test));
+    assert!(fs::read_to_string(directory.join("README.md")).unwrap().contains("CC BY-SA 4.0"));
 }

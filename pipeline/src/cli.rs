@@ -10,6 +10,7 @@ mod dlq;
 mod doctor;
 mod evaluate;
 mod finetune;
+mod generate;
 mod model;
 mod output;
 mod predict;
@@ -21,7 +22,7 @@ mod verify;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use self::common::Common;
@@ -29,7 +30,11 @@ use crate::error::Result;
 
 /// News in, labels out: Kafka-sourced documents through cleaning and an ONNX classifier to Arrow records.
 #[derive(Debug, Parser)]
-#[command(name = "fenliu", version)]
+#[command(
+    name = "fenliu",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 stopped because too many documents failed"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,6 +72,10 @@ enum Command {
     Config(check::ConfigArgs),
     /// Check that everything that fenliu needs is present on this machine
     Doctor,
+    /// Print the completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print the manual page
+    Man(generate::ManArgs),
 }
 
 /// Parses the arguments, runs the command, and returns its exit code.
@@ -99,6 +108,8 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Check => check::check(common),
         Command::Config(args) => check::config(&args, common),
         Command::Doctor => return doctor::doctor(common),
+        Command::Completions(args) => generate::completions(&args, Cli::command()),
+        Command::Man(args) => generate::man(&args, Cli::command()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

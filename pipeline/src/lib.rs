@@ -1,4 +1,6 @@
-//! fenliu (分流, "to divide a stream"): Kafka news in, labelled Arrow records out.
+#![doc = include_str!("../README.md")]
+//!
+//! # The code
 //!
 //! Start reading at `run`, which connects the stages in data-flow order. Then read one file per stage: `clean`, `classify`,
 //! `write`, `deliver`. `serve` holds the model and replaces it while documents flow. Sources and sinks are in the crate

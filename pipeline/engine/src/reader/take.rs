@@ -176,8 +176,7 @@ impl Beginnings {
         let stored: Vec<&Stored> = taking.answers.values().collect();
         let topics = identities(&taking.facts, &stored, own)?;
         // Against what was stored before the brokers were asked: a sink may have moved on since, and the partition too.
-        let known = lowest_known(stored.iter().map(|stored| &stored.positions));
-        let mut notices = check_bounds(&known, &taking.facts.bounds)?;
+        let mut notices = check_bounds(&stored, &taking.facts.bounds)?;
         notices.extend(adopted(&taking.facts, &stored, &topics));
         Ok(Beginnings { starts: starts(taking, &topics, start), topics, notices })
     }
@@ -235,17 +234,17 @@ fn starts(taking: &Taking, topics: &Topics, start: Start) -> Positions {
     partitions.iter().filter_map(|key| Some((key.clone(), start_of(key)?))).collect()
 }
 
-/// A position behind the end of its partition means that the topic was created again. One before its oldest offset
-/// means that offsets were deleted before they were read, which is reported.
-fn check_bounds(positions: &Positions, bounds: &BTreeMap<TopicPartition, (i64, i64)>) -> Result<Vec<Notice>> {
+/// A position of any sink behind the end of its partition means that the topic was created again. A lowest position
+/// before the oldest offset means that offsets were deleted before they were read, which is reported.
+fn check_bounds(sinks: &[&Stored], bounds: &BTreeMap<TopicPartition, (i64, i64)>) -> Result<Vec<Notice>> {
     let mut deleted = vec![];
     for (partition, &(oldest, newest)) in bounds {
-        match positions.get(&partition.0, partition.1) {
-            Some(next) if next > newest => return Err(shrunk(&partition.0, partition.1, next, newest)),
-            Some(position) if position < oldest => {
-                deleted.push(Notice::Deleted { partition: partition.clone(), position, oldest });
-            }
-            _ => {}
+        let positions = || sinks.iter().filter_map(|stored| stored.positions.get(&partition.0, partition.1));
+        if let Some(next) = positions().max().filter(|next| *next > newest) {
+            return Err(shrunk(&partition.0, partition.1, next, newest));
+        }
+        if let Some(position) = positions().min().filter(|position| *position < oldest) {
+            deleted.push(Notice::Deleted { partition: partition.clone(), position, oldest });
         }
     }
     Ok(deleted)

@@ -1,0 +1,61 @@
+//! Sends the demo's messages to the embedded broker and runs the pipeline meanwhile.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fenliu_connectors::Shutdown;
+use fenliu_connectors::kafka::{MessageWriter, NewMessage, client_config};
+
+use crate::cli::common::shutdown_on_signals;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::metrics::Counters;
+use crate::run::{RunOptions, run};
+use crate::summary::Summary;
+
+/// How many messages the producer may be ahead of the pipeline. The embedded broker deletes old messages when a
+/// partition reaches 5 MB, so messages that are produced too early would be lost.
+const MESSAGES_AHEAD: u64 = 2000;
+
+/// Produces to `topic` and runs side by side, until every message came out.
+pub(super) fn stream(config: Config, topic: &'static str, messages: Vec<Vec<u8>>) -> Result<Summary> {
+    let shutdown = shutdown_on_signals()?;
+    let expected = messages.len() as u64;
+    let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
+    let writer = MessageWriter::try_new(client_config(&config.kafka, &Default::default()))?;
+    let counters = options.counters.clone();
+    let stop = shutdown.clone();
+    let producer = std::thread::spawn(move || {
+        let sent = send(&writer, topic, &messages, &counters, &stop);
+        while sent.is_ok() && counters.snapshot().documents() < expected && !stop.is_requested() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        stop.request();
+        sent
+    });
+    let outcome = run(&config.validate("demo")?, options, &shutdown);
+    shutdown.request();
+    let sent = join(producer);
+    outcome.and_then(|summary| sent.map(|()| summary))
+}
+
+fn send(
+    writer: &MessageWriter,
+    topic: &str,
+    messages: &[Vec<u8>],
+    counters: &Counters,
+    stop: &Shutdown,
+) -> Result<()> {
+    for (sent, message) in (0_u64..).zip(messages) {
+        while sent > counters.snapshot().documents() + MESSAGES_AHEAD && !stop.is_requested() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        writer.send(NewMessage::new(topic, message))?;
+    }
+    writer.flush()
+}
+
+fn join(producer: JoinHandle<Result<()>>) -> Result<()> {
+    let panicked = |_| Err(Error::internal("the producer panicked"));
+    producer.join().unwrap_or_else(panicked)
+}
