@@ -19,7 +19,7 @@ TLS := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-feat
 PREFIX ?= $(HOME)/.local
 BINARY = $(CARGO_TARGET_DIR)/release/fenliu
 
-.PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak bench \
+.PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage bench \
 	lint notice doc clean-demo
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
 	@echo 'make soak        the engine simulated, a million schedules (SCHEDULES=n); the fault tests, 200 deaths each (FAULTS=n),'
 	@echo '                 outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
+	@echo 'make coverage    the share of the engine that the simulation reaches'
 	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
 	@echo 'make notice      writes NOTICE again, after dependencies have changed'
 	@echo 'make doc         the API documentation'
@@ -97,6 +98,9 @@ SOAK ?= 120
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
 	FENLIU_BINARY=$(BINARY) $(CARGO) bench $(SELECT) --benches
+
+coverage:
+	@sh tests/coverage.sh $(TESTED)
 
 lint: prerequisites
 	$(CARGO) fmt --all --check

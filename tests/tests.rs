@@ -10,6 +10,8 @@ mod bucket_files;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod delta;
@@ -19,6 +21,8 @@ mod delta_features;
 mod drift;
 #[cfg(test)]
 mod exactly_once;
+#[cfg(test)]
+mod exit_codes;
 #[cfg(test)]
 mod file_job;
 #[cfg(test)]
@@ -41,6 +45,8 @@ mod job;
 mod kafka_harness;
 #[cfg(test)]
 mod kafka_job;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod network;
 #[cfg(test)]

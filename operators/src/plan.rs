@@ -92,6 +92,11 @@ impl Plan {
         &self.schema
     }
 
+    /// Whether a step reads the column `name`.
+    pub fn uses(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| step.expression().uses(name))
+    }
+
     /// Cleans one batch.
     ///
     /// # Errors
@@ -145,9 +150,15 @@ impl Plan {
 }
 
 impl CompiledStep {
+    /// The SQL of the step.
+    fn expression(&self) -> &Expression {
+        let (CompiledStep::Set { expression, .. } | CompiledStep::Reject { when: expression, .. }) = self;
+        expression
+    }
+
     /// Runs the step on the rows that the steps before it left.
     fn run(&self, rows: RecordBatch, rejections: &mut Rejections) -> Result<RecordBatch, OperatorError> {
-        let (CompiledStep::Set { expression, .. } | CompiledStep::Reject { when: expression, .. }) = self;
+        let expression = self.expression();
         let (values, failures) = expression.evaluate_each(&rows)?;
         for (row, problem) in &failures {
             rejections.reject(*row, "clean_error", || Some(format!("`{}`: {problem}", expression.sql)));

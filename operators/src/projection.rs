@@ -1,9 +1,9 @@
-//! What a sink writes: selected columns, or SQL over them, of selected rows.
+//! What a sink writes: selected columns, or SQL over them, of selected rows; and what it needs of these rows beside.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use fenliu_text::Segmenter;
@@ -16,8 +16,10 @@ use crate::sql::{Compiler, Expression, RequiredType};
 /// Rows keep their order. Text is `Utf8`, whichever string type an expression gives.
 #[derive(Clone, Debug)]
 pub struct Projection {
+    input: SchemaRef,
     schema: SchemaRef,
     columns: Vec<Output>,
+    beside: Vec<Output>,
     filter: Option<Expression>,
 }
 
@@ -68,8 +70,40 @@ impl Projection {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let input = Arc::clone(schema);
         let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-        Ok(Projection { schema, columns: outputs, filter })
+        Ok(Projection { input, schema, columns: outputs, beside: vec![], filter })
+    }
+
+    /// Adds the column `name` of the input to what [`apply_beside`](Self::apply_beside) returns.
+    ///
+    /// # Errors
+    /// The input has no such column.
+    pub fn with_column_beside(mut self, name: &str) -> Result<Self, OperatorError> {
+        self.beside.push(Output::Column(self.input.index_of(name)?));
+        Ok(self)
+    }
+
+    /// Adds the value of `sql`, which is text (`Utf8`) or bytes (`Binary`), to what [`apply_beside`](Self::apply_beside)
+    /// returns; `key` is the setting that holds the SQL.
+    ///
+    /// # Errors
+    /// SQL that does not compile, needs more than one row, or has values of another type.
+    pub fn with_bytes_beside(mut self, key: &str, sql: &str) -> Result<Self, OperatorError> {
+        let compiler = Compiler::new(Segmenter::default());
+        self.beside.push(Output::Computed(compiler.compile(key, sql, &self.input, &RequiredType::Bytes)?));
+        Ok(self)
+    }
+
+    /// Whether the result depends on the column `name` of the input.
+    pub fn uses(&self, name: &str) -> bool {
+        let index = self.input.index_of(name).ok();
+        let is_used = |output: &Output| match output {
+            Output::Column(column) => index == Some(*column),
+            Output::Computed(expression) => expression.uses(name),
+        };
+        self.columns.iter().chain(&self.beside).any(is_used)
+            || self.filter.as_ref().is_some_and(|filter| filter.uses(name))
     }
 
     /// The schema of the result.
@@ -83,23 +117,49 @@ impl Projection {
     /// [`OperatorError::Evaluate`] if an expression fails on a row that passes the filter, e.g. in a cast
     /// (`try_cast` gives null instead). [`OperatorError::Arrow`] if the batch has another schema.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, OperatorError> {
-        let evaluate = |expression: &Expression, rows: &RecordBatch| {
-            let failed = |source| OperatorError::Evaluate { sql: expression.sql.clone(), source };
-            expression.evaluate(rows).map_err(failed)
-        };
-        let rows = match &self.filter {
-            Some(filter) => filter_record_batch(batch, evaluate(filter, batch)?.as_boolean())?,
-            None => batch.clone(),
-        };
-        let columns = self.columns.iter().map(|output| match output {
-            // `project` returns an error if the batch has no such column, where `column` alone would panic.
-            Output::Column(index) => Ok(Arc::clone(rows.project(&[*index])?.column(0))),
-            Output::Computed(expression) => evaluate(expression, &rows),
-        });
-        let columns = columns.collect::<Result<Vec<_>, OperatorError>>()?;
+        self.project(&self.filtered(batch)?)
+    }
+
+    /// As [`apply`](Self::apply), with the values of all that was added beside the columns, in the order in which it was
+    /// added; there is one value a row of the result.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_beside(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<ArrayRef>), OperatorError> {
+        let rows = self.filtered(batch)?;
+        let beside = self.beside.iter().map(|output| output.values(&rows)).collect::<Result<_, _>>()?;
+        Ok((self.project(&rows)?, beside))
+    }
+
+    /// The rows that pass the filter.
+    fn filtered(&self, batch: &RecordBatch) -> Result<RecordBatch, OperatorError> {
+        match &self.filter {
+            Some(filter) => Ok(filter_record_batch(batch, evaluate(filter, batch)?.as_boolean())?),
+            None => Ok(batch.clone()),
+        }
+    }
+
+    fn project(&self, rows: &RecordBatch) -> Result<RecordBatch, OperatorError> {
+        let columns = self.columns.iter().map(|output| output.values(rows)).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
+}
+
+impl Output {
+    /// The values for `rows`.
+    fn values(&self, rows: &RecordBatch) -> Result<ArrayRef, OperatorError> {
+        match self {
+            // `project` returns an error if the batch has no such column, where `column` alone would panic.
+            Output::Column(index) => Ok(Arc::clone(rows.project(&[*index])?.column(0))),
+            Output::Computed(expression) => evaluate(expression, rows),
+        }
+    }
+}
+
+fn evaluate(expression: &Expression, rows: &RecordBatch) -> Result<ArrayRef, OperatorError> {
+    let failed = |source| OperatorError::Evaluate { sql: expression.sql.clone(), source };
+    expression.evaluate(rows).map_err(failed)
 }
 
 /// The result's column for one entry of `columns`, which is the name of a column or a named expression.
@@ -195,6 +255,49 @@ mod tests {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
         assert_eq!(problems.len(), 5, "{text}");
+    }
+
+    #[test]
+    fn values_beside_the_columns_belong_to_the_rows_that_pass_the_filter() {
+        let columns = ["score".to_owned()];
+        let projection = Projection::try_new(&rows().schema(), &columns, Some("score < 95")).unwrap();
+        let projection = projection.with_column_beside("id").unwrap();
+        let projection = projection.with_bytes_beside("key.sql", "upper(id) || '!'").unwrap();
+        let (result, beside) = projection.apply_beside(&rows()).unwrap();
+        assert_eq!(&result.schema(), projection.schema(), "the columns stay as they are");
+        let [ids, keys] = beside.as_slice() else { panic!("{} columns", beside.len()) };
+        assert_eq!(ids.as_string::<i32>(), &StringArray::from(vec!["a", "c"]));
+        assert_eq!(keys.as_string::<i32>(), &StringArray::from(vec!["A!", "C!"]));
+        assert_eq!(projection.apply(&rows()).unwrap(), result);
+    }
+
+    #[test]
+    fn a_key_is_text_or_binary() {
+        let projection = Projection::try_new(&rows().schema(), &[], None).unwrap();
+        let projection = projection.with_bytes_beside("key.sql", "encode(id, 'hex')").unwrap();
+        let projection = projection.with_bytes_beside("key.sql", "arrow_cast(id, 'BinaryView')").unwrap();
+        let types: Vec<DataType> =
+            projection.apply_beside(&rows()).unwrap().1.iter().map(|keys| keys.data_type().clone()).collect();
+        assert_eq!(types, [DataType::Utf8, DataType::Binary]);
+        let problem = projection.with_bytes_beside("key.sql", "score").unwrap_err().to_string();
+        for part in ["`key.sql` has the SQL `score`", "text or binary", "Int32"] {
+            assert!(problem.contains(part), "{problem}");
+        }
+    }
+
+    #[test]
+    fn it_is_known_which_columns_are_used() {
+        let used = |columns: &[&str], filter| {
+            let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+            let projection = Projection::try_new(&rows().schema(), &columns, filter).unwrap();
+            ["id", "score", "other"].map(|name| projection.uses(name))
+        };
+        assert_eq!(used(&[], None), [true, true, false]);
+        assert_eq!(used(&["id"], None), [true, false, false]);
+        assert_eq!(used(&["id"], Some("score > 1")), [true, true, false]);
+        assert_eq!(used(&["score + 1 AS n"], None), [false, true, false]);
+        let none = Projection::try_new(&rows().schema(), &["1 AS one".to_owned()], None).unwrap();
+        assert!(!none.uses("id") && none.with_column_beside("id").unwrap().uses("id"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{Expr, ExprSchemable, Volatility, cast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+use datafusion_physical_expr::utils::collect_columns;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use fenliu_text::Segmenter;
 
@@ -39,6 +40,8 @@ pub(crate) enum RequiredType {
     Boolean,
     /// Any type, except that text becomes `Utf8`.
     Any,
+    /// Text, which becomes `Utf8`, or bytes, which become `Binary`; the expression is not cast to either from other types.
+    Bytes,
 }
 
 /// A compiled expression.
@@ -115,6 +118,15 @@ fn result_type(found: &DataType, required: &RequiredType) -> Result<DataType> {
         (RequiredType::Boolean, other) => {
             Err(plan_datafusion_err!("a predicate must be boolean, this is {other}"))
         }
+        (RequiredType::Bytes, DataType::Binary | DataType::BinaryView | DataType::LargeBinary) => {
+            Ok(DataType::Binary)
+        }
+        (RequiredType::Bytes, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => {
+            Ok(DataType::Utf8)
+        }
+        (RequiredType::Bytes, other) => {
+            Err(plan_datafusion_err!("a key must be text or binary, this is {other}: cast it"))
+        }
         (RequiredType::Any, DataType::Utf8View | DataType::LargeUtf8) => Ok(DataType::Utf8),
         (RequiredType::Any, other) => Ok(other.clone()),
     }
@@ -151,6 +163,11 @@ fn refuse_more_than_a_row(expression: &Expr) -> Result<()> {
 }
 
 impl Expression {
+    /// Whether the value depends on the column `name`.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        collect_columns(&self.physical).iter().any(|column| column.name() == name)
+    }
+
     /// The value of the expression for every row.
     ///
     /// # Errors

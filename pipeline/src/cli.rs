@@ -83,14 +83,6 @@ pub fn main() -> ExitCode {
     fenliu_connectors::fault::set_up();
     let Cli { command, common } = Cli::parse();
     init_logging(&command, &common);
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(event = "runtime_not_started", %error, "cannot start the runtime");
-            return ExitCode::from(1);
-        }
-    };
-    let _entered = runtime.enter();
     match execute(command, &common) {
         Ok(code) => code,
         Err(error) => {

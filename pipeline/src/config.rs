@@ -98,8 +98,8 @@ impl Config {
 
     /// Which columns written rows have.
     pub(crate) fn labelled_options(&self) -> LabelledOptions {
-        let (body, tokens) = (self.output.body, self.output.tokens);
-        LabelledOptions { body, tokens, unlabelled: !self.has_model() }
+        let OutputConfig { body, tokens, kafka_key, kafka_headers } = self.output;
+        LabelledOptions { body, tokens, kafka_key, kafka_headers, unlabelled: !self.has_model() }
     }
 }
 
@@ -111,6 +111,10 @@ pub(crate) struct OutputConfig {
     pub body: bool,
     /// Add the words of the `segment` step.
     pub tokens: bool,
+    /// Add the key of the Kafka message. A sink can also name the column in `columns` or `where` without this.
+    pub kafka_key: bool,
+    /// Add the headers of the Kafka message, as with the key.
+    pub kafka_headers: bool,
 }
 
 /// Memory and batch bounds.

@@ -107,11 +107,12 @@ impl SinkThread {
             }
             Action::Answer { id, stored } => self.report(reader::Event::Answered { sink, id, stored }),
             Action::Acknowledge { positions, documents } => {
-                self.counters.count_epoch();
+                self.counters.count_epoch(&self.sink.name);
                 tracing::debug!(event = "epoch_committed", sink = %self.sink.name, rows = documents, "epoch committed");
                 self.report(reader::Event::Acknowledged { sink, positions });
             }
             Action::Retrying { error, at } => {
+                self.counters.metrics.sink_commits.with(&[&self.sink.name, "failed"]).add(1);
                 let pause = at.saturating_duration_since(Instant::now());
                 tracing::warn!(event = "retrying", at = %self.sink.name, ?pause, %error, "commit failed, retrying");
             }

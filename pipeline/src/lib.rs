@@ -6,6 +6,7 @@
 //! `write`, `deliver`; `serve` changes the model meanwhile. Sources and sinks are the crate `fenliu-connectors`, the protocol
 //! between them is `fenliu-engine`. What runs is compiled in `plan`. The binary's commands are in `cli`.
 
+mod background;
 mod breaker;
 mod classify;
 mod clean;

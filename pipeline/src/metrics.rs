@@ -1,25 +1,43 @@
 //! What a running pipeline has done so far: counted per batch, never per document.
+//!
+//! The numbers are the engine's declared [`Metrics`]; beside them stands what is not a number: when it began, and why the
+//! model last changed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, RecordBatch};
+use fenliu_engine::batch::Batch;
+use fenliu_engine::metrics::Metrics;
 use fenliu_model::DriftStatus;
-use hdrhistogram::Histogram;
+use fenliu_schemas::text_column;
+use parking_lot::Mutex;
 use serde::Serialize;
 
-use fenliu_engine::batch::Batch;
-use fenliu_schemas::text_column;
-
-/// Latencies up to an hour are told apart, in milliseconds, to two digits.
-const MAX_LATENCY_MS: u64 = 3_600_000;
-
-/// Counters shared by the writing stage and whoever reports.
+/// Counters shared by the stages and whoever reports.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    counts: Arc<Mutex<Counts>>,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    notes: Arc<Mutex<Notes>>,
 }
+
+/// What is not a number.
+#[derive(Clone, Debug, Default)]
+struct Notes {
+    drift: DriftStatus,
+    last_reload_failure: Option<String>,
+    last_rollback: Option<String>,
+    first_received: Option<Instant>,
+    last_written: Option<Instant>,
+}
+
+/// Outcomes of commits and of the challenger, as values of labels.
+const COMMITTED: &str = "committed";
+const AGREEING: &str = "agreeing";
+const DISAGREEING: &str = "disagreeing";
+const DROPPED: &str = "dropped";
 
 /// A snapshot of the counters.
 #[derive(Clone, Debug)]
@@ -44,8 +62,12 @@ pub(crate) struct Counts {
     pub shadow: ShadowCounts,
     /// Epochs committed.
     pub epochs: u64,
-    /// From reception of a batch's first document to its rows being with the sinks, milliseconds.
-    pub latency_ms: Histogram<u64>,
+    /// From reception of a batch's first document to its rows being with the sinks: median, milliseconds.
+    pub latency_p50_ms: u64,
+    /// The same: 99th percentile.
+    pub latency_p99_ms: u64,
+    /// Further metrics that the table wants in the summary, by their words there.
+    pub others: BTreeMap<&'static str, f64>,
     /// Reception of the first document.
     pub first_received: Option<Instant>,
     /// The last time that rows were written or an epoch committed.
@@ -80,31 +102,6 @@ pub(crate) struct ShadowCounts {
     pub dropped: u64,
 }
 
-impl Default for Counts {
-    fn default() -> Self {
-        #[expect(
-            clippy::expect_used,
-            reason = "the bounds are constants, and a test makes a histogram of them"
-        )]
-        let latency_ms = Histogram::new_with_max(MAX_LATENCY_MS, 2).expect("constant bounds");
-        Counts {
-            labelled: 0,
-            dead_letters: BTreeMap::new(),
-            with_source_label: 0,
-            agreeing: 0,
-            abstained: 0,
-            versions: BTreeMap::new(),
-            drift: DriftStatus::default(),
-            serving: ServingCounts::default(),
-            shadow: ShadowCounts::default(),
-            epochs: 0,
-            latency_ms,
-            first_received: None,
-            last_written: None,
-        }
-    }
-}
-
 impl Counts {
     /// Documents that left the pipeline, one way or the other.
     pub(crate) fn documents(&self) -> u64 {
@@ -128,76 +125,109 @@ impl Counts {
 impl Counters {
     /// The counts at this moment.
     pub(crate) fn snapshot(&self) -> Counts {
-        self.lock().clone()
+        let (metrics, notes) = (&self.metrics, self.notes.lock().clone());
+        let latency_ms =
+            |share| u64::try_from(metrics.latency.quantile(share).as_millis()).unwrap_or(u64::MAX);
+        Counts {
+            labelled: metrics.labelled_documents.get(),
+            dead_letters: metrics.dead_letters.sums(1),
+            with_source_label: metrics.source_labelled_documents.get(),
+            agreeing: metrics.agreeing_documents.get(),
+            abstained: metrics.abstained_documents.get(),
+            versions: metrics.version_documents.sums(0),
+            serving: self.serving(&notes),
+            shadow: self.shadow(),
+            epochs: metrics.sink_commits.sums(1).get(COMMITTED).copied().unwrap_or_default(),
+            latency_p50_ms: latency_ms(0.5),
+            latency_p99_ms: latency_ms(0.99),
+            others: metrics.for_summary(),
+            drift: notes.drift,
+            first_received: notes.first_received,
+            last_written: notes.last_written,
+        }
+    }
+
+    fn serving(&self, notes: &Notes) -> ServingCounts {
+        ServingCounts {
+            swaps: self.metrics.model_swaps.get(),
+            reload_failures: self.metrics.model_load_failures.get(),
+            last_reload_failure: notes.last_reload_failure.clone(),
+            rollbacks: self.metrics.model_rollbacks.get(),
+            last_rollback: notes.last_rollback.clone(),
+        }
+    }
+
+    fn shadow(&self) -> ShadowCounts {
+        let outcomes = self.metrics.shadow_documents.sums(0);
+        let count = |outcome| outcomes.get(outcome).copied().unwrap_or_default();
+        let disagreeing = count(DISAGREEING);
+        ShadowCounts { compared: count(AGREEING) + disagreeing, disagreeing, dropped: count(DROPPED) }
     }
 
     /// Counts a batch that was handed to the sinks.
     pub(crate) fn count(&self, batch: &Batch) {
+        let metrics = &self.metrics;
         let (with_source_label, agreeing) = agreement(&batch.records);
-        let latency = u64::try_from(batch.received_at.elapsed().as_millis()).unwrap_or(MAX_LATENCY_MS);
-        let documents = batch.documents() as u64;
-        let mut counts = self.lock();
-        counts.labelled += batch.records.num_rows() as u64;
-        counts.with_source_label += with_source_label;
-        counts.agreeing += agreeing;
-        counts.abstained += abstained(&batch.records);
-        count_texts(&batch.records, "model_version", &mut counts.versions);
-        for letters in &batch.dead_letters {
-            count_texts(letters, "reason", &mut counts.dead_letters);
+        metrics.labelled_documents.add(batch.records.num_rows() as u64);
+        metrics.source_labelled_documents.add(with_source_label);
+        metrics.agreeing_documents.add(agreeing);
+        metrics.abstained_documents.add(abstained(&batch.records));
+        for ([version], rows) in counted(&batch.records, ["model_version"]) {
+            metrics.version_documents.with(&[version]).add(rows);
         }
-        counts.latency_ms.saturating_record_n(latency, documents);
-        counts.first_received.get_or_insert(batch.received_at);
-        counts.last_written = Some(Instant::now());
+        for letters in &batch.dead_letters {
+            for (labels, rows) in counted(letters, ["stage", "reason"]) {
+                metrics.dead_letters.with(&labels).add(rows);
+            }
+        }
+        metrics.latency.record(batch.received_at.elapsed(), batch.documents() as u64);
+        let mut notes = self.notes.lock();
+        notes.first_received.get_or_insert(batch.received_at);
+        notes.last_written = Some(Instant::now());
     }
 
-    /// Counts a committed epoch.
-    pub(crate) fn count_epoch(&self) {
-        let mut counts = self.lock();
-        counts.epochs += 1;
-        counts.last_written = Some(Instant::now());
+    /// Counts an epoch that `sink` has committed.
+    pub(crate) fn count_epoch(&self, sink: &str) {
+        self.metrics.sink_commits.with(&[sink, COMMITTED]).add(1);
+        self.notes.lock().last_written = Some(Instant::now());
     }
 
     /// Counts a change of the version in use; what is known of drift was about the one before.
     pub(crate) fn count_swap(&self) {
-        let mut counts = self.lock();
-        counts.serving.swaps += 1;
-        counts.drift = DriftStatus::default();
+        self.metrics.model_swaps.add(1);
+        self.set_drift(DriftStatus::default());
     }
 
     /// Counts a version that could not be put in use.
     pub(crate) fn count_reload_failure(&self, reason: String) {
-        let serving = &mut self.lock().serving;
-        serving.reload_failures += 1;
-        serving.last_reload_failure = Some(reason);
+        self.metrics.model_load_failures.add(1);
+        self.notes.lock().last_reload_failure = Some(reason);
     }
 
     /// Counts a version that failed on probation.
     pub(crate) fn count_rollback(&self, reason: String) {
-        let mut counts = self.lock();
-        counts.serving.rollbacks += 1;
-        counts.serving.last_rollback = Some(reason);
-        counts.drift = DriftStatus::default();
+        self.metrics.model_rollbacks.add(1);
+        self.notes.lock().last_rollback = Some(reason);
+        self.set_drift(DriftStatus::default());
     }
 
     /// Counts documents that the challenger has labelled too.
     pub(crate) fn count_shadowed(&self, compared: u64, disagreeing: u64) {
-        let shadow = &mut self.lock().shadow;
-        shadow.compared += compared;
-        shadow.disagreeing += disagreeing;
+        self.metrics.shadow_documents.with(&[DISAGREEING]).add(disagreeing);
+        self.metrics.shadow_documents.with(&[AGREEING]).add(compared.saturating_sub(disagreeing));
     }
 
     /// Counts documents that the challenger should have labelled too.
     pub(crate) fn count_unshadowed(&self, documents: u64) {
-        self.lock().shadow.dropped += documents;
+        self.metrics.shadow_documents.with(&[DROPPED]).add(documents);
     }
 
     /// Keeps how far documents have drifted.
     pub(crate) fn set_drift(&self, drift: DriftStatus) {
-        self.lock().drift = drift;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        for signal in &drift.signals {
+            self.metrics.drift_index.with(&[signal.signal.name()]).set(signal.psi);
+        }
+        self.notes.lock().drift = drift;
     }
 }
 
@@ -217,26 +247,65 @@ fn abstained(labelled: &RecordBatch) -> u64 {
     column.map_or(0, |column| column.true_count() as u64)
 }
 
-/// Counts the rows of `rows` by their value in the column `name`.
-fn count_texts(rows: &RecordBatch, name: &'static str, counts: &mut BTreeMap<String, u64>) {
-    let Ok(column) = text_column(rows, name) else { return };
-    for value in column.iter().flatten() {
-        match counts.get_mut(value) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(value.to_string(), 1);
-            }
+/// Counts rows by their values in `columns`; rows that lack one are left out.
+fn counted<'a, const N: usize>(
+    rows: &'a RecordBatch,
+    columns: [&'static str; N],
+) -> BTreeMap<[&'a str; N], u64> {
+    let mut counts = BTreeMap::new();
+    let found: Vec<_> = columns.iter().flat_map(|name| text_column(rows, name)).collect();
+    if found.len() < N {
+        return counts;
+    }
+    for row in 0..rows.num_rows() {
+        let values: Vec<&str> =
+            found.iter().filter(|column| column.is_valid(row)).map(|column| column.value(row)).collect();
+        if let Ok(values) = values.try_into() {
+            *counts.entry(values).or_default() += 1;
         }
     }
+    counts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use std::sync::Arc;
+
+    use arrow::array::StringArray;
+
     #[test]
     fn nothing_has_been_counted_at_first() {
         let counts = Counters::default().snapshot();
         assert_eq!((counts.documents(), counts.elapsed()), (0, Duration::ZERO));
+    }
+
+    #[test]
+    fn rows_are_counted_by_their_values() {
+        let column = |values: [Option<&str>; 4]| Arc::new(StringArray::from(values.to_vec())) as _;
+        let rows = RecordBatch::try_from_iter_with_nullable([
+            ("stage", column([Some("decode"), Some("decode"), Some("clean"), Some("clean")]), true),
+            ("reason", column([Some("a"), Some("a"), Some("b"), None]), true),
+        ]);
+        let rows = rows.unwrap();
+        let expected = BTreeMap::from([(["decode", "a"], 2), (["clean", "b"], 1)]);
+        assert_eq!(counted(&rows, ["stage", "reason"]), expected);
+        assert!(counted(&rows, ["stage", "missing"]).is_empty());
+    }
+
+    #[test]
+    fn the_snapshot_reads_the_table() {
+        let counters = Counters::default();
+        counters.count_epoch("files");
+        counters.count_epoch("delta");
+        counters.count_shadowed(10, 3);
+        counters.count_unshadowed(2);
+        counters.count_reload_failure("no file".into());
+        let counts = counters.snapshot();
+        assert_eq!(counts.epochs, 2);
+        assert_eq!(counts.shadow, ShadowCounts { compared: 10, disagreeing: 3, dropped: 2 });
+        assert_eq!(counts.serving.last_reload_failure.as_deref(), Some("no file"));
+        assert!(counters.metrics.to_prometheus().contains("fenliu_model_load_failures_total 1"));
     }
 }

@@ -6,10 +6,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use fenliu_config::Problems;
 use fenliu_connectors::kafka::TopicsConfig;
-use fenliu_connectors::outputs::Output;
+use fenliu_connectors::outputs::{Output, RowColumns};
 use fenliu_connectors::{Role, SinkKind};
 use fenliu_decode::Decoder;
 use fenliu_operators::Plan as CleaningPlan;
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     config: Config,
     /// The cleaning steps.
     pub clean: Arc<CleaningPlan>,
-    /// The columns of labelled rows.
+    /// The columns of labelled rows: all that sinks can use, also those that only a sink which names them writes.
     pub schema: SchemaRef,
     /// Reads messages, or rows of files.
     pub decoder: Decoder,
@@ -36,6 +36,13 @@ impl Deref for Plan {
 
     fn deref(&self) -> &Config {
         &self.config
+    }
+}
+
+impl Plan {
+    /// Whether a cleaning step or an output uses the column `name` of raw rows, which is then collected.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        self.clean.uses(name) || self.outputs.iter().any(|output| output.uses(name))
     }
 }
 
@@ -56,7 +63,7 @@ impl Config {
         outputs.extend(self.compile_dead_letters(&mut problems));
         match (clean, decoder) {
             (Some(clean), Some(decoder)) => {
-                let schema = labelled_schema(clean.schema(), self.labelled_options());
+                let schema = labelled_schema(clean.schema(), usable(self.labelled_options()));
                 let plan = Plan { config: self, clean: Arc::new(clean), schema, decoder, outputs };
                 problems.into_result(plan)
             }
@@ -119,30 +126,42 @@ impl Config {
     }
 
     fn compile_sinks_for(&self, clean: &CleaningPlan, options: LabelledOptions) -> (Vec<Output>, Problems) {
-        let schema = labelled_schema(clean.schema(), options);
+        let schema = labelled_schema(clean.schema(), usable(options));
+        let default = names(&labelled_schema(clean.schema(), options));
+        let rows = RowColumns { schema: &schema, default: &default };
         let mut problems = Problems::default();
         let mut outputs = vec![];
         for (index, sink) in self.sinks.iter().enumerate() {
             let key = format!("sinks[{index}]");
-            outputs.extend(compile(&key, &**sink, Role::Labelled, &schema, &mut problems));
+            outputs.extend(compile(&key, &**sink, Role::Labelled, rows, &mut problems));
         }
         (outputs, problems)
     }
 
     fn compile_dead_letters(&self, problems: &mut Problems) -> Option<Output> {
         let schema = dead_letter_schema();
-        compile("dead_letters", &*self.dead_letters, Role::DeadLetters, &schema, problems)
+        let rows = RowColumns { schema: &schema, default: &names(&schema) };
+        compile("dead_letters", &*self.dead_letters, Role::DeadLetters, rows, problems)
     }
+}
+
+/// The columns that sinks can use: key and headers of the message too, whichever of them all sinks get.
+fn usable(options: LabelledOptions) -> LabelledOptions {
+    LabelledOptions { kafka_key: true, kafka_headers: true, ..options }
+}
+
+fn names(schema: &Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
 }
 
 fn compile(
     key: &str,
     kind: &dyn SinkKind,
     role: Role,
-    schema: &SchemaRef,
+    rows: RowColumns<'_>,
     problems: &mut Problems,
 ) -> Option<Output> {
-    match Output::compile(key, kind, role, schema) {
+    match Output::compile(key, kind, role, rows) {
         Ok(output) => Some(output),
         Err(found) => {
             problems.problems.extend(found.problems);

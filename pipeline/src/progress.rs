@@ -1,12 +1,11 @@
 //! Progress of long work: a line that renews itself on a terminal, a log line every few seconds elsewhere.
 
 use std::io::IsTerminal;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::background::Background;
 use crate::metrics::Counters;
 
 const ON_TERMINAL: Duration = Duration::from_millis(200);
@@ -14,19 +13,18 @@ const IN_LOG: Duration = Duration::from_secs(5);
 
 /// Reports the counters until it is dropped.
 pub(crate) struct Progress {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Without a thread there is no progress report, which is no reason not to run.
+    _thread: Option<Background>,
 }
 
 impl Progress {
     /// Starts reporting to standard error. `total` documents are expected, where that is known.
     pub(crate) fn start(counters: Counters, total: Option<u64>) -> Self {
-        let (stop, stopped) = channel();
         let bar = bar(total, "documents");
         let every = if bar.is_hidden() { IN_LOG } else { ON_TERMINAL };
-        let body = move || {
+        let thread = Background::spawn("progress", move |stop| {
             let (mut before, mut since) = (0, Instant::now());
-            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            while stop.pause(every) {
                 let counts = counters.snapshot();
                 let rate = (counts.documents() - before) as f64 / since.elapsed().as_secs_f64();
                 (before, since) = (counts.documents(), Instant::now());
@@ -45,19 +43,8 @@ impl Progress {
                 }
             }
             bar.finish_and_clear();
-        };
-        // Without a thread there is no progress report, which is no reason not to run.
-        let thread = std::thread::Builder::new().name("progress".into()).spawn(body).ok();
-        Progress { stop: Some(stop), thread }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        });
+        Progress { _thread: thread.ok() }
     }
 }
 

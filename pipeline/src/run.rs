@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use fenliu_connectors::outputs::{self, OpenOutputs};
 use fenliu_connectors::{Assembler, Feed, Shutdown, SinkLinks};
 use fenliu_engine::batch::{Batch, Budget};
+use fenliu_schemas::{KAFKA_HEADERS, KAFKA_KEY};
 
 use crate::breaker::Breaker;
 use crate::classify::{Labeller, encode};
@@ -61,6 +62,11 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
     let outcome = loop {
         match pipeline.run_once(&shutdown.child()) {
             Err(why) if !shutdown.is_requested() && passes(&why, &mut fenced_at) => {
+                counters
+                    .metrics
+                    .restarts
+                    .with(&[if why.kind() == Kind::Lost { "lost" } else { "fenced" }])
+                    .add(1);
                 tracing::warn!(event = "restarting", %why, "partitions lost, restarting from the sinks' positions");
                 rest(shutdown);
             }
@@ -168,6 +174,8 @@ impl Pipeline<'_> {
             links,
             stop_at_end: self.stop_at_end,
             commits_offsets: !self.moves_group_offsets(),
+            keeps_keys: self.config.uses(KAFKA_KEY),
+            keeps_headers: self.config.uses(KAFKA_HEADERS),
         }
     }
 

@@ -1,12 +1,15 @@
 //! SIGINT and SIGTERM.
 
-use fenliu_connectors::Shutdown;
+use fenliu_connectors::{Shutdown, runtime};
+
+use crate::error::Result;
 
 /// Turns SIGINT and SIGTERM into a request to stop; the second one ends the process at once.
 ///
-/// Must be called inside a tokio runtime.
-pub(crate) fn listen_for_signals(shutdown: Shutdown) {
-    tokio::spawn(async move {
+/// # Errors
+/// When no threads can be started.
+pub(crate) fn listen_for_signals(shutdown: Shutdown) -> Result<()> {
+    runtime::handle()?.spawn(async move {
         next_signal().await;
         tracing::info!(event = "stopping", "stopping: finishing what is in flight (again to stop at once)");
         shutdown.request();
@@ -17,6 +20,7 @@ pub(crate) fn listen_for_signals(shutdown: Shutdown) {
         );
         std::process::exit(130);
     });
+    Ok(())
 }
 
 #[cfg(unix)]

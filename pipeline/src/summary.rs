@@ -50,6 +50,9 @@ pub(crate) struct Summary {
     pub accuracy: Option<f64>,
     /// How many documents `accuracy` is over.
     pub with_source_label: u64,
+    /// Further metrics that the table of metrics wants here, where they are above zero.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<&'static str, f64>,
 }
 
 /// How busy one stage was.
@@ -82,8 +85,8 @@ impl Summary {
             seconds,
             docs_per_s: per_second(counts.documents() as f64),
             busy,
-            latency_p50_ms: counts.latency_ms.value_at_quantile(0.5),
-            latency_p99_ms: counts.latency_ms.value_at_quantile(0.99),
+            latency_p50_ms: counts.latency_p50_ms,
+            latency_p99_ms: counts.latency_p99_ms,
             epochs: counts.epochs,
             model: model.map(Generation::title),
             device: model.map(Generation::device),
@@ -94,6 +97,7 @@ impl Summary {
             drift: counts.drift.clone(),
             accuracy: (with_source_label > 0).then(|| counts.agreeing as f64 / with_source_label as f64),
             with_source_label,
+            others: counts.others.clone(),
         }
     }
 }
@@ -124,6 +128,9 @@ impl Display for Summary {
         let busy: Vec<_> =
             self.busy.iter().map(|b| format!("{} {:.0} %", b.stage, 100.0 * b.share)).collect();
         writeln!(f, "  busy          {}", busy.join(", "))?;
+        for (words, value) in &self.others {
+            writeln!(f, "  {words:<13} {value}")?;
+        }
         self.write_model(f)
     }
 }

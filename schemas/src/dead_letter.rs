@@ -5,17 +5,22 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use crate::message::{KAFKA_HEADERS, KAFKA_KEY, kafka_fields};
 use crate::raw::timestamp_type;
 use crate::{Reject, SchemaError};
 
 /// The dead-letter schema.
 ///
-/// `topic`, `partition`, `offset`, `kafka_timestamp` and `payload` are the original message's;
+/// `topic`, `partition`, `offset`, `kafka_timestamp`, `kafka_key`, `kafka_headers` and `payload` are the original message's;
 /// `stage` and `reason` are short names, `detail` a sentence (null where there is none), `id` null
 /// where the message could not be decoded, `rejected_at` the time of rejection, `model_version` the model that
 /// could not handle the document (null where it did not come that far).
+///
+/// `kafka_key` and `kafka_headers` are the last columns since earlier releases did not write them: a directory can hold
+/// files with and without them, and whoever reads it takes what is missing for null.
 pub fn dead_letter_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let [key, headers] = kafka_fields();
         Arc::new(Schema::new(vec![
             Field::new("topic", DataType::Utf8, false),
             Field::new("partition", DataType::Int32, false),
@@ -28,6 +33,8 @@ pub fn dead_letter_schema() -> SchemaRef {
             Field::new("rejected_at", timestamp_type(), false),
             Field::new("payload", DataType::Binary, false),
             Field::new("model_version", DataType::Utf8, true),
+            key,
+            headers,
         ]))
     });
     Arc::clone(&SCHEMA)
@@ -92,6 +99,8 @@ fn assemble(
         Arc::new(times),
         column(rows, "payload")?,
         model_version,
+        column(rows, KAFKA_KEY)?,
+        column(rows, KAFKA_HEADERS)?,
     ];
     Ok(RecordBatch::try_new(dead_letter_schema(), columns)?)
 }
@@ -104,7 +113,7 @@ fn column(rows: &RecordBatch, name: &str) -> Result<ArrayRef, SchemaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Origin, RawBuilder, Reject, Stage};
+    use crate::{Headers, KeyAndHeaders, Origin, RawBuilder, Reject, Stage, kafka_keys};
     use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;
 
@@ -112,8 +121,10 @@ mod tests {
     fn a_dead_letter_keeps_origin_and_bytes() {
         let mut builder = RawBuilder::default();
         let origin = Origin { topic: "news", partition: 1, offset: 42, timestamp_ms: Some(5) };
-        builder.append(
+        let headers = [("trace".into(), None)];
+        builder.append_message(
             origin,
+            KeyAndHeaders { key: Some(b"\xff"), headers: &headers },
             b"{oops",
             &Err(Reject::new(Stage::Decode, "invalid_json", Some("at 1".into()))),
         );
@@ -121,6 +132,9 @@ mod tests {
         assert_eq!(letters.column_by_name("offset").unwrap().as_primitive::<Int64Type>().value(0), 42);
         assert_eq!(letters.column_by_name("payload").unwrap().as_binary::<i32>().value(0), b"{oops");
         assert_eq!(letters.column_by_name("reason").unwrap().as_string::<i32>().value(0), "invalid_json");
+        assert_eq!(kafka_keys(&letters, KAFKA_KEY).unwrap().value(0), b"\xff");
+        let headers = Headers::of(letters.column_by_name(KAFKA_HEADERS).unwrap()).unwrap();
+        assert_eq!(headers.row(0).collect::<Vec<_>>(), [("trace", None)]);
     }
 
     #[test]

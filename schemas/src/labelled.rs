@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::SchemaError;
+use crate::message::{KAFKA_HEADERS, KAFKA_KEY, kafka_fields};
 use crate::raw::{LINEAGE, schema as raw_schema, timestamp_type};
 
 /// Which optional columns labelled rows carry.
@@ -18,6 +19,10 @@ pub struct LabelledOptions {
     pub body: bool,
     /// The words of the `segment` operator, if it ran.
     pub tokens: bool,
+    /// The key of the Kafka message.
+    pub kafka_key: bool,
+    /// The headers of the Kafka message.
+    pub kafka_headers: bool,
     /// There is no model: without [`MODEL_COLUMNS`].
     pub unlabelled: bool,
 }
@@ -51,6 +56,8 @@ pub struct Prediction<'a> {
 /// | `model_name`, `model_version` | Utf8 | never |
 /// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
 /// | `kafka_timestamp` | Timestamp(ms, UTC) | the source has none |
+/// | `kafka_key` (optional) | Binary | the message has none |
+/// | `kafka_headers` (optional) | List\<Struct\<key Utf8, value Binary\>\> | the message has none |
 /// | `processed_at` | Timestamp(ms, UTC) | never |
 ///
 /// Rows that no model has seen have no [`MODEL_COLUMNS`]. Columns that cleaning added beside these follow at the end.
@@ -77,8 +84,14 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
         Field::new("partition", DataType::Int32, false),
         Field::new("offset", DataType::Int64, false),
         Field::new("kafka_timestamp", timestamp_type(), true),
-        Field::new("processed_at", timestamp_type(), false),
     ]);
+    let of_kafka = |name: &str| match name {
+        KAFKA_KEY => options.kafka_key,
+        KAFKA_HEADERS => options.kafka_headers,
+        _ => false,
+    };
+    fields.extend(kafka_fields().into_iter().filter(|field| of_kafka(field.name())));
+    fields.push(Field::new("processed_at", timestamp_type(), false));
     if options.unlabelled {
         fields.retain(|field| !MODEL_COLUMNS.contains(&field.name().as_str()));
     }
@@ -198,7 +211,7 @@ pub fn is_settable(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Document, Origin, RawBuilder};
+    use crate::{Document, Headers, KeyAndHeaders, Origin, RawBuilder, kafka_keys};
     use arrow::array::AsArray;
 
     fn cleaned() -> RecordBatch {
@@ -267,13 +280,35 @@ mod tests {
     }
 
     #[test]
+    fn key_and_headers_of_the_message_are_there_when_they_are_wanted() {
+        let mut builder = RawBuilder::default();
+        let origin = Origin { topic: "news", partition: 0, offset: 0, timestamp_ms: None };
+        let headers = [("trace".into(), Some(b"1".as_slice()))];
+        let message = KeyAndHeaders { key: Some(b"\xff"), headers: &headers };
+        builder.append_message(origin, message, b"{}", &Ok(Document::default()));
+        let rows = builder.finish().unwrap();
+        let options = LabelledOptions { unlabelled: true, ..LabelledOptions::default() };
+        let without = labelled_schema(&rows.schema(), options);
+        assert!([KAFKA_KEY, KAFKA_HEADERS].iter().all(|name| without.field_with_name(name).is_err()));
+        let both = LabelledOptions { kafka_key: true, kafka_headers: true, ..options };
+        let with = labelled_schema(&rows.schema(), both);
+        assert_eq!(with.fields().len(), without.fields().len() + 2);
+        let labelled = unlabelled_rows(&rows, &with, 1).unwrap();
+        assert_eq!(kafka_keys(&labelled, KAFKA_KEY).unwrap().value(0), b"\xff");
+        let read = Headers::of(labelled.column_by_name(KAFKA_HEADERS).unwrap()).unwrap();
+        assert_eq!(read.row(0).collect::<Vec<_>>(), [("trace", Some(b"1".as_slice()))]);
+    }
+
+    #[test]
     fn columns_added_by_cleaning_are_carried() {
         let rows = cleaned();
         let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new("channel", DataType::Utf8, true)));
         let extended = Schema::new(fields);
-        let schema =
-            labelled_schema(&extended, LabelledOptions { body: true, tokens: true, unlabelled: false });
+        let schema = labelled_schema(
+            &extended,
+            LabelledOptions { body: true, tokens: true, ..LabelledOptions::default() },
+        );
         assert_eq!(schema.fields().last().unwrap().name(), "channel");
         assert!(schema.field_with_name("body").is_ok());
         assert!(schema.field_with_name("payload").is_err());

@@ -18,6 +18,7 @@ mod document;
 mod error;
 mod feedback;
 mod labelled;
+mod message;
 mod offsets;
 pub mod raw;
 mod reject;
@@ -33,6 +34,7 @@ pub use feedback::Feedback;
 pub use labelled::{
     LabelledOptions, MODEL_COLUMNS, Prediction, is_settable, label_rows, labelled_schema, unlabelled_rows,
 };
+pub use message::{Header, Headers, KAFKA_HEADERS, KAFKA_KEY, KeyAndHeaders, kafka_fields, kafka_keys};
 pub use offsets::{OffsetRange, Offsets, Positions, TopicPartition};
 pub use raw::{Origin, RawBuilder};
 pub use reject::{Reject, Stage, split_rejected};

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use crate::message::{KAFKA_HEADERS, KAFKA_KEY, KafkaColumnsBuilder, KeyAndHeaders, kafka_fields};
 use crate::{Document, Reject, SchemaError};
 
 /// Columns that say where a row came from and what became of it. No cleaning step may replace them.
@@ -16,6 +17,8 @@ pub const LINEAGE: &[&str] = &[
     "partition",
     "offset",
     "kafka_timestamp",
+    KAFKA_KEY,
+    KAFKA_HEADERS,
     "payload",
     "reject_stage",
     "reject_reason",
@@ -34,12 +37,15 @@ pub fn timestamp_type() -> DataType {
 /// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
 /// | `kafka_timestamp` | Timestamp(ms, UTC) | the source has none (files) |
 /// | `payload` | Binary | never: the message's bytes as they came |
+/// | `kafka_key` | Binary | the message has no key, the source has none (files), or nothing uses the column |
+/// | `kafka_headers` | List\<Struct\<key Utf8, value Binary\>\> | the same of headers |
 /// | `id`, `title`, `body`, `url`, `source`, `lang`, `label` | Utf8 | absent, or the row is rejected |
 /// | `published_at` | Timestamp(ms, UTC) | absent, or the row is rejected |
 /// | `reject_stage`, `reject_reason`, `reject_detail` | Utf8 | the row is good (`detail` also where there is none) |
 pub fn schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let text = |name| Field::new(name, DataType::Utf8, true);
+        let [key, headers] = kafka_fields();
         Arc::new(Schema::new(vec![
             Field::new("topic", DataType::Utf8, false),
             Field::new("partition", DataType::Int32, false),
@@ -57,6 +63,8 @@ pub fn schema() -> SchemaRef {
             text("reject_stage"),
             text("reject_reason"),
             text("reject_detail"),
+            key,
+            headers,
         ]))
     });
     Arc::clone(&SCHEMA)
@@ -94,6 +102,7 @@ pub struct RawBuilder {
     reject_stage: StringBuilder,
     reject_reason: StringBuilder,
     reject_detail: StringBuilder,
+    kafka: KafkaColumnsBuilder,
 }
 
 impl Default for RawBuilder {
@@ -123,11 +132,23 @@ impl RawBuilder {
             reject_stage: StringBuilder::new(),
             reject_reason: StringBuilder::new(),
             reject_detail: StringBuilder::new(),
+            kafka: KafkaColumnsBuilder::new(),
         }
     }
 
-    /// Appends one message: its decoded document, or why it could not be decoded.
+    /// Appends one message that has neither key nor headers: see [`append_message`](Self::append_message).
     pub fn append(&mut self, origin: Origin<'_>, payload: &[u8], document: &Result<Document<'_>, Reject>) {
+        self.append_message(origin, KeyAndHeaders::default(), payload, document);
+    }
+
+    /// Appends one message with its key and headers: its decoded document, or why it could not be decoded.
+    pub fn append_message(
+        &mut self,
+        origin: Origin<'_>,
+        message: KeyAndHeaders<'_>,
+        payload: &[u8],
+        document: &Result<Document<'_>, Reject>,
+    ) {
         self.topic.append_value(origin.topic);
         self.partition.append_value(origin.partition);
         self.offset.append_value(origin.offset);
@@ -146,6 +167,7 @@ impl RawBuilder {
         self.reject_stage.append_option(reject.map(|r| r.stage.as_str()));
         self.reject_reason.append_option(reject.map(|r| r.reason.as_ref()));
         self.reject_detail.append_option(reject.and_then(|r| r.detail.as_deref()));
+        self.kafka.append(message);
     }
 
     /// Rows appended since the last [`finish`](Self::finish).
@@ -170,6 +192,7 @@ impl RawBuilder {
     }
 
     fn build(&mut self) -> Result<RecordBatch, SchemaError> {
+        let [key, headers] = self.kafka.finish();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.topic.finish()),
             Arc::new(self.partition.finish()),
@@ -187,6 +210,8 @@ impl RawBuilder {
             Arc::new(self.reject_stage.finish()),
             Arc::new(self.reject_reason.finish()),
             Arc::new(self.reject_detail.finish()),
+            key,
+            headers,
         ];
         Ok(RecordBatch::try_new(schema(), columns)?)
     }

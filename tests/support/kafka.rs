@@ -24,6 +24,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use crate::proxy::Proxy;
 
 mod process;
+pub mod secure;
 
 /// Longest wait for one answer of the broker.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -68,6 +69,9 @@ pub struct Record {
     pub timestamp_ms: Option<i64>,
 }
 
+/// A broker, or why there is none here; outside, why it does not work.
+type Found = Result<Result<Broker, String>, String>;
+
 /// The broker that all tests share, started on first use; `None`, said aloud, where there is none.
 ///
 /// # Errors
@@ -76,9 +80,25 @@ pub struct Record {
 /// # Panics
 /// If none can be had and `FENLIU_REQUIRE` lists `broker`.
 pub fn broker() -> Result<Option<&'static Broker>> {
-    static BROKER: OnceLock<Result<Result<Broker, String>, String>> = OnceLock::new();
-    let found = BROKER
-        .get_or_init(|| find_broker().map_err(|error| format!("{error:#}")))
+    static BROKER: OnceLock<Found> = OnceLock::new();
+    shared(&BROKER, find_broker)
+}
+
+/// As [`broker`], one of our own that listens with TLS and for passwords too: see [`Broker::secure`].
+///
+/// # Errors
+/// As [`broker`].
+pub fn secured() -> Result<Option<&'static Broker>> {
+    static BROKER: OnceLock<Found> = OnceLock::new();
+    shared(&BROKER, || start_broker(true))
+}
+
+fn shared(
+    broker: &'static OnceLock<Found>,
+    find: fn() -> Result<Result<Broker, String>>,
+) -> Result<Option<&'static Broker>> {
+    let found = broker
+        .get_or_init(|| find().map_err(|error| format!("{error:#}")))
         .as_ref()
         .map_err(|error| anyhow!("{error}"))?;
     match found {
@@ -107,7 +127,7 @@ impl Broker {
     /// # Errors
     /// If it does not start.
     pub fn own() -> Result<Self> {
-        let process = process::Process::start(&process::find_jars()?)?;
+        let process = process::Process::start(&process::find_jars()?, false)?;
         Ok(Broker { brokers: process.brokers().to_owned(), process: Some(process) })
     }
 
@@ -125,6 +145,14 @@ impl Broker {
     /// If the broker was not started here.
     pub fn proxy(&self) -> Result<&Proxy> {
         Ok(self.process.as_ref().context("not a broker of our own")?.proxy())
+    }
+
+    /// The listeners of [`secured`].
+    ///
+    /// # Errors
+    /// If it is another broker.
+    pub fn secure(&self) -> Result<&secure::Secure> {
+        self.process.as_ref().and_then(process::Process::secure).context("no broker with TLS")
     }
 
     /// Bootstrap servers, `host:port`.
@@ -380,11 +408,15 @@ fn find_broker() -> Result<Result<Broker, String>> {
         process::wait_until_it_answers(&brokers, || false)?;
         return Ok(Ok(Broker { brokers, process: None }));
     }
+    start_broker(false)
+}
+
+fn start_broker(secured: bool) -> Result<Result<Broker, String>> {
     let jars = match process::find_jars() {
         Ok(jars) => jars,
         Err(why) => return Ok(Err(format!("{why:#}"))),
     };
-    let process = process::Process::start(&jars)?;
+    let process = process::Process::start(&jars, secured)?;
     Ok(Ok(Broker { brokers: process.brokers().to_owned(), process: Some(process) }))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fenliu_decode::{Decoder, RawRows};
 use fenliu_engine::Result;
 use fenliu_engine::batch::{Batch, Budget, Permit};
-use fenliu_schemas::{Offsets, Origin};
+use fenliu_schemas::{KeyAndHeaders, Offsets, Origin};
 
 /// Bytes after which a batch closes, whatever its rows: keeps a batch of long articles from growing
 /// past what the next stages can overlap.
@@ -44,22 +44,30 @@ impl Assembler {
         }
     }
 
-    /// Adds one message; `topic` names the same topic as `origin`. The batch covers the partition from `first` on, which
+    /// Adds one message, `message` being what it has beside `payload`, its value; `topic` names the same topic as `origin`.
+    /// The batch covers the partition from `first` on, which
     /// lies before the message where the topic has a hole. `false`: the message was not taken, since the schema
     /// registry does not answer; push it again a little later.
     ///
     /// # Errors
     /// When nothing can be decoded any more.
-    pub fn push(&mut self, topic: &Arc<str>, origin: Origin<'_>, first: i64, payload: &[u8]) -> Result<bool> {
+    pub fn push(
+        &mut self,
+        topic: &Arc<str>,
+        origin: Origin<'_>,
+        first: i64,
+        message: KeyAndHeaders<'_>,
+        payload: &[u8],
+    ) -> Result<bool> {
         let is_first = self.rows.is_empty();
-        if !self.rows.push(origin, payload)? {
+        if !self.rows.push(origin, message, payload)? {
             return Ok(false);
         }
         if is_first {
             self.received_at = Instant::now();
         }
         self.offsets.add(topic, origin.partition, first, origin.offset);
-        self.bytes += COPIES * payload.len() + ROW_OVERHEAD_BYTES;
+        self.bytes += COPIES * payload.len() + message.len() + ROW_OVERHEAD_BYTES;
         Ok(true)
     }
 

@@ -31,6 +31,22 @@ impl KafkaConfig {
     }
 }
 
+/// What becomes the key of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageKey {
+    /// The column `id` of what is written; no key where it is null or not among the columns.
+    Id,
+    /// The key of the message that the row came from; no key where that had none.
+    Source,
+    /// `topic/partition/offset` of the message that the row came from: every message then has a key of its own.
+    Lineage,
+    /// None: rows are spread over the partitions.
+    None,
+    /// Text or bytes by a SQL expression over the row, whichever columns are written; no key where it is null.
+    Sql(String),
+}
+
 /// A topic as an output, with what its producer needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
@@ -40,6 +56,10 @@ pub struct Topic {
     pub brokers: Option<String>,
     /// librdkafka properties of its own.
     pub properties: Properties,
+    /// The key of each message; `None`: what suits the rows.
+    pub key: Option<MessageKey>,
+    /// Whether messages get the headers of those that the rows came from.
+    pub headers: bool,
 }
 
 impl Topic {

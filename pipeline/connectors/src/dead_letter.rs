@@ -1,5 +1,8 @@
 //! A dead letter as it is read back.
 
+/// A header of a message: its name, and its value, which may be null.
+pub type OwnedHeader = (String, Option<Vec<u8>>);
+
 /// A document that the pipeline set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -25,6 +28,11 @@ pub struct DeadLetter {
     pub rejected_at_ms: Option<i64>,
     /// The message's bytes; none where files hold no such column, or it was not asked for.
     pub payload: Option<Vec<u8>>,
+    /// The message's key, where it had one and the payload was asked for. Releases that kept no keys left none.
+    pub key: Option<Vec<u8>>,
+    /// The message's headers in order, as with the key. A message that was replayed has those of fenliu in letters in
+    /// files; in topics they would be taken for those of the letter, and are left out.
+    pub headers: Vec<OwnedHeader>,
 }
 
 impl DeadLetter {

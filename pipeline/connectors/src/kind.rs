@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::cluster::{KafkaConfig, Topic};
 use crate::reader::{ReadContext, Reader, VisitLetter};
 use crate::resource::Resource;
-use crate::selection::{Role, Selection};
+use crate::selection::{Beside, Role, Selection};
 
 /// One destination of rows, as a user configures it.
 pub trait SinkKind: Debug + Send + Sync {
@@ -24,6 +24,12 @@ pub trait SinkKind: Debug + Send + Sync {
 
     /// SQL predicate over labelled rows; absent: all rows.
     fn filter(&self) -> Option<&str>;
+
+    /// What the output needs of each row beside its columns, such as the key of a message.
+    fn beside(&self, role: Role) -> Vec<Beside> {
+        let _ = role;
+        vec![]
+    }
 
     /// When an epoch of this output closes at the latest, in place of the general bound.
     fn max_age(&self) -> Option<Duration> {

@@ -11,6 +11,15 @@ use crate::kafka::{KafkaConsumer, TopicsConfig};
 use crate::kind::{CompiledSink, OpenSink, SinkKind, Stream};
 use crate::selection::{Role, Selection};
 
+/// The rows that outputs are compiled for.
+#[derive(Clone, Copy, Debug)]
+pub struct RowColumns<'a> {
+    /// All columns that the rows have, which `columns` and `where` may use.
+    pub schema: &'a SchemaRef,
+    /// The names of those that an output without `columns` gets.
+    pub default: &'a [String],
+}
+
 /// An output with what it takes to open it.
 #[derive(Debug)]
 pub struct Output {
@@ -18,17 +27,32 @@ pub struct Output {
     name: String,
     max_age: Option<Duration>,
     compiled: Box<dyn CompiledSink>,
+    /// For asking what the output uses.
+    selection: Selection,
 }
 
 impl Output {
-    /// Compiles the output `kind` at `key` for rows of `schema`.
+    /// Compiles the output `kind` at `key` for `rows`.
     ///
     /// # Errors
     /// All that is wrong with its columns, its predicate and its partitions.
-    pub fn compile(key: &str, kind: &dyn SinkKind, role: Role, schema: &SchemaRef) -> Result<Self, Problems> {
-        let selection = Selection::compile(key, role, schema, kind.columns(), kind.filter())?;
-        let compiled = kind.compile(key, selection)?;
-        Ok(Output { name: format!("{key} ({})", kind.destination()), max_age: kind.max_age(), compiled })
+    pub fn compile(
+        key: &str,
+        kind: &dyn SinkKind,
+        role: Role,
+        rows: RowColumns<'_>,
+    ) -> Result<Self, Problems> {
+        let columns = if kind.columns().is_empty() { rows.default } else { kind.columns() };
+        let selection = Selection::compile(key, role, rows.schema, columns, kind.filter())?
+            .with_beside(key, kind.beside(role))?;
+        let compiled = kind.compile(key, selection.clone())?;
+        let name = format!("{key} ({})", kind.destination());
+        Ok(Output { name, max_age: kind.max_age(), compiled, selection })
+    }
+
+    /// Whether the output depends on the column `name` of the rows.
+    pub fn uses(&self, name: &str) -> bool {
+        self.selection.uses(name)
     }
 
     /// Looks at what is at the destination already, as a pipeline does at its start, without making anything there. The
@@ -75,7 +99,7 @@ pub fn open(
 ) -> Result<OpenOutputs> {
     let mut open = OpenOutputs::default();
     let mut rows = vec![];
-    for Output { name, max_age, compiled } in outputs {
+    for Output { name, max_age, compiled, .. } in outputs {
         match compiled.open(pipeline)? {
             OpenSink::Sink(sink) => {
                 open.sinks.push(NamedSink { name: name.clone(), max_age: *max_age, sink });

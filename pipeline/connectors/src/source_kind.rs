@@ -85,4 +85,8 @@ pub struct Feed {
     pub stop_at_end: bool,
     /// Whether the source stores how far all sinks are, for those who watch its lag; if not, a sink does.
     pub commits_offsets: bool,
+    /// Whether the keys of messages are used, and so kept.
+    pub keeps_keys: bool,
+    /// Whether the headers of messages are used, and so kept.
+    pub keeps_headers: bool,
 }

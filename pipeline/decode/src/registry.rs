@@ -10,9 +10,11 @@ mod client;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use fenliu_engine::retry::Retry;
 use fenliu_engine::{Error, Kind};
 use fenliu_schemas::Reject;
-use rand::Rng as _;
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
 
 use self::client::{Client, Failure};
 use crate::config::RegistryConfig;
@@ -25,10 +27,6 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
 /// Most unknown numbers remembered: bytes that are no messages at all can name any.
 const MAX_UNKNOWN: usize = 10_000;
-
-/// Pauses between tries while the registry does not answer: doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The types of schemas that the registry of `config` keeps, to see whether it is there and lets us in.
 ///
@@ -101,7 +99,7 @@ struct Remote {
 
 #[derive(Clone, Debug)]
 struct Outage {
-    pause: Duration,
+    retry: Retry,
     again_at: Instant,
 }
 
@@ -142,11 +140,19 @@ impl Remote {
     }
 
     fn note_outage(&mut self, why: &str) {
-        let pause = self.outage.as_ref().map_or(FIRST_PAUSE, |o| (o.pause * 2).min(LONGEST_PAUSE));
-        // Several pipelines that lost the same registry should not come back at the same moment.
-        let wait = pause.mul_f64(rand::rng().random_range(0.5..1.0));
-        tracing::warn!(event = "registry_unavailable", url = self.client.url(), retry_in = ?wait, why, "the schema registry does not answer, documents wait");
-        self.outage = Some(Outage { pause, again_at: Instant::now() + wait });
+        let now = Instant::now();
+        let first = || Retry::new(SmallRng::from_rng(&mut rand::rng()));
+        let mut retry = self.outage.take().map_or_else(first, |outage| outage.retry);
+        let again_at = retry.after_failure(now).unwrap_or(now);
+        let retry_in = again_at - now;
+        tracing::warn!(
+            event = "registry_unavailable",
+            url = self.client.url(),
+            ?retry_in,
+            why,
+            "the schema registry does not answer, documents wait"
+        );
+        self.outage = Some(Outage { retry, again_at });
     }
 }
 

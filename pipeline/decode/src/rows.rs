@@ -2,7 +2,7 @@
 
 use ::arrow::array::RecordBatch;
 use fenliu_engine::Result;
-use fenliu_schemas::{Origin, RawBuilder};
+use fenliu_schemas::{KeyAndHeaders, Origin, RawBuilder};
 
 use crate::decoder::Decoder;
 use crate::undecoded::Undecoded;
@@ -20,12 +20,12 @@ impl RawRows {
         RawRows { decoder, builder: RawBuilder::default() }
     }
 
-    /// Adds one message. `false`: it was not taken, since the schema registry does not answer; push it again a little
+    /// Adds one message; `message` is what it has beside `payload`, its value. `false`: it was not taken, since the schema registry does not answer; push it again a little
     /// later.
     ///
     /// # Errors
     /// When nothing can be decoded any more.
-    pub fn push(&mut self, origin: Origin<'_>, payload: &[u8]) -> Result<bool> {
+    pub fn push(&mut self, origin: Origin<'_>, message: KeyAndHeaders<'_>, payload: &[u8]) -> Result<bool> {
         let document = match self.decoder.decode(payload) {
             Ok(document) => Ok(document),
             Err(Undecoded::Reject(reject)) => Err(reject),
@@ -34,7 +34,7 @@ impl RawRows {
         };
         // Producers set the timestamp; one that overflows when it is converted to microseconds is dropped.
         let timestamp_ms = origin.timestamp_ms.filter(|time| time.checked_mul(1000).is_some());
-        self.builder.append(Origin { timestamp_ms, ..origin }, payload, &document);
+        self.builder.append_message(Origin { timestamp_ms, ..origin }, message, payload, &document);
         Ok(true)
     }
 

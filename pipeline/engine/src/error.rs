@@ -109,7 +109,9 @@ impl Error {
         let message = format!("cannot {action} {}", path.as_ref().display());
         move |source| {
             let kind = kind_of_io(source.kind());
-            let error = Error::new(kind, message).with_source(source);
+            let remedy = remedy_of_io(source.kind());
+            let mut error = Error::new(kind, message).with_source(source);
+            error.inner.remedy = remedy.map(String::from);
             if kind == Kind::Unavailable { error.retryable() } else { error }
         }
     }
@@ -192,6 +194,17 @@ fn kind_of_io(kind: io::ErrorKind) -> Kind {
     }
 }
 
+/// What helps where the system's own words do not say it.
+fn remedy_of_io(kind: io::ErrorKind) -> Option<&'static str> {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    match kind {
+        PermissionDenied => Some("give the user that runs fenliu the right to do so, or name another path"),
+        ReadOnlyFilesystem => Some("mount the file system writable, or name another path"),
+        NotADirectory => Some("part of the path is a file: name another path"),
+        _ => None,
+    }
+}
+
 impl From<SchemaError> for Error {
     fn from(error: SchemaError) -> Self {
         Error::internal(error.to_string())
@@ -253,6 +266,10 @@ mod tests {
         let failed = |kind: io::ErrorKind| Error::file("write", "a.parquet")(kind.into());
         let denied = failed(io::ErrorKind::PermissionDenied);
         assert_eq!((denied.kind(), denied.is_retryable()), (Kind::Denied, false));
+        let text = denied.to_string();
+        assert!(text.starts_with("cannot write a.parquet: ") && text.contains("(give the user"), "{text}");
+        let read_only = failed(io::ErrorKind::ReadOnlyFilesystem);
+        assert_eq!((read_only.kind(), read_only.is_retryable()), (Kind::Denied, false));
         let full = failed(io::ErrorKind::StorageFull);
         assert_eq!((full.kind(), full.is_retryable()), (Kind::Unavailable, true));
         assert!(full.to_string().starts_with("cannot write a.parquet: "));

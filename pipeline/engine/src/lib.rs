@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod epoch;
 pub mod error;
+pub mod metrics;
 pub mod position;
 pub mod reader;
 pub mod retry;

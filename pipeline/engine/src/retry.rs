@@ -14,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Decides when to try again; it does not wait itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Retry {
     next: Duration,
     stopping_since: Option<Instant>,

@@ -58,8 +58,11 @@ impl Common {
 }
 
 /// A shutdown that heeds SIGINT and SIGTERM.
-pub(super) fn shutdown_on_signals() -> Shutdown {
+///
+/// # Errors
+/// When no threads can be started.
+pub(super) fn shutdown_on_signals() -> Result<Shutdown> {
     let shutdown = Shutdown::default();
-    listen_for_signals(shutdown.clone());
-    shutdown
+    listen_for_signals(shutdown.clone())?;
+    Ok(shutdown)
 }

@@ -3,10 +3,9 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use fenliu_connectors::kafka::{REQUEST_TIMEOUT, client_config};
+use fenliu_connectors::kafka::{client_config, look_up_cluster};
 use fenliu_decode::registry_types;
 use fenliu_model::{Bundle, Device, runtime};
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Serialize;
 
 use super::common::Common;
@@ -98,14 +97,7 @@ fn kafka(config: &Config) -> std::result::Result<String, String> {
         return Ok("embedded".into());
     }
     let client = client_config(&config.kafka, &Default::default());
-    let consumer: BaseConsumer = client.create().map_err(|error| error.to_string())?;
-    let metadata = consumer
-        .fetch_metadata(None, REQUEST_TIMEOUT)
+    let (brokers, topics) = look_up_cluster(&client)
         .map_err(|error| format!("no answer from `kafka.brokers` {}: {error}", config.kafka.brokers))?;
-    Ok(format!(
-        "{}: {} brokers, {} topics",
-        config.kafka.brokers,
-        metadata.brokers().len(),
-        metadata.topics().len()
-    ))
+    Ok(format!("{}: {brokers} brokers, {topics} topics", config.kafka.brokers))
 }

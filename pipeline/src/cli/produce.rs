@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use fenliu_config::Problems;
 use fenliu_connectors::files::{Documents, data_files};
-use fenliu_connectors::kafka::{MessageWriter, client_config};
+use fenliu_connectors::kafka::{MessageWriter, NewMessage, client_config};
 
 use super::common::{Common, shutdown_on_signals};
 use super::output;
@@ -38,7 +38,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
     }
     let writer = MessageWriter::try_new(client_config(&kafka, &Default::default()))?;
     writer.check_topic(&args.topic)?;
-    let shutdown = shutdown_on_signals();
+    let shutdown = shutdown_on_signals()?;
     let start = Instant::now();
     let mut sent = 0_u64;
     'files: for path in data_files(&args.data)? {
@@ -46,7 +46,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
             if shutdown.is_requested() {
                 break 'files;
             }
-            writer.send(&args.topic, None, &document?.1, None)?;
+            writer.send(NewMessage::new(&args.topic, &document?.1))?;
             sent += 1;
             pace(start, sent, args.rate);
         }

@@ -26,7 +26,7 @@ pub(super) fn run(args: &RunArgs, common: &Common) -> Result<()> {
         job: Some(job_command(common, &config)?),
         ..RunOptions::default()
     };
-    let summary = run_pipeline(&config, options, &shutdown_on_signals())?;
+    let summary = run_pipeline(&config, options, &shutdown_on_signals()?)?;
     if common.json {
         output::json(&summary)
     } else {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fenliu_config::Problems;
+use fenliu_schemas::{KAFKA_HEADERS, KAFKA_KEY};
 
 use super::*;
 
@@ -22,6 +23,54 @@ fn the_commented_default_file_says_what_the_code_does() {
         let key = line.split(" = ").next().unwrap_or_default().trim_matches([' ', ']', ',']);
         assert!(text.contains(key), "{key} is not in deploy/config/default.toml");
     }
+}
+
+#[test]
+fn keys_and_headers_are_collected_only_where_something_uses_them() {
+    let uses = |text: &str| {
+        let plan = Config::parse(text, "t", &[], &|_| None).unwrap().validate("t");
+        let plan = plan.unwrap_or_else(|problems| panic!("{text}: {problems}"));
+        (plan.uses(KAFKA_KEY), plan.uses(KAFKA_HEADERS))
+    };
+    assert_eq!(uses(""), (true, true), "dead letters have both");
+    let bare = "[dead_letters]\ntype='files'\npath='dead'\ncolumns=['topic', 'payload']\n";
+    let sink = |lines: &str| format!("{bare}[[sinks]]\ntype='kafka'\ntopic='t'\n{lines}");
+    let cases = [
+        (bare.to_string(), (false, false)),
+        (format!("{bare}[output]\nkafka_key=true"), (true, false)),
+        (format!("{bare}[output]\nkafka_headers=true"), (false, true)),
+        (
+            format!("{bare}[clean]\nsteps=[{{column='n', sql=\"array_length(kafka_headers)\"}}]"),
+            (false, true),
+        ),
+        (format!("{bare}[clean]\nsteps=[{{reject='no_key', when='kafka_key IS NULL'}}]"), (true, false)),
+        (sink(""), (false, false)),
+        (sink("columns=['kafka_key']"), (true, false)),
+        (sink("where='kafka_headers IS NULL'"), (false, true)),
+        (sink("key='source'"), (true, false)),
+        (sink("headers=true"), (false, true)),
+        (sink("key='lineage'"), (false, false)),
+        (sink("key={sql=\"coalesce(encode(kafka_key, 'hex'), id)\"}"), (true, false)),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(uses(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_kafka_key_that_cannot_be_is_named() {
+    let sink = |key: &str| format!("[[sinks]]\ntype='kafka'\ntopic='t'\nkey={key}");
+    for (key, parts) in [
+        ("{sql=' '}", ["sinks[0].key.sql", "empty"]),
+        ("{sql='nowhere'}", ["key.sql", "nowhere"]),
+        ("{sql='partition + 1'}", ["key.sql", "text or binary"]),
+        ("{sql='max(id)'}", ["key.sql", "aggregate"]),
+    ] {
+        let problems = problems(&sink(key));
+        assert!(parts.iter().all(|part| problems.contains(part)), "{key}: {problems}");
+    }
+    let unknown = Config::parse(&sink("'ids'"), "t", &[], &|_| None).unwrap_err().to_string();
+    assert!(unknown.contains("ids") && unknown.contains("lineage"), "{unknown}");
 }
 
 #[test]

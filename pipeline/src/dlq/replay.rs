@@ -1,18 +1,20 @@
 //! Sending dead letters back to where they came from, once what was wrong with them is mended.
 //!
-//! Contract: a message gets the original bytes and goes to its topic and partition again, with a header that
-//! names the message that it repeats. None is sent twice in one replay, however many copies of its letter there
+//! Contract: a message gets the original bytes, key, headers and timestamp and goes to its topic and partition again, with
+//! one more header that names the message that it repeats; other headers of fenliu, which an earlier replay added, are
+//! left out. (Where the topic's retention is by time, a message with an old timestamp can be deleted again before it is
+//! read: replay it to another topic with `--to`, or run the pipeline meanwhile.) None is sent twice in one replay, however many copies of its letter there
 //! are. What an earlier replay sent is found by that header in the target topic and left out, so that a replay
-//! that was cut off can be done again. The original key and headers are not in a dead letter, and so not sent.
+//! that was cut off can be done again. Letters of releases that kept neither keys nor headers are sent without.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
-use fenliu_connectors::kafka::{MessageWriter, TopicReader, client_config};
+use fenliu_connectors::kafka::{
+    MessageWriter, NewMessage, TopicReader, client_config, header, headers_of, without_own,
+};
 use fenliu_connectors::{DeadLetter, KafkaConfig};
 use indicatif::ProgressBar;
-use rdkafka::Message;
-use rdkafka::message::{Header, Headers, OwnedHeaders};
 use serde::Serialize;
 
 use super::{Filter, Letters};
@@ -95,13 +97,14 @@ pub(crate) fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOpt
     Ok(replay.done)
 }
 
-/// The topics that the letters are to go to, each with the time before which no letter of it can have been
-/// replayed, where that is known.
+/// The topics that the letters are to go to, each with the time before which no replayed message of it can lie, where
+/// that is known: a replayed message has the original's timestamp, or that of the replay where the original had none.
 fn targets(letters: &Letters, options: &ReplayOptions) -> Result<BTreeMap<String, Option<i64>>> {
     let mut targets: BTreeMap<String, Option<i64>> = BTreeMap::new();
     letters.read(&options.filter, false, &mut |letter| {
         let topic = target(&letter, options)?;
-        let since = letter.rejected_at_ms.map(|at| at - CLOCK_SKEW_MS);
+        let replayed_at = letter.rejected_at_ms.map(|at| at - CLOCK_SKEW_MS);
+        let since = replayed_at.map(|at| letter.timestamp_ms.map_or(at, |original| original.min(at)));
         match targets.get_mut(topic) {
             Some(first) => *first = first.zip(since).map(|(first, since)| first.min(since)),
             None => drop(targets.insert(topic.to_string(), since)),
@@ -115,8 +118,8 @@ fn targets(letters: &Letters, options: &ReplayOptions) -> Result<BTreeMap<String
 fn replayed_before(reader: &TopicReader, since_ms: Option<i64>) -> Result<HashSet<String>> {
     let mut known = HashSet::new();
     reader.read(since_ms, &mut |message| {
-        let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        let origin = headers.find(|header| header.key == REPLAYED_FROM).and_then(|header| header.value);
+        let headers = headers_of(message);
+        let origin = headers.iter().find(|(name, _)| name == REPLAYED_FROM).and_then(|(_, origin)| *origin);
         known.extend(origin.map(|origin| String::from_utf8_lossy(origin).into_owned()));
         Ok(ControlFlow::Continue(()))
     })?;
@@ -168,10 +171,14 @@ impl Replay<'_> {
             ))
         })?;
         if !self.options.dry_run {
-            let headers =
-                OwnedHeaders::new().insert(Header { key: REPLAYED_FROM, value: Some(origin.as_str()) });
-            let partition = (topic == letter.topic).then_some(letter.partition);
-            self.writer()?.send_to(&topic, partition, None, payload, Some(headers))?;
+            let original = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+            self.writer()?.send(NewMessage {
+                partition: (topic == letter.topic).then_some(letter.partition),
+                key: letter.key.as_deref(),
+                headers: Some(header(without_own(original), REPLAYED_FROM, Some(origin.as_bytes()))),
+                timestamp_ms: letter.timestamp_ms,
+                ..NewMessage::new(&topic, payload)
+            })?;
         }
         *self.done.sent.entry(topic).or_default() += 1;
         self.seen.insert(origin);

@@ -194,7 +194,7 @@ fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter};
+    use fenliu_connectors::kafka::{EmbeddedBroker, MessageWriter, NewMessage};
 
     #[test]
     fn each_form_of_a_correction_is_read() {
@@ -235,9 +235,11 @@ mod tests {
         let writer = MessageWriter::try_new(client).unwrap();
         for n in 0..20 {
             let value = format!(r#"{{"id":"{n}","label":"sports"}}"#);
-            writer.send("corrections", Some(&n.to_string()), value.as_bytes(), None).unwrap();
+            let key = n.to_string();
+            let message = NewMessage::new("corrections", value.as_bytes());
+            writer.send(NewMessage { key: Some(key.as_bytes()), ..message }).unwrap();
         }
-        writer.send("corrections", None, b"broken", None).unwrap();
+        writer.send(NewMessage::new("corrections", b"broken")).unwrap();
         writer.flush().unwrap();
         let mut collected = Collected::default();
         read_topic(&kafka, "corrections", &mut collected).unwrap();

@@ -6,8 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -18,6 +16,7 @@ use fenliu_model::Registry;
 
 use super::feedback::{Collected, read_files, reader};
 use super::state::{self, JobDirectory, JobState, Stage, Verdict};
+use crate::background::Background;
 use crate::config::parse_schedule;
 use crate::config::{Config, FinetuneConfig};
 use crate::error::{Converted, Error, Result};
@@ -41,15 +40,14 @@ pub(crate) struct JobCommand {
 /// Starts jobs until it is dropped; a running job then ends with it.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Background,
 }
 
 impl Schedule {
     /// Watches clock, corrections and drift, if the configuration asks for it.
     ///
     /// # Errors
-    /// A cron expression that is none; a model that is no directory of versions; no thread.
+    /// The cron expression is invalid, `model.bundle` is not a directory of versions, or the thread cannot be started.
     pub(crate) fn start(config: &Config, command: JobCommand, counters: Counters) -> Result<Option<Self>> {
         let job = &config.finetune;
         if !job.is_scheduled() {
@@ -66,26 +64,14 @@ impl Schedule {
             running: None,
             counted: None,
         };
-        let (stop, stopped) = channel();
-        let body = move || {
+        let thread = Background::spawn("finetune", move |stop| {
             scheduler.take_up();
-            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            while stop.pause(TICK) {
                 scheduler.tick();
             }
             scheduler.end_job();
-        };
-        let thread = std::thread::Builder::new().name("finetune".into()).spawn(body);
-        let thread = thread.map_err(|error| Error::internal(format!("stage `finetune`: {error}")))?;
-        Ok(Some(Schedule { stop: Some(stop), thread: Some(thread) }))
-    }
-}
-
-impl Drop for Schedule {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        })?;
+        Ok(Some(Schedule { _thread: thread }))
     }
 }
 

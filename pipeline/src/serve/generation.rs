@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -17,6 +17,7 @@ use fenliu_model::{
 };
 use fenliu_operators::CleanConfig;
 use fenliu_schemas::{Reject, Stage, Texts};
+use parking_lot::Mutex;
 
 use super::bundle::classifier_options;
 use crate::config::Config;
@@ -168,7 +169,7 @@ impl Generation {
     /// # Errors
     /// When ONNX Runtime fails or a logit is not a finite number.
     pub(crate) fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
-        let mut classifier = lock(&self.classifier);
+        let mut classifier = self.classifier.lock();
         let start = Instant::now();
         let probabilities = classifier.classify(encodings).converted()?;
         let took = start.elapsed();
@@ -182,7 +183,7 @@ impl Generation {
     /// When the failure is the model's or the device's, not the documents': not even the empty text can be
     /// handled, or each of several documents fails and none was ever labelled.
     pub(crate) fn classify_each(&self, encodings: &[Encoding]) -> Result<(Classified, Rejects)> {
-        let mut classifier = lock(&self.classifier);
+        let mut classifier = self.classifier.lock();
         let start = Instant::now();
         let outcomes = classifier.classify_each(encodings).converted()?;
         let took = start.elapsed();
@@ -246,7 +247,7 @@ impl Generation {
         encodings: &[Encoding],
         probabilities: &[Probabilities],
     ) -> Option<DriftStatus> {
-        let mut monitor = lock(self.drift.as_ref()?);
+        let mut monitor = self.drift.as_ref()?.lock();
         for change in monitor.observe(encodings, probabilities) {
             let (signal, psi, version) = (change.signal.name(), change.psi, &self.version);
             if change.drifting {
@@ -287,9 +288,4 @@ fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// A poisoned lock is taken as it is: a panic elsewhere ends the pipeline by itself.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,11 @@
 //! The generation in use, and who takes over when it fails.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use fenliu_model::registry::{Alias, Registry};
+use parking_lot::Mutex;
 
 use super::bake::Bake;
 use super::generation::{Classified, Generation};
@@ -51,7 +52,7 @@ impl Live {
 
     /// The generation to encode and label the next batch with.
     pub(crate) fn current(&self) -> Arc<Generation> {
-        Arc::clone(&self.state().current)
+        Arc::clone(&self.state.lock().current)
     }
 
     /// The registry and alias that say which version should be in use; none where the configuration
@@ -64,7 +65,7 @@ impl Live {
     /// until the probation is over.
     pub(crate) fn swap(&self, next: Generation, on_probation: bool) {
         let next = Arc::new(next);
-        let mut state = self.state();
+        let mut state = self.state.lock();
         tracing::info!(
             event = "model_swapped",
             from = state.current.title(),
@@ -82,7 +83,7 @@ impl Live {
 
     /// Puts the generation before in use again, if it is still loaded and is `version`.
     pub(crate) fn return_to(&self, version: &str) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let Some(bake) = state.bake.take_if(|bake| bake.previous.version() == version) else { return false };
         take_over(&mut state, bake);
         self.counters.count_swap();
@@ -91,7 +92,7 @@ impl Live {
 
     /// What [`Live::fall_back`] would give, without a change.
     pub(crate) fn other_than(&self, failed: &Arc<Generation>) -> Option<Arc<Generation>> {
-        let state = self.state();
+        let state = self.state.lock();
         if Arc::ptr_eq(&state.current, failed) {
             return state.bake.as_ref().map(|bake| Arc::clone(&bake.previous));
         }
@@ -116,7 +117,7 @@ impl Live {
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
             return;
         };
-        let complaint = self.state().bake.as_mut().and_then(|bake| bake.compare(new, &old));
+        let complaint = self.state.lock().bake.as_mut().and_then(|bake| bake.compare(new, &old));
         if let Some(reason) = complaint {
             self.roll_back(generation, &reason);
         }
@@ -124,7 +125,7 @@ impl Live {
 
     /// Counts a batch of a generation on probation; the generation to compare it with, if it is sampled.
     fn sampled(&self, generation: &Arc<Generation>, rows: usize) -> Option<Arc<Generation>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let is_current = Arc::ptr_eq(&state.current, generation);
         let bake = state.bake.as_mut().filter(|_| is_current)?;
         bake.count(rows).then(|| Arc::clone(&bake.previous))
@@ -132,7 +133,7 @@ impl Live {
 
     /// Lets the generation before go when the probation is over.
     pub(crate) fn end_probation(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let over = state.bake.take_if(|bake| bake.is_over(&self.bake));
         if over.is_some() {
             tracing::info!(event = "canary_ended", model = state.current.title(), "probation is over");
@@ -146,7 +147,7 @@ impl Live {
     fn roll_back(&self, failed: &Arc<Generation>, reason: &str) {
         self.end_probation();
         {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if !Arc::ptr_eq(&state.current, failed) {
                 return;
             }
@@ -167,10 +168,6 @@ impl Live {
                 tracing::warn!(event = "rollback_unrecorded", %error, "the champion is still the version that was rolled back");
             }
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

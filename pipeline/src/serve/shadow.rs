@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt32Array};
@@ -23,8 +22,9 @@ use fenliu_schemas::{SchemaError, Texts, Verdict, disagreement_schema, disagreem
 
 use super::generation::{Classified, Generation};
 use super::sample::sampled;
+use crate::background::Background;
 use crate::config::{Config, ShadowConfig};
-use crate::error::{Converted, Error, Result};
+use crate::error::{Converted, Result};
 use crate::metrics::Counters;
 use crate::system::step_back;
 
@@ -37,8 +37,9 @@ const NICENESS: i32 = 10;
 #[derive(Debug)]
 pub(crate) struct Shadow {
     share: f64,
-    samples: Option<SyncSender<Sample>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped before the thread, which ends when no sample can come any more.
+    samples: SyncSender<Sample>,
+    _thread: Background,
     /// Whether there is a challenger to give samples to.
     listening: Arc<AtomicBool>,
     counters: Counters,
@@ -76,11 +77,8 @@ impl Shadow {
         // The champion has the cores; the challenger has time.
         challenger.config.model.threads = 1;
         let (samples, received) = sync_channel(QUEUED_SAMPLES);
-        let thread = std::thread::Builder::new()
-            .name("shadow".into())
-            .spawn(move || challenger.run(&received))
-            .map_err(|error| Error::internal(format!("stage `shadow`: {error}")))?;
-        Ok(Some(Shadow { share, samples: Some(samples), thread: Some(thread), listening, counters }))
+        let thread = Background::spawn("shadow", move |_| challenger.run(&received))?;
+        Ok(Some(Shadow { share, samples, _thread: thread, listening, counters }))
     }
 
     /// Offers a labelled batch; `cleaned` are its rows as they were encoded.
@@ -93,9 +91,9 @@ impl Shadow {
         labelled: &RecordBatch,
         classified: &Classified,
     ) -> Result<()> {
-        let Some(samples) = self.samples.as_ref().filter(|_| self.listening.load(Ordering::Relaxed)) else {
+        if !self.listening.load(Ordering::Relaxed) {
             return Ok(());
-        };
+        }
         let rows = sampled(labelled, self.share)?;
         if rows.is_empty() {
             return Ok(());
@@ -109,20 +107,10 @@ impl Shadow {
             labelled: take(labelled)?,
             margins,
         };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = samples.try_send(sample) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.samples.try_send(sample) {
             self.counters.count_unshadowed(count);
         }
         Ok(())
-    }
-}
-
-impl Drop for Shadow {
-    fn drop(&mut self) {
-        drop(self.samples.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there was reported by the panic hook and is no reason to fail.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -5,22 +5,20 @@
 //! What failed to load is not tried again until the alias moves.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 
 use fenliu_model::registry::{Alias, AliasRecord, Registry};
 
 use super::generation::Generation;
 use super::live::Live;
+use crate::background::{Background, Stop};
 use crate::config::Config;
-use crate::error::{Converted, Error, Result};
+use crate::error::{Converted, Result};
 use crate::metrics::Counters;
 
 /// The watching thread; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Option<Background>,
 }
 
 impl Watcher {
@@ -31,25 +29,11 @@ impl Watcher {
     pub(crate) fn start(config: &Config, live: Arc<Live>, counters: Counters) -> Result<Self> {
         let Some((registry, alias)) = live.followed().cloned().filter(|_| !config.model.watch.is_zero())
         else {
-            return Ok(Watcher { stop: None, thread: None });
+            return Ok(Watcher { _thread: None });
         };
-        let (stop, stopped) = channel();
         let watch = Watch { config: config.clone(), live, registry, alias, counters, seen: Ok(None) };
-        let thread = std::thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || watch.run(&stopped))
-            .map_err(|error| Error::internal(format!("stage `watch`: {error}")))?;
-        Ok(Watcher { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there was reported by the panic hook; the documents are labelled all the same.
-            let _ = thread.join();
-        }
+        let thread = Background::spawn("watch", move |stop| watch.run(stop))?;
+        Ok(Watcher { _thread: Some(thread) })
     }
 }
 
@@ -64,8 +48,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn run(mut self, stopped: &Receiver<()>) {
-        while stopped.recv_timeout(self.config.model.watch) == Err(RecvTimeoutError::Timeout) {
+    fn run(mut self, stop: &Stop) {
+        while stop.pause(self.config.model.watch) {
             self.live.end_probation();
             let now = self.registry.alias(self.alias).map_err(|error| error.to_string());
             if now == self.seen {

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use super::secure::Secure;
 use crate::proxy::{Proxy, kafka_request};
 use crate::scripts;
 use crate::watchdog::Watchdog;
@@ -37,16 +38,17 @@ const JVM_OPTIONS: [&str; 5] = [
 pub(super) struct Process {
     brokers: String,
     proxy: Proxy,
+    secure: Option<Secure>,
     watchdog: Watchdog,
 }
 
 impl Process {
     /// Starts a broker and waits until it answers. Its ports were free before it started; where another process has
-    /// taken one since, it is tried with others.
-    pub(super) fn start(jars: &Path) -> Result<Self> {
+    /// taken one since, it is tried with others. `secured`: it listens with TLS and for passwords too.
+    pub(super) fn start(jars: &Path, secured: bool) -> Result<Self> {
         let mut tries = 1;
         loop {
-            match Self::try_start(jars) {
+            match Self::try_start(jars, secured) {
                 Err(error) if tries < 4 && error.to_string().contains(PORT_TAKEN) => tries += 1,
                 outcome => return outcome,
             }
@@ -54,19 +56,22 @@ impl Process {
     }
 
     /// Formats a log directory, starts the broker on it and waits until it answers.
-    fn try_start(jars: &Path) -> Result<Self> {
+    fn try_start(jars: &Path, secured: bool) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("fenliu-kafka-").tempdir()?;
-        let [broker_port, controller_port, proxied_port] = free_ports()?;
+        let [broker_port, controller_port, proxied_port, tls, sasl, sasl_tls] = free_ports()?;
         let proxy = Proxy::start(proxied_port, kafka_request)?;
         let ports = Ports { broker_port, controller_port, proxied_port };
+        let make = || Secure::make(directory.path(), [tls, sasl, sasl_tls]);
+        let secure = secured.then(make).transpose()?;
         let properties = directory.path().join("server.properties");
-        fs::write(&properties, server_properties(directory.path(), &ports, &proxy.address()))?;
-        format_log_directory(jars, &properties)?;
+        let text = server_properties(directory.path(), &ports, &proxy.address(), secure.as_ref());
+        fs::write(&properties, text)?;
+        format_log_directory(jars, &properties, secured)?;
 
         let mut command = Command::new("java");
         command.args(JVM_OPTIONS).arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
         let watchdog = Watchdog::start(directory, &command)?;
-        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), proxy, watchdog };
+        let process = Self { brokers: format!("127.0.0.1:{broker_port}"), proxy, secure, watchdog };
         wait_until_it_answers(&process.brokers, || process.watchdog.log().contains(PORT_TAKEN))
             .with_context(|| format!("Apache Kafka does not start; its log:\n{}", process.watchdog.log()))?;
         Ok(process)
@@ -80,6 +85,11 @@ impl Process {
     /// The proxy before it, for clients that are to be disturbed.
     pub(super) fn proxy(&self) -> &Proxy {
         &self.proxy
+    }
+
+    /// The listeners with TLS and passwords, where it has any.
+    pub(super) fn secure(&self) -> Option<&Secure> {
+        self.secure.as_ref()
     }
 
     /// Bootstrap servers, `host:port`.
@@ -120,27 +130,30 @@ pub(super) fn wait_until_it_answers(brokers: &str, is_in_vain: impl Fn() -> bool
 }
 
 /// Ports that were free a moment ago: Kafka must know its own before it binds them.
-fn free_ports() -> Result<[u16; 3]> {
-    let listen = || TcpListener::bind("127.0.0.1:0");
-    let listeners = [listen()?, listen()?, listen()?];
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
+fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut listeners = vec![];
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         *port = listener.local_addr()?.port();
+        listeners.push(listener);
     }
     Ok(ports)
 }
 
 /// Clients that came through the proxy are told its address, so that they stay there.
-fn server_properties(directory: &Path, ports: &Ports, proxy: &str) -> String {
+fn server_properties(directory: &Path, ports: &Ports, proxy: &str, secure: Option<&Secure>) -> String {
+    let listeners = secure.map_or(String::new(), Secure::listeners);
+    let settings = secure.map_or(String::new(), |secure| secure.settings(directory));
     let Ports { broker_port, controller_port, proxied_port } = ports;
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://127.0.0.1:{proxied_port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://{proxy}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://127.0.0.1:{proxied_port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://{proxy}{listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={directory}/log
 auto.create.topics.enable=false
@@ -151,12 +164,14 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
-",
+{settings}",
         directory = directory.display(),
     )
 }
 
-fn format_log_directory(jars: &Path, properties: &Path) -> Result<()> {
+fn format_log_directory(jars: &Path, properties: &Path, secured: bool) -> Result<()> {
+    let user = Secure::scram_user();
+    let users: &[&str] = if secured { &["--add-scram", &user] } else { &[] };
     // Kafka takes 22 characters of URL-safe base64; the process id keeps two runs apart.
     let cluster_id = format!("fenliu-tests-{:09}", std::process::id());
     let output = Command::new("java")
@@ -165,6 +180,7 @@ fn format_log_directory(jars: &Path, properties: &Path) -> Result<()> {
         .arg(jars.join("*"))
         .args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id, "--config"])
         .arg(properties)
+        .args(users)
         .output()
         .context("cannot run java")?;
     ensure!(

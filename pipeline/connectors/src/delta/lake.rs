@@ -24,19 +24,20 @@ use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::config::DeltaSinkConfig;
 use super::features::Use;
 use super::{columns, location, rules};
+use crate::runtime;
 
 /// How long a first look at a table may take, before its store is said not to answer.
 const GLANCE: Duration = Duration::from_secs(10);
 
-/// A table's log, and the threads that the library needs.
+/// A table's log, and the runtime that the library's calls need.
 pub(crate) struct Lake {
-    runtime: Runtime,
+    runtime: Handle,
     log: LogStoreRef,
     /// Where it is a directory.
     directory: Option<PathBuf>,
@@ -64,13 +65,8 @@ impl Lake {
     fn try_new(config: &DeltaSinkConfig, make: bool) -> Result<Self> {
         let name = config.path.clone();
         let log = location::log_store(config, make).map_err(failed("use", &name))?;
-        // More than one: the library waits for itself within a call.
-        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("delta").enable_all().build();
-        let runtime = runtime.map_err(|error| {
-            Error::internal(format!("cannot start the threads of a Delta table: {error}"))
-        })?;
         let directory = log.config().location().to_file_path().ok();
-        Ok(Lake { runtime, log, directory, name })
+        Ok(Lake { runtime: runtime::handle()?, log, directory, name })
     }
 
     /// The configured location.

@@ -14,9 +14,10 @@ use fenliu_engine::{Error, Result};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, RetryConfig};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Handle;
 
 use super::directory::Directory;
+use crate::runtime;
 
 /// Objects are sent and fetched in pieces of this size; S3 wants at least 5 MiB.
 const PIECE: usize = 8 << 20;
@@ -30,7 +31,7 @@ pub(super) struct Bucket {
     url: String,
     prefix: Path,
     store: AmazonS3,
-    runtime: Runtime,
+    runtime: Handle,
 }
 
 impl Bucket {
@@ -49,11 +50,8 @@ impl Bucket {
         for (name, value) in storage {
             builder = builder.with_config(AmazonS3ConfigKey::from_str(name).map_err(refused)?, value);
         }
-        let runtime =
-            Builder::new_multi_thread().worker_threads(1).thread_name("bucket").enable_all().build();
-        let runtime = runtime
-            .map_err(|error| Error::internal(format!("cannot start the threads of a bucket: {error}")))?;
-        Ok(Bucket { url: url.to_owned(), prefix, store: builder.build().map_err(refused)?, runtime })
+        let store = builder.build().map_err(refused)?;
+        Ok(Bucket { url: url.to_owned(), prefix, store, runtime: runtime::handle()? })
     }
 
     fn run<T>(
@@ -63,7 +61,7 @@ impl Bucket {
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T> {
         let done = self.runtime.block_on(work);
-        done.map_err(|error| Error::file(action, self.path(name))(error.into()))
+        done.map_err(|error| Error::file(action, self.path(name))(of_store(error)))
     }
 
     /// # Errors
@@ -113,6 +111,16 @@ impl Bucket {
         }
         file.rewind().map_err(local)?;
         Ok(file)
+    }
+}
+
+/// The error with the kind that the system would give it; a missing right stays missing, so it is told apart.
+fn of_store(error: StoreError) -> std::io::Error {
+    match error {
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            std::io::Error::new(std::io::ErrorKind::PermissionDenied, error)
+        }
+        other => other.into(),
     }
 }
 

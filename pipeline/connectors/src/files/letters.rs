@@ -18,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fenliu_config::{Properties, is_bucket};
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::dead_letter_schema;
+use fenliu_schemas::{Headers, KAFKA_HEADERS, KAFKA_KEY, dead_letter_schema};
 
 use super::config::FileFormat;
 use super::contents::Contents;
@@ -27,7 +27,7 @@ use super::directory::{Directory, data_files};
 use super::names::hidden;
 use super::open::open as open_directory;
 use super::partition::fill_in;
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, OwnedHeader};
 use crate::reader::VisitLetter;
 
 /// Letters that are decoded at once: each may be tens of megabytes.
@@ -99,7 +99,7 @@ fn read_file(
 
 fn incomplete(path: &Path) -> Error {
     Error::input(format!(
-        "{}: holds no dead letters: it needs columns `topic`, `partition`, `offset`, `stage`, `reason` without nulls, and base64 in the column `payload` of JSON Lines",
+        "{}: holds no dead letters: it needs columns `topic`, `partition`, `offset`, `stage`, `reason` without nulls, and base64 in the columns `payload`, `kafka_key` and `kafka_headers` of JSON Lines",
         path.display()
     ))
 }
@@ -108,7 +108,8 @@ fn incomplete(path: &Path) -> Error {
 fn open(file: File, path: &Path, payload: bool) -> Result<Batches> {
     let schema = dead_letter_schema();
     let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let light: Vec<&str> = columns.iter().copied().filter(|name| *name != "payload").collect();
+    let is_light = |name: &&str| !["payload", KAFKA_KEY, KAFKA_HEADERS].contains(name);
+    let light: Vec<&str> = columns.iter().copied().filter(is_light).collect();
     let (columns, batch_rows) = if payload { (&columns, BATCH_ROWS) } else { (&light, LIGHT_BATCH_ROWS) };
     let json = json_schema();
     let unnamed =
@@ -122,12 +123,19 @@ fn open(file: File, path: &Path, payload: bool) -> Result<Batches> {
 /// Lines leave null columns out, and hold bytes as base64.
 fn json_schema() -> SchemaRef {
     let schema = dead_letter_schema();
-    let nullable = schema.fields().iter().map(|field| {
-        let is_binary = *field.data_type() == DataType::Binary;
-        let data_type = if is_binary { DataType::Utf8 } else { field.data_type().clone() };
-        Field::new(field.name(), data_type, true)
-    });
+    let nullable = schema.fields().iter().map(|field| as_json(field));
     Arc::new(Schema::new(nullable.collect::<Vec<_>>()))
+}
+
+/// The column, nullable, with text where it has bytes.
+fn as_json(field: &Field) -> Field {
+    let data_type = match field.data_type() {
+        DataType::Binary => DataType::Utf8,
+        DataType::List(item) => DataType::List(Arc::new(as_json(item))),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| as_json(field)).collect()),
+        other => other.clone(),
+    };
+    Field::new(field.name(), data_type, true)
 }
 
 /// The columns of one batch, each of its type in the dead-letter schema where it is there.
@@ -135,7 +143,17 @@ struct Columns {
     rows: usize,
     /// In the order of the dead-letter schema.
     columns: Vec<Option<ArrayRef>>,
-    base64: bool,
+    /// Those whose bytes are base64.
+    base64: Vec<&'static str>,
+}
+
+/// Whether a column, or the last field of what it lists, is text.
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => is_text(item.data_type()),
+        DataType::Struct(fields) => fields.last().is_some_and(|field| is_text(field.data_type())),
+        other => *other == DataType::Utf8,
+    }
 }
 
 impl Columns {
@@ -145,8 +163,9 @@ impl Columns {
             rows.column_by_name(field.name()).map(|column| cast(column, field.data_type())).transpose()
         };
         let columns = schema.fields().iter().map(column).collect::<std::result::Result<_, _>>()?;
-        let payload = rows.column_by_name("payload");
-        let base64 = payload.is_some_and(|payload| *payload.data_type() == DataType::Utf8);
+        let is_text =
+            |name: &str| rows.column_by_name(name).is_some_and(|column| is_text(column.data_type()));
+        let base64 = ["payload", KAFKA_KEY, KAFKA_HEADERS].into_iter().filter(|name| is_text(name)).collect();
         Ok(Columns { rows: rows.num_rows(), columns, base64 })
     }
 
@@ -164,11 +183,25 @@ impl Columns {
         column.as_primitive_opt::<TimestampMillisecondType>().map(|column| column.value(row))
     }
 
-    /// None where the payload should be base64 and is not.
-    fn payload(&self, row: usize) -> Option<Option<Vec<u8>>> {
-        let Some(column) = self.column("payload", row) else { return Some(None) };
-        let bytes = column.as_binary_opt::<i32>()?.value(row);
-        if self.base64 { STANDARD.decode(bytes).ok().map(Some) } else { Some(Some(bytes.to_vec())) }
+    /// None where the column should be base64 and is not.
+    fn bytes(&self, name: &str, row: usize) -> Option<Option<Vec<u8>>> {
+        let Some(column) = self.column(name, row) else { return Some(None) };
+        self.decoded(name, column.as_binary_opt::<i32>()?.value(row)).map(Some)
+    }
+
+    /// None where values should be base64 and are not.
+    fn headers(&self, row: usize) -> Option<Vec<OwnedHeader>> {
+        let Some(column) = self.column(KAFKA_HEADERS, row) else { return Some(vec![]) };
+        let headers = Headers::of(column).ok()?.row(row);
+        let decoded = headers.map(|(name, value)| match value {
+            Some(value) => Some((name.to_string(), Some(self.decoded(KAFKA_HEADERS, value)?))),
+            None => Some((name.to_string(), None)),
+        });
+        decoded.collect()
+    }
+
+    fn decoded(&self, name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+        if self.base64.contains(&name) { STANDARD.decode(bytes).ok() } else { Some(bytes.to_vec()) }
     }
 
     fn letter(&self, row: usize, payload: bool) -> Option<DeadLetter> {
@@ -183,7 +216,9 @@ impl Columns {
             detail: self.text("detail", row),
             model_version: self.text("model_version", row),
             rejected_at_ms: self.time("rejected_at", row),
-            payload: if payload { self.payload(row)? } else { None },
+            payload: if payload { self.bytes("payload", row)? } else { None },
+            key: if payload { self.bytes(KAFKA_KEY, row)? } else { None },
+            headers: if payload { self.headers(row)? } else { vec![] },
         })
     }
 }
@@ -191,7 +226,7 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fenliu_schemas::{Document, Origin, RawBuilder, Reject, Stage, model_dead_letters};
+    use fenliu_schemas::{Document, KeyAndHeaders, Origin, RawBuilder, Reject, Stage, model_dead_letters};
 
     use crate::files::appender::FileAppender;
 
@@ -202,7 +237,21 @@ mod tests {
             let origin =
                 Origin { topic: "news", partition: 3, offset, timestamp_ms: (offset == 4).then_some(77) };
             let document = Document { id: (offset == 9).then(|| "doc".into()), ..Document::default() };
-            builder.append(origin, if offset == 4 { b"\xff\x00" } else { b"{}" }, &Ok(document));
+            let headers = [
+                ("a".into(), Some(b"\xfe".as_slice())),
+                ("a".into(), None),
+                ("b".into(), Some(b"".as_slice())),
+            ];
+            let message = match offset {
+                4 => KeyAndHeaders { key: Some(b"\xff\x00key"), headers: &headers },
+                _ => KeyAndHeaders::default(),
+            };
+            builder.append_message(
+                origin,
+                message,
+                if offset == 4 { b"\xff\x00" } else { b"{}" },
+                &Ok(document),
+            );
         }
         let reject = |detail: Option<&str>| Reject::new(Stage::Infer, "not_finite", detail.map(Into::into));
         model_dead_letters(&builder.finish().unwrap(), &[reject(Some("NaN")), reject(None)], "01K", 1000)
@@ -224,6 +273,12 @@ mod tests {
             timestamp_ms: Some(77),
             detail: Some("NaN".into()),
             payload: Some(b"\xff\x00".to_vec()),
+            key: Some(b"\xff\x00key".to_vec()),
+            headers: vec![
+                ("a".into(), Some(b"\xfe".to_vec())),
+                ("a".into(), None),
+                ("b".into(), Some(vec![])),
+            ],
             ..common.clone()
         };
         let second =
@@ -251,8 +306,10 @@ mod tests {
             assert!(read_all(directory.path(), true).unwrap().is_empty(), "not finished");
             sink.flush().unwrap();
             assert_eq!(read_all(directory.path(), true).unwrap(), expected(), "{format:?}");
-            let without: Vec<_> =
-                expected().into_iter().map(|letter| DeadLetter { payload: None, ..letter }).collect();
+            let without: Vec<_> = expected()
+                .into_iter()
+                .map(|letter| DeadLetter { payload: None, key: None, headers: vec![], ..letter })
+                .collect();
             assert_eq!(read_all(directory.path(), false).unwrap(), without, "{format:?}");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fenliu_engine::batch::Batch;
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::Origin;
+use fenliu_schemas::{KeyAndHeaders, Origin};
 
 use super::documents::{Documents, data_files};
 use crate::assemble::Assembler;
@@ -88,7 +88,8 @@ impl Source for FilesSource {
                 }
                 let origin = Origin { topic: &name, partition: 0, offset: row, timestamp_ms: None };
                 // Rows of files need no schema registry, so they are always taken.
-                meter.measure(|| self.assembler.push(&name, origin, next, &payload))?;
+                let no_message = KeyAndHeaders::default();
+                meter.measure(|| self.assembler.push(&name, origin, next, no_message, &payload))?;
                 next = row + 1;
                 if self.assembler.is_due() && !self.hand_over(out, shutdown)? {
                     return Ok(());

@@ -4,16 +4,17 @@ use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::Positions;
 use futures::TryStreamExt;
 use iceberg::table::Table;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use super::config::IcebergSinkConfig;
-use super::error::{failed, runtime};
+use super::error::failed;
 use super::{catalog, position};
 use crate::reader::{Beginning, Findings, PLACES, Reader, VisitPlace, visit_places};
+use crate::runtime;
 
 /// The newest version that a table had when it was opened.
 pub(super) struct IcebergReader {
-    runtime: Runtime,
+    runtime: Handle,
     /// None where nothing was ever written.
     table: Option<Table>,
     /// Where the pipeline stands.
@@ -28,7 +29,7 @@ impl IcebergReader {
     /// # Errors
     /// A catalog that does not answer.
     pub(super) fn open(config: &IcebergSinkConfig, pipeline: &str) -> Result<Self> {
-        let runtime = runtime()?;
+        let runtime = runtime::handle()?;
         let table = runtime.block_on(load(config))?;
         let of = |read: fn(&Table, &str) -> Result<Positions>| {
             table.as_ref().map_or_else(|| Ok(Positions::default()), |table| read(table, pipeline))

@@ -23,14 +23,15 @@ use fenliu_schemas::{Positions, TopicPartition};
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::{Catalog, TableIdent};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
 use super::config::IcebergSinkConfig;
-use super::error::{failed, runtime};
+use super::error::failed;
 use super::fence::FencedCatalog;
 use super::table::Shape;
 use super::{catalog, position, table, write};
 use crate::fault;
+use crate::runtime;
 use crate::selection::Selection;
 
 /// The configured table, with the columns and partitions that a new one gets.
@@ -60,7 +61,7 @@ impl CompiledTable {
 
 /// Appends rows to a table.
 pub(super) struct IcebergSink {
-    runtime: Runtime,
+    runtime: Handle,
     selection: Arc<Selection>,
     target: Target,
 }
@@ -73,7 +74,7 @@ impl IcebergSink {
     pub(super) fn try_new(table: CompiledTable, pipeline: &str, selection: Arc<Selection>) -> Result<Self> {
         let CompiledTable { config, ident, shape } = table;
         let target = Target { config, ident, pipeline: pipeline.to_owned(), shape, catalog: None };
-        Ok(IcebergSink { runtime: runtime()?, selection, target })
+        Ok(IcebergSink { runtime: runtime::handle()?, selection, target })
     }
 }
 

@@ -5,6 +5,8 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::MessageKey;
+
 /// Properties that fenliu sets itself, since delivery depends on them.
 const OWNED: &[&str] = &[
     "auto.offset.reset",
@@ -85,6 +87,10 @@ pub struct KafkaSinkConfig {
     /// SQL predicate; rows for which it is not true are not written here.
     #[serde(rename = "where")]
     pub filter: Option<String>,
+    /// The key of each message; absent: `id` for labelled rows, `source` for dead letters.
+    pub key: Option<MessageKey>,
+    /// Whether messages get the headers of the messages that the rows came from. Those of dead letters always do.
+    pub headers: bool,
 }
 
 /// What a Kafka sink promises when the process dies.

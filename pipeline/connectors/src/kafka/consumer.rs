@@ -1,18 +1,21 @@
 //! The consumer: a member of a group whose rebalances the source handles itself.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::client::{REQUEST_TIMEOUT, client_config, log_error};
+use super::client::{REQUEST_TIMEOUT, client_config};
 use super::config::KafkaSourceConfig;
+use super::connection::Connection;
 use super::error::{failed, of};
 use crate::cluster::KafkaConfig;
 
@@ -41,50 +44,63 @@ pub struct Rebalance {
 }
 
 /// Keeps rebalances until the source gets to them: it must first let go of what is in flight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Context {
+    connection: Connection,
     rebalances: Mutex<VecDeque<Rebalance>>,
     commits: Mutex<VecDeque<KafkaResult<()>>>,
     is_closing: AtomicBool,
 }
 
+impl Default for Context {
+    fn default() -> Self {
+        Context {
+            connection: Connection::new("consumer"),
+            rebalances: Mutex::default(),
+            commits: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Context {
+    /// What is known of the consumer's connections.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// The next rebalance to handle.
     pub fn next_rebalance(&self) -> Option<Rebalance> {
-        self.rebalances().pop_front()
+        self.rebalances.lock().pop_front()
     }
 
     /// Leaves a rebalance that was not handled to whoever asks next.
     pub fn put_back(&self, rebalance: Rebalance) {
-        self.rebalances().push_front(rebalance);
+        self.rebalances.lock().push_front(rebalance);
     }
 
     /// The outcome of a commit of offsets that was not waited for.
     pub fn next_commit(&self) -> Option<KafkaResult<()>> {
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.commits.lock().pop_front()
     }
 
     /// From now on partitions are given up as soon as the group asks: nobody will handle it.
     pub fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
     }
-
-    fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
-        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.connection.log(level, facility, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error("consumer", &error, reason);
+        self.connection.error(&error, reason);
     }
 }
 
 impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).push_back(result);
-    }
-
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -92,9 +108,13 @@ impl ConsumerContext for Context {
         partitions: &mut TopicPartitionList,
     ) {
         let is_assignment = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if is_assignment {
+            // The group's coordinator has answered.
+            self.connection.works();
+        }
         let rebalance = Rebalance { is_assignment, partitions: partitions.clone() };
         if !self.is_closing.load(Ordering::Relaxed) {
-            return self.rebalances().push_back(rebalance);
+            return self.rebalances.lock().push_back(rebalance);
         }
         let nothing = TopicPartitionList::new();
         let given_up =
@@ -103,6 +123,23 @@ impl ConsumerContext for Context {
             tracing::debug!(%error, "partitions cannot be given up");
         }
     }
+}
+
+/// Commits `offsets` to the group without waiting; [`Context::next_commit`] has the outcome later.
+///
+/// librdkafka's own asynchronous commit would not report it: it calls only an `offset_commit_cb`, which the binding
+/// does not set. So a thread waits for the answer.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(super) fn commit_aside(consumer: &Arc<KafkaConsumer>, offsets: TopicPartitionList) -> Result<()> {
+    let consumer = Arc::clone(consumer);
+    let commit = move || {
+        let outcome = consumer.commit(&offsets, CommitMode::Sync);
+        consumer.context().commits.lock().push_back(outcome);
+    };
+    let thread = std::thread::Builder::new().name("offsets".into()).spawn(commit);
+    thread.map(drop).map_err(|error| Error::internal(format!("cannot start a thread: {error}")))
 }
 
 /// Tells librdkafka that a rebalance may go on: `rebalance.partitions` are taken, at their offsets, or

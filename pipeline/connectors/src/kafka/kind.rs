@@ -8,12 +8,13 @@ use fenliu_engine::Result;
 use super::client::topic_client_config;
 use super::config::{KafkaSinkConfig, check_properties};
 use super::letters;
+use super::messages::Messages;
 use super::output::TopicOutput;
-use crate::cluster::{KafkaConfig, Topic};
+use crate::cluster::{KafkaConfig, MessageKey, Topic};
 use crate::kind::{CompiledSink, OpenSink, SinkKind};
 use crate::reader::{ReadContext, Reader, VisitLetter};
 use crate::resource::Resource;
-use crate::selection::{Role, Selection};
+use crate::selection::{Beside, Role, Selection};
 
 impl SinkKind for KafkaSinkConfig {
     fn columns(&self) -> &[String] {
@@ -22,6 +23,10 @@ impl SinkKind for KafkaSinkConfig {
 
     fn filter(&self) -> Option<&str> {
         self.filter.as_deref()
+    }
+
+    fn beside(&self, role: Role) -> Vec<Beside> {
+        Messages::new(&self.as_topic(), role).beside()
     }
 
     fn destination(&self) -> String {
@@ -35,6 +40,9 @@ impl SinkKind for KafkaSinkConfig {
     fn check(&self, key: &str, role: Role, problems: &mut Problems) {
         check_properties(&self.properties, &format!("{key}.properties"), problems);
         problems.require(!self.topic.is_empty(), &format!("{key}.topic"), "empty", "a topic");
+        if let Some(MessageKey::Sql(sql)) = &self.key {
+            problems.require(!sql.trim().is_empty(), &format!("{key}.key.sql"), "empty", "a SQL expression");
+        }
         if role == Role::DeadLetters && !self.columns.is_empty() {
             problems.add(
                 format!("{key}.columns"),
@@ -62,8 +70,8 @@ impl SinkKind for KafkaSinkConfig {
 
 impl KafkaSinkConfig {
     fn as_topic(&self) -> Topic {
-        let KafkaSinkConfig { topic, brokers, properties, .. } = self.clone();
-        Topic { name: topic, brokers, properties }
+        let KafkaSinkConfig { topic, brokers, properties, key, headers, .. } = self.clone();
+        Topic { name: topic, brokers, properties, key, headers }
     }
 }
 

@@ -1,15 +1,19 @@
-//! Dead letters in a topic: the original bytes as the value, the rest as headers `fenliu.*`.
+//! Dead letters in a topic: the original bytes as the value, the original key and headers, the rest as headers `fenliu.*`.
+//! Where the topic's letters have another key than the original, that one is the header `fenliu.key`.
 //!
 //! A message without these headers was written by someone else and is left out.
 
 use std::ops::ControlFlow;
 
 use fenliu_engine::Result;
-use rdkafka::message::{BorrowedMessage, Headers};
+use fenliu_schemas::Header;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message};
 
+use super::headers::{OWN_PREFIX, headers_of};
+use super::messages::ORIGINAL_KEY;
 use super::reader::TopicReader;
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, OwnedHeader};
 use crate::reader::VisitLetter;
 
 /// Shows `visit` the letters of a topic.
@@ -42,11 +46,10 @@ pub(super) fn read(
 }
 
 fn letter(message: &BorrowedMessage<'_>, payload: bool) -> Option<DeadLetter> {
-    let headers = message.headers()?;
-    let text = |name: &str| {
-        let header = headers.iter().find(|header| header.key.strip_prefix("fenliu.") == Some(name))?;
-        header.value.map(|value| String::from_utf8_lossy(value).into_owned())
-    };
+    let headers = headers_of(message);
+    let own = |name: &str| headers.iter().find(|(found, _)| found.strip_prefix("fenliu.") == Some(name));
+    let text = |name: &str| own(name)?.1.map(|value| String::from_utf8_lossy(value).into_owned());
+    let is_kept = |(name, _): &&Header<'_>| !name.starts_with(OWN_PREFIX);
     Some(DeadLetter {
         topic: text("topic")?,
         partition: text("partition")?.parse().ok()?,
@@ -59,5 +62,19 @@ fn letter(message: &BorrowedMessage<'_>, payload: bool) -> Option<DeadLetter> {
         model_version: text("model_version"),
         rejected_at_ms: message.timestamp().to_millis(),
         payload: payload.then(|| message.payload().unwrap_or_default().to_vec()),
+        key: original_key(message, &headers).filter(|_| payload).map(<[u8]>::to_vec),
+        headers: headers.iter().filter(|_| payload).filter(is_kept).map(owned).collect(),
     })
+}
+
+/// The key of the message that the letter is of: the letter's own, unless a header says otherwise.
+fn original_key<'a>(message: &'a BorrowedMessage<'_>, headers: &[Header<'a>]) -> Option<&'a [u8]> {
+    match headers.iter().find(|(name, _)| name == ORIGINAL_KEY) {
+        Some((_, key)) => *key,
+        None => message.key(),
+    }
+}
+
+fn owned((name, value): &Header<'_>) -> OwnedHeader {
+    (name.to_string(), value.map(<[u8]>::to_vec))
 }

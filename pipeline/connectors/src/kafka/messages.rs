@@ -1,52 +1,186 @@
-//! Rows to Kafka messages.
+//! Rows to Kafka messages: value, key and headers.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::TimestampMillisecondType;
 use fenliu_engine::Result;
-use fenliu_schemas::{Lineage, SchemaError, primitive_column, text_at, text_column};
-use rdkafka::message::{Header, OwnedHeaders};
+use fenliu_schemas::{
+    Headers, KAFKA_HEADERS, KAFKA_KEY, Lineage, SchemaError, kafka_keys, primitive_column, text_column,
+};
+use rdkafka::message::OwnedHeaders;
 
-use super::writer::MessageWriter;
+use super::headers::{header, without_own};
+use super::writer::{MessageWriter, NewMessage};
+use crate::cluster::{MessageKey, Topic};
 use crate::json::json_lines;
+use crate::selection::{Beside, Role, Selected};
 
-/// Sends the rows of a batch to a topic, in order.
-pub(super) type SendRows = fn(&MessageWriter, &str, &RecordBatch) -> Result<()>;
+/// The place of a row in the source, as SQL.
+const LINEAGE: &str = r#""topic" || '/' || "partition" || '/' || "offset""#;
 
-/// Labelled rows: a JSON object each, keyed by the document's id where it is among the columns.
-pub(super) fn send_labelled(writer: &MessageWriter, topic: &str, rows: &RecordBatch) -> Result<()> {
-    let ids = rows.column_by_name("id").and_then(|column| column.as_string_opt::<i32>());
+/// The header of a dead letter with the original key, where the letter itself has another key.
+pub(super) const ORIGINAL_KEY: &str = "fenliu.key";
+
+/// How the rows of an output become messages.
+#[derive(Clone, Debug)]
+pub(super) struct Messages {
+    role: Role,
+    key: MessageKey,
+    headers: bool,
+}
+
+impl Messages {
+    /// The messages of `topic` for rows of `role`.
+    pub(super) fn new(topic: &Topic, role: Role) -> Self {
+        let (default, always) = match role {
+            Role::Labelled => (MessageKey::Id, false),
+            Role::DeadLetters => (MessageKey::Source, true),
+        };
+        Messages { role, key: topic.key.clone().unwrap_or(default), headers: topic.headers || always }
+    }
+
+    /// What messages need beside the columns of their value: the key, then the headers.
+    pub(super) fn beside(&self) -> Vec<Beside> {
+        let by_sql = |sql: &str| Beside::Sql { key: "key.sql", sql: sql.to_owned() };
+        let key = match &self.key {
+            MessageKey::Source => Some(Beside::Column(KAFKA_KEY)),
+            MessageKey::Lineage => Some(by_sql(LINEAGE)),
+            MessageKey::Sql(sql) => Some(by_sql(sql)),
+            MessageKey::Id | MessageKey::None => None,
+        };
+        let headers = self.headers.then_some(Beside::Column(KAFKA_HEADERS));
+        key.into_iter().chain(headers).collect()
+    }
+
+    /// Sends a message for each row to `topic`, in order. `selected` has what [`beside`](Self::beside) asks for.
+    ///
+    /// # Errors
+    /// A column that JSON cannot hold; as [`MessageWriter::send`].
+    pub(super) fn send(&self, writer: &MessageWriter, topic: &str, selected: &Selected) -> Result<()> {
+        let keys = self.keys(selected)?;
+        let headers = selected.beside.last().filter(|_| self.headers).map(Headers::of).transpose()?;
+        match self.role {
+            Role::Labelled => send_labelled(writer, topic, &selected.rows, &keys, headers),
+            Role::DeadLetters => self.send_dead_letters(writer, topic, &selected.rows, &keys, headers),
+        }
+    }
+
+    fn keys<'a>(&self, selected: &'a Selected) -> Result<Keys<'a>> {
+        match &self.key {
+            MessageKey::None => Ok(Keys::None),
+            MessageKey::Id => {
+                let ids = selected.rows.column_by_name("id").and_then(|ids| ids.as_string_opt::<i32>());
+                Ok(ids.map_or(Keys::None, Keys::Text))
+            }
+            _ => Ok(Keys::of(selected.beside.first())?),
+        }
+    }
+
+    /// Dead letters: the original bytes as the value, the original headers, and origin and reason as headers of ours.
+    fn send_dead_letters(
+        &self,
+        writer: &MessageWriter,
+        topic: &str,
+        rows: &RecordBatch,
+        keys: &Keys<'_>,
+        headers: Option<Headers<'_>>,
+    ) -> Result<()> {
+        let payloads = kafka_keys(rows, "payload")?;
+        let letters = Letters::of(rows, self.key == MessageKey::Source)?;
+        (0..rows.num_rows()).try_for_each(|row| {
+            let original = headers.into_iter().flat_map(|headers| headers.row(row));
+            let headers = Some(letters.add_headers(without_own(original), row));
+            let message = NewMessage::new(topic, payloads.value(row));
+            writer.send(NewMessage { key: keys.row(row), headers, ..message })
+        })
+    }
+}
+
+/// Labelled rows: a JSON object each.
+fn send_labelled(
+    writer: &MessageWriter,
+    topic: &str,
+    rows: &RecordBatch,
+    keys: &Keys<'_>,
+    headers: Option<Headers<'_>>,
+) -> Result<()> {
     let lines = json_lines(rows)?;
     let values = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     values.enumerate().try_for_each(|(row, value)| {
-        let key = ids.and_then(|ids| text_at(ids, row));
-        writer.send(topic, key, value, None)
+        let passed_on = headers.into_iter().flat_map(|headers| headers.row(row));
+        let headers = passed_on.fold(None, |all: Option<OwnedHeaders>, (name, value)| {
+            Some(header(all.unwrap_or_default(), name, value))
+        });
+        writer.send(NewMessage { key: keys.row(row), headers, ..NewMessage::new(topic, value) })
     })
 }
 
-/// Dead letters: the original bytes as the value, origin and reason as headers.
-pub(super) fn send_dead_letters(writer: &MessageWriter, topic: &str, rows: &RecordBatch) -> Result<()> {
-    let payloads = rows.column_by_name("payload").and_then(|column| column.as_binary_opt::<i32>());
-    let payloads = payloads.ok_or(SchemaError::Column { column: "payload", expected: "Binary" })?;
-    let lineage = Lineage::of(rows)?;
-    let timestamps = primitive_column::<TimestampMillisecondType>(rows, "kafka_timestamp", "Timestamp(ms)")?;
-    let texts = ["topic", "stage", "reason", "detail", "model_version"];
-    let texts =
-        texts.into_iter().map(|name| Ok((name, text_column(rows, name)?))).collect::<Result<Vec<_>>>()?;
-    (0..rows.num_rows()).try_for_each(|row| {
-        let mut headers = OwnedHeaders::new();
-        for (name, text) in texts.iter().filter(|(_, text)| text.is_valid(row)) {
-            headers = with_header(headers, name, text.value(row));
-        }
-        let (_, partition, offset) = lineage.row(row);
-        headers = with_header(headers, "partition", &partition.to_string());
-        headers = with_header(headers, "offset", &offset.to_string());
-        if timestamps.is_valid(row) {
-            headers = with_header(headers, "timestamp_ms", &timestamps.value(row).to_string());
-        }
-        writer.send(topic, None, payloads.value(row), Some(headers))
-    })
+/// The keys of messages.
+enum Keys<'a> {
+    Text(&'a StringArray),
+    Bytes(&'a BinaryArray),
+    None,
 }
 
-fn with_header(headers: OwnedHeaders, name: &str, value: &str) -> OwnedHeaders {
-    headers.insert(Header { key: &format!("fenliu.{name}"), value: Some(value) })
+impl<'a> Keys<'a> {
+    fn of(column: Option<&'a ArrayRef>) -> Result<Self, SchemaError> {
+        let text = column.and_then(|column| column.as_string_opt::<i32>()).map(Keys::Text);
+        let bytes = || column.and_then(|column| column.as_binary_opt::<i32>()).map(Keys::Bytes);
+        text.or_else(bytes).ok_or(SchemaError::Column { column: KAFKA_KEY, expected: "Utf8 or Binary" })
+    }
+
+    fn row(&self, row: usize) -> Option<&'a [u8]> {
+        match self {
+            Keys::Text(keys) => keys.is_valid(row).then(|| keys.value(row).as_bytes()),
+            Keys::Bytes(keys) => keys.is_valid(row).then(|| keys.value(row)),
+            Keys::None => None,
+        }
+    }
+}
+
+/// What the headers of dead letters say.
+struct Letters<'a> {
+    texts: Vec<(&'static str, &'a StringArray)>,
+    lineage: Lineage<'a>,
+    timestamps: &'a TimestampMillisecondArray,
+    /// The original keys, where the letters have others.
+    keys: Option<&'a BinaryArray>,
+}
+
+impl<'a> Letters<'a> {
+    fn of(rows: &'a RecordBatch, has_original_key: bool) -> Result<Self> {
+        let texts = ["topic", "stage", "reason", "detail", "model_version"];
+        let texts = texts.into_iter().map(|name| Ok((name, text_column(rows, name)?)));
+        Ok(Letters {
+            texts: texts.collect::<Result<_>>()?,
+            lineage: Lineage::of(rows)?,
+            timestamps: primitive_column::<TimestampMillisecondType>(
+                rows,
+                "kafka_timestamp",
+                "Timestamp(ms)",
+            )?,
+            keys: (!has_original_key).then(|| kafka_keys(rows, KAFKA_KEY)).transpose()?,
+        })
+    }
+
+    fn add_headers(&self, mut headers: OwnedHeaders, row: usize) -> OwnedHeaders {
+        for (name, text) in self.texts.iter().filter(|(_, text)| text.is_valid(row)) {
+            headers = with_text(headers, name, text.value(row));
+        }
+        let (_, partition, offset) = self.lineage.row(row);
+        headers = with_text(headers, "partition", &partition.to_string());
+        headers = with_text(headers, "offset", &offset.to_string());
+        if self.timestamps.is_valid(row) {
+            headers = with_text(headers, "timestamp_ms", &self.timestamps.value(row).to_string());
+        }
+        match self.keys {
+            Some(keys) => header(headers, ORIGINAL_KEY, keys.is_valid(row).then(|| keys.value(row))),
+            None => headers,
+        }
+    }
+}
+
+fn with_text(headers: OwnedHeaders, name: &str, value: &str) -> OwnedHeaders {
+    header(headers, &format!("fenliu.{name}"), Some(value.as_bytes()))
 }

@@ -8,12 +8,14 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use fenliu_engine::{Error, Kind, Result};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
-use super::client::{REQUEST_TIMEOUT, log_error};
+use super::client::REQUEST_TIMEOUT;
+use super::connection::Connection;
 use super::error::failed;
 
 /// Without a message for so long, the topic cannot be read to its end.
@@ -22,23 +24,51 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How long a client is given to hand over what it has logged.
+const SERVE: Duration = Duration::from_millis(20);
+
 /// Offset ranges of a topic by partition: `(first, next)`.
 pub type Ends = BTreeMap<i32, (i64, i64)>;
 
 /// For a consumer of no group.
-struct Logging;
+struct Observed(Connection);
 
-impl ClientContext for Logging {
+impl ClientContext for Observed {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.0.log(level, facility, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error("reader", &error, reason);
+        self.0.error(&error, reason);
     }
 }
 
-impl ConsumerContext for Logging {}
+impl ConsumerContext for Observed {}
+
+/// Asks for the brokers and the topics of a cluster: how many there are of each.
+///
+/// # Errors
+/// Properties that librdkafka refuses; when no broker answers, with the cause and what helps.
+pub fn look_up_cluster(client: &ClientConfig) -> Result<(usize, usize)> {
+    let consumer: BaseConsumer<Observed> =
+        client.create_with_context(Observed(Connection::new("reader"))).map_err(failed("make a consumer"))?;
+    let metadata = ask(&consumer, "look up the brokers", |wait| consumer.fetch_metadata(None, wait))?;
+    Ok((metadata.brokers().len(), metadata.topics().len()))
+}
+
+/// Asks through `consumer`, which has no partitions: polling it brings log lines and errors alone.
+fn ask<T>(
+    consumer: &BaseConsumer<Observed>,
+    action: &str,
+    question: impl Fn(Duration) -> KafkaResult<T>,
+) -> Result<T> {
+    let serve = || while consumer.poll(SERVE).is_some() {};
+    consumer.context().0.ask(action, serve, question)
+}
 
 /// Looks at the messages of one topic.
 pub struct TopicReader {
-    consumer: BaseConsumer<Logging>,
+    consumer: BaseConsumer<Observed>,
     topic: String,
 }
 
@@ -55,7 +85,8 @@ impl TopicReader {
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
         let action = format!("make a consumer for topic `{topic}`");
-        let consumer = client.create_with_context(Logging).map_err(failed(action))?;
+        let consumer =
+            client.create_with_context(Observed(Connection::new("reader"))).map_err(failed(action))?;
         Ok(TopicReader { consumer, topic: topic.to_string() })
     }
 
@@ -64,16 +95,17 @@ impl TopicReader {
     /// # Errors
     /// A broker that does not answer, a topic that is not there.
     pub fn ends(&self) -> Result<Ends> {
-        let action = || format!("look up topic `{}`", self.topic);
+        self.consumer.unassign().map_err(failed("let go of the partitions read before"))?;
+        let action = format!("look up topic `{}`", self.topic);
         let metadata =
-            self.consumer.fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT).map_err(failed(action()))?;
+            ask(&self.consumer, &action, |wait| self.consumer.fetch_metadata(Some(&self.topic), wait))?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         let mut ends = Ends::new();
         for partition in partitions.map(|partition| partition.id()) {
             let range = self
                 .consumer
                 .fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT)
-                .map_err(failed(action()))?;
+                .map_err(failed(&*action))?;
             ends.insert(partition, range);
         }
         if ends.is_empty() {

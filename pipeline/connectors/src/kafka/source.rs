@@ -12,18 +12,19 @@ use fenliu_engine::batch::Batch;
 use fenliu_engine::position::Stored;
 use fenliu_engine::reader::{self, Action, Event, Notice, Reader};
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::{Origin, Positions, TopicPartition};
+use fenliu_schemas::{KeyAndHeaders, Origin, Positions, TopicPartition};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, TopicPartitionList};
 
 use super::config::{KafkaSourceConfig, Start};
-use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, offsets_list};
-use super::error::{failed, of};
+use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, commit_aside, offsets_list};
+use super::error::failed;
 use super::facts;
+use super::headers::WithHeaders;
 use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
 use crate::links::SinkLinks;
@@ -45,6 +46,10 @@ pub(super) struct KafkaSourceOptions {
     pub(super) stop_at_end: bool,
     /// Whether the source commits the group's offsets; not where a sink does so in its transactions.
     pub(super) commits_offsets: bool,
+    /// Whether the keys of messages are used, and so kept.
+    pub(super) keeps_keys: bool,
+    /// Whether the headers of messages are used, and so kept.
+    pub(super) keeps_headers: bool,
     /// How long giving up partitions may take: see [`drain_limit`].
     pub(super) drain_limit: Duration,
 }
@@ -60,6 +65,8 @@ pub(super) struct KafkaSource {
     /// The topic read last: consecutive messages mostly share it.
     topic: Arc<str>,
     stop_at_end: bool,
+    keeps_keys: bool,
+    keeps_headers: bool,
     /// Partitions whose end was reached at least once.
     ended: HashSet<i32>,
     /// Received, but not taken by the assembler yet, since the schema registry does not answer.
@@ -111,6 +118,8 @@ impl KafkaSource {
             topics: source.topics.join(", "),
             topic: "".into(),
             stop_at_end: options.stop_at_end,
+            keeps_keys: options.keeps_keys,
+            keeps_headers: options.keeps_headers,
             ended: HashSet::new(),
             waiting: VecDeque::new(),
             unanswered: None,
@@ -232,7 +241,9 @@ impl KafkaSource {
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.unanswered = None;
         let mut list = TopicPartitionList::new();
-        partitions.iter().for_each(|(topic, partition)| drop(list.add_partition(topic, *partition)));
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
         // Not taken, so the next owner reads them.
         self.waiting.retain(|message| list.find_partition(message.topic(), message.partition()).is_none());
         // A partition that goes while it is paused would be paused when it comes again.
@@ -249,11 +260,9 @@ impl KafkaSource {
         outcome.map_err(failed("pause or resume partitions"))
     }
 
-    /// Sends the offsets off; librdkafka reports the outcome during a later poll.
+    /// Sends the offsets off; the outcome comes later.
     fn commit(&mut self, stored: &Stored) {
-        let sent = offsets_list(&stored.positions).and_then(|list| {
-            self.consumer.commit(&list, CommitMode::Async).map_err(failed("commit offsets"))
-        });
+        let sent = offsets_list(&stored.positions).and_then(|list| commit_aside(&self.consumer, list));
         if let Err(error) = sent {
             self.tell(Event::OffsetsCommitted(Err(error)));
         }
@@ -285,12 +294,7 @@ impl KafkaSource {
         let is_busy = !self.assembler.is_empty() || self.batch.is_some() || !self.reader.is_reading();
         let consumer = Arc::clone(&self.consumer);
         match consumer.poll(if is_busy { BUSY_POLL } else { IDLE_POLL }) {
-            Some(Ok(message)) => {
-                if !self.waiting.is_empty() || !meter.measure(|| self.accept(&message))? {
-                    self.waiting.push_back(message.detach());
-                    self.tell(Event::Holding(true));
-                }
-            }
+            Some(Ok(message)) => self.receive(&message, meter)?,
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ended.insert(partition)),
             Some(Err(error)) => self.survive(error)?,
             None if self.has_ended() && self.reader.is_reading() => self.tell(Event::InputEnded),
@@ -299,8 +303,17 @@ impl KafkaSource {
         Ok(())
     }
 
+    /// Takes a message, or keeps it until the schema registry answers.
+    fn receive(&mut self, message: &BorrowedMessage<'_>, meter: &Meter) -> Result<()> {
+        if !self.waiting.is_empty() || !meter.measure(|| self.accept(message))? {
+            self.waiting.push_back(message.detach());
+            self.tell(Event::Holding(true));
+        }
+        Ok(())
+    }
+
     /// Whether the message is dealt with; `false`: the schema registry does not answer.
-    fn accept(&mut self, message: &impl Message) -> Result<bool> {
+    fn accept(&mut self, message: &impl WithHeaders) -> Result<bool> {
         let (partition, offset) = (message.partition(), message.offset());
         let Some(first) = self.reader.first_covered(message.topic(), partition, offset) else {
             return Ok(true);
@@ -312,7 +325,9 @@ impl KafkaSource {
         let origin = Origin { topic: message.topic(), partition, offset, timestamp_ms };
         // A message without a value (a tombstone) holds no document: it is rejected as such.
         let payload = message.payload().unwrap_or_default();
-        let taken = self.assembler.push(&self.topic, origin, first, payload)?;
+        let headers = if self.keeps_headers { message.header_list() } else { vec![] };
+        let beside = KeyAndHeaders { key: message.key().filter(|_| self.keeps_keys), headers: &headers };
+        let taken = self.assembler.push(&self.topic, origin, first, beside, payload)?;
         if taken {
             self.reader.take(&self.topic, partition, offset);
         }
@@ -343,7 +358,8 @@ impl KafkaSource {
         let code = error.rdkafka_error_code();
         let is_unknown = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
         check_usable(&self.consumer)?;
-        let error = of(&format!("consume {}", self.topics), error);
+        let action = format!("consume {}", self.topics);
+        let error = self.consumer.context().connection().explain(&action, error);
         if !error.is_retryable() || (is_unknown && self.stop_at_end) {
             return Err(error);
         }

@@ -66,8 +66,10 @@ impl Connection for Member {
     }
 
     fn open(&self, feed: Feed) -> Result<Box<dyn Source>> {
-        let Feed { assembler, links, stop_at_end, commits_offsets } = feed;
-        let options = KafkaSourceOptions { stop_at_end, commits_offsets, drain_limit: self.drain_limit };
+        let Feed { assembler, links, stop_at_end, commits_offsets, keeps_keys, keeps_headers } = feed;
+        let drain_limit = self.drain_limit;
+        let options =
+            KafkaSourceOptions { stop_at_end, commits_offsets, keeps_keys, keeps_headers, drain_limit };
         let consumer = Arc::clone(&self.consumer);
         Ok(Box::new(KafkaSource::try_new(consumer, &self.config, assembler, links, options)?))
     }

@@ -54,7 +54,7 @@ impl TransactionalSink {
             Some(writer) => Ok(writer),
             None => {
                 let writer = MessageWriter::try_new(self.client.clone())?;
-                writer.init_transactions()?;
+                writer.init_transactions(&self.client)?;
                 Ok(writer)
             }
         }

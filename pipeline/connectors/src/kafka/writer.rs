@@ -1,17 +1,20 @@
 //! Sending messages and knowing that they arrived, with or without a transaction around them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fenliu_engine::{Error, Kind, Result};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
-use super::client::{REQUEST_TIMEOUT, log_error};
+use super::connection::Connection;
 use super::error::{failed, kind_of, of};
+use super::transaction_timeout;
 use crate::fault;
 
 /// How long a full local queue is given to drain before it is tried again.
@@ -20,6 +23,9 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
 /// Deliveries end by themselves at librdkafka's `message.timeout.ms` (5 minutes unless configured);
 /// this only bounds the wait for a client that does not even report that.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// How often a flush that takes long looks whether the brokers can be reached at all.
+const FLUSH_STEP: Duration = Duration::from_secs(1);
 
 /// How long one step of a transaction waits for the brokers.
 const TRANSACTION_STEP: Duration = Duration::from_secs(30);
@@ -31,10 +37,43 @@ const DEFAULTS: &[(&str, &str)] = &[("enable.idempotence", "true"), ("message.ma
 /// What bounds a message, for errors.
 const TOO_LARGE: &str = "; `max.message.bytes` of the topic is the bound";
 
+/// A message to send.
+#[derive(Clone, Debug)]
+pub struct NewMessage<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition; `None`: by the key, or any.
+    pub partition: Option<i32>,
+    /// The key; `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: &'a [u8],
+    /// Headers, in order.
+    pub headers: Option<OwnedHeaders>,
+    /// Milliseconds since the Unix epoch; `None`: when it is sent.
+    pub timestamp_ms: Option<i64>,
+}
+
+impl<'a> NewMessage<'a> {
+    /// A message with nothing but a value.
+    pub fn new(topic: &'a str, value: &'a [u8]) -> Self {
+        NewMessage { topic, partition: None, key: None, value, headers: None, timestamp_ms: None }
+    }
+
+    fn record(self) -> BaseRecord<'a, [u8], [u8]> {
+        let mut record = BaseRecord::to(self.topic).payload(self.value);
+        record.partition = self.partition;
+        record.key = self.key;
+        record.headers = self.headers;
+        record.timestamp = self.timestamp_ms;
+        record
+    }
+}
+
 /// Sends messages to the topics of one cluster.
 pub struct MessageWriter {
     producer: ThreadedProducer<Deliveries>,
-    failures: Arc<Mutex<Failures>>,
+    context: Deliveries,
 }
 
 #[derive(Debug, Default)]
@@ -63,14 +102,20 @@ impl Failures {
     }
 }
 
-/// Remembers messages that were not delivered.
+/// Remembers messages that were not delivered, and why there is no connection.
+#[derive(Clone)]
 struct Deliveries {
     failures: Arc<Mutex<Failures>>,
+    connection: Arc<Connection>,
 }
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.connection.log(level, facility, text);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error("producer", &error, reason);
+        self.connection.error(&error, reason);
     }
 }
 
@@ -78,18 +123,17 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_ok() {
+            return self.connection.works();
+        }
         if let Err((error, message)) = result {
-            let mut failures = lock(&self.failures);
+            let mut failures = self.failures.lock();
             let code = error.rdkafka_error_code();
             let kind = code.map_or(Kind::Unavailable, kind_of);
             let hint = if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) { TOO_LARGE } else { "" };
             failures.note(kind, || format!("topic `{}`: {error}{hint}", message.topic()));
         }
     }
-}
-
-fn lock(failures: &Mutex<Failures>) -> MutexGuard<'_, Failures> {
-    failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MessageWriter {
@@ -103,10 +147,10 @@ impl MessageWriter {
                 client.set(*name, *value);
             }
         }
-        let failures = Arc::new(Mutex::new(Failures::default()));
-        let context = Deliveries { failures: Arc::clone(&failures) };
-        let producer = client.create_with_context(context).map_err(failed("make a producer"))?;
-        Ok(MessageWriter { producer, failures })
+        let connection = Arc::new(Connection::new("producer"));
+        let context = Deliveries { failures: Arc::default(), connection };
+        let producer = client.create_with_context(context.clone()).map_err(failed("make a producer"))?;
+        Ok(MessageWriter { producer, context })
     }
 
     /// Sends one message, waiting for room in the local queue. Delivery is known after
@@ -114,32 +158,9 @@ impl MessageWriter {
     ///
     /// # Errors
     /// A message that can never be sent, or an earlier one that was not delivered.
-    pub fn send(
-        &self,
-        topic: &str,
-        key: Option<&str>,
-        value: &[u8],
-        headers: Option<OwnedHeaders>,
-    ) -> Result<()> {
-        self.send_to(topic, None, key, value, headers)
-    }
-
-    /// As [`send`](Self::send), to a partition of the caller's choice.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_to(
-        &self,
-        topic: &str,
-        partition: Option<i32>,
-        key: Option<&str>,
-        value: &[u8],
-        headers: Option<OwnedHeaders>,
-    ) -> Result<()> {
-        let mut record = BaseRecord::<str, [u8]>::to(topic).payload(value);
-        record.partition = partition;
-        record.key = key;
-        record.headers = headers;
+    pub fn send(&self, message: NewMessage<'_>) -> Result<()> {
+        let NewMessage { topic, value, .. } = message;
+        let mut record = message.record();
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -169,7 +190,15 @@ impl MessageWriter {
     /// # Errors
     /// Messages that were not delivered.
     pub fn flush(&self) -> Result<()> {
-        self.producer.flush(FLUSH_TIMEOUT).map_err(failed("have messages acknowledged"))?;
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        while let Err(error) = self.producer.flush(FLUSH_STEP) {
+            self.context.connection.check()?;
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut)
+                || Instant::now() > deadline
+            {
+                return Err(self.context.connection.explain("have messages acknowledged", error));
+            }
+        }
         self.check()
     }
 
@@ -178,18 +207,24 @@ impl MessageWriter {
     /// # Errors
     /// When none does.
     pub fn check_topic(&self, topic: &str) -> Result<()> {
-        let metadata = self.producer.client().fetch_metadata(Some(topic), REQUEST_TIMEOUT);
-        metadata.map(drop).map_err(failed(format!("look up topic `{topic}`")))
+        let client = self.producer.client();
+        // The producer's own thread reads its log lines.
+        let served = || ();
+        let ask = |wait: Duration| client.fetch_metadata(Some(topic), wait).map(drop);
+        self.context.connection.ask(&format!("look up topic `{topic}`"), served, ask)
     }
 
     /// Readies a producer that has a `transactional.id`: completes or aborts what the one before it with the
     /// same id left open, and fences it.
     ///
     /// # Errors
-    /// When the brokers do not answer in time.
-    pub fn init_transactions(&self) -> Result<()> {
+    /// When the brokers do not answer in time, or refuse the time-out of `client`, which the producer was made of.
+    pub(super) fn init_transactions(&self, client: &ClientConfig) -> Result<()> {
         let outcome = self.producer.init_transactions(TRANSACTION_STEP);
-        outcome.map_err(failed("begin transactions"))
+        outcome.map_err(|error| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::InvalidTransactionTimeout) => transaction_timeout::refused(client, error),
+            _ => self.context.connection.explain("begin transactions", error),
+        })
     }
 
     /// Opens a transaction for the messages that follow.
@@ -197,7 +232,7 @@ impl MessageWriter {
     /// # Errors
     /// When one is open.
     pub fn begin(&self) -> Result<()> {
-        *lock(&self.failures) = Failures::default();
+        *self.context.failures.lock() = Failures::default();
         self.producer.begin_transaction().map_err(failed("begin a transaction"))
     }
 
@@ -227,6 +262,7 @@ impl MessageWriter {
     }
 
     fn check(&self) -> Result<()> {
-        lock(&self.failures).check()
+        self.context.connection.check()?;
+        self.context.failures.lock().check()
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fenliu_schemas::Positions;
 
-use super::{Action, PAUSE_AFTER, Reader, State};
+use super::{Action, Notice, PAUSE_AFTER, Reader, State};
 use crate::error::Result;
 use crate::position::Stored;
 
@@ -41,9 +41,8 @@ impl Reader {
     /// and nothing is lost.
     pub(super) fn offsets_committed(&mut self, now: Instant, outcome: Result<()>) {
         let Some(positions) = self.committing.take() else { return };
-        if outcome.is_ok() {
-            return;
-        }
+        let Err(error) = outcome else { return };
+        self.notice(Notice::Retrying { error });
         self.commit_at = Some(now + COMMIT_PAUSE);
         for (topic, partition, next) in positions.iter() {
             if self.reading.get(topic, partition).is_some()

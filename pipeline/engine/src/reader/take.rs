@@ -103,31 +103,26 @@ impl Reader {
         }
     }
 
-    /// Finds where the partitions begin, and gives sinks without a position that one.
     fn claim(&mut self) {
+        let State::Taking(taking) = &self.state else { return };
+        match Beginnings::find(taking, &self.topics, self.options.start) {
+            Ok(found) => self.ask_to_claim(found),
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    /// Gives sinks without a position the one where the partitions begin.
+    fn ask_to_claim(&mut self, found: Beginnings) {
         let State::Taking(taking) = &mut self.state else { return };
-        let topics = match identities(&taking.facts, taking.answers.values(), &self.topics) {
-            Ok(topics) => topics,
-            Err(error) => return self.end(Err(error)),
-        };
-        let starts = starts(taking, &topics, self.options.start);
-        let partitions = taking.partitions.clone();
-        // Against what was stored before the brokers were asked: a sink may have moved on since, and the partition too.
-        let known = lowest_known(taking.answers.values().map(|stored| &stored.positions));
-        let bounds = std::mem::take(&mut taking.facts.bounds);
-        let deleted = match check_bounds(&known, &bounds) {
-            Ok(deleted) => deleted,
-            Err(error) => return self.end(Err(error)),
-        };
-        let adopted = adopted(&taking.facts, taking.answers.values(), &topics);
         taking.answers.clear();
-        self.topics.extend(topics.clone());
-        deleted.into_iter().chain(adopted).for_each(|notice| self.notice(notice));
-        let starts_claimed = if self.options.claims { starts.clone() } else { Positions::default() };
-        let id = self.question(&partitions, starts_claimed, topics);
+        let partitions = taking.partitions.clone();
+        self.topics.extend(found.topics.clone());
+        found.notices.into_iter().for_each(|notice| self.notice(notice));
+        let claimed = if self.options.claims { found.starts.clone() } else { Positions::default() };
+        let id = self.question(&partitions, claimed, found.topics);
         if let State::Taking(taking) = &mut self.state {
             taking.step = Step::Claims(id);
-            taking.facts.committed.positions = starts;
+            taking.facts.committed.positions = found.starts;
         }
         self.answered_by_all();
     }
@@ -167,16 +162,34 @@ impl Reader {
     }
 }
 
+/// What follows from the answers of sinks and brokers.
+struct Beginnings {
+    /// Where a sink begins that has no position.
+    starts: Positions,
+    topics: Topics,
+    notices: Vec<Notice>,
+}
+
+impl Beginnings {
+    /// `own` is what the reader knows of topics itself.
+    fn find(taking: &Taking, own: &Topics, start: Start) -> Result<Self> {
+        let stored: Vec<&Stored> = taking.answers.values().collect();
+        let topics = identities(&taking.facts, &stored, own)?;
+        // Against what was stored before the brokers were asked: a sink may have moved on since, and the partition too.
+        let known = lowest_known(stored.iter().map(|stored| &stored.positions));
+        let mut notices = check_bounds(&known, &taking.facts.bounds)?;
+        notices.extend(adopted(&taking.facts, &stored, &topics));
+        Ok(Beginnings { starts: starts(taking, &topics, start), topics, notices })
+    }
+}
+
 /// What is known of each topic: by the sinks, by the group, by this reader (`own`), and for the rest as it is today.
-fn identities<'a>(
-    facts: &'a BrokerFacts,
-    sinks: impl Iterator<Item = &'a Stored> + Clone,
-    own: &'a Topics,
-) -> Result<Topics> {
+fn identities<'a>(facts: &'a BrokerFacts, sinks: &[&'a Stored], own: &'a Topics) -> Result<Topics> {
     let mut topics = facts.topics.clone();
     for (topic, identity) in &mut topics {
         let mut known = TopicIdentity { id: identity.id.clone(), latest_below: None };
-        let stored = sinks.clone().chain([&facts.committed]).filter_map(|stored| stored.topics.get(topic));
+        let stored =
+            sinks.iter().copied().chain([&facts.committed]).filter_map(|stored| stored.topics.get(topic));
         for stored in stored.chain(own.get(topic)) {
             if stored.contradicts(&known) {
                 return Err(recreated(topic, stored.id.as_deref(), known.id.as_deref()));
@@ -190,16 +203,12 @@ fn identities<'a>(
 }
 
 /// Topics of which sinks have positions that do not say to which topic they belong.
-fn adopted<'a>(
-    facts: &'a BrokerFacts,
-    sinks: impl Iterator<Item = &'a Stored> + Clone,
-    topics: &Topics,
-) -> Vec<Notice> {
+fn adopted<'a>(facts: &'a BrokerFacts, sinks: &[&'a Stored], topics: &Topics) -> Vec<Notice> {
     let is_unnamed = |topic: &Arc<str>, stored: &Stored| {
         let has_position = stored.positions.iter().any(|(of, ..)| of == topic);
         has_position && stored.topics.get(topic).is_none_or(|identity| identity.id.is_none())
     };
-    let all = || sinks.clone().chain([&facts.committed]);
+    let all = || sinks.iter().copied().chain([&facts.committed]);
     let unnamed = topics.iter().filter(|(topic, _)| all().any(|stored| is_unnamed(topic, stored)));
     unnamed
         .filter_map(|(topic, identity)| {

@@ -218,9 +218,9 @@ impl World {
         };
         if self.prints && problem.is_some() {
             for (id, member) in &self.members {
-                println!("member {id}: {member:#?}");
+                eprintln!("member {id}: {member:#?}");
             }
-            println!("{:#?}", self.group);
+            eprintln!("{:#?}", self.group);
         }
         Outcome {
             problem,
@@ -235,7 +235,7 @@ impl World {
         let at = self.now - self.began;
         if self.prints {
             let text = format!("{event:?}");
-            println!("{at:?} {}", text.chars().take(400).collect::<String>());
+            eprintln!("{at:?} {}", text.chars().take(400).collect::<String>());
         }
         let rows = self.stores.iter().map(|store| store.rows.len() as u64).sum::<u64>();
         for value in [number, at.as_nanos() as u64, event.number(), rows] {
@@ -273,14 +273,14 @@ impl World {
             Event::Pipe(id) => self.deliver(id),
             Event::ReaderTick(id) => {
                 self.members.entry(id).and_modify(|member| member.reader_tick = Tick::default());
-                self.to_reader(id, reader::Event::Tick);
+                self.tell_reader(id, reader::Event::Tick);
             }
             Event::WorkerTick(id, sink) => {
                 self.members.entry(id).and_modify(|member| member.worker_ticks[sink] = Tick::default());
-                self.to_worker(id, sink, worker::Event::Tick);
+                self.tell_worker(id, sink, worker::Event::Tick);
             }
-            Event::ToReader(id, event) => self.to_reader(id, event),
-            Event::ToWorker(id, sink, event) => self.to_worker(id, sink, event),
+            Event::ToReader(id, event) => self.tell_reader(id, event),
+            Event::ToWorker(id, sink, event) => self.tell_worker(id, sink, event),
             Event::Read(id, sink) => {
                 let fails = self.fails(sink);
                 let stored = self.stores[sink].positions(&self.group);
@@ -292,7 +292,7 @@ impl World {
             Event::Produce => self.produce(),
             Event::Fault => self.fault(),
             Event::Kick(id) => self.kick(id),
-            Event::Stop(id) => self.to_reader(id, reader::Event::StopRequested),
+            Event::Stop(id) => self.tell_reader(id, reader::Event::StopRequested),
         }
         self.notify();
     }
@@ -388,10 +388,10 @@ impl World {
             self.at(at, Event::Pipe(id));
         }
         if let Some(done) = handed_over {
-            self.to_reader(id, reader::Event::Blocked(!done));
+            self.tell_reader(id, reader::Event::Blocked(!done));
         }
         if flushed {
-            self.to_reader(id, reader::Event::HandedOver);
+            self.tell_reader(id, reader::Event::HandedOver);
         }
         if handed_over != Some(false) {
             self.arm(id);
@@ -402,7 +402,7 @@ impl World {
         let Some(member) = self.members.get_mut(&id) else { return };
         let Some((_, delivery)) = member.pipe.pop_front() else { return };
         for sink in 0..self.stores.len() {
-            self.to_worker(id, sink, worker::Event::Deliver(Arc::clone(&delivery)));
+            self.tell_worker(id, sink, worker::Event::Deliver(Arc::clone(&delivery)));
         }
         self.close_input(id);
     }
@@ -412,7 +412,7 @@ impl World {
         let is_over = |member: &Member| member.input_closed && member.pipe.is_empty();
         if self.members.get(&id).is_some_and(is_over) {
             for sink in 0..self.stores.len() {
-                self.to_worker(id, sink, worker::Event::InputClosed);
+                self.tell_worker(id, sink, worker::Event::InputClosed);
             }
         }
     }
@@ -455,7 +455,7 @@ impl World {
 
 /// Driving a member.
 impl World {
-    fn to_worker(&mut self, id: u64, sink: usize, event: worker::Event<SimRows>) {
+    fn tell_worker(&mut self, id: u64, sink: usize, event: worker::Event<SimRows>) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let worker = &mut member.workers[sink];
         worker.handle(self.now, event);
@@ -514,7 +514,7 @@ impl World {
 
     fn failed(&mut self, error: &fenliu_engine::Error) {
         if self.prints {
-            println!("  failed: {error}");
+            eprintln!("  failed: {error}");
         }
         if matches!(error.kind(), Kind::Gap | Kind::Internal | Kind::Recreated) {
             self.failed_at_stop = Some(error.to_string());
@@ -527,7 +527,7 @@ impl World {
         }
     }
 
-    fn to_reader(&mut self, id: u64, event: reader::Event) {
+    fn tell_reader(&mut self, id: u64, event: reader::Event) {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.reader.handle(self.now, event);
         let mut actions = vec![];
@@ -577,7 +577,7 @@ impl World {
             reader::Action::CommitOffsets(stored) => self.after(1..20, Event::CommitOffsets(id, stored)),
             reader::Action::Notice(notice) => {
                 if self.prints {
-                    println!("  {notice:?}");
+                    eprintln!("  {notice:?}");
                 }
             }
             reader::Action::End(outcome) => {

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fenliu_connectors::Shutdown;
-use fenliu_connectors::kafka::{MessageWriter, client_config};
+use fenliu_connectors::kafka::{MessageWriter, NewMessage, client_config};
 
 use crate::cli::common::shutdown_on_signals;
 use crate::config::Config;
@@ -19,7 +19,7 @@ const MESSAGES_AHEAD: u64 = 2000;
 
 /// Produces to `topic` and runs side by side, until every message came out.
 pub(super) fn stream(config: Config, topic: &'static str, messages: Vec<Vec<u8>>) -> Result<Summary> {
-    let shutdown = shutdown_on_signals();
+    let shutdown = shutdown_on_signals()?;
     let expected = messages.len() as u64;
     let options = RunOptions { expected: Some(expected), ..RunOptions::default() };
     let writer = MessageWriter::try_new(client_config(&config.kafka, &Default::default()))?;
@@ -50,7 +50,7 @@ fn send(
         while sent > counters.snapshot().documents() + MESSAGES_AHEAD && !stop.is_requested() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        writer.send(topic, None, message, None)?;
+        writer.send(NewMessage::new(topic, message))?;
     }
     writer.flush()
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use fenliu_connectors::DeadLetter;
+use fenliu_connectors::{DeadLetter, OwnedHeader};
 use serde_json::{Value, json};
 
 use super::{FilterArgs, rfc_3339};
@@ -13,7 +13,7 @@ use crate::cli::output;
 use crate::dlq::Letters;
 use crate::error::Result;
 
-/// Characters of a payload that people are shown; programs get all of it.
+/// Characters of a payload, key or header that people are shown; programs get all of it.
 const SHOWN_CHARS: usize = 2000;
 
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(super) fn show(letters: &Letters, args: &ShowArgs, as_json: bool) -> Result<
     Ok(())
 }
 
-/// Bytes that are no UTF-8 are base64, under another name.
+/// Bytes that are no UTF-8 are base64, under another name: `payload_base64`, `key_base64`, and `value_base64` in headers.
 fn object(letter: &DeadLetter) -> Value {
     let mut object = json!({
         "topic": letter.topic, "partition": letter.partition, "offset": letter.offset,
@@ -52,13 +52,26 @@ fn object(letter: &DeadLetter) -> Value {
         "reason": letter.reason, "detail": letter.detail, "model_version": letter.model_version,
         "rejected_at": letter.rejected_at_ms.and_then(rfc_3339),
     });
-    if let Some(payload) = &letter.payload {
-        match std::str::from_utf8(payload) {
-            Ok(text) => object["payload"] = text.into(),
-            Err(_) => object["payload_base64"] = STANDARD.encode(payload).into(),
-        }
+    letter.payload.iter().for_each(|payload| set_bytes(&mut object, "payload", payload));
+    letter.key.iter().for_each(|key| set_bytes(&mut object, "key", key));
+    if !letter.headers.is_empty() {
+        object["headers"] = letter.headers.iter().map(header).collect();
     }
     object
+}
+
+fn set_bytes(object: &mut Value, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => object[name] = text.into(),
+        Err(_) => object[format!("{name}_base64")] = STANDARD.encode(bytes).into(),
+    }
+}
+
+/// A null value is left out.
+fn header((name, value): &OwnedHeader) -> Value {
+    let mut header = json!({ "key": name });
+    value.iter().for_each(|value| set_bytes(&mut header, "value", value));
+    header
 }
 
 fn paragraph(letter: &DeadLetter) -> String {
@@ -70,6 +83,12 @@ fn paragraph(letter: &DeadLetter) -> String {
     lines.extend(letter.id.as_ref().map(|id| format!("  id           {id}")));
     lines.extend(letter.model_version.as_ref().map(|version| format!("  model        {version}")));
     lines.extend(letter.rejected_at_ms.and_then(rfc_3339).map(|at| format!("  rejected at  {at}")));
+    lines.extend(letter.timestamp_ms.and_then(rfc_3339).map(|at| format!("  timestamp    {at}")));
+    lines.extend(letter.key.as_ref().map(|key| format!("  key          {}", readable(key))));
+    lines.extend(letter.headers.iter().map(|(name, value)| {
+        let value = value.as_ref().map_or_else(|| "(null)".to_string(), |value| readable(value));
+        format!("  header       {name}: {value}")
+    }));
     lines.push(match &letter.payload {
         Some(payload) => format!("  payload      {}", readable(payload)),
         None => "  payload      not kept (`dead_letters.columns`)".into(),
@@ -103,6 +122,25 @@ mod tests {
         let binary = object(&letter(b"\xff\x00"));
         assert_eq!((&binary["payload_base64"], binary.get("payload")), (&json!("/wA="), None));
         assert!(paragraph(&letter(b"\xff\x00")).contains("2 bytes that are no UTF-8: \\xff\\x00"));
+    }
+
+    #[test]
+    fn key_headers_and_timestamp_are_shown() {
+        let value = |value: &[u8]| Some(value.to_vec());
+        let headers = vec![("a".into(), value(b"1")), ("a".into(), None), ("b".into(), value(b"\xff"))];
+        let key = value(b"\xfe");
+        let letter = DeadLetter { key, headers, timestamp_ms: Some(0), ..letter(b"{}") };
+        let shown = object(&letter);
+        assert_eq!((&shown["key_base64"], shown.get("key")), (&json!("/g=="), None));
+        assert_eq!(
+            shown["headers"],
+            json!([{ "key": "a", "value": "1" }, { "key": "a" }, { "key": "b", "value_base64": "/w==" }])
+        );
+        let text = paragraph(&letter);
+        for part in ["timestamp    1970-01-01", "key          1 bytes", "a: 1\n", "a: (null)\n", "b: 1 bytes"]
+        {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,353 @@
+//! Why a client has no connection to its brokers, and what the user can do about it.
+//!
+//! librdkafka connects again by itself for ever, and its calls end with no more than "Broker transport failure" or a
+//! time-out. The cause stands in its log lines and in the texts of its error events alone, so both are read here: the
+//! cause is logged once a minute while it lasts (`event = "kafka_unreachable"`), and the errors of calls carry it.
+//!
+//! Contract: a cause that lasts until someone changes something (a wrong password, a certificate that is not trusted)
+//! ends a client that was never connected. One that has worked before keeps trying, since the other side may be amid a
+//! change of its own.
+
+use std::time::{Duration, Instant};
+
+use fenliu_engine::{Error, Kind, Result};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel as Level;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+
+use super::client::REQUEST_TIMEOUT;
+use super::error::of;
+
+/// How long the same is not logged again for clients of one kind. A broker that is away makes many errors a second.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a question to the brokers waits before the log lines are read that came meanwhile; it doubles.
+const FIRST_STEP: Duration = Duration::from_secs(1);
+
+/// How long a question is asked again although a cause is known: another of the brokers may answer.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What a text of librdkafka contains, what the user can do about it, and whether it lasts until someone does. The
+/// first line that matches counts.
+const CAUSES: &[(&str, &str, bool)] = &[
+    (
+        "connecting to a SSL listener?",
+        "if the brokers expect TLS at this port, set `kafka.properties.\"security.protocol\"` to \"ssl\" or \"sasl_ssl\"",
+        false,
+    ),
+    (
+        "connecting to a PLAINTEXT broker listener?",
+        "if the brokers do not expect TLS at this port, set `kafka.properties.\"security.protocol\"` to \"plaintext\" or \
+         \"sasl_plaintext\"",
+        false,
+    ),
+    (
+        "broker might require SASL authentication",
+        "if the brokers expect a password, set `kafka.properties.\"security.protocol\"` to \"sasl_ssl\" or \
+         \"sasl_plaintext\", and \"sasl.mechanism\", \"sasl.username\" and \"sasl.password\" beside it",
+        false,
+    ),
+    ("certificate verify failed", CERTIFICATE, true),
+    ("certificate could not be verified", CERTIFICATE, true),
+    (
+        "client SSL authentication might be required",
+        "set `kafka.properties.\"ssl.certificate.location\"` and \"ssl.key.location\" to the client's certificate and key",
+        true,
+    ),
+    (
+        "mechanism handshake failed",
+        "set `kafka.properties.\"sasl.mechanism\"` to one that the brokers support, and \"security.protocol\" to what they \
+         expect at this port",
+        true,
+    ),
+    ("SASL", "check `kafka.properties.\"sasl.username\"`, \"sasl.password\" and \"sasl.mechanism\"", true),
+    (
+        "SSL",
+        "check `kafka.properties.\"security.protocol\"` and its \"ssl.*\" properties, and the port in `kafka.brokers`",
+        false,
+    ),
+    ("Failed to resolve", "check the host names in `kafka.brokers`", false),
+    ("Connect to ", "check `kafka.brokers`, and that the brokers run and can be reached from here", false),
+];
+
+const CERTIFICATE: &str = "set `kafka.properties.\"ssl.ca.location\"` to the certificate (PEM) of the authority that signed \
+    the brokers' certificates; these must name the hosts of `kafka.brokers`";
+
+/// Why no connection can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cause {
+    text: String,
+    remedy: &'static str,
+    lasts: bool,
+}
+
+impl Cause {
+    /// Reads a text of librdkafka; `None` where it does not say why there is no connection.
+    fn of(text: &str) -> Option<Self> {
+        let (_, remedy, lasts) = CAUSES.iter().find(|(part, ..)| text.contains(part))?;
+        // librdkafka adds how long the attempt took, which makes the same cause look like another one.
+        let text = text.split(" (after ").next().unwrap_or(text).trim();
+        Some(Cause { text: text.to_string(), remedy, lasts: *lasts })
+    }
+}
+
+/// What is known of the connections of one client.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cause: Option<Cause>,
+    has_worked: bool,
+    all_down: bool,
+}
+
+impl Connection {
+    /// Nothing is known yet; `client` is the kind of the client, for the log.
+    pub(super) fn new(client: &'static str) -> Self {
+        Connection { client, state: Mutex::default() }
+    }
+
+    /// Takes in a log line of librdkafka. Lines of connections that end without saying why are for debugging: brokers
+    /// close idle connections all the time.
+    pub(super) fn log(&self, level: Level, facility: &str, text: &str) {
+        if let Some(cause) = (facility == "FAIL").then(|| Cause::of(text)).flatten() {
+            return self.failed(cause);
+        }
+        let client = self.client;
+        match level {
+            _ if facility == "FAIL" => tracing::debug!(client, facility, text, "librdkafka"),
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+                tracing::error!(client, facility, text, "librdkafka");
+            }
+            Level::Warning => tracing::warn!(client, facility, text, "librdkafka"),
+            Level::Notice | Level::Info => tracing::info!(client, facility, text, "librdkafka"),
+            Level::Debug => tracing::debug!(client, facility, text, "librdkafka"),
+        }
+    }
+
+    /// Takes in an error event of librdkafka. The end of a partition is no error.
+    pub(super) fn error(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code().filter(|code| *code != Code::PartitionEOF) else {
+            return;
+        };
+        if code == Code::AllBrokersDown {
+            let mut state = self.state.lock();
+            state.all_down = true;
+            if let Some(cause) = state.cause.clone() {
+                drop(state);
+                return self.failed(cause);
+            }
+        }
+        match Cause::of(reason).filter(|_| is_about_connections(code)) {
+            Some(cause) => self.failed(cause),
+            None if is_due(self.client, &code.to_string()) => {
+                let client = self.client;
+                tracing::warn!(event = "kafka_error", client, %error, reason, "kafka client error, repeats suppressed for 60 s");
+            }
+            None => {}
+        }
+    }
+
+    /// The brokers have answered.
+    pub(super) fn works(&self) {
+        *self.state.lock() = State { has_worked: true, ..State::default() };
+    }
+
+    fn failed(&self, cause: Cause) {
+        if is_due(self.client, cause.remedy) {
+            let Cause { text, remedy, .. } = &cause;
+            tracing::warn!(
+                event = "kafka_unreachable",
+                client = self.client,
+                cause = text,
+                remedy,
+                "no connection to a broker, trying again; repeats suppressed for 60 s"
+            );
+        }
+        self.state.lock().cause = Some(cause);
+    }
+
+    /// That no cause is known which lasts until someone changes something.
+    ///
+    /// # Errors
+    /// There is one, no broker can be reached, and none could before.
+    pub(super) fn check(&self) -> Result<()> {
+        let state = self.state.lock();
+        match &state.cause {
+            Some(cause) if state.is_hopeless() => {
+                Err(explained(Error::new(Kind::Denied, "kafka: cannot connect to the brokers"), cause))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of a call that was to do `action`, with the cause where the call failed for want of a connection.
+    pub(super) fn explain(&self, action: &str, error: KafkaError) -> Error {
+        let code = error.rdkafka_error_code();
+        let error = of(action, error);
+        let state = self.state.lock();
+        let Some(cause) = state.cause.as_ref().filter(|_| code.is_some_and(is_about_connections)) else {
+            return error;
+        };
+        let kind = if state.is_hopeless() { Kind::Denied } else { error.kind() };
+        let told = explained(Error::new(kind, error.to_string()), cause);
+        if kind == error.kind() && error.is_retryable() { told.retryable() } else { told }
+    }
+
+    /// Asks the brokers something that needs a connection, for [`REQUEST_TIMEOUT`] at most, and for less where a cause
+    /// is known. `serve` lets the client hand over its log lines.
+    ///
+    /// # Errors
+    /// The brokers do not answer, or refuse.
+    pub(super) fn ask<T>(
+        &self,
+        action: &str,
+        serve: impl Fn(),
+        question: impl Fn(Duration) -> KafkaResult<T>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let mut step = FIRST_STEP;
+        loop {
+            let error = match question(step) {
+                Ok(answer) => {
+                    self.works();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            serve();
+            let is_unanswered = error.rdkafka_error_code().is_some_and(is_about_connections);
+            let waited = start.elapsed();
+            let limit = match self.check() {
+                Err(_) => Duration::ZERO,
+                Ok(()) if self.state.lock().cause.is_some() => GRACE,
+                Ok(()) => REQUEST_TIMEOUT,
+            };
+            if !is_unanswered || waited >= limit {
+                return Err(self.explain(action, error));
+            }
+            step = (step * 2).min(REQUEST_TIMEOUT.saturating_sub(waited)).max(FIRST_STEP);
+        }
+    }
+}
+
+impl State {
+    fn is_hopeless(&self) -> bool {
+        self.all_down && !self.has_worked && self.cause.as_ref().is_some_and(|cause| cause.lasts)
+    }
+}
+
+fn explained(error: Error, cause: &Cause) -> Error {
+    error.with("cause", &cause.text).remedy(cause.remedy)
+}
+
+/// Whether calls fail so for want of a connection.
+fn is_about_connections(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::SSL
+            | Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::MessageTimedOut
+    )
+}
+
+/// Whether `what` was not logged within the last minute for clients of this kind; counts it as logged.
+fn is_due(client: &'static str, what: &str) -> bool {
+    static LOGGED: Mutex<Vec<(&str, String, Instant)>> = Mutex::new(vec![]);
+    let mut logged = LOGGED.lock();
+    logged.retain(|(.., at)| at.elapsed() < INTERVAL);
+    let is_due = logged.iter().all(|(other, known, _)| (*other, known.as_str()) != (client, what));
+    if is_due {
+        logged.push((client, what.to_string(), Instant::now()));
+    }
+    is_due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN_AT_TLS: &str = "localhost:9093/bootstrap: Disconnected: requesting ApiVersion: might be caused by \
+        incorrect security.protocol configuration (connecting to a SSL listener?) or broker version is < 0.10 (see \
+        api.version.request) (after 3ms in state APIVERSION_QUERY)";
+    const UNTRUSTED: &str = "ssl://localhost:9093/bootstrap: SSL handshake failed: error:0A000086:SSL \
+        routines::certificate verify failed: broker certificate could not be verified (after 9ms in state SSL_HANDSHAKE)";
+    const PASSWORD: &str = "sasl_plaintext://localhost:9094/bootstrap: SASL authentication error: Authentication failed: \
+        Invalid username or password (after 300ms in state AUTH_REQ)";
+
+    fn remedy_of(text: &str) -> (&'static str, bool) {
+        let cause = Cause::of(text).unwrap();
+        (cause.remedy, cause.lasts)
+    }
+
+    #[test]
+    fn each_cause_names_the_setting_that_would_help() {
+        for (text, setting, lasts) in [
+            (PLAIN_AT_TLS, "security.protocol", false),
+            (UNTRUSTED, "ssl.ca.location", true),
+            (PASSWORD, "sasl.password", true),
+            ("x: Failed to resolve 'x:9092': Name or service not known", "kafka.brokers", false),
+            ("x: Connect to ipv4#127.0.0.1:1 failed: Connection refused", "kafka.brokers", false),
+            (
+                "x: SASL SCRAM-SHA-256 mechanism handshake failed: Broker: Unsupported SASL mechanism",
+                "sasl.mechanism",
+                true,
+            ),
+        ] {
+            let (remedy, found) = remedy_of(text);
+            assert!(remedy.contains(setting) && found == lasts, "{text}: {remedy}");
+        }
+        assert_eq!(Cause::of("localhost:9092/1: Disconnected (after 600000ms in state UP)"), None);
+    }
+
+    #[test]
+    fn how_long_an_attempt_took_is_no_part_of_the_cause() {
+        assert!(Cause::of(PASSWORD).unwrap().text.ends_with("Invalid username or password"));
+    }
+
+    fn down(connection: &Connection, text: &str) -> Error {
+        let all_down = || KafkaError::Global(Code::AllBrokersDown);
+        connection.log(Level::Error, "FAIL", text);
+        connection.error(&all_down(), "1/1 brokers are down");
+        connection.explain("consume news", all_down())
+    }
+
+    #[test]
+    fn a_lasting_cause_stops_a_client_that_was_never_connected() {
+        let connection = Connection::new("test");
+        assert!(connection.check().is_ok());
+        let error = down(&connection, UNTRUSTED);
+        assert_eq!((error.kind(), error.is_retryable()), (Kind::Denied, false));
+        assert!(error.to_string().contains("certificate verify failed"), "{error}");
+        assert!(error.to_string().contains("ssl.ca.location"), "{error}");
+        assert!(connection.check().is_err());
+    }
+
+    #[test]
+    fn a_client_that_has_worked_and_one_that_may_connect_yet_go_on() {
+        let connection = Connection::new("test");
+        connection.works();
+        assert!(down(&connection, UNTRUSTED).is_retryable());
+        let connection = Connection::new("test");
+        let error = down(&connection, PLAIN_AT_TLS);
+        assert!(error.is_retryable() && connection.check().is_ok(), "{error}");
+        assert!(error.to_string().contains("security.protocol"), "{error}");
+    }
+
+    #[test]
+    fn an_error_that_has_nothing_to_do_with_connections_names_no_cause_of_theirs() {
+        let connection = Connection::new("test");
+        down(&connection, PLAIN_AT_TLS);
+        let refused = connection.explain("send", KafkaError::MessageProduction(Code::MessageSizeTooLarge));
+        assert_eq!((refused.kind(), refused.context("cause")), (Kind::Refused, None));
+    }
+}
