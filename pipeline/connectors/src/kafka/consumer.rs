@@ -8,7 +8,7 @@ use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
@@ -101,10 +101,6 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.commits.lock().push_back(result);
-    }
-
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -127,6 +123,23 @@ impl ConsumerContext for Context {
             tracing::debug!(%error, "partitions cannot be given up");
         }
     }
+}
+
+/// Commits `offsets` to the group without waiting; [`Context::next_commit`] has the outcome later.
+///
+/// librdkafka's own asynchronous commit would not report it: it calls only an `offset_commit_cb`, which the binding
+/// does not set. So a thread waits for the answer.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(super) fn commit_aside(consumer: &Arc<KafkaConsumer>, offsets: TopicPartitionList) -> Result<()> {
+    let consumer = Arc::clone(consumer);
+    let commit = move || {
+        let outcome = consumer.commit(&offsets, CommitMode::Sync);
+        consumer.context().commits.lock().push_back(outcome);
+    };
+    let thread = std::thread::Builder::new().name("offsets".into()).spawn(commit);
+    thread.map(drop).map_err(|error| Error::internal(format!("cannot start a thread: {error}")))
 }
 
 /// Tells librdkafka that a rebalance may go on: `rebalance.partitions` are taken, at their offsets, or

@@ -15,13 +15,13 @@ use fenliu_engine::{Error, Result};
 use fenliu_schemas::{KeyAndHeaders, Origin, Positions, TopicPartition};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, TopicPartitionList};
 
 use super::config::{KafkaSourceConfig, Start};
-use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, offsets_list};
+use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, commit_aside, offsets_list};
 use super::error::failed;
 use super::facts;
 use super::headers::WithHeaders;
@@ -260,11 +260,9 @@ impl KafkaSource {
         outcome.map_err(failed("pause or resume partitions"))
     }
 
-    /// Sends the offsets off; librdkafka reports the outcome during a later poll.
+    /// Sends the offsets off; the outcome comes later.
     fn commit(&mut self, stored: &Stored) {
-        let sent = offsets_list(&stored.positions).and_then(|list| {
-            self.consumer.commit(&list, CommitMode::Async).map_err(failed("commit offsets"))
-        });
+        let sent = offsets_list(&stored.positions).and_then(|list| commit_aside(&self.consumer, list));
         if let Err(error) = sent {
             self.tell(Event::OffsetsCommitted(Err(error)));
         }
