@@ -77,7 +77,7 @@ fn the_other_examples_can_be_added_to_the_configuration_in_the_readme() {
 fn completions_and_manual_pages_know_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell]);
-        assert!(script.contains("verify") && script.contains("--target-size"), "{shell}: {script}");
+        assert!(script.contains("verify") && script.contains("target-size"), "{shell}: {script}");
     }
     let directory = tempfile::tempdir().unwrap();
     run(&["man", "--out", directory.path().to_str().unwrap()]);

@@ -11,6 +11,7 @@
 mod contract;
 mod finish;
 mod give_up;
+mod state;
 mod take;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::position::Ledger;
 use crate::retry::Retry;
 pub use contract::{Action, BrokerFacts, Event, Notice, Options, Start};
-use take::{Step, Taking};
+use state::{Rebalance, State, Step, Taking};
 
 /// How long the stages behind may be busy before the partitions are paused. Shorter waits are everyday backpressure,
 /// and pausing throws away what the client has prefetched.
@@ -32,35 +33,6 @@ const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
 /// For how long the last commit of offsets is tried again.
 const LAST_COMMIT_LIMIT: Duration = Duration::from_secs(10);
-
-#[derive(Debug)]
-enum Rebalance {
-    Assign(Vec<TopicPartition>),
-    Revoke { partitions: Vec<TopicPartition>, lost: bool },
-}
-
-#[derive(Debug)]
-enum State {
-    Reading,
-    Taking(Taking),
-    /// Waits until the sinks have what was read of `partitions`.
-    GivingUp {
-        partitions: Vec<TopicPartition>,
-        ends: Positions,
-        handed_over: bool,
-        since: Instant,
-    },
-    /// Waits until the sinks have everything, and then ends; `stopping`: rebalances do not matter any more.
-    Settling {
-        handed_over: bool,
-        stopping: bool,
-    },
-    /// Waits until the group's offsets are committed.
-    Leaving {
-        since: Instant,
-    },
-    Ended,
-}
 
 /// Follows the group: see the module's text.
 #[derive(Debug)]

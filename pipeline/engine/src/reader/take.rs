@@ -6,30 +6,11 @@ use std::time::Instant;
 
 use fenliu_schemas::{Positions, TopicIdentity, TopicPartition, Topics};
 
-use super::{Action, BrokerFacts, Notice, Reader, Start, State};
+use super::state::{State, Step, Taking};
+use super::{Action, BrokerFacts, Notice, Reader, Start};
 use crate::error::{Error, Kind, Result};
 use crate::position::{Stored, lowest_known};
 use crate::worker::{Question, recreated};
-
-/// Partitions on their way to being read.
-#[derive(Debug)]
-pub(super) struct Taking {
-    partitions: Vec<TopicPartition>,
-    pub(super) step: Step,
-    answers: BTreeMap<usize, Stored>,
-    facts: BrokerFacts,
-}
-
-#[derive(Debug)]
-pub(super) enum Step {
-    /// Where do the sinks stand? Before the brokers are asked: a sink may have to end the transaction of a process
-    /// that died, until which the brokers do not tell the group's offsets.
-    Sinks(u64),
-    Brokers,
-    BrokersLater(Instant),
-    /// Sinks without a position are given one.
-    Claims(u64),
-}
 
 impl Reader {
     fn question(&mut self, partitions: &[TopicPartition], starts: Positions, topics: Topics) -> u64 {
