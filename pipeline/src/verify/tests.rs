@@ -7,8 +7,7 @@ use fenliu_connectors::outputs;
 use fenliu_engine::Rows;
 use fenliu_engine::position::Moves;
 use fenliu_schemas::{
-    Document, LabelledOptions, Offsets, Origin, Prediction, RawBuilder, Reject, Stage, label_rows,
-    labelled_schema, model_dead_letters, raw,
+    Document, Offsets, Origin, Prediction, RawBuilder, Reject, Stage, label_rows, model_dead_letters,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -73,7 +72,7 @@ impl Job {
     }
 
     fn commit(&self) {
-        let schema = labelled_schema(&raw::schema(), LabelledOptions::default());
+        let schema = Arc::clone(&self.config.schema);
         let topic: Arc<str> = self.path("in.jsonl").into();
         let topics = self.config.topics();
         let open = outputs::open(&self.config.outputs, &self.config.name, &topics, None).unwrap();

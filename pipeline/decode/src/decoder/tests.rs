@@ -175,7 +175,7 @@ fn an_avro_schema_that_cannot_hold_documents_says_why() {
     let cases = [
         (r#"{"name": "body", "type": "int"}"#, "field `body` is of type int but must be a string"),
         (r#"{"name": "body", "type": ["null", "bytes"]}"#, "field `body` is of type null or bytes"),
-        (r#"{"name": "headline", "type": "string"}"#, "no field for the title nor for the body"),
+        (r#"{"name": "headline", "type": "string"}"#, "neither a field for the title nor one for the body"),
         (
             r#"{"name": "body", "type": "string"}, {"name": "published_at", "type": {"type": "int", "logicalType": "time-millis"}}"#,
             "field `published_at` is of type int (TimeMillis) but must be a time",
