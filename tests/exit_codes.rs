@@ -49,11 +49,15 @@ fn the_exit_code_says_what_kind_of_end_it_was() {
     run(&["check", "-c", &config]);
     run(&["run", "-c", &config]);
 
-    let missing = format!("source.paths=[\"{}/none.jsonl\"]", directory.path().display());
-    let stderr = fails(&["run", "-c", &config, "--set", &missing], 1);
-    assert!(stderr.contains("none.jsonl"), "{stderr}");
+    let stderr = fails(&["evaluate", "--model", "no/such/model", "--data", "no/such/data"], 1);
+    assert!(stderr.contains("no/such"), "{stderr}");
 
-    for wrong in [&["run", "-c", &config, "--set", "limits.batch_rows=0"][..], &["run", "--no-such-option"]] {
+    let missing = format!("source.paths=[\"{}/none.jsonl\"]", directory.path().display());
+    for wrong in [
+        &["run", "-c", &config, "--set", "limits.batch_rows=0"][..],
+        &["run", "-c", &config, "--set", &missing],
+        &["run", "--no-such-option"],
+    ] {
         fails(wrong, 2);
     }
 

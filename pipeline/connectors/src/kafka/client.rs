@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fenliu_config::Properties;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::cluster::{KafkaConfig, Topic};
 
@@ -14,8 +15,10 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn client_config(kafka: &KafkaConfig, own: &Properties) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &kafka.brokers);
-    // Why a connection was closed is said in such a line alone; `Connection` passes on what helps.
+    // Why a connection was closed is said in such a line alone; `Connections` passes on what helps.
     config.set("log.connection.close", "true");
+    // librdkafka says it at this level; the binding would ask for errors alone.
+    config.set_log_level(RDKafkaLogLevel::Info);
     for (name, value) in kafka.properties.iter().chain(own) {
         config.set(name, value);
     }

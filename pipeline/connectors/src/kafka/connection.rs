@@ -62,7 +62,7 @@ const CAUSES: &[(&str, &str, bool)] = &[
     ),
     ("SASL", "check `kafka.properties.\"sasl.username\"`, \"sasl.password\" and \"sasl.mechanism\"", true),
     (
-        "SSL",
+        "SSL handshake failed",
         "check `kafka.properties.\"security.protocol\"` and its \"ssl.*\" properties, and the port in `kafka.brokers`",
         false,
     ),
@@ -85,7 +85,11 @@ impl Cause {
     /// Reads a text of librdkafka; `None` where it does not say why there is no connection.
     fn of(text: &str) -> Option<Self> {
         let (_, remedy, lasts) = CAUSES.iter().find(|(part, ..)| text.contains(part))?;
-        // librdkafka adds how long the attempt took, which makes the same cause look like another one.
+        // Log lines begin with the thread and end, as errors do, with how long the attempt took: neither is the cause.
+        let text = text
+            .strip_prefix("[thrd:")
+            .and_then(|text| text.split_once("]: "))
+            .map_or(text, |(_, text)| text);
         let text = text.split(" (after ").next().unwrap_or(text).trim();
         Some(Cause { text: text.to_string(), remedy, lasts: *lasts })
     }
@@ -93,7 +97,7 @@ impl Cause {
 
 /// What is known of the connections of one client.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Connections {
     client: &'static str,
     state: Mutex<State>,
 }
@@ -105,10 +109,10 @@ struct State {
     all_down: bool,
 }
 
-impl Connection {
+impl Connections {
     /// Nothing is known yet; `client` is the kind of the client, for the log.
     pub(super) fn new(client: &'static str) -> Self {
-        Connection { client, state: Mutex::default() }
+        Connections { client, state: Mutex::default() }
     }
 
     /// Takes in a log line of librdkafka. Lines of connections that end without saying why are for debugging: brokers
@@ -119,13 +123,16 @@ impl Connection {
         }
         let client = self.client;
         match level {
-            _ if facility == "FAIL" => tracing::debug!(client, facility, text, "librdkafka"),
-            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
-                tracing::error!(client, facility, text, "librdkafka");
+            _ if facility == "FAIL" => {
+                tracing::debug!(event = "librdkafka", client, facility, text, "librdkafka")
             }
-            Level::Warning => tracing::warn!(client, facility, text, "librdkafka"),
-            Level::Notice | Level::Info => tracing::info!(client, facility, text, "librdkafka"),
-            Level::Debug => tracing::debug!(client, facility, text, "librdkafka"),
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+                tracing::error!(event = "librdkafka", client, facility, text, "librdkafka");
+            }
+            Level::Warning => tracing::warn!(event = "librdkafka", client, facility, text, "librdkafka"),
+            Level::Notice | Level::Info | Level::Debug => {
+                tracing::debug!(event = "librdkafka", client, facility, text, "librdkafka")
+            }
         }
     }
 
@@ -144,9 +151,11 @@ impl Connection {
         }
         match Cause::of(reason).filter(|_| is_about_connections(code)) {
             Some(cause) => self.failed(cause),
+            // A cause that is known says more.
+            None if is_about_connections(code) && self.state.lock().cause.is_some() => {}
             None if is_due(self.client, &code.to_string()) => {
                 let client = self.client;
-                tracing::warn!(event = "kafka_error", client, %error, reason, "kafka client error, repeats suppressed for 60 s");
+                tracing::warn!(event = "client_error", client, %error, reason, "kafka client error, repeats suppressed for 60 s");
             }
             None => {}
         }
@@ -296,7 +305,7 @@ mod tests {
             (UNTRUSTED, "ssl.ca.location", true),
             (PASSWORD, "sasl.password", true),
             ("x: Failed to resolve 'x:9092': Name or service not known", "kafka.brokers", false),
-            ("x: Connect to ipv4#127.0.0.1:1 failed: Connection refused", "kafka.brokers", false),
+            ("x: Connect to ipv4#127.0.0.1:1 failed: Connections refused", "kafka.brokers", false),
             (
                 "x: SASL SCRAM-SHA-256 mechanism handshake failed: Broker: Unsupported SASL mechanism",
                 "sasl.mechanism",
@@ -311,10 +320,13 @@ mod tests {
 
     #[test]
     fn how_long_an_attempt_took_is_no_part_of_the_cause() {
-        assert!(Cause::of(PASSWORD).unwrap().text.ends_with("Invalid username or password"));
+        let cause = Cause::of(PASSWORD).unwrap();
+        assert!(cause.text.ends_with("Invalid username or password"), "{cause:?}");
+        let logged = format!("[thrd:sasl_plaintext://localhost:9094/bootstrap]: {PASSWORD}");
+        assert_eq!(Cause::of(&logged), Some(cause), "nor which thread made it");
     }
 
-    fn down(connection: &Connection, text: &str) -> Error {
+    fn down(connection: &Connections, text: &str) -> Error {
         let all_down = || KafkaError::Global(Code::AllBrokersDown);
         connection.log(Level::Error, "FAIL", text);
         connection.error(&all_down(), "1/1 brokers are down");
@@ -323,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_lasting_cause_stops_a_client_that_was_never_connected() {
-        let connection = Connection::new("test");
+        let connection = Connections::new("test");
         assert!(connection.check().is_ok());
         let error = down(&connection, UNTRUSTED);
         assert_eq!((error.kind(), error.is_retryable()), (Kind::Denied, false));
@@ -334,10 +346,10 @@ mod tests {
 
     #[test]
     fn a_client_that_has_worked_and_one_that_may_connect_yet_go_on() {
-        let connection = Connection::new("test");
+        let connection = Connections::new("test");
         connection.works();
         assert!(down(&connection, UNTRUSTED).is_retryable());
-        let connection = Connection::new("test");
+        let connection = Connections::new("test");
         let error = down(&connection, PLAIN_AT_TLS);
         assert!(error.is_retryable() && connection.check().is_ok(), "{error}");
         assert!(error.to_string().contains("security.protocol"), "{error}");
@@ -345,7 +357,7 @@ mod tests {
 
     #[test]
     fn an_error_that_has_nothing_to_do_with_connections_names_no_cause_of_theirs() {
-        let connection = Connection::new("test");
+        let connection = Connections::new("test");
         down(&connection, PLAIN_AT_TLS);
         let refused = connection.explain("send", KafkaError::MessageProduction(Code::MessageSizeTooLarge));
         assert_eq!((refused.kind(), refused.context("cause")), (Kind::Refused, None));

@@ -15,7 +15,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client::{REQUEST_TIMEOUT, client_config};
 use super::config::KafkaSourceConfig;
-use super::connection::Connection;
+use super::connection::Connections;
 use super::error::{failed, of};
 use crate::cluster::KafkaConfig;
 
@@ -46,7 +46,7 @@ pub struct Rebalance {
 /// Keeps rebalances until the source gets to them: it must first let go of what is in flight.
 #[derive(Debug)]
 pub struct Context {
-    connection: Connection,
+    connection: Connections,
     rebalances: Mutex<VecDeque<Rebalance>>,
     commits: Mutex<VecDeque<KafkaResult<()>>>,
     is_closing: AtomicBool,
@@ -55,7 +55,7 @@ pub struct Context {
 impl Default for Context {
     fn default() -> Self {
         Context {
-            connection: Connection::new("consumer"),
+            connection: Connections::new("consumer"),
             rebalances: Mutex::default(),
             commits: Mutex::default(),
             is_closing: AtomicBool::new(false),
@@ -65,7 +65,7 @@ impl Default for Context {
 
 impl Context {
     /// What is known of the consumer's connections.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connections {
         &self.connection
     }
 

@@ -15,7 +15,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
 use super::client::REQUEST_TIMEOUT;
-use super::connection::Connection;
+use super::connection::Connections;
 use super::error::failed;
 
 /// Without a message for so long, the topic cannot be read to its end.
@@ -31,7 +31,7 @@ const SERVE: Duration = Duration::from_millis(20);
 pub type Ends = BTreeMap<i32, (i64, i64)>;
 
 /// For a consumer of no group.
-struct Observed(Connection);
+struct Observed(Connections);
 
 impl ClientContext for Observed {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
@@ -50,8 +50,9 @@ impl ConsumerContext for Observed {}
 /// # Errors
 /// Properties that librdkafka refuses; when no broker answers, with the cause and what helps.
 pub fn look_up_cluster(client: &ClientConfig) -> Result<(usize, usize)> {
-    let consumer: BaseConsumer<Observed> =
-        client.create_with_context(Observed(Connection::new("reader"))).map_err(failed("make a consumer"))?;
+    let consumer: BaseConsumer<Observed> = client
+        .create_with_context(Observed(Connections::new("reader")))
+        .map_err(failed("make a consumer"))?;
     let metadata = ask(&consumer, "look up the brokers", |wait| consumer.fetch_metadata(None, wait))?;
     Ok((metadata.brokers().len(), metadata.topics().len()))
 }
@@ -86,7 +87,7 @@ impl TopicReader {
             .set("isolation.level", "read_committed");
         let action = format!("make a consumer for topic `{topic}`");
         let consumer =
-            client.create_with_context(Observed(Connection::new("reader"))).map_err(failed(action))?;
+            client.create_with_context(Observed(Connections::new("reader"))).map_err(failed(action))?;
         Ok(TopicReader { consumer, topic: topic.to_string() })
     }
 

@@ -12,7 +12,7 @@ use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
-use super::connection::Connection;
+use super::connection::Connections;
 use super::error::{failed, kind_of, of};
 use super::transaction_timeout;
 use crate::fault;
@@ -106,7 +106,7 @@ impl Failures {
 #[derive(Clone)]
 struct Deliveries {
     failures: Arc<Mutex<Failures>>,
-    connection: Arc<Connection>,
+    connection: Arc<Connections>,
 }
 
 impl ClientContext for Deliveries {
@@ -147,7 +147,7 @@ impl MessageWriter {
                 client.set(*name, *value);
             }
         }
-        let connection = Arc::new(Connection::new("producer"));
+        let connection = Arc::new(Connections::new("producer"));
         let context = Deliveries { failures: Arc::default(), connection };
         let producer = client.create_with_context(context.clone()).map_err(failed("make a producer"))?;
         Ok(MessageWriter { producer, context })
