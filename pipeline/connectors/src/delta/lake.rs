@@ -346,8 +346,18 @@ fn is_lost_race(error: &DeltaTableError) -> bool {
 fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> Error {
     let table = table.to_owned();
     move |error| {
-        let message = error.to_string();
+        // Where backtraces are on, the library adds one to its message.
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default();
         match error {
+            DeltaTableError::KernelError(error) if is_managed(&error) => Error::new(
+                Kind::Refused,
+                format!(
+                    "{table}: cannot {action} the table, because it has the feature `catalogManaged` or \
+                     `catalogOwned-preview` (commits have to go through the catalog)"
+                ),
+            )
+            .remedy("drop the feature with the engine that set it, or name another table in `path`"),
             DeltaTableError::Arrow { .. }
             | DeltaTableError::Parquet { .. }
             | DeltaTableError::SchemaMismatch { .. }
@@ -388,6 +398,17 @@ fn is_malformed(error: &KernelError) -> bool {
         | KernelError::InvalidDecimal(_)
         | KernelError::Schema(_)
         | KernelError::Unsupported(_) => true,
+        // Actions of the log that lack a field, or have one of another type.
+        KernelError::Arrow(error) => !matches!(error, ArrowError::IoError(..) | ArrowError::ExternalError(_)),
+        _ => false,
+    }
+}
+
+/// Whether the kernel does not open the table without its catalog, of which it says so in its message only.
+fn is_managed(error: &KernelError) -> bool {
+    match error {
+        KernelError::Backtraced { source, .. } => is_managed(source),
+        KernelError::Generic(message) => message.contains("Catalog-managed table"),
         _ => false,
     }
 }

@@ -117,8 +117,8 @@ impl Table {
 
     /// Why `check` and a start of the pipeline refuse the table, in the same words.
     fn refusal(&self) -> String {
-        let started = self.sink().err().expect("a refusal");
         let checked = preflight(&self.config(), &self.selection()).expect_err("a refusal");
+        let started = self.sink().err().expect("a refusal");
         assert_eq!(started.to_string(), checked.to_string());
         assert!(!started.is_retryable(), "{checked}");
         assert_eq!(self.data_files(), 0, "{checked}");
@@ -307,7 +307,7 @@ fn what_a_field_within_a_column_asks_for_is_refused() {
 fn what_concerns_only_other_values_is_no_obstacle() {
     let mut columns = fields();
     columns[0]["metadata"] =
-        json!({ "comment": "a name", "CURRENT_DEFAULT": "'x'", "delta.columnMapping.id": 1 });
+        json!({ "comment": "a name", "CURRENT_DEFAULT": "'x'" });
     columns.push(field(
         "x",
         "string",
