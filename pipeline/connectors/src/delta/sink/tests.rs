@@ -306,8 +306,7 @@ fn what_a_field_within_a_column_asks_for_is_refused() {
 #[test]
 fn what_concerns_only_other_values_is_no_obstacle() {
     let mut columns = fields();
-    columns[0]["metadata"] =
-        json!({ "comment": "a name", "CURRENT_DEFAULT": "'x'" });
+    columns[0]["metadata"] = json!({ "comment": "a name", "CURRENT_DEFAULT": "'x'" });
     columns.push(field(
         "x",
         "string",
