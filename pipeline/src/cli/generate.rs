@@ -36,6 +36,9 @@ pub(super) fn man(args: &ManArgs, command: Command) -> Result<()> {
             .map_err(Error::file("write pages to", directory));
     }
     let mut page = vec![];
-    clap_mangen::Man::new(command).render(&mut page).map_err(Error::file("write", "the page"))?;
+    // As `generate_to` does: `fenliu help` has no page of its own.
+    clap_mangen::Man::new(command.disable_help_subcommand(true))
+        .render(&mut page)
+        .map_err(Error::file("write", "the page"))?;
     output::line(String::from_utf8_lossy(&page))
 }

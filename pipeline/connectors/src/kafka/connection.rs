@@ -30,8 +30,10 @@ const GRACE: Duration = Duration::from_secs(3);
 /// What a text of librdkafka contains, what the user can do about it, and whether it lasts until someone does. The
 /// first line that matches counts.
 const CAUSES: &[(&str, &str, bool)] = &[
+    // The state in which the connection was closed tells more than the text: librdkafka means to append its own advice,
+    // which since 2.12 is lost where it compares the format of the message in place of the message.
     (
-        "connecting to a SSL listener?",
+        "in state APIVERSION_QUERY",
         "if the brokers expect TLS at this port, set `kafka.properties.\"security.protocol\"` to \"ssl\" or \"sasl_ssl\"",
         false,
     ),
@@ -39,12 +41,6 @@ const CAUSES: &[(&str, &str, bool)] = &[
         "connecting to a PLAINTEXT broker listener?",
         "if the brokers do not expect TLS at this port, set `kafka.properties.\"security.protocol\"` to \"plaintext\" or \
          \"sasl_plaintext\"",
-        false,
-    ),
-    (
-        "broker might require SASL authentication",
-        "if the brokers expect a password, set `kafka.properties.\"security.protocol\"` to \"sasl_ssl\" or \
-         \"sasl_plaintext\", and \"sasl.mechanism\", \"sasl.username\" and \"sasl.password\" beside it",
         false,
     ),
     ("certificate verify failed", CERTIFICATE, true),
@@ -70,6 +66,13 @@ const CAUSES: &[(&str, &str, bool)] = &[
     ("Connect to ", "check `kafka.brokers`, and that the brokers run and can be reached from here", false),
 ];
 
+/// A broker that expects a password closes the connection of a client that offers none as soon as it asks for more than
+/// the versions of the protocol. librdkafka takes the same time for a sign of it.
+const CLOSED_AT_ONCE: Duration = Duration::from_secs(2);
+
+const NO_PASSWORD: &str = "if the brokers expect a password, set `kafka.properties.\"security.protocol\"` to \"sasl_ssl\" or \
+    \"sasl_plaintext\", and \"sasl.mechanism\", \"sasl.username\" and \"sasl.password\" beside it";
+
 const CERTIFICATE: &str = "set `kafka.properties.\"ssl.ca.location\"` to the certificate (PEM) of the authority that signed \
     the brokers' certificates; these must name the hosts of `kafka.brokers`";
 
@@ -85,13 +88,28 @@ impl Cause {
     /// Reads a text of librdkafka; `None` where it does not say why there is no connection.
     fn of(text: &str) -> Option<Self> {
         let (_, remedy, lasts) = CAUSES.iter().find(|(part, ..)| text.contains(part))?;
+        Some(Cause { text: Self::essence(text), remedy, lasts: *lasts })
+    }
+
+    /// As [`of`](Self::of), for a client that has not been connected before: `None` if the connection was not closed at
+    /// once, too.
+    fn of_first(text: &str) -> Option<Self> {
+        let (_, end) = text.split_once(" (after ")?;
+        let millis = end.split_once("ms in state UP")?.0.parse().ok()?;
+        (Duration::from_millis(millis) < CLOSED_AT_ONCE).then(|| Cause {
+            text: Self::essence(text),
+            remedy: NO_PASSWORD,
+            lasts: false,
+        })
+    }
+
+    fn essence(text: &str) -> String {
         // Log lines begin with the thread and end, as errors do, with how long the attempt took: neither is the cause.
         let text = text
             .strip_prefix("[thrd:")
             .and_then(|text| text.split_once("]: "))
             .map_or(text, |(_, text)| text);
-        let text = text.split(" (after ").next().unwrap_or(text).trim();
-        Some(Cause { text: text.to_string(), remedy, lasts: *lasts })
+        text.split(" (after ").next().unwrap_or(text).trim().to_string()
     }
 }
 
@@ -118,7 +136,7 @@ impl Connections {
     /// Takes in a log line of librdkafka. Lines of connections that end without saying why are for debugging: brokers
     /// close idle connections all the time.
     pub(super) fn log(&self, level: Level, facility: &str, text: &str) {
-        if let Some(cause) = (facility == "FAIL").then(|| Cause::of(text)).flatten() {
+        if let Some(cause) = (facility == "FAIL").then(|| self.cause(text)).flatten() {
             return self.failed(cause);
         }
         let client = self.client;
@@ -134,6 +152,11 @@ impl Connections {
                 tracing::debug!(event = "librdkafka", client, facility, text, "librdkafka")
             }
         }
+    }
+
+    fn cause(&self, text: &str) -> Option<Cause> {
+        let is_first = !self.state.lock().has_worked;
+        Cause::of(text).or_else(|| if is_first { Cause::of_first(text) } else { None })
     }
 
     /// Takes in an error event of librdkafka. The end of a partition is no error.
@@ -285,9 +308,8 @@ fn is_due(client: &'static str, what: &str) -> bool {
 mod tests {
     use super::*;
 
-    const PLAIN_AT_TLS: &str = "localhost:9093/bootstrap: Disconnected: requesting ApiVersion: might be caused by \
-        incorrect security.protocol configuration (connecting to a SSL listener?) or broker version is < 0.10 (see \
-        api.version.request) (after 3ms in state APIVERSION_QUERY)";
+    const PLAIN_AT_TLS: &str = "localhost:9093/bootstrap: Disconnected: connection closed by peer: receive 0 after \
+        POLLIN (after 3ms in state APIVERSION_QUERY)";
     const UNTRUSTED: &str = "ssl://localhost:9093/bootstrap: SSL handshake failed: error:0A000086:SSL \
         routines::certificate verify failed: broker certificate could not be verified (after 9ms in state SSL_HANDSHAKE)";
     const PASSWORD: &str = "sasl_plaintext://localhost:9094/bootstrap: SASL authentication error: Authentication failed: \
@@ -316,6 +338,17 @@ mod tests {
             assert!(remedy.contains(setting) && found == lasts, "{text}: {remedy}");
         }
         assert_eq!(Cause::of("localhost:9092/1: Disconnected (after 600000ms in state UP)"), None);
+    }
+
+    #[test]
+    fn a_first_connection_that_is_closed_at_once_may_lack_a_password() {
+        let closed =
+            |millis: u32| format!("localhost:9094/bootstrap: Disconnected (after {millis}ms in state UP)");
+        let connection = Connections::new("test");
+        assert_eq!(connection.cause(&closed(12)).map(|cause| cause.remedy), Some(NO_PASSWORD));
+        assert_eq!(connection.cause(&closed(2000)), None);
+        connection.works();
+        assert_eq!(connection.cause(&closed(12)), None, "brokers that stop close their connections too");
     }
 
     #[test]
