@@ -17,6 +17,7 @@ mod source;
 mod tests;
 
 use fenliu_config::Problems;
+use fenliu_schemas::Topics;
 use indicatif::ProgressBar;
 
 use crate::error::{Error, Result};
@@ -77,11 +78,11 @@ impl Verification<'_> {
         let sinks = sinks.into_iter().map(|sink| self.read(sink, &partitions));
         let sinks = sinks.collect::<Result<Vec<_>>>()?;
 
-        let ranges = source.ranges()?;
+        let (ranges, topics) = (source.ranges()?, source.topics()?);
         let scopes: Vec<_> = sinks.iter().map(|sink| scopes(&[sink, &letters], &ranges)).collect();
         let documents = source.documents(&widest(&scopes), self.progress)?;
         let report = |(sink, scopes): (&OutputContents, &Ranges)| {
-            let mut report = SinkReport::new(&sink.output, &sink.found, &ranges);
+            let mut report = SinkReport::new(&sink.output, &sink.found, &ranges, &topics);
             for (topic, partition, scope) in scopes.iter() {
                 let compared = Compared {
                     documents: documents.get(topic, partition),
@@ -90,13 +91,20 @@ impl Verification<'_> {
                     dead_letters: letters.found.rows.get(topic, partition),
                     can_lose: !sink.output.filtered && letters.output.limit.is_none(),
                 };
-                report.add((topic, partition), &ranges, &compared, self.options.examples);
+                report.add(&sink.output, (topic, partition), &ranges, &compared, self.options.examples);
+                let oldest = ranges.get(topic, partition).map_or(0, |range| range.start);
+                let gone = |of: &OutputContents| of.output.passed_and_gone(topic, partition, oldest);
+                if let (true, Some(gone), Some(of_letters)) = (compared.can_lose, gone(sink), gone(&letters))
+                {
+                    let gone = gone.start.max(of_letters.start)..gone.end.min(of_letters.end);
+                    report.add_holes((topic, partition), compared.holes(gone), compared.is_dense());
+                }
             }
             report.notes.extend(sink.output.note_on_loss(&report.total));
             report
         };
         let sinks = sinks.iter().zip(&scopes).map(report).collect();
-        Ok(VerifyReport::new(sinks, self.report_of_dead_letters(&letters, &ranges)))
+        Ok(VerifyReport::new(sinks, self.report_of_dead_letters(&letters, &ranges, &topics)))
     }
 
     /// The sinks to compare and the dead letters, with their present positions.
@@ -116,13 +124,18 @@ impl Verification<'_> {
         Ok(OutputContents { output, found })
     }
 
-    fn report_of_dead_letters(&self, letters: &OutputContents, ranges: &Ranges) -> SinkReport {
-        let mut report = SinkReport::new(&letters.output, &letters.found, ranges);
+    fn report_of_dead_letters(
+        &self,
+        letters: &OutputContents,
+        ranges: &Ranges,
+        topics: &Topics,
+    ) -> SinkReport {
+        let mut report = SinkReport::new(&letters.output, &letters.found, ranges, topics);
         for (topic, partition, scope) in scopes(&[letters], ranges).iter() {
             let rows = letters.found.rows.get(topic, partition);
             let scope = scope.clone();
             let compared = Compared { documents: None, scope, rows, dead_letters: None, can_lose: false };
-            report.add((topic, partition), ranges, &compared, self.options.examples);
+            report.add(&letters.output, (topic, partition), ranges, &compared, self.options.examples);
         }
         report
     }

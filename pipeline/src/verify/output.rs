@@ -6,8 +6,9 @@ use std::sync::Arc;
 use fenliu_connectors::kafka::{Start, committed, connect};
 use fenliu_connectors::reader::{Beginning, Findings, ReadContext, Reader};
 use fenliu_connectors::{Role, SinkKind};
+use fenliu_engine::position::Stored;
 use fenliu_operators::Projection;
-use fenliu_schemas::{Positions, TopicPartition, dead_letter_schema};
+use fenliu_schemas::{Positions, TopicPartition, Topics, dead_letter_schema};
 use indicatif::ProgressBar;
 
 use super::compare::DeliveryCounts;
@@ -27,6 +28,8 @@ pub(super) struct Output {
     beginning: Beginning,
     /// `None` if the output stores no positions; it is then expected to have everything.
     positions: Option<Positions>,
+    /// What it has stored of the topics that its positions belong to.
+    topics: Topics,
     default_place: DefaultPlace,
     reader: Box<dyn Reader>,
 }
@@ -93,6 +96,46 @@ impl Output {
         ranges.iter().filter_map(stands).collect()
     }
 
+    /// Topics that are not those which this output has read, though they have the same name; `now` is what the
+    /// cluster says.
+    pub(super) fn recreated(&self, now: &Topics, ranges: &Ranges) -> Vec<String> {
+        let changed = now.iter().filter_map(|(topic, identity)| {
+            let stored = self.topics.get(topic).filter(|stored| stored.contradicts(identity))?;
+            Some((topic, stored.id.as_deref()?, identity.id.as_deref()?))
+        });
+        let unread = |topic: &Arc<str>| {
+            let partitions = ranges.iter().filter(|(name, _, range)| *name == topic && !range.is_empty());
+            let texts: Vec<_> = partitions
+                .map(|(_, id, range)| format!("{topic}/{id} {}..{}", range.start, range.end))
+                .collect();
+            if texts.is_empty() { "it has none".to_owned() } else { texts.join(", ") }
+        };
+        let text = |(topic, stored, now): (&Arc<str>, &str, &str)| {
+            format!(
+                "topic {topic} was deleted and created again: this output belongs to the topic with id {stored}, the \
+                 cluster has id {now}. Offsets of the new topic that were never read: {}",
+                unread(topic)
+            )
+        };
+        changed.map(text).collect()
+    }
+
+    /// Offsets of a partition that the source has deleted before this output had read them; `oldest` is the first that
+    /// is left.
+    pub(super) fn deleted_unread(&self, topic: &str, partition: i32, oldest: u64) -> Option<Range<u64>> {
+        let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();
+        (next < oldest).then_some(next..oldest)
+    }
+
+    /// Offsets that this output has passed and that the source does not have any more; `None` where nothing records
+    /// where it began.
+    pub(super) fn passed_and_gone(&self, topic: &str, partition: i32, oldest: u64) -> Option<Range<u64>> {
+        let Beginning::Recorded(beginnings) = &self.beginning else { return None };
+        let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();
+        let first = beginnings.get(topic, partition)?.unsigned_abs();
+        Some(first..next.min(oldest).max(first))
+    }
+
     /// Adds all rows to `found`, and the problems of the output itself, such as missing files.
     ///
     /// # Errors
@@ -116,7 +159,7 @@ pub(super) struct Outputs<'a> {
     plan: &'a Plan,
     default_place: DefaultPlace,
     /// The committed offsets of the consumer group, which are the positions of all Kafka outputs.
-    committed: Option<Positions>,
+    committed: Option<Stored>,
     /// The partitions of the source.
     partitions: Vec<TopicPartition>,
 }
@@ -171,6 +214,7 @@ impl<'a> Outputs<'a> {
                 (Some(_), beginning) => beginning,
             },
             positions: reader.positions(),
+            topics: reader.topics(),
             default_place: self.default_place.clone(),
             reader,
         }))
