@@ -56,6 +56,8 @@ mod pass_through;
 #[cfg(test)]
 mod rebalance;
 #[cfg(test)]
+mod recreated;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod scripts;

@@ -17,6 +17,7 @@ mod source;
 mod tests;
 
 use fenliu_config::Problems;
+use fenliu_schemas::{Positions, Topics};
 use indicatif::ProgressBar;
 
 use crate::error::{Error, Result};
@@ -62,6 +63,13 @@ struct Verification<'a> {
     progress: &'a ProgressBar,
 }
 
+/// What source and consumer group say when the rows of all outputs have been read.
+struct Now {
+    ranges: Ranges,
+    topics: Topics,
+    committed: Positions,
+}
+
 /// One output, with the rows that were found in it.
 struct OutputContents {
     output: Output,
@@ -72,16 +80,19 @@ impl Verification<'_> {
     fn run(&self) -> Result<VerifyReport> {
         let source = SourceDocuments::open(self.config)?;
         let partitions = source.ranges()?;
-        let (sinks, letters) = self.open(&partitions)?;
+        let outputs = Outputs::try_new(self.config, &partitions)?;
+        let (sinks, letters) = self.open(&outputs)?;
         let letters = self.read(letters, &partitions)?;
         let sinks = sinks.into_iter().map(|sink| self.read(sink, &partitions));
         let sinks = sinks.collect::<Result<Vec<_>>>()?;
 
-        let ranges = source.ranges()?;
-        let scopes: Vec<_> = sinks.iter().map(|sink| scopes(&[sink, &letters], &ranges)).collect();
+        let now =
+            Now { ranges: source.ranges()?, topics: source.topics()?, committed: outputs.committed_now()? };
+        let ranges = &now.ranges;
+        let scopes: Vec<_> = sinks.iter().map(|sink| scopes(&[sink, &letters], ranges)).collect();
         let documents = source.documents(&widest(&scopes), self.progress)?;
         let report = |(sink, scopes): (&OutputContents, &Ranges)| {
-            let mut report = SinkReport::new(&sink.output, &sink.found, &ranges);
+            let mut report = SinkReport::new(&sink.output, &sink.found, &now);
             for (topic, partition, scope) in scopes.iter() {
                 let compared = Compared {
                     documents: documents.get(topic, partition),
@@ -90,18 +101,24 @@ impl Verification<'_> {
                     dead_letters: letters.found.rows.get(topic, partition),
                     can_lose: !sink.output.filtered && letters.output.limit.is_none(),
                 };
-                report.add((topic, partition), &ranges, &compared, self.options.examples);
+                report.add(&sink.output, (topic, partition), ranges, &compared, self.options.examples);
+                let oldest = ranges.get(topic, partition).map_or(0, |range| range.start);
+                let gone = |of: &OutputContents| of.output.passed_and_gone(topic, partition, oldest);
+                if let (true, Some(gone), Some(of_letters)) = (compared.can_lose, gone(sink), gone(&letters))
+                {
+                    let gone = gone.start.max(of_letters.start)..gone.end.min(of_letters.end);
+                    report.add_holes((topic, partition), compared.holes(gone), compared.is_dense());
+                }
             }
             report.notes.extend(sink.output.note_on_loss(&report.total));
             report
         };
         let sinks = sinks.iter().zip(&scopes).map(report).collect();
-        Ok(VerifyReport::new(sinks, self.report_of_dead_letters(&letters, &ranges)))
+        Ok(VerifyReport::new(sinks, self.report_of_dead_letters(&letters, &now)))
     }
 
     /// The sinks to compare and the dead letters, with their present positions.
-    fn open(&self, partitions: &Ranges) -> Result<(Vec<Output>, Output)> {
-        let outputs = Outputs::try_new(self.config, partitions)?;
+    fn open(&self, outputs: &Outputs<'_>) -> Result<(Vec<Output>, Output)> {
         let wanted = |number: &usize| self.options.sink.is_none_or(|only| only == *number);
         let sinks = (0..self.config.sinks.len()).filter(wanted).map(|number| outputs.sink(number));
         let sinks = sinks.filter_map(Result::transpose).collect::<Result<_>>()?;
@@ -116,13 +133,13 @@ impl Verification<'_> {
         Ok(OutputContents { output, found })
     }
 
-    fn report_of_dead_letters(&self, letters: &OutputContents, ranges: &Ranges) -> SinkReport {
-        let mut report = SinkReport::new(&letters.output, &letters.found, ranges);
-        for (topic, partition, scope) in scopes(&[letters], ranges).iter() {
+    fn report_of_dead_letters(&self, letters: &OutputContents, now: &Now) -> SinkReport {
+        let mut report = SinkReport::new(&letters.output, &letters.found, now);
+        for (topic, partition, scope) in scopes(&[letters], &now.ranges).iter() {
             let rows = letters.found.rows.get(topic, partition);
             let scope = scope.clone();
             let compared = Compared { documents: None, scope, rows, dead_letters: None, can_lose: false };
-            report.add((topic, partition), ranges, &compared, self.options.examples);
+            report.add(&letters.output, (topic, partition), &now.ranges, &compared, self.options.examples);
         }
         report
     }

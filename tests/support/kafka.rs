@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use fenliu_skip::{Part, skipped};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -214,6 +214,43 @@ impl Broker {
             result.map_err(|(topic, code)| anyhow!("cannot delete topic {topic}: {code}"))?;
         }
         Ok(())
+    }
+
+    /// Gives a topic more partitions, `count` in all.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn add_partitions(&self, name: &str, count: usize) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let added = tokio::runtime::Builder::new_current_thread()
+            .build()?
+            .block_on(admin.create_partitions(&[NewPartitions::new(name, count)], &options))?;
+        for result in added {
+            result.map_err(|(topic, code)| anyhow!("cannot add partitions to {topic}: {code}"))?;
+        }
+        let consumer: BaseConsumer = self.client().create()?;
+        let deadline = Instant::now() + TIMEOUT;
+        while partitions(&consumer, name).map_or(0, |found| found.len()) < count {
+            ensure!(Instant::now() < deadline, "{name} does not get its partitions");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Deletes the messages of a partition before `offset`, as retention does.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        let deleted = tokio::runtime::Builder::new_current_thread()
+            .build()?
+            .block_on(admin.delete_records(&before, &options))?;
+        deleted.elements().iter().try_for_each(|element| element.error()).context("cannot delete records")
     }
 
     /// Deletes a consumer group that has no members, with its offsets.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fenliu_engine::Result;
+use fenliu_schemas::Topics;
 
 /// Offsets `start..end` of a partition of a source.
 pub type PartitionRange = (Arc<str>, i32, Range<u64>);
@@ -18,6 +19,14 @@ pub trait History {
     /// # Errors
     /// A broker that does not answer, a topic that is not there.
     fn ranges(&self) -> Result<Vec<PartitionRange>>;
+
+    /// The topics as the cluster knows them at this moment; none for sources that are no topics.
+    ///
+    /// # Errors
+    /// A broker that does not answer.
+    fn topics(&self) -> Result<Topics> {
+        Ok(Topics::new())
+    }
 
     /// Shows `visit` the documents of `topic` within `wanted`, and perhaps more. Offsets alone do not tell: transaction
     /// markers and compaction leave gaps that are no losses.

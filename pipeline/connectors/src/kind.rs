@@ -92,6 +92,11 @@ pub trait CompiledSink: Debug + Send + Sync {
     /// A destination that cannot be made or used.
     fn open(&self, pipeline: &str) -> Result<OpenSink>;
 
+    /// The topic with the rows that go to it, where the output is one.
+    fn topic(&self) -> Option<(Topic, Arc<Selection>)> {
+        None
+    }
+
     /// Looks at what is at the destination already, for seconds at most and without making anything there. The result
     /// is an error where the destination does not answer, so that nothing is known of it.
     ///

@@ -65,6 +65,16 @@ impl Output {
     }
 }
 
+/// Asks the brokers whether the topics among `outputs` take what is to be sent to them; brokers that do not answer at
+/// once are not waited for.
+///
+/// # Errors
+/// A compacted topic whose messages would have no key.
+pub fn check_topics(outputs: &[Output], topics: &TopicsConfig) -> Result<()> {
+    let mut rows = outputs.iter().filter_map(|output| output.compiled.topic());
+    rows.try_for_each(|(topic, selection)| topics.check_keys(topic, selection))
+}
+
 /// A sink under its name for messages.
 pub struct NamedSink {
     /// The configuration's key and the destination.

@@ -10,7 +10,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use fenliu_engine::Result;
-use fenliu_schemas::{Positions, TopicPartition, text_at};
+use fenliu_engine::position::Stored;
+use fenliu_schemas::{Positions, TopicPartition, Topics, text_at};
 
 use crate::cluster::KafkaConfig;
 use crate::dead_letter::DeadLetter;
@@ -30,8 +31,9 @@ pub struct ReadContext<'a> {
     pub kafka: &'a KafkaConfig,
     /// The partitions of the source.
     pub partitions: &'a [TopicPartition],
-    /// The consumer group's offsets, which are the positions of all topics; `None` where the source is no topic.
-    pub committed: Option<&'a Positions>,
+    /// The consumer group's offsets, which are the positions of all topics, and what is stored with them; `None` where
+    /// the source is no topic.
+    pub committed: Option<&'a Stored>,
     /// Whether the source began with the messages that were new at its start.
     pub starts_at_latest: bool,
 }
@@ -80,6 +82,10 @@ pub trait Reader {
 
     /// Where it stands; `None` where it keeps no positions, and so counts as having everything.
     fn positions(&self) -> Option<Positions>;
+
+    /// What it has stored of the topics that its positions belong to; a topic is missing where an earlier release
+    /// wrote the positions.
+    fn topics(&self) -> Topics;
 
     /// Shows `visit` the places of all rows; without it only the output itself is looked at.
     ///

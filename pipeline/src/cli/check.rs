@@ -1,6 +1,7 @@
 //! `fenliu check` and `fenliu config`
 
 use clap::Args;
+use fenliu_connectors::outputs;
 
 use super::common::Common;
 use super::output;
@@ -21,6 +22,7 @@ pub(super) struct ConfigArgs {
 pub(super) fn check(common: &Common) -> Result<()> {
     let config = common.validated()?;
     let Preflight { model, unknown } = preflight(&config)?;
+    outputs::check_topics(&config.outputs, &config.topics())?;
     for error in &unknown {
         tracing::warn!(
             event = "output_not_examined",

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use fenliu_connectors::kafka::{
-    MessageWriter, NewMessage, TopicReader, client_config, header, headers_of, without_own,
+    MessageWriter, NewMessage, TopicReader, client_config, header, headers_of, keyless, without_own,
 };
 use fenliu_connectors::{DeadLetter, KafkaConfig};
 use indicatif::ProgressBar;
@@ -68,11 +68,13 @@ impl Replayed {
 /// Replays dead letters to the topics of the cluster `kafka`.
 ///
 /// # Errors
-/// A dead letter cannot be read, has no payload, or came from a file and no topic is given; a target topic does not exist;
-/// or a message was not delivered.
+/// A dead letter cannot be read, has no payload, or came from a file and no topic is given; a target topic does not exist,
+/// or is compacted and a letter has no key; or a message was not delivered.
 pub(crate) fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOptions) -> Result<Replayed> {
+    let targets = targets(letters, options)?;
+    check_keys(letters, kafka, options, &targets.keys().cloned().collect::<Vec<_>>())?;
     let mut known = BTreeMap::new();
-    for (topic, since_ms) in targets(letters, options)? {
+    for (topic, since_ms) in targets {
         let reader = TopicReader::try_new(client_config(kafka, &Default::default()), &topic)?;
         if options.again {
             // Only to check that the topic exists.
@@ -95,6 +97,24 @@ pub(crate) fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOpt
     replay.writer.as_ref().map_or(Ok(()), MessageWriter::flush)?;
     replay.bar.finish_and_clear();
     Ok(replay.done)
+}
+
+/// That every letter that goes to a compacted topic of `topics` has a key: without, brokers would refuse it when others
+/// had been sent already.
+fn check_keys(
+    letters: &Letters,
+    kafka: &KafkaConfig,
+    options: &ReplayOptions,
+    topics: &[String],
+) -> Result<()> {
+    let compacted = MessageWriter::try_new(client_config(kafka, &Default::default()))?.compacted(topics);
+    if compacted.is_empty() {
+        return Ok(());
+    }
+    letters.read(&options.filter, true, &mut |letter| match target(&letter, options)? {
+        topic if letter.key.is_none() && compacted.contains(topic) => Err(keyless(topic)),
+        _ => Ok(ControlFlow::Continue(())),
+    })
 }
 
 /// The topics that the letters are to go to, each with the time before which no replayed message of it can lie, where

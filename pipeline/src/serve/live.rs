@@ -185,7 +185,7 @@ impl Live {
         let Some(withdrawn) = phase.revert() else { return false };
         withdrawn.withdraw();
         tracing::info!(
-            event = "model_swapped_back",
+            event = "model_swapped",
             from = withdrawn.title(),
             to = phase.current().title(),
             "the previous model is in use again"

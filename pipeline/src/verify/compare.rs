@@ -58,6 +58,22 @@ impl Compared<'_> {
         documents
     }
 
+    /// How many of the offsets `gone`, which the source does not have any more, lie between rows or dead letters and
+    /// are neither. What comes before all of them may have been removed from the output since.
+    pub(super) fn holes(&self, gone: Range<u64>) -> u64 {
+        let mut held = RoaringTreemap::new();
+        [self.rows, self.dead_letters].into_iter().flatten().for_each(|other| held |= &other.once);
+        held.remove_range(..gone.start);
+        held.remove_range(gone.end..);
+        held.min().map_or(0, |lowest| gone.end - lowest - held.len())
+    }
+
+    /// Whether each offset in scope is a document: the source has neither transactions nor compaction, which leave
+    /// holes that are no losses.
+    pub(super) fn is_dense(&self) -> bool {
+        !self.scope.is_empty() && self.documents().len() == self.scope.end - self.scope.start
+    }
+
     /// The offsets of lost documents; `None` if they cannot be determined.
     pub(super) fn lost(&self) -> Option<RoaringTreemap> {
         let mut lost = self.can_lose.then(|| self.documents())?;
@@ -133,6 +149,23 @@ mod tests {
         assert_eq!(compared.duplicated().iter().collect::<Vec<_>>(), [3, 4]);
         compared.can_lose = false;
         assert_eq!(compared.counts(11), DeliveryCounts { lost: None, ..counts });
+    }
+
+    #[test]
+    fn offsets_between_rows_that_the_source_deleted_are_counted() {
+        let documents: RoaringTreemap = (40..50).collect();
+        let (rows, letters) = (held(&[2, 3, 5, 41]), held(&[4, 8, 40]));
+        let compared = Compared {
+            documents: Some(&documents),
+            scope: 40..50,
+            rows: Some(&rows),
+            dead_letters: Some(&letters),
+            can_lose: true,
+        };
+        assert_eq!(compared.holes(0..40), 40 - 2 - 5);
+        assert_eq!((compared.holes(0..0), compared.holes(9..40)), (0, 0));
+        assert!(compared.is_dense());
+        assert!(!Compared { scope: 40..60, ..compared }.is_dense());
     }
 
     proptest! {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use fenliu_connectors::kafka::{Start, committed, connect};
 use fenliu_connectors::reader::{Beginning, Findings, ReadContext, Reader};
 use fenliu_connectors::{Role, SinkKind};
+use fenliu_engine::position::Stored;
 use fenliu_operators::Projection;
-use fenliu_schemas::{Positions, TopicPartition, dead_letter_schema};
+use fenliu_schemas::{Positions, TopicPartition, Topics, dead_letter_schema};
 use indicatif::ProgressBar;
 
 use super::compare::DeliveryCounts;
 use super::default_place::DefaultPlace;
-use super::partitions::{Ranges, StoredRows};
+use super::partitions::{Ranges, StoredOffsets, StoredRows};
 use crate::error::Result;
 use crate::plan::Plan;
 
@@ -27,6 +28,10 @@ pub(super) struct Output {
     beginning: Beginning,
     /// `None` if the output stores no positions; it is then expected to have everything.
     positions: Option<Positions>,
+    /// What it has stored of the topics that its positions belong to.
+    topics: Topics,
+    /// Whether its positions are the committed offsets of the consumer group.
+    is_in_group: bool,
     default_place: DefaultPlace,
     reader: Box<dyn Reader>,
 }
@@ -93,6 +98,67 @@ impl Output {
         ranges.iter().filter_map(stands).collect()
     }
 
+    /// Topics that are not those which this output has read, though they have the same name; `now` is what the
+    /// cluster says.
+    pub(super) fn recreated(&self, now: &Topics, ranges: &Ranges) -> Vec<String> {
+        let changed = now.iter().filter_map(|(topic, identity)| {
+            let stored = self.topics.get(topic).filter(|stored| stored.contradicts(identity))?;
+            Some((topic, stored.id.as_deref()?, identity.id.as_deref()?))
+        });
+        let unread = |topic: &Arc<str>| {
+            let partitions = ranges.iter().filter(|(name, _, range)| *name == topic && !range.is_empty());
+            let texts: Vec<_> = partitions
+                .map(|(_, id, range)| format!("{topic}/{id} {}..{}", range.start, range.end))
+                .collect();
+            if texts.is_empty() { "it has none".to_owned() } else { texts.join(", ") }
+        };
+        let text = |(topic, stored, now): (&Arc<str>, &str, &str)| {
+            format!(
+                "topic {topic} was deleted and created again: this output belongs to the topic with id {stored}, the \
+                 cluster has id {now}. Offsets of the new topic that were never read: {}",
+                unread(topic)
+            )
+        };
+        changed.map(text).collect()
+    }
+
+    /// Partitions of which this output has rows although the group has no offset of them, and has none now that the rows
+    /// are read: it was there when they were written.
+    pub(super) fn forgotten(&self, found: &StoredRows, now: &Positions) -> Vec<String> {
+        let is_known = |topic: &str, id: i32| {
+            [self.positions.as_ref(), Some(now)].iter().flatten().any(|at| at.get(topic, id).is_some())
+        };
+        let lacking = found
+            .rows
+            .iter()
+            .filter(|(topic, id, held)| self.is_in_group && held.rows > 0 && !is_known(topic, *id));
+        let text = |(topic, id, held): (&Arc<str>, i32, &StoredOffsets)| {
+            format!(
+                "{topic}/{id}: there are {} rows, but the consumer group has no offset for the partition. Kafka removes \
+                 offsets when their topic is deleted, and when the group was idle for longer than \
+                 `offsets.retention.minutes`; the next run begins at `source.start`",
+                held.rows
+            )
+        };
+        lacking.map(text).collect()
+    }
+
+    /// Offsets of a partition that the source has deleted before this output had read them; `oldest` is the first that
+    /// is left.
+    pub(super) fn deleted_unread(&self, topic: &str, partition: i32, oldest: u64) -> Option<Range<u64>> {
+        let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();
+        (next < oldest).then_some(next..oldest)
+    }
+
+    /// Offsets that this output has passed and that the source does not have any more; `None` where nothing records
+    /// where it began.
+    pub(super) fn passed_and_gone(&self, topic: &str, partition: i32, oldest: u64) -> Option<Range<u64>> {
+        let Beginning::Recorded(beginnings) = &self.beginning else { return None };
+        let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();
+        let first = beginnings.get(topic, partition)?.unsigned_abs();
+        Some(first..next.min(oldest).max(first))
+    }
+
     /// Adds all rows to `found`, and the problems of the output itself, such as missing files.
     ///
     /// # Errors
@@ -116,7 +182,7 @@ pub(super) struct Outputs<'a> {
     plan: &'a Plan,
     default_place: DefaultPlace,
     /// The committed offsets of the consumer group, which are the positions of all Kafka outputs.
-    committed: Option<Positions>,
+    committed: Option<Stored>,
     /// The partitions of the source.
     partitions: Vec<TopicPartition>,
 }
@@ -128,9 +194,17 @@ impl<'a> Outputs<'a> {
     /// The brokers do not answer.
     pub(super) fn try_new(plan: &'a Plan, partitions: &Ranges) -> Result<Self> {
         let places: Vec<_> = partitions.iter().map(|(topic, id, _)| (Arc::clone(topic), id)).collect();
-        let read = |source| committed(&connect(&plan.kafka, source, &plan.name)?, &places);
-        let committed = plan.source.group().map(read).transpose()?;
+        let committed = committed_by_group(plan, &places)?;
         Ok(Outputs { plan, default_place: DefaultPlace::of(partitions), committed, partitions: places })
+    }
+
+    /// The offsets that the consumer group has committed by now; empty without a group.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub(super) fn committed_now(&self) -> Result<Positions> {
+        let stored = committed_by_group(self.plan, &self.partitions)?;
+        Ok(stored.map(|stored| stored.positions).unwrap_or_default())
     }
 
     /// The sink with that number; `None` if its rows cannot be read back, as for standard output.
@@ -171,6 +245,8 @@ impl<'a> Outputs<'a> {
                 (Some(_), beginning) => beginning,
             },
             positions: reader.positions(),
+            topics: reader.topics(),
+            is_in_group: kind.topic().is_some() && group.is_some(),
             default_place: self.default_place.clone(),
             reader,
         }))
@@ -190,4 +266,13 @@ impl<'a> Outputs<'a> {
             Err(_) => Some(format!("`{key}.columns` do not compile")),
         }
     }
+}
+
+/// The offsets that the consumer group of `plan` has committed for these `partitions`; `None` without a group.
+///
+/// # Errors
+/// The brokers do not answer.
+fn committed_by_group(plan: &Plan, partitions: &[TopicPartition]) -> Result<Option<Stored>> {
+    let read = |source| Ok(committed(&connect(&plan.kafka, source, &plan.name)?, partitions)?);
+    plan.source.group().map(read).transpose()
 }

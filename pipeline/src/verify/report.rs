@@ -6,6 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringTreemap;
 use serde::Serialize;
 
+use super::Now;
 use super::compare::{Compared, DeliveryCounts};
 use super::output::Output;
 use super::partitions::{Ranges, StoredRows};
@@ -64,7 +65,8 @@ pub(crate) struct PartitionReport {
 }
 
 impl SinkReport {
-    pub(super) fn new(output: &Output, found: &StoredRows, ranges: &Ranges) -> Self {
+    pub(super) fn new(output: &Output, found: &StoredRows, now: &Now) -> Self {
+        let ranges = &now.ranges;
         let mut notes = output.notes();
         notes.extend(found.notes.iter().cloned());
         if found.foreign_rows > 0 {
@@ -83,6 +85,8 @@ impl SinkReport {
         }
         let mut problems = found.problems.clone();
         problems.extend(output.past_the_end(ranges));
+        problems.extend(output.recreated(&now.topics, ranges));
+        problems.extend(output.forgotten(found, &now.committed));
         SinkReport {
             name: output.name.clone(),
             partitions: vec![],
@@ -97,12 +101,23 @@ impl SinkReport {
     /// Adds a partition. At most `examples` lost and as many duplicated documents are listed over all partitions.
     pub(super) fn add(
         &mut self,
+        output: &Output,
         (topic, partition): (&str, i32),
         ranges: &Ranges,
         compared: &Compared<'_>,
         examples: usize,
     ) {
-        let counts = compared.counts(ranges.get(topic, partition).map_or(0, |range| range.end));
+        let (oldest, newest) = ranges.get(topic, partition).map_or((0, 0), |range| (range.start, range.end));
+        let mut counts = compared.counts(newest);
+        let deleted = output.deleted_unread(topic, partition, oldest);
+        if let Some(unread) = &deleted {
+            let (first, next, count) = (unread.start, unread.end, unread.end - unread.start);
+            self.problems.push(format!(
+                "{topic}/{partition}: the source deleted offsets {first}..{next} before they were read: {count} \
+                 documents are lost, or fewer where not each offset was one"
+            ));
+            counts.lost = counts.lost.map(|lost| lost + count);
+        }
         self.total += &counts;
         let list = |places: &mut Vec<String>, offsets: RoaringTreemap| {
             let room = examples.saturating_sub(places.len());
@@ -112,6 +127,28 @@ impl SinkReport {
         list(&mut self.duplicated, compared.duplicated());
         let (first, next) = (compared.scope.start, compared.scope.end);
         self.partitions.push(PartitionReport { topic: topic.to_owned(), partition, first, next, counts });
+    }
+
+    /// Adds offsets between rows that the source does not have any more and of which there is neither a row nor a dead
+    /// letter. They are lost where each offset of the partition is a document, as those that are left show.
+    pub(super) fn add_holes(&mut self, (topic, partition): (&str, i32), holes: u64, are_documents: bool) {
+        if holes == 0 {
+            return;
+        }
+        let what = format!(
+            "{topic}/{partition}: {holes} offsets that the source does not have any more lie between rows and are \
+             neither rows nor dead letters"
+        );
+        if !are_documents {
+            let why =
+                "they held no document (transactions, compaction), or were deleted before they were read";
+            return self.notes.push(format!("{what}: {why}"));
+        }
+        self.problems.push(format!("{what}: they were deleted before they were read, so they are lost"));
+        self.total.lost = self.total.lost.map(|lost| lost + holes);
+        if let Some(partition) = self.partitions.last_mut() {
+            partition.counts.lost = partition.counts.lost.map(|lost| lost + holes);
+        }
     }
 
     fn is_ok(&self) -> bool {

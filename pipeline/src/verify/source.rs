@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fenliu_connectors::history::{History, PartitionRange};
+use fenliu_schemas::Topics;
 use indicatif::ProgressBar;
 use roaring::RoaringTreemap;
 
@@ -32,6 +33,14 @@ impl SourceDocuments {
             ranges.insert(&topic, partition, range);
         }
         Ok(ranges)
+    }
+
+    /// The topics as the cluster knows them at this moment; empty for files.
+    ///
+    /// # Errors
+    /// A broker that does not answer.
+    pub(super) fn topics(&self) -> Result<Topics> {
+        self.0.topics()
     }
 
     /// The offsets of all documents in `wanted`, and possibly of others.

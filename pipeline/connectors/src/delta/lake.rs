@@ -187,7 +187,11 @@ impl Lake {
         self.transaction(table, position_id(pipeline, topic, partition))
     }
 
-    fn transaction(&self, table: &DeltaTable, id: String) -> Result<Option<i64>> {
+    /// The version of the newest transaction of the application `id`.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub(super) fn transaction(&self, table: &DeltaTable, id: String) -> Result<Option<i64>> {
         let state = table.snapshot().map_err(self.failed("read"))?;
         let version = self.block_on(state.transaction_version(self.log.as_ref(), id));
         version.map_err(self.failed("read the positions of"))

@@ -19,5 +19,7 @@ mod reader;
 mod rules;
 #[cfg(feature = "delta")]
 mod sink;
+#[cfg(feature = "delta")]
+mod topic;
 
 pub(crate) use config::DeltaSinkConfig;

@@ -1,11 +1,15 @@
 //! A Delta Lake table: its rows and its positions are of one version.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use deltalake::DeltaTable;
 use fenliu_engine::Result;
-use fenliu_schemas::{Positions, TopicPartition};
+use fenliu_schemas::{Positions, TopicPartition, Topics};
 
 use super::config::DeltaSinkConfig;
 use super::lake::Lake;
+use super::topic;
 use crate::reader::{Beginning, Findings, PLACES, Reader, VisitPlace, visit_places};
 
 /// One version of a table, which need not exist.
@@ -15,6 +19,8 @@ pub(super) struct TableReader {
     beginnings: Positions,
     /// Where it stands.
     positions: Positions,
+    /// What it knows of its topics.
+    topics: Topics,
 }
 
 impl TableReader {
@@ -35,7 +41,15 @@ impl TableReader {
             Some((lake, table)) => lake.positions(table, pipeline, partitions)?,
             None => Default::default(),
         };
-        Ok(TableReader { open, beginnings, positions })
+        let mut topics = Topics::new();
+        if let Some((lake, table)) = &open {
+            let names: BTreeSet<&Arc<str>> = partitions.iter().map(|(topic, _)| topic).collect();
+            for name in names {
+                let identity = topic::read(lake, table, pipeline, name)?;
+                topics.extend(identity.map(|identity| (Arc::clone(name), identity)));
+            }
+        }
+        Ok(TableReader { open, beginnings, positions, topics })
     }
 }
 
@@ -46,6 +60,10 @@ impl Reader for TableReader {
 
     fn positions(&self) -> Option<Positions> {
         Some(self.positions.clone())
+    }
+
+    fn topics(&self) -> Topics {
+        self.topics.clone()
     }
 
     fn places(&self, visit: Option<&mut VisitPlace<'_>>) -> Result<Findings> {

@@ -20,11 +20,12 @@ use deltalake::kernel::{Action, Add, Transaction, Version, cast_record_batch};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use fenliu_engine::position::{Moves, Stored};
 use fenliu_engine::{Error, Result, Rows, Sink};
-use fenliu_schemas::{Positions, TopicPartition};
+use fenliu_schemas::{Positions, TopicIdentity, TopicPartition, Topics};
 
 use super::config::DeltaSinkConfig;
 use super::lake::{self, Lake, properties};
 use super::rules::{self, Terms};
+use super::topic;
 use crate::fault;
 use crate::selection::Selection;
 
@@ -44,6 +45,7 @@ pub(super) struct DeltaSink {
 struct Known {
     version: Option<Version>,
     next: HashMap<(Arc<str>, i32), Option<i64>>,
+    topics: HashMap<Arc<str>, Option<TopicIdentity>>,
 }
 
 impl DeltaSink {
@@ -89,7 +91,7 @@ impl DeltaSink {
                 .map_err(|why| self.lake.refused(why))?;
         }
         if table.version() != self.known.version {
-            self.known = Known { version: table.version(), next: HashMap::new() };
+            self.known = Known { version: table.version(), ..Known::default() };
         }
         self.table = Some(table.clone());
         Ok(table)
@@ -109,6 +111,20 @@ impl DeltaSink {
             }
         }
         Ok(positions)
+    }
+
+    /// What is stored of the topics of `partitions`.
+    fn topics_in(&mut self, table: &DeltaTable, partitions: &[TopicPartition]) -> Result<Topics> {
+        let mut topics = Topics::new();
+        for (topic, _) in partitions {
+            let identity = match self.known.topics.get(topic) {
+                Some(identity) => identity.clone(),
+                None => topic::read(&self.lake, table, &self.pipeline, topic)?,
+            };
+            self.known.topics.insert(Arc::clone(topic), identity.clone());
+            topics.extend(identity.map(|identity| (Arc::clone(topic), identity)));
+        }
+        Ok(topics)
     }
 
     /// Writes the selected rows to data files, one a partition of the table, and brings them to disk.
@@ -140,6 +156,13 @@ impl DeltaSink {
             let id = lake::position_id(&self.pipeline, &m.topic, m.partition);
             transactions.push(Transaction::new_with_last_update(id, m.to, Some(now)));
         }
+        // What is stored already, as it mostly is, need not be stored again.
+        let is_new = |(name, identity): &(&Arc<str>, &TopicIdentity)| {
+            self.known.topics.get(*name).and_then(Option::as_ref) != Some(*identity)
+        };
+        let news = moves.topics().iter().filter(is_new);
+        let news = news.map(|(name, identity)| (Arc::clone(name), identity.clone())).collect();
+        transactions.extend(topic::transactions(&self.pipeline, &news));
         (files.iter().cloned().map(Action::Add).collect(), transactions)
     }
 }
@@ -147,7 +170,8 @@ impl DeltaSink {
 impl Sink for DeltaSink {
     fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
         let table = self.refresh()?;
-        Ok(self.positions_in(&table, partitions)?.into())
+        let positions = self.positions_in(&table, partitions)?;
+        Ok(Stored { positions, topics: self.topics_in(&table, partitions)? })
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
@@ -158,6 +182,7 @@ impl Sink for DeltaSink {
             if !moves.start_at(&self.positions_in(&table, &partitions)?) {
                 return Err(Error::conflict("another process has moved the positions of the table"));
             }
+            self.topics_in(&table, &partitions)?;
             let terms = Terms::of(&table)?;
             // Files that were written under other terms may lack a value that has become compulsory.
             let files = match staged.take() {
@@ -180,6 +205,8 @@ impl Sink for DeltaSink {
         fault::point("delta-after-commit")?;
         self.known.version = Some(version);
         self.known.next.extend(moves.iter().map(|m| ((Arc::clone(&m.topic), m.partition), Some(m.to))));
+        let topics = moves.topics().iter();
+        self.known.topics.extend(topics.map(|(name, identity)| (Arc::clone(name), Some(identity.clone()))));
         let table = self.refresh()?;
         self.lake.tidy(&table, version);
         Ok(())

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fenliu_engine::Result;
-use fenliu_schemas::Positions;
+use fenliu_schemas::{Positions, Topics};
 
 use super::directory::DirectoryRef;
 use super::manifest::{DataFile, Listing, Manifest, ManifestLog, Position, positions_of};
@@ -99,6 +99,11 @@ impl Contents {
     /// Where `pipeline` began with each partition.
     pub(super) fn beginnings_of(&self, pipeline: &str) -> Positions {
         positions_of(&self.sum.beginnings, pipeline)
+    }
+
+    /// What `pipeline` knows of its topics.
+    pub(crate) fn topics_of(&self, pipeline: &str) -> Topics {
+        self.latest.as_ref().map_or_else(Topics::new, |latest| latest.topics_of(pipeline))
     }
 
     /// Where `pipeline` stands.

@@ -13,9 +13,9 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use fenliu_engine::position::Moves;
+use fenliu_engine::position::{Moves, Stored};
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::Positions;
+use fenliu_schemas::{Positions, TopicIdentity, Topics};
 use serde::{Deserialize, Serialize};
 
 use super::directory::DirectoryRef;
@@ -53,6 +53,10 @@ pub(crate) struct Manifest {
     pub(crate) covers: Vec<Covered>,
     /// Where every pipeline that writes here stands after it.
     pub(crate) positions: Vec<Position>,
+    /// What pipelines know of the topics that their positions belong to; absent in manifests of releases that did not
+    /// store it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) topics: Vec<TopicNote>,
     /// All commits up to this number had been completed when this one was made. 0 in manifests from before there
     /// was such a number.
     #[serde(default)]
@@ -103,6 +107,15 @@ impl Position {
     }
 }
 
+/// What identifies a topic that a pipeline reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TopicNote {
+    pipeline: String,
+    topic: String,
+    #[serde(flatten)]
+    identity: TopicIdentity,
+}
+
 /// What the manifests from `since` on up to the one that it stands in add up to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
@@ -128,6 +141,17 @@ impl Manifest {
         positions_of(&self.positions, pipeline)
     }
 
+    /// What `pipeline` knows of its topics after this commit.
+    pub(crate) fn topics_of(&self, pipeline: &str) -> Topics {
+        let own = self.topics.iter().filter(|note| note.pipeline == pipeline);
+        own.map(|note| (Arc::from(note.topic.as_str()), note.identity.clone())).collect()
+    }
+
+    /// What the sink of `pipeline` has stored after this commit.
+    pub(crate) fn stored_of(&self, pipeline: &str) -> Stored {
+        Stored { positions: self.positions_of(pipeline), topics: self.topics_of(pipeline) }
+    }
+
     /// Where pipelines began with the Kafka partitions that they first had with this commit, which gives them
     /// their positions before there are rows.
     pub(crate) fn beginnings(&self) -> impl Iterator<Item = Position> {
@@ -151,6 +175,7 @@ impl Manifest {
             removed: vec![],
             covers: vec![],
             positions: latest.map_or_else(Vec::new, |latest| latest.positions.clone()),
+            topics: latest.map_or_else(Vec::new, |latest| latest.topics.clone()),
             settled: newest,
             listing: None,
         };
@@ -160,6 +185,11 @@ impl Manifest {
             });
             let (pipeline, topic) = (pipeline.to_owned(), m.topic.to_string());
             manifest.positions.push(Position { pipeline, topic, partition: m.partition, next: m.to });
+        }
+        for (topic, identity) in moves.topics() {
+            manifest.topics.retain(|note| note.pipeline != pipeline || note.topic != topic.as_ref());
+            let (pipeline, topic) = (pipeline.to_owned(), topic.to_string());
+            manifest.topics.push(TopicNote { pipeline, topic, identity: identity.clone() });
         }
         let covers = moves.iter().map(|m| Covered {
             topic: m.topic.to_string(),
@@ -299,4 +329,56 @@ fn group(group: u64) -> String {
 
 fn name(number: u64) -> String {
     format!("{}{number:010}.json", group(number / PER_DIRECTORY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moves(from: Option<i64>, to: i64, topics: &Topics) -> Moves {
+        let mut stored = Positions::default();
+        let topic: Arc<str> = "news".into();
+        let Some(from) = from else {
+            stored.set(&topic, 0, to);
+            return Moves::first(&stored).with_topics(topics.clone());
+        };
+        stored.set(&topic, 0, from);
+        let mut covered = fenliu_schemas::Offsets::default();
+        covered.add(&topic, 0, from, to - 1);
+        Moves::plan(&stored, &covered).unwrap().with_topics(topics.clone())
+    }
+
+    fn identity(id: &str, latest_below: i32) -> Topics {
+        let identity = TopicIdentity { id: Some(id.into()), latest_below: Some(latest_below) };
+        Topics::from([("news".into(), identity)])
+    }
+
+    /// Written to bytes and read again.
+    fn kept(manifest: &Manifest) -> Manifest {
+        serde_json::from_slice(&serde_json::to_vec(manifest).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn topics_are_stored_with_the_positions_and_kept_by_the_commits_of_others() {
+        let first = kept(&Manifest::after(None, "p", &moves(None, 0, &identity("a", 2)), vec![]));
+        assert_eq!(first.topics_of("p"), identity("a", 2));
+        assert_eq!(first.topics_of("q"), Topics::new());
+        let other = kept(&Manifest::after(Some(&first), "q", &moves(None, 5, &identity("b", 1)), vec![]));
+        assert_eq!((other.topics_of("p"), other.topics_of("q")), (identity("a", 2), identity("b", 1)));
+        let next = Manifest::after(Some(&other), "p", &moves(Some(0), 9, &identity("c", 2)), vec![]);
+        assert_eq!(kept(&next).stored_of("p").topics, identity("c", 2));
+        assert_eq!(kept(&next).stored_of("p").positions.get("news", 0), Some(9));
+    }
+
+    #[test]
+    fn a_manifest_of_an_earlier_release_knows_no_topic() {
+        let mut value =
+            serde_json::to_value(Manifest::after(None, "p", &moves(None, 3, &Topics::new()), vec![]))
+                .unwrap();
+        assert!(value.as_object_mut().unwrap().remove("topics").is_none(), "empty ones are not written");
+        let old: Manifest = serde_json::from_value(value).unwrap();
+        assert_eq!(old.stored_of("p").positions.get("news", 0), Some(3));
+        let next = Manifest::after(Some(&old), "p", &moves(Some(3), 4, &identity("a", 1)), vec![]);
+        assert_eq!(next.topics_of("p"), identity("a", 1));
+    }
 }

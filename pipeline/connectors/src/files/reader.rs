@@ -12,7 +12,7 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::Positions;
+use fenliu_schemas::{Positions, Topics};
 
 use super::config::{FileFormat, FilesSinkConfig};
 use super::contents::Contents;
@@ -41,6 +41,8 @@ pub(super) struct DirectoryReader {
     beginnings: Positions,
     /// Where it stands.
     positions: Positions,
+    /// What it knows of its topics.
+    topics: Topics,
 }
 
 impl DirectoryReader {
@@ -57,6 +59,7 @@ impl DirectoryReader {
             present,
             beginnings: contents.beginnings_of(pipeline),
             positions: contents.positions_of(pipeline),
+            topics: contents.topics_of(pipeline),
             contents,
         })
     }
@@ -143,6 +146,10 @@ impl Reader for DirectoryReader {
 
     fn positions(&self) -> Option<Positions> {
         Some(self.positions.clone())
+    }
+
+    fn topics(&self) -> Topics {
+        self.topics.clone()
     }
 
     fn places(&self, mut visit: Option<&mut VisitPlace<'_>>) -> Result<Findings> {

@@ -139,8 +139,7 @@ impl FilesSink {
 impl Sink for FilesSink {
     fn positions(&mut self, _: &[TopicPartition]) -> Result<Stored> {
         let latest = self.catch_up(&[])?;
-        let positions = latest.map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
-        Ok(positions.into())
+        Ok(latest.map_or_else(Stored::default, |latest| latest.stored_of(&self.pipeline)))
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Positions as properties of a table: `fenliu.position/PIPELINE/TOPIC/PARTITION` is the next offset,
-//! `fenliu.beginning/...` the offset that the pipeline began with.
+//! `fenliu.beginning/...` the offset that the pipeline began with. `fenliu.topic/PIPELINE/TOPIC` is what identifies the
+//! topic, as JSON.
 //!
 //! One property a partition, so that processes which share a pipeline's partitions move theirs alone.
 
@@ -8,11 +9,12 @@ use std::sync::Arc;
 
 use fenliu_engine::position::Moves;
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::Positions;
+use fenliu_schemas::{Positions, Topics};
 use iceberg::table::Table;
 
 const POSITION: &str = "fenliu.position";
 const BEGINNING: &str = "fenliu.beginning";
+const TOPIC: &str = "fenliu.topic";
 
 /// Where `pipeline` stands in `table`.
 ///
@@ -30,8 +32,19 @@ pub(super) fn beginnings(table: &Table, pipeline: &str) -> Result<Positions> {
     parse(table.metadata().properties(), BEGINNING, pipeline)
 }
 
+/// What `pipeline` has stored of its topics in `table`.
+///
+/// # Errors
+/// A property that is no identity: it was changed by hand.
+pub(super) fn topics(table: &Table, pipeline: &str) -> Result<Topics> {
+    parse_topics(table.metadata().properties(), pipeline)
+}
+
 /// The properties that make `moves`.
-pub(super) fn properties(pipeline: &str, moves: &Moves) -> HashMap<String, String> {
+///
+/// # Errors
+/// None that can be named: identities are texts and numbers.
+pub(super) fn properties(pipeline: &str, moves: &Moves) -> Result<HashMap<String, String>> {
     let mut properties = HashMap::new();
     for m in moves.iter() {
         let key = |kind| format!("{}{}/{}", prefix(kind, pipeline), m.topic, m.partition);
@@ -40,7 +53,24 @@ pub(super) fn properties(pipeline: &str, moves: &Moves) -> HashMap<String, Strin
             properties.insert(key(BEGINNING), m.to.to_string());
         }
     }
-    properties
+    for (topic, identity) in moves.topics() {
+        let text = serde_json::to_string(identity).map_err(|error| Error::internal(error.to_string()))?;
+        properties.insert(format!("{}{topic}", prefix(TOPIC, pipeline)), text);
+    }
+    Ok(properties)
+}
+
+fn parse_topics(properties: &HashMap<String, String>, pipeline: &str) -> Result<Topics> {
+    let prefix = prefix(TOPIC, pipeline);
+    let mut topics = Topics::new();
+    for (key, value) in properties {
+        let Some(topic) = key.strip_prefix(&prefix) else { continue };
+        let identity = serde_json::from_str(value).map_err(|error| {
+            Error::input(format!("the table's property `{key}` does not identify a topic: {error}"))
+        })?;
+        topics.insert(topic.into(), identity);
+    }
+    Ok(topics)
 }
 
 fn parse(properties: &HashMap<String, String>, kind: &str, pipeline: &str) -> Result<Positions> {
@@ -70,7 +100,7 @@ fn prefix(kind: &str, pipeline: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fenliu_schemas::Offsets;
+    use fenliu_schemas::{Offsets, TopicIdentity};
 
     #[test]
     fn what_is_written_reads_back_and_pipelines_do_not_mix() {
@@ -82,13 +112,25 @@ mod tests {
         covered.add(&topic, 3, 40, 49);
         let next = Moves::plan(&stored, &covered).unwrap();
 
-        let mut all = properties("a/b", &first);
-        all.extend(properties("a", &next));
-        all.extend(properties("a/b", &next));
+        let mut all = properties("a/b", &first).unwrap();
+        all.extend(properties("a", &next).unwrap());
+        all.extend(properties("a/b", &next).unwrap());
         assert_eq!(parse(&all, POSITION, "a/b").unwrap(), next.ends());
         assert_eq!(parse(&all, BEGINNING, "a/b").unwrap(), stored);
         assert_eq!(parse(&all, POSITION, "a").unwrap(), next.ends());
         assert_eq!(parse(&all, POSITION, "b").unwrap(), Positions::default());
+    }
+
+    #[test]
+    fn topics_are_kept_by_pipeline_and_a_changed_property_is_an_error() {
+        let identity = TopicIdentity { id: Some("aWQ".into()), latest_below: Some(2) };
+        let topics = Topics::from([("news".into(), identity)]);
+        let mut all = properties("a/b", &Moves::default().with_topics(topics.clone())).unwrap();
+        assert_eq!(parse_topics(&all, "a/b").unwrap(), topics);
+        assert_eq!(parse_topics(&all, "a").unwrap(), Topics::new());
+        all.insert("fenliu.topic/a/news".into(), "many".into());
+        let error = parse_topics(&all, "a").unwrap_err().to_string();
+        assert!(error.contains("fenliu.topic/a/news"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A table as it is at one moment, for looking at what is in it.
 
 use fenliu_engine::{Error, Kind, Result};
-use fenliu_schemas::Positions;
+use fenliu_schemas::{Positions, Topics};
 use futures::TryStreamExt;
 use iceberg::table::Table;
 use tokio::runtime::Handle;
@@ -21,6 +21,8 @@ pub(super) struct IcebergReader {
     positions: Positions,
     /// Where it began with each partition.
     beginnings: Positions,
+    /// What it knows of its topics.
+    topics: Topics,
 }
 
 impl IcebergReader {
@@ -35,7 +37,9 @@ impl IcebergReader {
             table.as_ref().map_or_else(|| Ok(Positions::default()), |table| read(table, pipeline))
         };
         let (positions, beginnings) = (of(position::positions)?, of(position::beginnings)?);
-        Ok(IcebergReader { runtime, table, positions, beginnings })
+        let topics =
+            table.as_ref().map_or_else(|| Ok(Topics::new()), |table| position::topics(table, pipeline))?;
+        Ok(IcebergReader { runtime, table, positions, beginnings, topics })
     }
 }
 
@@ -46,6 +50,10 @@ impl Reader for IcebergReader {
 
     fn positions(&self) -> Option<Positions> {
         Some(self.positions.clone())
+    }
+
+    fn topics(&self) -> Topics {
+        self.topics.clone()
     }
 
     fn places(&self, visit: Option<&mut VisitPlace<'_>>) -> Result<Findings> {

@@ -19,7 +19,7 @@ use arrow::datatypes::SchemaRef;
 use fenliu_config::Problems;
 use fenliu_engine::position::{Moves, Stored};
 use fenliu_engine::{Error, Result, Rows, Sink};
-use fenliu_schemas::{Positions, TopicPartition};
+use fenliu_schemas::TopicPartition;
 use iceberg::table::Table;
 use iceberg::transaction::{ApplyTransactionAction, Transaction};
 use iceberg::{Catalog, TableIdent};
@@ -81,9 +81,7 @@ impl IcebergSink {
 impl Sink for IcebergSink {
     fn positions(&mut self, _: &[TopicPartition]) -> Result<Stored> {
         let table = self.target.ident.to_string();
-        let positions =
-            self.runtime.block_on(in_time("read positions of", table, self.target.positions()))?;
-        Ok(positions.into())
+        self.runtime.block_on(in_time("read positions of", table, self.target.stored()))
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
@@ -115,9 +113,10 @@ struct Target {
 }
 
 impl Target {
-    async fn positions(&mut self) -> Result<Positions> {
+    async fn stored(&mut self) -> Result<Stored> {
         let (_, table) = self.load().await?;
-        position::positions(&table, &self.pipeline)
+        let positions = position::positions(&table, &self.pipeline)?;
+        Ok(Stored { positions, topics: position::topics(&table, &self.pipeline)? })
     }
 
     async fn commit(&mut self, batches: &[RecordBatch], moves: &Moves) -> Result<()> {
@@ -128,7 +127,7 @@ impl Target {
         let files = write::data_files(&table, batches).await?;
         fault::point("iceberg-staged")?;
 
-        let properties = position::properties(&self.pipeline, moves);
+        let properties = position::properties(&self.pipeline, moves)?;
         let transaction = Transaction::new(&table);
         // The names are new: looking for them in every manifest of the table would be in vain.
         let append = transaction

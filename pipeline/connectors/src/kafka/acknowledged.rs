@@ -1,15 +1,17 @@
 //! Topics at least once: rows count when the brokers have acknowledged them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use fenliu_engine::position::{Moves, Stored};
 use fenliu_engine::{Result, Rows, Sink};
-use fenliu_schemas::{Positions, TopicPartition};
+use fenliu_schemas::TopicPartition;
 use rdkafka::ClientConfig;
 
 use super::client::topic_client_config;
 use super::consumer::{KafkaConsumer, committed};
-use super::topics::TopicRows;
+use super::error::UnknownTopic;
+use super::topics::{TopicRows, check_keys};
 use super::writer::MessageWriter;
 use crate::cluster::KafkaConfig;
 
@@ -20,7 +22,10 @@ use crate::cluster::KafkaConfig;
 pub(super) struct AcknowledgedSink {
     clusters: Vec<Cluster>,
     consumer: Option<Arc<KafkaConsumer>>,
-    acknowledged: Positions,
+    acknowledged: Stored,
+    /// Whether the topics were found to take what is sent to them.
+    is_checked: bool,
+    patience: UnknownTopic,
 }
 
 impl AcknowledgedSink {
@@ -43,7 +48,13 @@ impl AcknowledgedSink {
                 None => clusters.push(Cluster::try_new(kafka, topic)?),
             }
         }
-        Ok(AcknowledgedSink { clusters, consumer, acknowledged: Positions::default() })
+        Ok(AcknowledgedSink {
+            clusters,
+            consumer,
+            acknowledged: Stored::default(),
+            is_checked: false,
+            patience: UnknownTopic::default(),
+        })
     }
 }
 
@@ -73,6 +84,10 @@ impl Cluster {
         Ok(())
     }
 
+    fn check(&self) -> Result<()> {
+        self.writer.as_ref().map_or(Ok(()), |writer| check_keys(writer, &self.topics))
+    }
+
     fn flush(&mut self) -> Result<()> {
         if let Some(writer) = self.writer.take() {
             writer.flush()?;
@@ -84,24 +99,33 @@ impl Cluster {
 
 impl Sink for AcknowledgedSink {
     fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
-        let mut positions = match &self.consumer {
+        if !self.is_checked {
+            self.clusters.iter().try_for_each(Cluster::check)?;
+            self.is_checked = true;
+        }
+        let mut stored = match &self.consumer {
             Some(consumer) => committed(consumer, partitions)?,
-            None => Positions::default(),
+            None => Stored::default(),
         };
         for (topic, partition) in partitions {
-            if let Some(next) = self.acknowledged.get(topic, *partition) {
+            if let Some(next) = self.acknowledged.positions.get(topic, *partition) {
                 // Another member may have taken the partition further meanwhile.
-                let known = positions.get(topic, *partition).unwrap_or(next);
-                positions.set(topic, *partition, next.max(known));
+                let known = stored.positions.get(topic, *partition).unwrap_or(next);
+                stored.positions.set(topic, *partition, next.max(known));
             }
         }
-        Ok(positions.into())
+        for (topic, identity) in &self.acknowledged.topics {
+            stored.topics.entry(Arc::clone(topic)).or_default().fill_from(identity);
+        }
+        Ok(stored)
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
-        self.clusters.iter_mut().try_for_each(|cluster| cluster.send(epoch, moves))?;
-        self.clusters.iter_mut().try_for_each(Cluster::flush)?;
-        self.acknowledged.update(&moves.ends());
+        let sent = self.clusters.iter_mut().try_for_each(|cluster| cluster.send(epoch, moves));
+        let flushed = sent.and_then(|()| self.clusters.iter_mut().try_for_each(Cluster::flush));
+        self.patience.judge(Instant::now(), flushed)?;
+        self.acknowledged.positions.update(&moves.ends());
+        self.acknowledged.topics.extend(moves.topics().clone());
         Ok(())
     }
 }

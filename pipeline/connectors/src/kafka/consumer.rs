@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use fenliu_engine::position::Stored;
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
 use parking_lot::Mutex;
@@ -17,6 +19,7 @@ use super::client::{REQUEST_TIMEOUT, client_config};
 use super::config::KafkaSourceConfig;
 use super::connection::Connections;
 use super::error::{failed, of};
+use super::identity::{note, noted};
 use crate::cluster::KafkaConfig;
 
 /// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
@@ -29,7 +32,15 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("queued.min.messages", "10000"),
     ("fetch.queue.backoff.ms", "50"),
     ("partition.assignment.strategy", "cooperative-sticky"),
+    (REFRESH_INTERVAL_MS, "30000"),
 ];
+
+/// The property that says how often the metadata of topics are read again, in milliseconds. With librdkafka's five
+/// minutes, messages wait as long in a partition that was added.
+pub(super) const REFRESH_INTERVAL_MS: &str = "topic.metadata.refresh.interval.ms";
+
+/// Its value unless the user says otherwise.
+pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The consumer of the source. Its sinks share it: they commit as the same member of the group.
 pub type KafkaConsumer = BaseConsumer<Context>;
@@ -202,12 +213,12 @@ pub(super) fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
     }
 }
 
-/// The offsets that the group has committed; a partition without is missing. Waits for transactions that
-/// are under way.
+/// The offsets that the group has committed, with what is stored beside them of their topics; a partition without is
+/// missing. Waits for transactions that are under way.
 ///
 /// # Errors
 /// When the brokers do not answer.
-pub fn committed(consumer: &KafkaConsumer, partitions: &[TopicPartition]) -> Result<Positions> {
+pub fn committed(consumer: &KafkaConsumer, partitions: &[TopicPartition]) -> Result<Stored> {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in partitions {
         list.add_partition(topic, *partition);
@@ -218,7 +229,7 @@ pub fn committed(consumer: &KafkaConsumer, partitions: &[TopicPartition]) -> Res
         Offset::Offset(next) => Some(((Arc::from(element.topic()), element.partition()), next)),
         _ => None,
     });
-    Ok(known.collect())
+    Ok(Stored { positions: known.collect(), topics: noted(&committed) })
 }
 
 /// `positions` as librdkafka wants them.
@@ -231,5 +242,15 @@ pub(super) fn offsets_list(positions: &Positions) -> Result<TopicPartitionList> 
         list.add_partition_offset(topic, partition, Offset::Offset(next))
             .map_err(failed("name an offset"))?;
     }
+    Ok(list)
+}
+
+/// `stored` as librdkafka commits it: the offsets, each with what identifies its topic.
+///
+/// # Errors
+/// A negative offset.
+pub(super) fn committable(stored: &Stored) -> Result<TopicPartitionList> {
+    let mut list = offsets_list(&stored.positions)?;
+    note(&mut list, &stored.topics);
     Ok(list)
 }

@@ -1,6 +1,8 @@
 //! librdkafka's errors: which kind they are, and whether they may pass.
 
-use fenliu_engine::{Error, Kind};
+use std::time::{Duration, Instant};
+
+use fenliu_engine::{Error, Kind, Result};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// A `map_err` adapter for Kafka calls: `kafka: cannot ACTION: REASON`.
@@ -16,7 +18,13 @@ pub(super) fn of(action: &str, error: KafkaError) -> Error {
         other => other.rdkafka_error_code().map_or(Kind::Unavailable, kind_of),
     };
     let message = Error::new(kind, format!("kafka: cannot {action}")).with_source(without_value(error));
-    if kind == Kind::Unavailable { message.retryable() } else { message }
+    if may_pass(kind) { message.retryable() } else { message }
+}
+
+/// Whether an error of this kind may pass by itself. A topic may be created, or brokers may not have heard of it yet;
+/// [`UnknownTopic`] bounds how long that is waited for.
+pub(super) fn may_pass(kind: Kind) -> bool {
+    matches!(kind, Kind::Unavailable | Kind::NotFound)
 }
 
 /// Whether brokers answer so until someone changes something; all else passes, or librdkafka mends it.
@@ -29,12 +37,67 @@ pub(super) fn kind_of(code: Code) -> Kind {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed => Kind::Denied,
         Code::MessageSizeTooLarge
+        | Code::MessageBatchTooLarge
+        | Code::InvalidMessageSize
         | Code::InvalidRecord
+        | Code::InvalidTimestamp
+        | Code::InvalidRequiredAcks
+        | Code::UnsupportedCompressionType
         | Code::InvalidTopic
         | Code::PolicyViolation
         | Code::InvalidTransactionTimeout
         | Code::UnsupportedForMessageFormat => Kind::Refused,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => Kind::NotFound,
         _ => Kind::Unavailable,
+    }
+}
+
+/// What the user can do about a message that was refused with `code`; empty where nothing is known.
+pub(super) fn advice(code: Option<Code>) -> &'static str {
+    match code {
+        Some(Code::InvalidRecord) => {
+            "; a compacted topic (`cleanup.policy=compact`) takes no message without a key: give every message a key, \
+             or send to a topic with `cleanup.policy=delete`"
+        }
+        Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => {
+            "; `max.message.bytes` of the topic is the bound"
+        }
+        Some(Code::InvalidTimestamp) => {
+            "; `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms` of the topic are the bounds"
+        }
+        Some(Code::UnsupportedCompressionType) => {
+            "; set another `compression.codec` in the sink's properties"
+        }
+        Some(Code::TopicAuthorizationFailed) => "; the user needs the right to WRITE to the topic",
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => "; create the topic",
+        _ => "",
+    }
+}
+
+/// For how long messages are sent to a topic that does not exist: it may be on its way.
+const UNKNOWN_TOPIC_LIMIT: Duration = Duration::from_secs(300);
+
+/// Bounds the tries to write to a topic that does not exist.
+#[derive(Debug, Default)]
+pub(super) struct UnknownTopic {
+    since: Option<Instant>,
+}
+
+impl UnknownTopic {
+    /// The `outcome` of a try at `now`: an error for an unknown topic does not pass any more when it has come for five
+    /// minutes.
+    pub(super) fn judge(&mut self, now: Instant, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Err(error) if error.kind() == Kind::NotFound => {
+                let since = *self.since.get_or_insert(now);
+                let is_over = now.saturating_duration_since(since) >= UNKNOWN_TOPIC_LIMIT;
+                Err(if is_over { error.permanent() } else { error })
+            }
+            other => {
+                self.since = None;
+                other
+            }
+        }
     }
 }
 
@@ -59,11 +122,43 @@ mod tests {
             (Code::TopicAuthorizationFailed, Kind::Denied),
             (Code::MessageSizeTooLarge, Kind::Refused),
             (Code::InvalidTransactionTimeout, Kind::Refused),
+            (Code::InvalidRecord, Kind::Refused),
+            (Code::MessageBatchTooLarge, Kind::Refused),
+            (Code::InvalidTimestamp, Kind::Refused),
+            (Code::PolicyViolation, Kind::Refused),
         ] {
             assert_eq!((error(code).kind(), error(code).is_retryable()), (kind, false), "{code}");
         }
         let away = error(Code::AllBrokersDown);
         assert_eq!((away.kind(), away.is_retryable()), (Kind::Unavailable, true));
+    }
+
+    #[test]
+    fn what_brokers_recover_from_is_tried_again() {
+        for code in [
+            Code::MessageTimedOut,
+            Code::BrokerTransportFailure,
+            Code::NotEnoughReplicas,
+            Code::LeaderNotAvailable,
+            Code::NotLeaderForPartition,
+            Code::RequestTimedOut,
+            Code::KafkaStorageError,
+            Code::UnknownTopicOrPartition,
+        ] {
+            assert!(of("send a message", KafkaError::MessageProduction(code)).is_retryable(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_does_not_exist_is_waited_for_five_minutes() {
+        let mut patience = UnknownTopic::default();
+        let failure = || Err(of("send", KafkaError::MessageProduction(Code::UnknownTopicOrPartition)));
+        let start = Instant::now();
+        assert!(patience.judge(start, failure()).unwrap_err().is_retryable());
+        assert!(patience.judge(start + Duration::from_secs(200), failure()).unwrap_err().is_retryable());
+        assert!(!patience.judge(start + UNKNOWN_TOPIC_LIMIT, failure()).unwrap_err().is_retryable());
+        patience.judge(start + UNKNOWN_TOPIC_LIMIT, Ok(())).unwrap();
+        assert!(patience.judge(start + UNKNOWN_TOPIC_LIMIT, failure()).unwrap_err().is_retryable());
     }
 
     #[test]

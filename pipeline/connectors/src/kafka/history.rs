@@ -46,6 +46,14 @@ impl History for Topics {
         Ok(ranges)
     }
 
+    fn topics(&self) -> Result<fenliu_schemas::Topics> {
+        let mut topics = fenliu_schemas::Topics::new();
+        for (_, reader) in &self.0 {
+            topics.extend(reader.identity()?);
+        }
+        Ok(topics)
+    }
+
     fn documents(&self, wanted: &[PartitionRange], visit: &mut VisitDocument<'_>) -> Result<()> {
         for (topic, reader) in &self.0 {
             tracing::info!(%topic, "reading the source");

@@ -85,4 +85,8 @@ impl CompiledSink for CompiledTopic {
     fn open(&self, _: &str) -> Result<OpenSink> {
         Ok(OpenSink::Topic(self.topic.clone(), Arc::clone(&self.selection)))
     }
+
+    fn topic(&self) -> Option<(Topic, Arc<Selection>)> {
+        Some((self.topic.clone(), Arc::clone(&self.selection)))
+    }
 }

@@ -3,7 +3,7 @@
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, TimestampMillisecondArray,
 };
-use arrow::datatypes::TimestampMillisecondType;
+use arrow::datatypes::{Schema, TimestampMillisecondType};
 use fenliu_engine::Result;
 use fenliu_schemas::{
     Headers, KAFKA_HEADERS, KAFKA_KEY, Lineage, SchemaError, kafka_keys, primitive_column, text_column,
@@ -38,6 +38,15 @@ impl Messages {
             Role::DeadLetters => (MessageKey::Source, true),
         };
         Messages { role, key: topic.key.clone().unwrap_or(default), headers: topic.headers || always }
+    }
+
+    /// Whether no message ever has a key, where the columns of its value are those of `schema`.
+    pub(super) fn are_keyless(&self, schema: &Schema) -> bool {
+        match &self.key {
+            MessageKey::None => true,
+            MessageKey::Id => schema.column_with_name("id").is_none(),
+            MessageKey::Source | MessageKey::Lineage | MessageKey::Sql(_) => false,
+        }
     }
 
     /// What messages need beside the columns of their value: the key, then the headers.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use fenliu_engine::Result;
-use fenliu_schemas::Positions;
+use fenliu_engine::position::Stored;
+use fenliu_schemas::{Positions, Topics};
 use rdkafka::{ClientConfig, Message};
 use serde::Deserialize;
 
@@ -21,7 +22,7 @@ pub(super) struct TopicOutput {
     topic: String,
     role: Role,
     beginning: Beginning,
-    positions: Option<Positions>,
+    stored: Option<Stored>,
 }
 
 impl TopicOutput {
@@ -32,7 +33,7 @@ impl TopicOutput {
             topic: topic.name.clone(),
             role: context.role,
             beginning: if context.starts_at_latest { Beginning::Unknown } else { Beginning::Assumed },
-            positions: context.committed.cloned(),
+            stored: context.committed.cloned(),
         }
     }
 
@@ -70,7 +71,11 @@ impl Reader for TopicOutput {
     }
 
     fn positions(&self) -> Option<Positions> {
-        self.positions.clone()
+        self.stored.as_ref().map(|stored| stored.positions.clone())
+    }
+
+    fn topics(&self) -> Topics {
+        self.stored.as_ref().map_or_else(Topics::new, |stored| stored.topics.clone())
     }
 
     fn places(&self, visit: Option<&mut VisitPlace<'_>>) -> Result<Findings> {

@@ -3,11 +3,13 @@
 //! Contract: only committed messages are seen, and no offset is committed. What arrives after the reading began
 //! is left for the next one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fenliu_engine::{Error, Kind, Result};
+use fenliu_schemas::Topics;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -17,6 +19,7 @@ use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use super::client::REQUEST_TIMEOUT;
 use super::connection::Connections;
 use super::error::failed;
+use super::identity::look_up;
 
 /// Without a message for so long, the topic cannot be read to its end.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -113,6 +116,15 @@ impl TopicReader {
             return Err(Error::new(Kind::NotFound, format!("kafka topic `{}` does not exist", self.topic)));
         }
         Ok(ends)
+    }
+
+    /// The topic as the cluster knows it now.
+    ///
+    /// # Errors
+    /// A broker that does not answer. An id that it does not tell is missing.
+    pub fn identity(&self) -> Result<Topics> {
+        let names = BTreeSet::from([Arc::from(self.topic.as_str())]);
+        Ok(look_up(self.consumer.client(), &names)?.topics)
     }
 
     /// Shows `visit` every message up to the present end, in order within a partition, until it breaks off;

@@ -16,11 +16,12 @@ use fenliu_config::Problems;
 use fenliu_engine::{Result, Sink};
 
 use super::acknowledged::AcknowledgedSink;
-use super::client::client_config;
+use super::client::{client_config, topic_client_config};
 use super::config::{Delivery, KafkaSourceConfig};
 use super::consumer::KafkaConsumer;
-use super::topics::TopicRows;
+use super::topics::{TopicRows, check_keys};
 use super::transactional::TransactionalSink;
+use super::writer::MessageWriter;
 use crate::cluster::{KafkaConfig, Topic};
 use crate::selection::Selection;
 
@@ -101,6 +102,18 @@ impl TopicsConfig {
             }
         };
         Ok(Some((name, sink)))
+    }
+
+    /// Asks the brokers whether `topic` takes the rows of `selection`; where they do not answer at once, it is not known.
+    ///
+    /// # Errors
+    /// A compacted topic whose messages would have no key; properties that librdkafka refuses.
+    pub fn check_keys(&self, topic: Topic, selection: Arc<Selection>) -> Result<()> {
+        if self.kafka.is_embedded() && topic.brokers.is_none() {
+            return Ok(());
+        }
+        let writer = MessageWriter::try_new(topic_client_config(&self.kafka, &topic))?;
+        check_keys(&writer, &[TopicRows::new(topic, selection)])
     }
 
     /// Exactly once was wanted, and cannot be had.

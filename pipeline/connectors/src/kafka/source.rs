@@ -21,10 +21,12 @@ use rdkafka::message::{BorrowedMessage, OwnedMessage};
 use rdkafka::{Message, TopicPartitionList};
 
 use super::config::{KafkaSourceConfig, Start};
-use super::consumer::{KafkaConsumer, Rebalance, apply, check_usable, commit_aside, offsets_list};
+use super::consumer::{
+    KafkaConsumer, Rebalance, apply, check_usable, commit_aside, committable, offsets_list,
+};
 use super::error::failed;
-use super::facts;
 use super::headers::WithHeaders;
+use super::watch::TopicWatch;
 use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
 use crate::links::SinkLinks;
@@ -52,6 +54,8 @@ pub(super) struct KafkaSourceOptions {
     pub(super) keeps_headers: bool,
     /// How long giving up partitions may take: see [`drain_limit`].
     pub(super) drain_limit: Duration,
+    /// How often the topics are looked at.
+    pub(super) refresh: Duration,
 }
 
 /// Reads topics as a member of a consumer group.
@@ -60,6 +64,7 @@ pub(super) struct KafkaSource {
     assembler: Assembler,
     links: SinkLinks,
     reader: Reader,
+    watch: TopicWatch,
     /// For messages: librdkafka's errors do not name the topic.
     topics: String,
     /// The topic read last: consecutive messages mostly share it.
@@ -111,6 +116,7 @@ impl KafkaSource {
             claims: true,
         };
         Ok(KafkaSource {
+            watch: TopicWatch::new(Arc::clone(&consumer), source.start, options.refresh),
             consumer,
             assembler,
             links,
@@ -173,6 +179,12 @@ impl KafkaSource {
 
     /// Tells the reader what has happened since the last turn.
     fn notice(&mut self, shutdown: &Shutdown) {
+        self.watch.note_start();
+        let reading = self.reader.reading();
+        let topics = self.watch.look(|| reading.iter().map(|(topic, ..)| topic.to_string()).collect());
+        if let Some(topics) = topics {
+            self.tell(Event::TopicsSeen(topics));
+        }
         while let Some(report) = self.links.report() {
             self.tell(report);
         }
@@ -212,7 +224,7 @@ impl KafkaSource {
                 }
             }
             Action::AskBrokers(partitions) => {
-                let facts = facts::ask(&self.consumer, &partitions);
+                let facts = self.watch.facts(&partitions);
                 self.tell(Event::BrokersAnswered(facts));
             }
             Action::Assign(positions) => self.assign(&positions)?,
@@ -262,7 +274,7 @@ impl KafkaSource {
 
     /// Sends the offsets off; the outcome comes later.
     fn commit(&mut self, stored: &Stored) {
-        let sent = offsets_list(&stored.positions).and_then(|list| commit_aside(&self.consumer, list));
+        let sent = committable(stored).and_then(|list| commit_aside(&self.consumer, list));
         if let Err(error) = sent {
             self.tell(Event::OffsetsCommitted(Err(error)));
         }

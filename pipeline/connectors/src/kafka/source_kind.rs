@@ -12,6 +12,7 @@ use super::consumer::{KafkaConsumer, check_usable, connect};
 use super::history::Topics;
 use super::leave::leave;
 use super::source::{KafkaSource, KafkaSourceOptions, drain_limit};
+use super::watch::refresh_interval;
 use crate::cluster::KafkaConfig;
 use crate::history::History;
 use crate::resource::Resource;
@@ -40,7 +41,8 @@ impl SourceKind for KafkaSourceConfig {
 
     fn connect(&self, kafka: &KafkaConfig, pipeline: &str) -> Result<Box<dyn Connection>> {
         let consumer = Arc::new(connect(kafka, self, pipeline)?);
-        Ok(Box::new(Member { consumer, config: self.clone(), drain_limit: drain_limit(kafka, self) }))
+        let (drain_limit, refresh) = (drain_limit(kafka, self), refresh_interval(kafka, self));
+        Ok(Box::new(Member { consumer, config: self.clone(), drain_limit, refresh }))
     }
 
     fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>> {
@@ -58,6 +60,8 @@ struct Member {
     consumer: Arc<KafkaConsumer>,
     config: KafkaSourceConfig,
     drain_limit: Duration,
+    /// How often topics are looked at.
+    refresh: Duration,
 }
 
 impl Connection for Member {
@@ -67,9 +71,15 @@ impl Connection for Member {
 
     fn open(&self, feed: Feed) -> Result<Box<dyn Source>> {
         let Feed { assembler, links, stop_at_end, commits_offsets, keeps_keys, keeps_headers } = feed;
-        let drain_limit = self.drain_limit;
-        let options =
-            KafkaSourceOptions { stop_at_end, commits_offsets, keeps_keys, keeps_headers, drain_limit };
+        let (drain_limit, refresh) = (self.drain_limit, self.refresh);
+        let options = KafkaSourceOptions {
+            stop_at_end,
+            commits_offsets,
+            keeps_keys,
+            keeps_headers,
+            drain_limit,
+            refresh,
+        };
         let consumer = Arc::clone(&self.consumer);
         Ok(Box::new(KafkaSource::try_new(consumer, &self.config, assembler, links, options)?))
     }

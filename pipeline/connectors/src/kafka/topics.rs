@@ -37,3 +37,15 @@ impl TopicRows {
         Ok(())
     }
 }
+
+/// That no compacted topic is among those of `topics` whose messages never have a key.
+///
+/// # Errors
+/// A topic that is.
+pub(super) fn check_keys(writer: &MessageWriter, topics: &[TopicRows]) -> Result<()> {
+    let keyless = topics
+        .iter()
+        .filter(|rows| rows.messages.are_keyless(rows.selection.schema()))
+        .map(|rows| rows.topic.name.clone());
+    writer.check_keyless(&keyless.collect::<Vec<_>>())
+}

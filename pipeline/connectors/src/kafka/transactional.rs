@@ -1,6 +1,7 @@
 //! Topics exactly once: rows and the group's offsets in one transaction.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use fenliu_engine::position::{Move, Moves, Stored};
 use fenliu_engine::{Error, Kind, Result, Rows, Sink};
@@ -10,9 +11,9 @@ use rdkafka::consumer::Consumer;
 use ulid::Ulid;
 
 use super::config::KafkaSourceConfig;
-use super::consumer::{KafkaConsumer, committed, offsets_list};
-use super::error::failed;
-use super::topics::TopicRows;
+use super::consumer::{KafkaConsumer, committable, committed};
+use super::error::{UnknownTopic, failed};
+use super::topics::{TopicRows, check_keys};
 use super::writer::MessageWriter;
 use crate::fault;
 
@@ -25,6 +26,9 @@ pub(super) struct TransactionalSink {
     topics: Vec<TopicRows>,
     consumer: Arc<KafkaConsumer>,
     writer: Option<MessageWriter>,
+    /// Whether the topics were found to take what is sent to them.
+    is_checked: bool,
+    patience: UnknownTopic,
 }
 
 impl TransactionalSink {
@@ -45,7 +49,8 @@ impl TransactionalSink {
             client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
         }
         drop(MessageWriter::try_new(client.clone())?);
-        Ok(TransactionalSink { client, topics, consumer, writer: None })
+        let patience = UnknownTopic::default();
+        Ok(TransactionalSink { client, topics, consumer, writer: None, is_checked: false, patience })
     }
 
     /// A producer that is ready for a transaction.
@@ -71,7 +76,8 @@ impl TransactionalSink {
             topic.send(writer, epoch, moves)?;
         }
         fault::point("kafka-sent")?;
-        writer.commit(&offsets_list(&moves.ends())?, &group)
+        let stored = Stored { positions: moves.ends(), topics: moves.topics().clone() };
+        writer.commit(&committable(&stored)?, &group)
     }
 
     /// Rows of a partition that went to another member are that member's to write.
@@ -103,13 +109,19 @@ impl Sink for TransactionalSink {
     fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
         // While a process before this one has offsets in an open transaction, the group's are not told: a
         // producer with its id ends that transaction at once, else it has to time out.
-        self.writer = Some(self.writer()?);
-        Ok(committed(&self.consumer, partitions)?.into())
+        let writer = self.writer()?;
+        if !self.is_checked {
+            check_keys(&writer, &self.topics)?;
+            self.is_checked = true;
+        }
+        self.writer = Some(writer);
+        committed(&self.consumer, partitions)
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         let writer = self.writer()?;
-        match self.transact(&writer, epoch, moves) {
+        let outcome = self.transact(&writer, epoch, moves);
+        match self.patience.judge(Instant::now(), outcome) {
             Ok(()) => {
                 self.writer = Some(writer);
                 Ok(())

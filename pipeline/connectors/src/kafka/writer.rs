@@ -1,5 +1,6 @@
 //! Sending messages and knowing that they arrived, with or without a transaction around them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
 use super::connection::Connections;
-use super::error::{failed, kind_of, of};
+use super::error::{advice, failed, kind_of, may_pass, of};
+use super::native;
 use super::transaction_timeout;
 use crate::fault;
 
@@ -27,15 +29,15 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How often a flush that takes long looks whether the brokers can be reached at all.
 const FLUSH_STEP: Duration = Duration::from_secs(1);
 
+/// How long the brokers are waited for where the question can also be left open.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long one step of a transaction waits for the brokers.
 const TRANSACTION_STEP: Duration = Duration::from_secs(30);
 
 /// What a writer wants unless the user says otherwise: no reordering and no copies by retries, and no
 /// bound on a message other than the broker's (librdkafka's own is 1 MB; a dead letter can be larger).
 const DEFAULTS: &[(&str, &str)] = &[("enable.idempotence", "true"), ("message.max.bytes", "1000000000")];
-
-/// What bounds a message, for errors.
-const TOO_LARGE: &str = "; `max.message.bytes` of the topic is the bound";
 
 /// A message to send.
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ impl Failures {
         let Some((kind, first)) = &self.first else { return Ok(()) };
         let error =
             Error::new(*kind, format!("kafka: {} messages not delivered; first: {first}", self.count));
-        Err(if *kind == Kind::Unavailable { error.retryable() } else { error })
+        Err(if may_pass(*kind) { error.retryable() } else { error })
     }
 }
 
@@ -130,10 +132,20 @@ impl ProducerContext for Deliveries {
             let mut failures = self.failures.lock();
             let code = error.rdkafka_error_code();
             let kind = code.map_or(Kind::Unavailable, kind_of);
-            let hint = if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) { TOO_LARGE } else { "" };
+            let hint = advice(code);
             failures.note(kind, || format!("topic `{}`: {error}{hint}", message.topic()));
         }
     }
+}
+
+/// The error for a compacted topic that is to get messages without a key.
+pub fn keyless(topic: &str) -> Error {
+    let message = format!(
+        "kafka: topic `{topic}` is compacted (`cleanup.policy=compact`), so brokers refuse messages without a key \
+         (INVALID_RECORD), and what is to be sent to it has none"
+    );
+    Error::new(Kind::Refused, message)
+        .remedy("send to a topic with `cleanup.policy=delete`, or give the messages a key")
 }
 
 impl MessageWriter {
@@ -173,9 +185,9 @@ impl MessageWriter {
                 Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
                     let mut failures = Failures::default();
                     let length = value.len();
-                    failures.note(Kind::Refused, || {
-                        format!("topic `{topic}`: {length} bytes: {error}{TOO_LARGE}")
-                    });
+                    let hint = advice(error.rdkafka_error_code());
+                    failures
+                        .note(Kind::Refused, || format!("topic `{topic}`: {length} bytes: {error}{hint}"));
                     return failures.check();
                 }
                 Err((error, _)) => {
@@ -212,6 +224,37 @@ impl MessageWriter {
         let served = || ();
         let ask = |wait: Duration| client.fetch_metadata(Some(topic), wait).map(drop);
         self.context.connection.ask(&format!("look up topic `{topic}`"), served, ask)
+    }
+
+    /// That none of `topics`, to which messages without a key are to be sent, is compacted. What the brokers do not
+    /// tell is taken for fit: should it be compacted, they refuse the first message.
+    ///
+    /// # Errors
+    /// A topic that is.
+    pub(super) fn check_keyless(&self, topics: &[String]) -> Result<()> {
+        let compacted = self.compacted(topics);
+        match topics.iter().find(|topic| compacted.contains(*topic)) {
+            None => Ok(()),
+            Some(topic) => Err(keyless(topic)),
+        }
+    }
+
+    /// Those of `topics` that are compacted, as far as the brokers tell.
+    pub fn compacted(&self, topics: &[String]) -> BTreeSet<String> {
+        let Some(first) = topics.first() else { return BTreeSet::new() };
+        let client = self.producer.client();
+        let Ok(metadata) = client.fetch_metadata(Some(first), PROBE_TIMEOUT) else { return BTreeSet::new() };
+        let broker = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+        match native::settings(client, topics, "cleanup.policy", broker) {
+            Ok(policies) => {
+                let compacted = policies.into_iter().filter(|(_, policy)| policy.contains("compact"));
+                compacted.map(|(topic, _)| topic).collect()
+            }
+            Err(reason) => {
+                tracing::debug!(reason, "the brokers do not tell which topics are compacted");
+                BTreeSet::new()
+            }
+        }
     }
 
     /// Readies a producer that has a `transactional.id`: completes or aborts what the one before it with the

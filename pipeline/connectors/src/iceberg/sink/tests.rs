@@ -1,7 +1,8 @@
 //! Real tables in a SQLite catalog on the local disk.
 
 use fenliu_schemas::{
-    Document, LabelledOptions, Offsets, Origin, Prediction, RawBuilder, label_rows, labelled_schema, raw,
+    Document, LabelledOptions, Offsets, Origin, Positions, Prediction, RawBuilder, TopicIdentity, Topics,
+    label_rows, labelled_schema, raw,
 };
 use tempfile::TempDir;
 
@@ -96,16 +97,20 @@ fn rows_of_every_type_are_written_and_positions_read_by_the_next_process() {
     assert_eq!(sink.positions(&[]).unwrap(), Stored::default());
     let mut start = Positions::default();
     start.set(&TOPIC.into(), 0, 0);
-    sink.commit(&[], &Moves::first(&start)).unwrap();
+    let identity = TopicIdentity { id: Some("aWQ".into()), latest_below: Some(4) };
+    let topics = Topics::from([(TOPIC.into(), identity)]);
+    sink.commit(&[], &Moves::first(&start).with_topics(topics.clone())).unwrap();
     commit(&mut sink, 0, 10).unwrap();
     commit(&mut sink, 10, 30).unwrap();
 
     let mut next = lake.sink(&[], &[]);
-    assert_eq!(next.positions(&[]).unwrap().positions.get(TOPIC, 0), Some(30));
+    let stored = next.positions(&[]).unwrap();
+    assert_eq!((stored.positions.get(TOPIC, 0), stored.topics), (Some(30), topics.clone()));
     commit(&mut next, 20, 35).unwrap();
     assert_eq!(lake.offsets(), (0..35).collect::<Vec<_>>());
     let reader = IcebergReader::open(&lake.config(&[], &[]), "p").unwrap();
     assert_eq!(reader.beginning(), Beginning::Recorded(start));
+    assert_eq!(reader.topics(), topics);
 }
 
 #[test]
