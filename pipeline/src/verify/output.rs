@@ -273,6 +273,6 @@ impl<'a> Outputs<'a> {
 /// # Errors
 /// The brokers do not answer.
 fn committed_by_group(plan: &Plan, partitions: &[TopicPartition]) -> Result<Option<Stored>> {
-    let read = |source| Ok(committed(&connect(&plan.kafka, source, &plan.name)?, partitions)?);
+    let read = |source| committed(&connect(&plan.kafka, source, &plan.name)?, partitions);
     plan.source.group().map(read).transpose()
 }
