@@ -93,7 +93,7 @@ pub enum Event {
     StopRequested,
     /// A later stage or a sink has ended, so nothing more becomes durable; it reports its failure itself.
     OutputClosed,
-    /// [`Reader::deadline`] has come.
+    /// [`Reader::deadline`](super::Reader::deadline) has come.
     Tick,
 }
 
