@@ -8,6 +8,7 @@ use fenliu_engine::Result;
 use fenliu_schemas::{TopicIdentity, Topics};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::metadata::{Metadata, MetadataBroker};
 use serde::{Deserialize, Serialize};
 
 use super::client::REQUEST_TIMEOUT;
@@ -34,8 +35,7 @@ pub(super) fn look_up<C: ClientContext>(client: &Client<C>, names: &BTreeSet<Arc
         let count = metadata.topics().first().map(|topic| topic.partitions().len());
         let latest_below = count.and_then(|count| i32::try_from(count).ok());
         seen.topics.insert(Arc::clone(name), TopicIdentity { id: None, latest_below });
-        // The broker that is named controller need not be one: the embedded broker names a broker that is not there.
-        seen.broker = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+        seen.broker = broker_to_ask(&metadata);
     }
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     match native::topic_ids(client, &names, seen.broker) {
@@ -43,6 +43,13 @@ pub(super) fn look_up<C: ClientContext>(client: &Client<C>, names: &BTreeSet<Arc
         Err(reason) => tell_unknown(&reason),
     }
     Ok(seen)
+}
+
+/// A broker that is there. The one that is named controller need not be: the embedded broker names one that is not.
+pub(super) fn broker_to_ask(metadata: &Metadata) -> Option<i32> {
+    // An answer that came over the connection to a bootstrap address has no id (-1) until librdkafka knows whose it is.
+    let known = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+    known.or_else(|| metadata.brokers().first().map(MetadataBroker::id))
 }
 
 /// Old brokers do not tell the ids of topics, and others may not tell them to everyone: said once.

@@ -293,6 +293,7 @@ mod tests {
 
     use super::*;
     use crate::kafka::EmbeddedBroker;
+    use crate::kafka::identity::broker_to_ask;
 
     /// The embedded broker tells ids, and no configuration; what it does not answer must not hang.
     #[test]
@@ -302,7 +303,7 @@ mod tests {
         let consumer: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", broker.brokers()).create().unwrap();
         let client = consumer.client();
-        let id = Some(client.fetch_metadata(None, REQUEST_TIMEOUT).unwrap().orig_broker_id());
+        let id = broker_to_ask(&client.fetch_metadata(None, REQUEST_TIMEOUT).unwrap());
         let ids = topic_ids(client, &topics, id).unwrap();
         assert_eq!(ids.len(), 2, "{ids:?}");
         assert_ne!(ids["a"], ids["b"]);

@@ -15,6 +15,7 @@ use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 
 use super::connection::Connections;
 use super::error::{advice, failed, kind_of, may_pass, of};
+use super::identity::broker_to_ask;
 use super::native;
 use super::transaction_timeout;
 use crate::fault;
@@ -244,7 +245,7 @@ impl MessageWriter {
         let Some(first) = topics.first() else { return BTreeSet::new() };
         let client = self.producer.client();
         let Ok(metadata) = client.fetch_metadata(Some(first), PROBE_TIMEOUT) else { return BTreeSet::new() };
-        let broker = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+        let broker = broker_to_ask(&metadata);
         match native::settings(client, topics, "cleanup.policy", broker) {
             Ok(policies) => {
                 let compacted = policies.into_iter().filter(|(_, policy)| policy.contains("compact"));
