@@ -3,6 +3,7 @@
 //! Contract: all unsafe code of the connectors is in this file. A question is sent off at once, and its answer comes
 //! to a queue of its own, so that whoever asks may look for it later. Every wait has a bound.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
@@ -13,11 +14,10 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as native;
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::{RDKafka, RDKafkaRespErr};
 
 use super::client::REQUEST_TIMEOUT;
-use super::consumer::KafkaConsumer;
 
 /// What brokers answer that do not know the ids of topics: sixteen zero bytes in base64.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -51,19 +51,20 @@ pub(super) fn settings<C: ClientContext>(
 pub(super) struct TopicIdRequest {
     queue: Queue,
     sent_at: Instant,
-    /// The queue must not outlive its client; fields are dropped in their order.
-    _consumer: Arc<KafkaConsumer>,
+    /// The client, which the queue must not outlive; fields are dropped in their order.
+    _consumer: Arc<dyn Any + Send + Sync>,
 }
 
 impl TopicIdRequest {
     /// Asks, and does not wait.
-    pub(super) fn send(
-        consumer: &Arc<KafkaConsumer>,
+    pub(super) fn send<C: ConsumerContext + 'static>(
+        consumer: &Arc<BaseConsumer<C>>,
         topics: &[String],
         broker: Option<i32>,
     ) -> Result<Self, String> {
         let queue = ask_topic_ids(consumer.client().native_ptr(), topics, broker)?;
-        Ok(TopicIdRequest { queue, sent_at: Instant::now(), _consumer: Arc::clone(consumer) })
+        let consumer: Arc<BaseConsumer<C>> = Arc::clone(consumer);
+        Ok(TopicIdRequest { queue, sent_at: Instant::now(), _consumer: consumer })
     }
 
     /// The answer, if it has come; librdkafka gives one after its time-out at the latest.
@@ -289,7 +290,6 @@ unsafe fn items<'a, T>(pointer: *const T, count: usize) -> &'a [T] {
 #[cfg(test)]
 mod tests {
     use rdkafka::ClientConfig;
-    use rdkafka::consumer::BaseConsumer;
 
     use super::*;
     use crate::kafka::EmbeddedBroker;
