@@ -49,6 +49,7 @@ impl BatchOptions {
 /// `lengths` is in exactly one batch, and no batch is empty.
 pub fn plan(lengths: &[usize], options: &BatchOptions) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
+    // A stable sort, so that the plan depends on the lengths alone.
     order.sort_by_key(|row| lengths[*row]);
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for row in order {
@@ -88,6 +89,7 @@ impl TokenBatch {
         let mut attention_mask = Vec::with_capacity(rows * tokens);
         for (encoding, end) in encodings.iter().zip((1..).map(|row| row * tokens)) {
             input_ids.extend(encoding.ids.iter().map(|id| i64::from(*id)));
+            // First ones for the tokens that were just added, then zeros up to the end of the row.
             attention_mask.resize(input_ids.len(), 1);
             input_ids.resize(end, i64::from(pad_id));
             attention_mask.resize(end, 0);

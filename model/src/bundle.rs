@@ -113,6 +113,7 @@ pub struct Bundle {
 
 impl Bundle {
     pub(crate) fn open_version(path: &Path) -> Result<Self> {
+        // Before any file is parsed: damaged bytes are then reported as damage and not as a syntax error.
         digest::verify(path)?;
         let manifest = read_manifest(path)?;
         let bundle =
@@ -122,6 +123,8 @@ impl Bundle {
     }
 
     fn check_onnx_path(&self) -> Result<()> {
+        // The path comes from a file that may have been copied from elsewhere: `..` or an absolute path would open
+        // a file that no digest covers.
         let onnx = Path::new(&self.manifest.model.onnx);
         let is_inside = onnx.components().all(|component| matches!(component, Component::Normal(_)));
         if !is_inside || !self.onnx_path().is_file() {

@@ -83,6 +83,7 @@ impl Calibration {
     pub fn fit(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<Self> {
         check_rows(labels, gold, logits)?;
         let temperature = best_temperature(gold, logits);
+        // Only for the report: how much the temperature improves the confidences.
         let raw = Scaled::new(gold, logits, 1.0);
         let scaled = Scaled::new(gold, logits, temperature);
         let predictions: Vec<Prediction> = scaled.rows.iter().map(|(_, prediction)| *prediction).collect();
@@ -92,6 +93,8 @@ impl Calibration {
                 scaled.rows.iter().filter(|(predicted, _)| *predicted == class).map(|(_, o)| *o).collect();
             ClassThreshold {
                 label: label.clone(),
+                // A label that is never precise enough, or never predicted, falls back to the threshold over all
+                // labels.
                 threshold: lowest_threshold(&of_class, TARGET_PRECISION).unwrap_or(abstain_below),
                 rows: of_class.len(),
             }
@@ -199,6 +202,7 @@ impl Scaled {
 fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
     let smoothing = 1.0 / (gold.len() as f64 + 2.0);
     let loss = |log_temperature: f64| cross_entropy(gold, logits, log_temperature.exp(), smoothing);
+    // The inverse of the golden ratio: each step keeps this share of the interval.
     let shrink = (5.0_f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (TEMPERATURES.0.ln(), TEMPERATURES.1.ln());
     while high - low > 1e-4 {
@@ -213,9 +217,12 @@ fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
 fn cross_entropy(gold: &[usize], logits: &[Vec<f32>], temperature: f64, smoothing: f64) -> f64 {
     let row_loss = |(gold, logits): (&usize, &Vec<f32>)| {
         let scaled: Vec<f64> = logits.iter().map(|logit| f64::from(*logit) / temperature).collect();
+        // Relative to the largest logit, so that no exponential overflows at small temperatures.
         let max = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let log_sum = max + scaled.iter().map(|logit| (logit - max).exp()).sum::<f64>().ln();
         let gold = scaled.get(*gold).copied().unwrap_or(max);
+        // The mean over the other labels; `max(2)` only avoids a division by zero, since there are at least two
+        // labels.
         let others = (scaled.iter().sum::<f64>() - gold) / (scaled.len().max(2) - 1) as f64;
         log_sum - (1.0 - smoothing) * gold - smoothing * others
     };

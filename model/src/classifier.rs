@@ -54,6 +54,7 @@ impl Encoder {
     pub fn encode_each<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Result<Encoding>>> {
         let encode = |text: &T| self.tokenizer.encode(text.as_ref(), self.max_tokens);
         let encodings: Vec<_> = texts.par_iter().map(encode).collect();
+        // Texts can all be bad, but not the empty one: its error is that of the tokenizer.
         if !encodings.is_empty() && encodings.iter().all(Result::is_err) {
             self.tokenizer.encode("", self.max_tokens)?;
         }
@@ -156,6 +157,7 @@ impl Classifier {
         let lengths: Vec<usize> = encodings.iter().map(|encoding| encoding.ids.len()).collect();
         let mut results = vec![Vec::new(); encodings.len()];
         for rows in plan(&lengths, &self.batch) {
+            // Batches are made of rows of similar length; `results` restores the order of the texts.
             let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
             let batch = TokenBatch::pad(&members, self.pad_id);
             for (row, logits) in

@@ -81,6 +81,7 @@ pub struct Slice {
 
 /// The labels of `first`, followed by those that only `second` has.
 pub fn union(first: &[String], second: &[String]) -> Vec<String> {
+    // The order of `first` stays, so that indices into it are indices into the union, too.
     let new = second.iter().filter(|label| !first.contains(label));
     first.iter().chain(new).cloned().collect()
 }
@@ -122,6 +123,8 @@ pub fn paired_bootstrap(
     let mut generator = SmallRng::seed_from_u64(seed);
     let resampled: Vec<Scores> = (0..resamples)
         .map(|_| {
+            // Pairs are drawn, not the rows of each model: the models are right or wrong on the same documents, and
+            // an unpaired interval would be far too wide.
             let drawn = (0..pairs.len()).filter_map(|_| pairs.get(generator.random_range(0..pairs.len())));
             scores(drawn, labels.len())
         })
@@ -237,6 +240,7 @@ fn difference(all: &Scores, resampled: &[Scores], score: fn(&ModelScores) -> f64
     let of = |scores: &Scores| score(&scores.challenger) - score(&scores.champion);
     let mut differences: Vec<f64> = resampled.iter().map(of).collect();
     differences.sort_by(f64::total_cmp);
+    // `resamples` is at least 1, so this does not underflow.
     let last = differences.len() - 1;
     let quantile = |share: f64| differences[(share * last as f64).round() as usize];
     Difference {

@@ -21,6 +21,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Always the same name, so that a crash leaves at most one temporary file, which the next write reuses.
     let temporary = directory.join(format!(".{name}.tmp"));
+    // In the same directory, because a rename is atomic only within one file system.
     let mut file = File::create(&temporary).map_err(ModelError::io("create", &temporary))?;
     file.write_all(bytes).map_err(ModelError::io("write", &temporary))?;
     file.sync_all().map_err(ModelError::io("sync", &temporary))?;

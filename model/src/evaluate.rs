@@ -133,6 +133,7 @@ impl Evaluation {
                 }
             }
         }
+        // A stable sort: pairs with equally many rows stay in the order of the labels.
         pairs.sort_by_key(|pair| std::cmp::Reverse(pair.rows));
         pairs.truncate(most);
         pairs

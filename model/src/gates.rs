@@ -124,6 +124,7 @@ const MAJORITY_DEVIATIONS: f64 = 3.29;
 
 /// Refuses a model that has learnt nothing: its accuracy is at most the share of the most frequent label.
 fn majority(challenger: &Evaluation) -> Gate {
+    // By the labels of the test rows: a constant answer is right as often as its label occurs there.
     let most = challenger.per_class.iter().max_by_key(|class| class.support);
     let (label, support) = most.map_or(("", 0), |class| (class.label.as_str(), class.support));
     let share = support as f64 / challenger.rows.max(1) as f64;
@@ -167,6 +168,8 @@ fn slice_gate(slice: &Slice, limits: &GateLimits) -> Option<Gate> {
 fn calibration(inputs: &GateInputs<'_>, limits: &GateLimits) -> Gate {
     let ece = inputs.challenger.ece;
     let champion = inputs.champion.map(|(champion, _)| champion.ece);
+    // A badly calibrated champion must not block its successor, and a very well calibrated one must not set a bound
+    // that chance misses.
     let bound = champion.map_or(limits.ece, |champion| limits.ece.max(champion + limits.ece_rise));
     let against = champion.map_or(String::new(), |champion| format!(" against {champion:.4}"));
     Gate::at_most("calibration", ece, bound, format!("expected calibration error {ece:.4}{against}"))

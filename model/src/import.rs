@@ -153,6 +153,7 @@ fn labels(graph: &Path, config: &Config, options: &OnnxOptions) -> Result<Labels
 
 /// Runs the graph on the extreme inputs of serving: padding, the highest token, and the longest text.
 fn probe(graph: &Path, tokenizer: &Tokenizer, labels: &Labels, max_tokens: usize) -> Result<()> {
+    // On the original, before anything is copied: weights in external files can have gigabytes.
     let mut session = Session::open(graph, ClassifierOptions::default().threads, Device::Cpu)?;
     let highest = (tokenizer.vocab_size() - 1) as u32;
     let pad = tokenizer.pad_id();
@@ -179,7 +180,9 @@ fn copy(source: &Path, graph: &Graph, bundle: &Path) -> Result<String> {
     let name = source.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| ModelError::import(source, "its name is not UTF-8"))?;
     for file in graph.external_files().into_iter().chain([name.to_owned()]) {
-        let is_inside = Path::new(&file).components().all(|part| matches!(part, Component::Normal(_)));
+        let is_inside = Path::new(&file)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !is_inside {
             return Err(ModelError::import(
                 source,

@@ -48,6 +48,8 @@ impl Lease {
             Err(TryLockError::Error(error)) => return Err(ModelError::io("lock", &path)(error)),
         }
         let holder = format!("{purpose}, process {}, since {}", std::process::id(), crate::time::now());
+        // Emptied only with the lock held; `open` does not truncate, because that would erase the name of the
+        // present holder.
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))

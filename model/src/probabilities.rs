@@ -12,6 +12,7 @@ impl Probabilities {
 
     /// Softmax of `logits / temperature`, for a temperature above 0.
     pub fn at_temperature(logits: &[f32], temperature: f64) -> Self {
+        // Subtracting the largest logit changes no quotient; without it, `exp` overflows from about 89 on.
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let scale = (1.0 / temperature) as f32;
         let mut values: Vec<f32> = logits.iter().map(|logit| ((logit - max) * scale).exp()).collect();
@@ -35,6 +36,7 @@ impl Probabilities {
     /// descending order of probability. Of equally probable labels the one with the lower index comes first.
     pub fn top(&self, k: usize) -> Vec<(usize, f32)> {
         let mut ranked: Vec<(usize, f32)> = self.0.iter().copied().enumerate().collect();
+        // A stable sort: equal probabilities keep the order of the labels.
         ranked.sort_by(|(_, left), (_, right)| right.total_cmp(left));
         ranked.truncate(k);
         ranked

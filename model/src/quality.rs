@@ -59,6 +59,7 @@ pub struct QualityReport {
 pub fn text_key(text: &str) -> [u8; 32] {
     let letters: String =
         text.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    // A text of symbols only would otherwise have the key of every other such text.
     Sha256::digest(if letters.is_empty() { text } else { &letters }).into()
 }
 

@@ -166,11 +166,13 @@ impl Registry {
 
     fn open_version(&self, version: &str) -> Result<Bundle> {
         let path = self.versions_directory().join(version);
+        // An alias is a file that people can edit; anything but a ULID could lead out of `versions`.
         if version.parse::<Ulid>().is_err() || !path.is_dir() {
             let problem = format!("version `{version}`, which an alias names, is not in `versions`");
             return Err(ModelError::registry(&self.model, problem));
         }
         let bundle = Bundle::open_version(&path)?;
+        // The digests cover the manifest but not the name of the directory.
         let written = &bundle.manifest().version;
         if written != version {
             let problem = format!("manifest.json says that it is version `{written}`");
@@ -207,15 +209,19 @@ impl Registry {
     /// As [`Registry::bundle`]; the version has no trained head; or a file cannot be written.
     pub fn promote(&self, selector: &str, by: &str, reason: &str) -> Result<AliasRecord> {
         let _changing = ChangeLock::wait(&self.model)?;
+        // Verified under the lock, so that no other process can remove the version before the alias names it.
         let bundle = self.usable_bundle(selector)?;
         let version = &bundle.manifest().version;
         let champion = match self.alias(Alias::Champion)? {
             Some(champion) if champion.version == *version => champion,
             _ => {
+                // Without a champion, the newest version was in use: a rollback returns to that.
                 let previous = Some(self.current()?).filter(|current| current != version);
                 self.set(Alias::Champion, record(&bundle, by, reason, previous)?)?
             }
         };
+        // After the promotion, so that a crash in between leaves two aliases for one version, and not none. `alias`
+        // hides such a challenger.
         if alias::load(&self.model, Alias::Challenger)?.is_some_and(|record| record.version == *version) {
             alias::clear(&self.model, Alias::Challenger)?;
         }

@@ -54,7 +54,10 @@ impl Runtime {
 /// different library than the one loaded before.
 pub fn load(explicit: Option<&Path>) -> Result<&'static Runtime> {
     static LOADING: Mutex<()> = Mutex::new(());
+    // ort allows one environment per process. Two threads that load at once must not both create it, which
+    // `OnceLock` alone does not prevent when creating can fail.
     let _guard = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    // The library stays loaded for the life of the process, so a second path can only be compared with it.
     if let Some(runtime) = RUNTIME.get() {
         return match explicit {
             Some(path) if !in_place(path).contains(&runtime.path) => {

@@ -114,6 +114,7 @@ impl Session {
     /// Shape and values of the graph's output.
     fn logits(&mut self, batch: &TokenBatch) -> ort::Result<(Vec<i64>, Vec<f32>)> {
         let shape = [batch.rows, batch.tokens];
+        // Texts are never pairs, so all tokens have type 0.
         let token_types = vec![0; if self.has_token_types { batch.input_ids.len() } else { 0 }];
         let mut inputs: Vec<(&str, SessionInputValue)> = vec![
             (INPUT_IDS, TensorRef::from_array_view((shape, batch.input_ids.as_slice()))?.into()),
@@ -156,7 +157,8 @@ fn cuda() -> Option<ExecutionProviderDispatch> {
     Some(ep::CUDA::default().with_device_id(0).build().error_on_failure())
 }
 
-/// None: a build without the feature has no such provider to name, and never asks.
+/// Always `None`: in a build without the feature the CUDA provider does not exist, and [`Device::open`] never asks
+/// for it.
 #[cfg(not(feature = "cuda"))]
 fn cuda() -> Option<ExecutionProviderDispatch> {
     None

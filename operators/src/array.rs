@@ -110,6 +110,7 @@ pub(crate) fn map_text(array: &ArrayRef, kernel: Kernel) -> Result<ArrayRef> {
         DataType::Utf8View => map_views(array, array.as_string_view(), kernel),
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary();
+            // Each distinct text is cleaned once, and the keys stay as they are.
             Ok(dictionary.with_values(map_text(dictionary.values(), kernel)?))
         }
         other => exec_err!("a text function was called on {other}"),
@@ -137,6 +138,7 @@ fn map_offsets<O: OffsetSizeTrait>(
         };
         let text = text.map(|text| if changed { scratch.as_str() } else { text });
         let total = builder.values_slice().len() + text.map_or(0, str::len);
+        // Arrow's builder panics when an offset overflows; for `i64` this never happens.
         if O::from_usize(total).is_none() {
             return exec_err!("a column of cleaned text is larger than 2 GiB; use smaller batches");
         }

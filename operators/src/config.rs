@@ -102,6 +102,7 @@ impl CleanConfig {
             .filter(|operator| named.contains(operator.name()))
             .map(|operator| (operator.name(), operator.version))
             .collect();
+        // Only then does the dictionary influence the text.
         let segments = operators.contains_key("segment");
         let user_dict = self.user_dict.as_deref().filter(|_| segments).map(file_hash);
         // Keys are in alphabetical order, so that the JSON does not depend on whether its maps are sorted.

@@ -123,6 +123,7 @@ impl Plan {
         let parts = [text_column(rows, "title")?, text_column(rows, "body")?];
         for row in 0..rows.num_rows() {
             let texts = parts.iter().filter(|part| part.is_valid(row)).map(|part| part.value(row));
+            // Counting stops at `min_chars`, so long texts cost no more than short ones.
             let characters = texts.flat_map(str::chars).filter(|character| !character.is_whitespace());
             let count = characters.take(self.min_chars).count();
             if count < self.min_chars {
@@ -139,6 +140,7 @@ impl Plan {
             return Ok(());
         }
         for (row, lang) in text_column(rows, "lang")?.iter().enumerate() {
+            // A text without a language is undetermined: whoever wants to keep such texts names `und`.
             let lang = lang.unwrap_or("und");
             if !self.languages.iter().any(|wanted| wanted == lang) {
                 let detail = || Some(format!("`{lang}` is not one of {}", self.languages.join(", ")));
@@ -160,6 +162,7 @@ impl CompiledStep {
     fn run(&self, rows: RecordBatch, rejections: &mut Rejections) -> Result<RecordBatch, OperatorError> {
         let expression = self.expression();
         let (values, failures) = expression.evaluate_each(&rows)?;
+        // The row keeps the old value of the column and goes through the remaining steps, as all rejected rows do.
         for (row, problem) in &failures {
             rejections.reject(*row, "clean_error", || Some(format!("`{}`: {problem}", expression.sql)));
         }

@@ -1,4 +1,5 @@
-//! What a sink writes: selected columns, or SQL over them, of selected rows; and what it needs of these rows beside.
+//! What a sink writes: selected rows, with selected columns or SQL expressions over them. A sink can also ask for
+//! values of the same rows that are not columns of the result, such as the key of a message (`beside`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -120,8 +121,8 @@ impl Projection {
         self.project(&self.filtered(batch)?)
     }
 
-    /// As [`apply`](Self::apply), with the values of all that was added beside the columns, in the order in which it was
-    /// added; there is one value a row of the result.
+    /// As [`apply`](Self::apply), and also returns the columns and expressions that were added beside the result, in
+    /// the order in which they were added. Each array has one value for each row of the result.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
@@ -141,6 +142,7 @@ impl Projection {
 
     fn project(&self, rows: &RecordBatch) -> Result<RecordBatch, OperatorError> {
         let columns = self.columns.iter().map(|output| output.values(rows)).collect::<Result<Vec<_>, _>>()?;
+        // Without columns, Arrow cannot know the number of rows.
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }

@@ -38,6 +38,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         reference: &decode_bytes::REFERENCE,
         version: 1,
         function: decode_bytes::function,
+        // A body that the decoder of the format has found is text already.
         sets: &[("body", "coalesce(body, decode_bytes(payload))")],
     },
     Operator {

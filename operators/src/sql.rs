@@ -95,6 +95,8 @@ impl Compiler {
         let coerced = simplifier.coerce(expression, &schema)?;
         let found = coerced.get_type(&schema)?;
         let data_type = result_type(&found, required)?;
+        // The cast comes before the simplification, so that a cast of a constant is done once, when SQL is
+        // compiled.
         let typed = if data_type == found { coerced } else { cast(coerced, data_type.clone()) };
         // Simplification can leave operands of different types, which coercion makes equal again.
         let simplified = simplifier.coerce(simplifier.simplify(typed)?, &schema)?;
@@ -209,6 +211,7 @@ impl Expression {
             }
             Err(error) => {
                 parts.push(new_null_array(&self.data_type, rows));
+                // A batch without rows has no row to blame.
                 failures.extend((rows == 1).then(|| (first_row, error.strip_backtrace())));
             }
         }

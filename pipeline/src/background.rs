@@ -16,22 +16,22 @@ pub(crate) struct Background {
     thread: Option<JoinHandle<()>>,
 }
 
-/// By what a thread learns that it should stop.
+/// Tells a thread when to stop.
 #[derive(Debug)]
 pub(crate) struct Stop(Receiver<()>);
 
 impl Stop {
-    /// Waits for `pause`, or less where a stop is requested; whether to go on.
+    /// Waits for `pause`, or until a stop is requested. Returns whether the thread should go on.
     pub(crate) fn pause(&self, pause: Duration) -> bool {
         self.0.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
     }
 }
 
 impl Background {
-    /// Starts a thread; `body` returns soon after [`Stop::pause`] says so.
+    /// Starts a thread. `body` must return soon after [`Stop::pause`] has returned false.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system cannot start a thread.
     pub(crate) fn spawn(name: &'static str, body: impl FnOnce(&Stop) + Send + 'static) -> Result<Self> {
         let (stop, stopped) = channel();
         let thread =
@@ -44,8 +44,11 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
+        // Nothing is ever sent: closing the channel wakes `Stop::pause`. It must happen before the join, which
+        // waits for the thread.
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
+            // An error is a panic, which the panic hook has reported.
             let _ = thread.join();
         }
     }

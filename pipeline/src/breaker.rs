@@ -49,6 +49,7 @@ impl Breaker {
     /// # Errors
     /// [`Kind::Breaker`](crate::error::Kind::Breaker) if too many of the newest documents have failed.
     pub(crate) fn observe(&mut self, batch: &Batch) -> Result<()> {
+        // 0 switches the breaker off.
         if self.config.rows == 0 {
             return Ok(());
         }
@@ -56,6 +57,8 @@ impl Breaker {
         self.documents += tally.documents;
         self.failures += tally.failures();
         self.batches.push_back(tally);
+        // Whole batches are removed, and only if the others still contain `rows` documents: a full window has at
+        // least `rows` documents and at most one batch more.
         while self.batches.front().is_some_and(|oldest| self.documents - oldest.documents >= self.config.rows)
             && let Some(oldest) = self.batches.pop_front()
         {

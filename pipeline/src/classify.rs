@@ -72,6 +72,7 @@ fn successor<T>(
 ) -> Result<Option<Arc<Generation>>> {
     let Some(reason) = failure(outcome) else { return Ok(None) };
     if let Ok((_, rejects)) = outcome {
+        // Asked before anything is rolled back: `fall_back` would move the alias.
         let Some(other) = live.other_than(failed) else { return Ok(None) };
         let (_, rejected) = split_rejects(rows, rejects)?;
         if !other.handles_any(&rejected) {
@@ -148,10 +149,12 @@ impl Labeller {
         let (encoded, classified, rejects) = self.classify(encoded)?;
         let EncodedBatch { mut batch, mut encodings, generation } = encoded;
         if !rejects.is_empty() {
+            // `retain` passes no index. The encodings must stay aligned with the rows that are left.
             let mut rows = 0..;
             encodings.retain(|_| rows.next().is_some_and(|row| !rejects.contains_key(&row)));
             reject(&mut batch, rejects, &generation)?;
         }
+        // With the cleaned rows: the previous generation encodes the texts itself.
         self.live.compare_with_previous(&generation, &batch.records, &classified);
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
             self.counters.set_drift(drift);
@@ -165,6 +168,8 @@ impl Labeller {
     }
 
     fn classify(&self, mut encoded: EncodedBatch) -> Result<(EncodedBatch, Classified, Rejects)> {
+        // The batch was encoded before its generation was rolled back. The other generation may have another
+        // tokenizer, so the ids are useless to it.
         if encoded.generation.is_withdrawn() {
             encoded = encode(&self.live, encoded.batch)?;
         }

@@ -82,8 +82,11 @@ impl SinkThread {
     /// documents of the open epoch are read again by the next run.
     pub(crate) fn run(mut self, meter: &Meter) -> Result<()> {
         loop {
+            // All actions first: the worker may have several, and only then waits for an event.
             while let Some(action) = self.worker.next_action() {
                 if let Action::End(outcome) = action {
+                    // The source would otherwise wait for the acknowledgements and answers of a sink that has
+                    // ended.
                     if outcome.is_err() {
                         self.report(reader::Event::OutputClosed);
                     }
@@ -129,6 +132,7 @@ impl SinkThread {
                     "commit failed, retrying"
                 );
             }
+            // Handled in `run`, which returns.
             Action::End(_) => {}
         }
     }
@@ -140,6 +144,7 @@ impl SinkThread {
 
     fn next_event(&mut self) -> Event<Rows> {
         loop {
+            // Told once; the worker begins the grace period of a stop then.
             if self.shutdown.is_requested() && !self.is_stopping {
                 self.is_stopping = true;
                 return Event::StopRequested;
@@ -163,6 +168,8 @@ impl SinkThread {
             std::thread::sleep(pause);
             return None;
         }
+        // Without a deadline the worker has neither rows nor a failed commit, so a stop changes nothing for it; the
+        // input closes when the stages before have ended.
         let received = match deadline {
             None => self.queues.input.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(_) => self.queues.input.recv_timeout(pause),

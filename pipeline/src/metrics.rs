@@ -62,11 +62,12 @@ pub(crate) struct Counts {
     pub shadow: ShadowCounts,
     /// Epochs committed.
     pub epochs: u64,
-    /// From reception of a batch's first document to its rows being with the sinks: median, milliseconds.
+    /// Time from the reception of a batch's first document until its rows are handed to the sinks: median,
+    /// milliseconds.
     pub latency_p50_ms: u64,
     /// The same: 99th percentile.
     pub latency_p99_ms: u64,
-    /// Further metrics that the table wants in the summary, by their words there.
+    /// Further metrics that the table of metrics marks for the summary, by their names in the summary.
     pub others: BTreeMap<&'static str, f64>,
     /// Reception of the first document.
     pub first_received: Option<Instant>,
@@ -103,7 +104,7 @@ pub(crate) struct ShadowCounts {
 }
 
 impl Counts {
-    /// Documents that left the pipeline, one way or the other.
+    /// Documents that left the pipeline: labelled rows and dead letters.
     pub(crate) fn documents(&self) -> u64 {
         self.labelled + self.rejected()
     }
@@ -192,7 +193,7 @@ impl Counters {
         self.notes.lock().last_written = Some(Instant::now());
     }
 
-    /// Counts a change of the version in use; what is known of drift was about the one before.
+    /// Counts a change of the version in use, and resets the drift status, which described the previous version.
     pub(crate) fn count_swap(&self) {
         self.metrics.model_swaps.add(1);
         self.set_drift(DriftStatus::default());
@@ -217,12 +218,12 @@ impl Counters {
         self.metrics.shadow_documents.with(&[AGREEING]).add(compared.saturating_sub(disagreeing));
     }
 
-    /// Counts documents that the challenger should have labelled too.
+    /// Counts sampled documents that the challenger did not label, because its queue was full.
     pub(crate) fn count_unshadowed(&self, documents: u64) {
         self.metrics.shadow_documents.with(&[DROPPED]).add(documents);
     }
 
-    /// Keeps how far documents have drifted.
+    /// Records the drift status of the newest documents.
     pub(crate) fn set_drift(&self, drift: DriftStatus) {
         for signal in &drift.signals {
             self.metrics.drift_index.with(&[signal.signal.name()]).set(signal.psi);
@@ -233,6 +234,7 @@ impl Counters {
 
 /// How many rows came with a label, and how many of those labels the model gave too.
 fn agreement(labelled: &RecordBatch) -> (u64, u64) {
+    // Unlabelled rows have no column `label`.
     let (Ok(source), Ok(label)) = (text_column(labelled, "source_label"), text_column(labelled, "label"))
     else {
         return (0, 0);
@@ -247,7 +249,8 @@ fn abstained(labelled: &RecordBatch) -> u64 {
     column.map_or(0, |column| column.true_count() as u64)
 }
 
-/// Counts rows by their values in `columns`; rows that lack one are left out.
+/// Counts rows by their values in `columns`. Rows in which one of them is null are not counted; nor is any row if a
+/// column is missing.
 fn counted<'a, const N: usize>(
     rows: &'a RecordBatch,
     columns: [&'static str; N],

@@ -24,6 +24,7 @@ pub(crate) fn overlay<'a, T: Serialize + DeserializeOwned>(
     let bad = |key: &str, message: String| BadOption { key: key.to_owned(), message };
     let mut tree = serde_json::to_value(defaults).map_err(|error| bad("", error.to_string()))?;
     for (key, value) in given {
+        // Only places that the defaults have: a misspelt name is an error and is not added.
         let place = tree.pointer_mut(&format!("/{}", key.replace('.', "/")));
         *place.ok_or_else(|| bad(key, "is not a training option".into()))? = value;
         // Deserialised after each option, because an error then belongs to this option.

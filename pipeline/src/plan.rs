@@ -58,6 +58,8 @@ impl Config {
         let decoder = self.compile_decoder(&mut problems);
         let clean = self.compile_cleaning(&mut problems);
         let mut outputs = vec![];
+        // Sinks are compiled for the columns that cleaning produces; without those, every problem would be a
+        // consequence of the first.
         if let Some(clean) = &clean {
             outputs = self.compile_sinks(clean, &mut problems);
         }
@@ -131,6 +133,8 @@ impl Config {
     fn compile_sinks_for(&self, clean: &CleaningPlan, options: LabelledOptions) -> (Vec<Output>, Problems) {
         let schema = labelled_schema(clean.schema(), usable(options));
         let default = names(&labelled_schema(clean.schema(), options));
+        // A sink may name the Kafka columns, but a sink that names no columns gets them only if `output` asks for
+        // them.
         let rows = RowColumns { schema: &schema, default: &default };
         let mut problems = Problems::default();
         let mut outputs = vec![];

@@ -13,12 +13,12 @@ const IN_LOG: Duration = Duration::from_secs(5);
 
 /// Reports the counters until it is dropped.
 pub(crate) struct Progress {
-    /// Without a thread there is no progress report, which is no reason not to run.
+    /// `None` if the thread could not be started: the pipeline then runs without progress reports.
     _thread: Option<Background>,
 }
 
 impl Progress {
-    /// Starts reporting to standard error. `total` documents are expected, where that is known.
+    /// Starts reporting to standard error. `total` is the number of documents that are expected, if it is known.
     pub(crate) fn start(counters: Counters, total: Option<u64>) -> Self {
         let bar = bar(total, "documents");
         let every = if bar.is_hidden() { IN_LOG } else { ON_TERMINAL };
@@ -48,7 +48,8 @@ impl Progress {
     }
 }
 
-/// A bar over `total` of `what`, or a counter where the total is unknown; hidden off a terminal.
+/// A progress bar over `total` units of `what`, or a counter if the total is not known. Hidden if standard error is not
+/// a terminal.
 pub(crate) fn bar(total: Option<u64>, what: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

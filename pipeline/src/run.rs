@@ -52,6 +52,7 @@ pub(crate) struct RunOptions {
 /// reads exactly the documents that they do not have yet.
 pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job } = options;
+    // Opened once, and kept when the pipeline restarts after it has lost its partitions.
     let live = open_model(config, &counters)?;
     let pipeline = Pipeline { config, live: live.clone(), counters: counters.clone(), stop_at_end };
     let watcher = live.clone().map(|live| Watcher::start(config, live, counters.clone())).transpose()?;
@@ -59,6 +60,7 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
     let progress = Progress::start(counters.clone(), expected);
     let mut fenced_at = None;
     let outcome = loop {
+        // A child for each attempt: a stage that fails stops the attempt only, while a signal stops all attempts.
         match pipeline.run_once(&shutdown.child()) {
             Err(why) if !shutdown.is_requested() && can_restart(&why, &mut fenced_at) => {
                 counters
@@ -76,6 +78,7 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
             outcome => break outcome,
         }
     };
+    // Their threads end here, so that nothing changes or prints during the summary.
     drop((progress, schedule, watcher));
     let model = live.map(|live| live.current());
     outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, model.as_deref()))
@@ -94,6 +97,7 @@ fn open_model(config: &Plan, counters: &Counters) -> Result<Option<Arc<Live>>> {
 fn can_restart(error: &Error, fenced_at: &mut Option<Instant>) -> bool {
     match error.kind() {
         Kind::Lost => true,
+        // `replace` records this fencing, whatever the answer.
         Kind::Fenced => fenced_at.replace(Instant::now()).is_none_or(|at| at.elapsed() > DUPLICATE_WINDOW),
         _ => false,
     }
@@ -121,6 +125,8 @@ impl Pipeline<'_> {
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
         let topics = config.topics();
+        // Before the sinks are opened: a transactional sink commits offsets with the group membership of this
+        // consumer.
         let connection = config.source.connect(&config.kafka, &config.name)?;
         let OpenOutputs { sinks, streams } =
             outputs::open(&config.outputs, &config.name, &topics, connection.member())?;
@@ -138,6 +144,8 @@ impl Pipeline<'_> {
             let thread = SinkThread::new(sink, &config.epoch, queues, counters.clone(), shutdown.clone());
             stages.spawn("sink", move |meter| thread.run(meter))?;
         }
+        // The threads have their own senders. Without this one, the source sees a closed channel when all sinks
+        // have ended.
         drop(reports_in);
         let dispatcher = Dispatcher::new(streams, queues, Breaker::new(config.breaker), counters.clone());
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;

@@ -7,7 +7,7 @@ use crate::error::Result;
 /// Turns SIGINT and SIGTERM into a request to stop; the second one ends the process at once.
 ///
 /// # Errors
-/// When no threads can be started.
+/// The runtime that listens cannot start its threads.
 pub(crate) fn listen_for_signals(shutdown: Shutdown) -> Result<()> {
     runtime::handle()?.spawn(async move {
         next_signal().await;
@@ -18,6 +18,7 @@ pub(crate) fn listen_for_signals(shutdown: Shutdown) -> Result<()> {
             event = "stopped_at_once",
             "stopped at once; uncommitted documents will be read again"
         );
+        // By convention of shells: 128 plus the number of SIGINT.
         std::process::exit(130);
     });
     Ok(())
@@ -33,6 +34,7 @@ async fn next_signal() {
         },
         Err(error) => {
             tracing::warn!(event = "no_sigterm", %error, "cannot listen for SIGTERM");
+            // SIGINT alone still stops the pipeline.
             let _ = tokio::signal::ctrl_c().await;
         }
     }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// batches that take different times. Their bytes are bounded by the memory budget.
 const QUEUED_BATCHES: usize = 4;
 
-/// The meter of each stage with the stage's name, in data-flow order.
+/// The meter of each stage with the stage's name, in the order in which the stages were started.
 pub(crate) type Meters = Vec<(&'static str, Arc<Meter>)>;
 
 /// The threads of one running pipeline.
@@ -79,6 +79,7 @@ impl Stages {
         self.spawn(name, move |meter| {
             for item in input {
                 let output = meter.measure(|| step(item))?;
+                // The next stage has ended. Its failure is reported there, so this one ends without an error.
                 if sender.send(output).is_err() {
                     break;
                 }
@@ -131,6 +132,7 @@ impl Stages {
         let mut outcome = Ok(());
         for (name, thread) in self.threads {
             let ended = thread.join().unwrap_or_else(|panic| Err(panicked(name, panic.as_ref())));
+            // All threads are joined, also after an error: none may use a connection that the caller closes.
             outcome = outcome.and(ended);
         }
         outcome

@@ -50,7 +50,7 @@ pub(crate) struct Summary {
     pub accuracy: Option<f64>,
     /// Number of documents that `accuracy` is based on.
     pub with_source_label: u64,
-    /// Further metrics that the table of metrics wants here, where they are above zero.
+    /// Further metrics that the table of metrics marks for the summary, if they are above zero.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<&'static str, f64>,
 }

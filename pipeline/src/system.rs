@@ -2,7 +2,8 @@
 //!
 //! Neither changes a result. On systems without such a call nothing is done.
 
-/// Lowers the priority of the calling thread, and of all threads that it starts afterwards, by `niceness` (0 to 19).
+/// Sets the niceness of the calling thread, and of all threads that it starts afterwards, to `niceness` (0 to 19): the
+/// higher it is, the lower is the priority. A failure is only logged, because the work is the same at any priority.
 pub(crate) fn step_back(niceness: i32) {
     #[cfg(target_os = "linux")]
     {

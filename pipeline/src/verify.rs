@@ -63,7 +63,7 @@ struct Verification<'a> {
     progress: &'a ProgressBar,
 }
 
-/// What source and consumer group say when the rows of all outputs have been read.
+/// The state of the source and of the consumer group, read after the rows of all outputs.
 struct Now {
     ranges: Ranges,
     topics: Topics,
@@ -78,6 +78,8 @@ struct OutputContents {
 
 impl Verification<'_> {
     fn run(&self) -> Result<VerifyReport> {
+        // The order matters while a pipeline runs. Positions are read before rows, so that rows beyond a position
+        // are merely new; the source is read last, so that it contains every document that an output can have.
         let source = SourceDocuments::open(self.config)?;
         let partitions = source.ranges()?;
         let outputs = Outputs::try_new(self.config, &partitions)?;
@@ -90,6 +92,7 @@ impl Verification<'_> {
             Now { ranges: source.ranges()?, topics: source.topics()?, committed: outputs.committed_now()? };
         let ranges = &now.ranges;
         let scopes: Vec<_> = sinks.iter().map(|sink| scopes(&[sink, &letters], ranges)).collect();
+        // Read once for all sinks: reading the source is the longest part.
         let documents = source.documents(&widest(&scopes), self.progress)?;
         let report = |(sink, scopes): (&OutputContents, &Ranges)| {
             let mut report = SinkReport::new(&sink.output, &sink.found, &now);
@@ -106,6 +109,8 @@ impl Verification<'_> {
                 let gone = |of: &OutputContents| of.output.passed_and_gone(topic, partition, oldest);
                 if let (true, Some(gone), Some(of_letters)) = (compared.can_lose, gone(sink), gone(&letters))
                 {
+                    // Only where both have passed: before that, a missing document may be in the output that was
+                    // not read so far.
                     let gone = gone.start.max(of_letters.start)..gone.end.min(of_letters.end);
                     report.add_holes((topic, partition), compared.holes(gone), compared.is_dense());
                 }
@@ -149,6 +154,7 @@ impl Verification<'_> {
 /// first output cannot be assigned to documents.
 fn scopes(outputs: &[&OutputContents], ranges: &Ranges) -> Ranges {
     let mut scopes = ByPartition::default();
+    // Without places of its rows nothing can be compared. Dead letters without places are handled by `can_lose`.
     if outputs.first().is_some_and(|contents| contents.output.limit.is_some()) {
         return scopes;
     }
@@ -161,6 +167,7 @@ fn scopes(outputs: &[&OutputContents], ranges: &Ranges) -> Ranges {
             let span = contents.output.span(topic, partition, range, lowest);
             scope = scope.start.max(span.start)..scope.end.min(span.end);
         }
+        // An empty intersection becomes an empty range; its end must not lie before its start.
         scopes.insert(topic, partition, scope.start..scope.end.max(scope.start));
     }
     scopes

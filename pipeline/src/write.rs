@@ -44,6 +44,7 @@ impl Dispatcher {
     pub(crate) fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         for batch in input {
             let delivery = meter.measure(|| self.prepare(batch))?;
+            // A worker that has ended has failed or was stopped; the stages before it must then end, too.
             if self.workers.iter().any(|worker| worker.send(Event::Deliver(Arc::clone(&delivery))).is_err()) {
                 break;
             }

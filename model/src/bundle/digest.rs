@@ -86,6 +86,7 @@ pub(super) fn files(directory: &Path) -> Result<BTreeSet<String>> {
             if kind.is_dir() {
                 pending.push(file);
             } else if !kind.is_file() {
+                // `file_type` does not follow symbolic links: a link could lead to a file outside that changes later.
                 return Err(ModelError::bundle(
                     directory,
                     format!("{file} is neither a file nor a directory"),
@@ -101,6 +102,7 @@ pub(super) fn files(directory: &Path) -> Result<BTreeSet<String>> {
 fn parse(content: &str) -> Result<BTreeMap<String, String>, String> {
     let mut listed = BTreeMap::new();
     for (number, line) in (1..).zip(content.lines()) {
+        // Two spaces: the form of `sha256sum` in text mode.
         let entry = line.split_once("  ").filter(|(digest, file)| digest.len() == 64 && !file.is_empty());
         let (digest, file) =
             entry.ok_or_else(|| format!("{SUMS_FILE} line {number} is not `<sha256>  <path>`"))?;
@@ -113,6 +115,7 @@ fn parse(content: &str) -> Result<BTreeMap<String, String>, String> {
 fn digest(path: &Path) -> Result<(String, u64)> {
     let mut file = File::open(path).map_err(ModelError::io("open", path))?;
     let mut hasher = Sha256::new();
+    // In pieces: weights can be larger than the memory that is left.
     let mut buffer = vec![0; 1 << 16];
     let mut bytes = 0;
     loop {

@@ -96,7 +96,9 @@ impl BundleWriter {
         std::fs::write(&sums_path, digest::sums(&self.stage)?)
             .map_err(ModelError::io("write", &sums_path))?;
 
+        // Verified in its final form, before anyone can see it.
         let mut bundle = Bundle::open_version(&self.stage)?;
+        // The content must be on disk before the rename makes it visible, and the entry of the new name after it.
         sync_tree(&self.stage)?;
         let target = self.versions.join(self.version.to_string());
         std::fs::rename(&self.stage, &target).map_err(ModelError::io("rename", &self.stage))?;
@@ -146,6 +148,7 @@ pub(crate) fn remove_leftovers(versions: &Path) -> Result<()> {
 }
 
 fn remove_leftover(stage: &Path) -> Result<()> {
+    // A living writer holds this lock until it ends, so a directory that can be locked has no writer.
     if let Some(_lock) = try_lock_directory(stage)? {
         std::fs::remove_dir_all(stage).map_err(ModelError::io("remove", stage))?;
         tracing::info!(path = %stage.display(), "removed the unfinished bundle of an interrupted writer");
@@ -157,6 +160,7 @@ fn remove_leftover(stage: &Path) -> Result<()> {
 /// their creation even if they are created within one millisecond or after the clock was set back.
 fn next_version(versions: &Path) -> Result<Ulid> {
     let names = names(versions)?;
+    // Staging directories count as well: two writers at the same time must get different versions.
     let ulids = names.iter().filter_map(|name| name.trim_start_matches(STAGING_PREFIX).parse::<Ulid>().ok());
     let newest = ulids.max().unwrap_or(Ulid::nil());
     let now = Ulid::generate();

@@ -63,6 +63,8 @@ impl Classifier {
                     let logits = scores.chunks_exact(self.labels.len()).map(|logits| self.outcome(logits));
                     outcomes.extend(rows.into_iter().zip(logits));
                 }
+                // Not the fault of a text: if even one text alone does not fit, the run fails, and no document
+                // becomes a dead letter.
                 Err(error) if is_out_of_memory(&error) => calls.extend(self.cheaper(&rows, &batch, error)?),
                 Err(error) => match rows.as_slice() {
                     [row] => outcomes.push((*row, Err(inference_failure(error)))),
@@ -71,6 +73,8 @@ impl Classifier {
             }
         }
         outcomes.sort_unstable_by_key(|(row, _)| *row);
+        // If every text failed, either all are bad or the model is: the empty text, which worked on opening, tells
+        // which.
         if !outcomes.is_empty() && outcomes.iter().all(|(_, outcome)| outcome.is_err()) {
             self.check_alive()?;
         }
@@ -89,12 +93,15 @@ impl Classifier {
 
     /// Splits a batch that ran out of memory into batches of half its padded tokens.
     fn cheaper(&self, rows: &[usize], batch: &TokenBatch, error: ModelError) -> Result<Vec<Vec<usize>>> {
+        // A single text cannot be divided, so the memory does not suffice for this model.
         if rows.len() < 2 {
             return Err(error);
         }
+        // Half of what was tried, and not half of the configured budget, which this batch may not have used up.
         let max_batch_tokens = batch.input_ids.len() / 2;
         tracing::warn!(rows = batch.rows, tokens = batch.tokens, max_batch_tokens, %error, "memory is short");
         let lengths: Vec<usize> = batch
+            // The mask gives the lengths without padding.
             .attention_mask
             .chunks_exact(batch.tokens)
             .map(|mask| mask.iter().filter(|mask| **mask == 1).count())

@@ -35,6 +35,7 @@ pub fn measure_speed(
     }
     let mut best = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {
+        // In turn and not one after the other, so that a change of the load in the meantime meets both.
         best.0 = best.0.min(round(champion, texts)?);
         best.1 = best.1.min(round(challenger, texts)?);
     }

@@ -19,6 +19,7 @@ impl Histogram {
         values.sort_unstable_by(f64::total_cmp);
         let mut edges: Vec<f64> =
             (1..10).filter_map(|n| values.get(values.len() * n / 10).copied()).collect();
+        // Discrete values, such as short lengths, have the same decile several times.
         edges.dedup();
         let mut histogram = Self { counts: vec![0; edges.len() + 1], edges };
         for value in values {

@@ -84,6 +84,8 @@ impl DriftMonitor {
             count(&mut self.counts, bins, |count| *count += 1);
             self.window.push_back(bins);
         }
+        // Counts are updated by the documents that enter and leave; counting the window again would cost its whole
+        // length for each batch.
         while self.window.len() > self.options.window_rows {
             if let Some(bins) = self.window.pop_front() {
                 count(&mut self.counts, bins, |count| *count -= 1);
@@ -98,6 +100,7 @@ impl DriftMonitor {
         for (signal, (reference, window)) in self.signals.iter_mut().zip(pairs) {
             // Without the subtraction, a small reference would look like drift.
             signal.psi = (psi(reference, window) - psi_by_chance(reference, window)).max(0.0);
+            // Hysteresis: `on` starts it, and it lasts until the index has fallen to `off`.
             let drifting =
                 signal.psi >= self.options.on || (signal.drifting && signal.psi > self.options.off);
             if drifting != signal.drifting {

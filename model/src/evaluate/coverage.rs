@@ -26,7 +26,7 @@ fn points(predictions: &[Prediction]) -> Vec<CoveragePoint> {
     let mut correct = 0;
     for (row, prediction) in sorted.iter().enumerate() {
         correct += usize::from(prediction.is_correct);
-        // A threshold covers all rows with its confidence.
+        // A threshold covers all rows with its confidence, so there is no point between rows of equal confidence.
         if sorted.get(row + 1).is_none_or(|next| next.confidence < prediction.confidence) {
             let answered = (row + 1) as f64;
             points.push(CoveragePoint {

@@ -32,6 +32,7 @@ pub(crate) fn reliability(predictions: &[Prediction]) -> Vec<ReliabilityBin> {
         (0..BINS).map(|bin| ReliabilityBin { upper: upper(bin), ..ReliabilityBin::default() }).collect();
     for Prediction { confidence, is_correct } in predictions {
         let confidence = f64::from(*confidence);
+        // `ceil`, since a bin contains its upper end; confidence 0 would be number 0 and goes to the first bin.
         let number = (confidence * BINS as f64).ceil() as usize;
         if let Some(bin) = bins.get_mut(number.clamp(1, BINS) - 1) {
             bin.rows += 1;

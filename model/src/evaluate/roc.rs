@@ -62,6 +62,7 @@ fn curve(scores: &[(f32, bool)]) -> Option<Vec<(f64, f64)>> {
         } else {
             false_positives += 1
         }
+        // Rows of equal probability cannot be separated by a threshold, so only the last of them ends a segment.
         if scores.get(row + 1).is_none_or(|(next, _)| next < score) {
             points.push((
                 f64::from(false_positives) / negatives as f64,

@@ -73,6 +73,8 @@ pub(super) fn append(model: &Path, entry: Option<HistoryEntry>) -> Result<()> {
         lines.push_str(&serde_json::to_string(&entry).map_err(ModelError::json(&path))?);
         lines.push('\n');
     }
+    // A crash can have cut off the last line. It is removed: its entry is added again from the alias, if it is
+    // still current.
     let whole_lines = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1) as u64;
     let mut file = File::options()
         .write(true)

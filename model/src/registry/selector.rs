@@ -22,7 +22,7 @@ impl FromStr for Selector {
             "champion" => Ok(Self::Alias(Alias::Champion)),
             "challenger" => Ok(Self::Alias(Alias::Challenger)),
             "previous" => Ok(Self::Previous),
-            // The digits of Crockford's base 32, which ULIDs are written in.
+            // ULIDs are written in Crockford's base 32: digits and letters, upper or lower case.
             _ if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric()) => {
                 Ok(Self::Prefix(text.to_ascii_uppercase()))
             }

@@ -63,6 +63,7 @@ impl Registry {
         let version = id.to_string();
         let path = self.versions_directory().join(&version);
         let described = bundle::describe(&path);
+        // A damaged version is listed with its problem, so that it can be found and removed.
         let problem = described.as_ref().err().map(ToString::to_string);
         let (manifest, labels) = described.ok().unzip();
         VersionEntry {
@@ -119,6 +120,7 @@ impl Registry {
         let _changing = ChangeLock::wait(&self.model)?;
         bundle::remove_leftovers(&self.versions_directory())?;
         let mut kept: BTreeSet<String> = self.roles()?.into_iter().map(|(_, version)| version).collect();
+        // Without a champion, the newest version is in use.
         kept.extend(self.current().ok());
         let mut removable: Vec<String> = self.ids()?.iter().map(ToString::to_string).collect();
         removable.retain(|version| !kept.contains(version));
@@ -142,6 +144,7 @@ impl Registry {
             at: crate::time::now(),
             reason: reason.to_owned(),
         };
+        // Before the files are deleted, which takes a while: the version is gone for readers since the rename.
         history::append(&self.model, Some(entry))?;
         std::fs::remove_dir_all(&hidden).map_err(ModelError::io("remove", &hidden))
     }

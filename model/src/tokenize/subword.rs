@@ -63,6 +63,7 @@ impl Subword {
         if let Some(missing) = special.iter().find(|token| !vocabulary.contains_key(**token)) {
             return Err(ModelError::tokenizer(path, format!("there is no line `{missing}`")));
         }
+        // All five are in the vocabulary, as was just checked, so indexing does not panic.
         let around = ["[CLS]", "[SEP]"].map(|token| (token.to_owned(), vocabulary[token]));
         let processor = TemplateProcessing::builder()
             .try_single("[CLS] $A [SEP]")
@@ -94,6 +95,8 @@ impl Subword {
         let pad_id = tokenizer.get_padding().map(|padding| padding.pad_id).or(find(&PAD_NAMES)).unwrap_or(0);
         let unk_id = find(&UNK_NAMES).unwrap_or(pad_id);
         let vocab_size = *highest_id as usize + 1;
+        // A file may ask for padding to a fixed length or for its own truncation. Both are done here: by the
+        // batcher, and below, where it is known whether a text was cut.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(failed)?;
         Ok(Self { tokenizer, json, vocab_size, pad_id, unk_id })
@@ -131,6 +134,7 @@ impl Subword {
         let mut encoding = self.tokenizer.encode_fast(read, false).map_err(failed)?;
         let truncated = read.len() < text.len() || encoding.len() > text_tokens;
         encoding.truncate(text_tokens, 0, TruncationDirection::Right);
+        // `truncate` keeps the tokens that it cut off as overflowing encodings; nobody needs them.
         encoding.take_overflowing();
         let mut ids = self.tokenizer.post_process(encoding, None, true).map_err(failed)?.get_ids().to_vec();
         if ids.is_empty() {
@@ -202,6 +206,7 @@ fn train_wordpiece(
         .limit_alphabet(0)
         .show_progress(false)
         .build();
+    // The trainer counts words itself and takes no counts, so each word is fed as often as it occurs.
     let corpus = words.iter().flat_map(|(word, count)| (0..*count).map(move |_| word.as_str()));
     trainer.feed(corpus, |word| Ok(vec![word.to_owned()]))?;
     let mut model = WordPiece::builder().unk_token(UNK_TOKEN.to_owned()).build()?;

@@ -77,6 +77,7 @@ impl Words {
         let mut ids = Vec::new();
         for piece in pieces(text) {
             for_each_word(&self.segmenter, piece, |word| self.push_ids(&lowercase(word), &mut ids));
+            // One token more than the limit is enough to know that the text is cut off.
             if ids.len() > max_tokens {
                 break;
             }
@@ -110,8 +111,8 @@ fn read(path: &Path) -> Result<String> {
 
 /// The segmenter with the default dictionary, or with the user's words too.
 ///
-/// Words at whose characters text is always split are accepted here, since dictionaries of existing bundles may have
-/// them.
+/// A word that contains a character at which jieba always splits can never be found. The cleaning step refuses such a
+/// word; here it is accepted, because the dictionaries of existing bundles may contain some.
 fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Segmenter> {
     let Some(user_dict) = user_dict else {
         // Loaded here, so that no document waits for the dictionary.
@@ -147,6 +148,7 @@ fn parse_vocabulary(content: &str, path: &Path) -> Result<HashMap<Box<str>, u32>
 
 fn count_words(segmenter: &Segmenter, texts: &[String]) -> HashMap<String, usize> {
     let count_text = |mut counts: HashMap<String, usize>, text: &String| {
+        // In the same pieces as `encode`, so that both see the same words.
         for piece in pieces(text) {
             for_each_word(segmenter, piece, |word| add(&mut counts, &lowercase(word), 1));
         }
@@ -169,6 +171,7 @@ fn add(counts: &mut HashMap<String, usize>, word: &str, count: usize) {
 /// The tokens of the vocabulary: frequent words, and characters by their frequency in words that are not
 /// frequent.
 fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> Vec<String> {
+    // A word that gets no entry is encoded as its characters, so its occurrences count for those.
     let is_rare_chinese = |word: &str, count| count < options.min_count && word.chars().any(is_han);
     let (rare, mut counts): (HashMap<_, _>, HashMap<_, _>) =
         words.into_iter().partition(|(word, count)| is_rare_chinese(word, *count));
@@ -207,6 +210,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 fn for_each_word(segmenter: &Segmenter, text: &str, mut visit: impl FnMut(&str)) {
     let tokens = segmenter.cut(text);
     for run in tokens.chunk_by(|left, right| joins(left.word, right.word)) {
+        // A run of one token is a token of jieba as it is; white space is dropped here.
         let [first, .., last] = run else {
             run.iter().map(|token| token.word).filter(|word| !word.trim().is_empty()).for_each(&mut visit);
             continue;

@@ -19,6 +19,7 @@ impl Staged {
         let logits = classifier.logits(encodings)?;
         let calibration = Calibration::fit(&self.labels().ids(), gold, &logits)?;
         calibration.save(self.path())?;
+        // The reference must be measured as documents will be in service: with the calibrated confidences.
         let at_temperature =
             |logits: &Vec<f32>| Probabilities::at_temperature(logits, calibration.temperature);
         let probabilities: Vec<Probabilities> = logits.iter().map(at_temperature).collect();

@@ -70,6 +70,7 @@ impl Checkpoints {
     }
 
     fn parse(&self, bytes: &[u8]) -> std::result::Result<(Progress, Tensors), String> {
+        // The header is read first: a checkpoint of another run is refused without its tensors being copied.
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
         let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(HEADER));
         let header = header.ok_or("it has no header")?;
@@ -99,6 +100,7 @@ impl Checkpoints {
         let new = self.path.with_extension("new");
         safetensors::serialize_to_file(tensors.stored(), Some(metadata), &new)
             .map_err(|error| ModelError::Training(format!("cannot write {}: {error}", new.display())))?;
+        // Before the rename: after a power failure, the new name must not lead to a file that is not on disk.
         File::open(&new).and_then(|file| file.sync_all()).map_err(ModelError::io("sync", &new))?;
         std::fs::rename(&new, &self.path).map_err(ModelError::io("rename", &new))
     }

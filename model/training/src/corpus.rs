@@ -36,6 +36,8 @@ impl Corpus {
         options: &TrainOptions,
     ) -> Result<Self> {
         check_rows(&train)?;
+        // Of the training rows only: a label that occurs only in development rows cannot be learnt, and `numbered`
+        // refuses it.
         let labels = Labels::from_ids(label_ids(&train))?;
         let sha256 = digest(&train, &dev, &[]);
         let train = numbered(train, &labels)?;
@@ -70,6 +72,7 @@ impl Corpus {
         soft: Vec<Vec<f32>>,
         options: &TrainOptions,
     ) -> Result<Self> {
+        // Unlabelled texts alone suffice, since the teacher labels them.
         if unlabelled.is_empty() {
             check_rows(&train)?;
         }
@@ -160,6 +163,7 @@ fn numbered(examples: Vec<Example>, labels: &Labels) -> Result<Numbered> {
 /// length, so that moving a boundary between rows changes the digest.
 fn digest(train: &[Example], dev: &[Example], unlabelled: &[String]) -> String {
     let mut hasher = Sha256::new();
+    // Moving a row from training to development changes the run, but not the sequence of texts.
     hasher.update((train.len() as u64).to_le_bytes());
     let labelled = train.iter().chain(dev).flat_map(|example| [&example.label, &example.text]);
     for part in labelled.chain(unlabelled) {

@@ -98,6 +98,7 @@ impl Dataset {
         keyed.sort_by(|left, right| left.0.total_cmp(&right.0));
         let order: Vec<usize> = keyed.into_iter().map(|(_, row)| row).collect();
         let mut batches = self.cut(&order, batch_tokens, batch_rows);
+        // Without this, every epoch would end with its longest documents.
         batches.shuffle(generator);
         batches
     }
@@ -108,6 +109,8 @@ impl Dataset {
         for &row in order {
             let length = self.length(row);
             match batches.last_mut() {
+                // Counts as if rows were padded to the longest, which they are on a device. Documents without
+                // padding cost less.
                 Some(batch)
                     if batch.len() < batch_rows
                         && longest.max(length) * (batch.len() + 1) <= batch_tokens =>
@@ -146,6 +149,7 @@ impl<'a> Batch<'a> {
         for ids in &self.ids {
             for position in 0..ids.len() {
                 layout.for_each_row(ids, position, |row, may_drop| {
+                    // `may_drop` first: positions draw no random number.
                     let is_dropped = may_drop
                         && dropout
                             .as_mut()

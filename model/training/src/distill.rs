@@ -85,6 +85,8 @@ pub fn distill(
         ..options.hyperparameters()
     };
     let staged = on_threads(options.threads, || {
+        // Split before the teacher is asked: it labels training texts only, in the order in which the corpus will
+        // have them.
         let (train, dev) = with_dev(train, dev, options);
         let soft = soft_labels(teacher, &train, &unlabelled, options.threads)?;
         let manifest = teacher.manifest();

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Factors of the tokens of an n-gram, oldest first; a bigram uses the last two.
 ///
-/// Products with ids below 2^32 stay far inside `i64`.
+/// Products with ids below 2^32 stay far inside `i64`, so the sum of three never overflows, neither here nor in the
+/// graph.
 pub(crate) const MULTIPLIERS: [i64; 3] = [15_485_863, 32_452_843, 1_000_003];
 
 /// The parts of one table, in this order: `[tokens | bigrams | trigrams | positions]`.
@@ -40,6 +41,8 @@ impl FeatureLayout {
     /// Calls `use_row` with each table row of the token at `position`, and whether dropout may drop that row:
     /// positions are never dropped. N-grams at the start of a text are padded with id 0.
     pub(crate) fn for_each_row(&self, ids: &[u32], position: usize, mut use_row: impl FnMut(u32, bool)) {
+        // `checked_sub` fails before the start of the text, which counts as id 0, the padding token of our
+        // tokenizers.
         let at = |back: usize| position.checked_sub(back).and_then(|p| ids.get(p)).copied().unwrap_or(0);
         use_row(at(0), true);
         let mut base = self.tokens;

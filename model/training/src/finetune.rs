@@ -176,6 +176,7 @@ pub fn stage_finetuned(request: FineTuneRequest<'_>, observer: &mut dyn Observer
 /// that the adaptation trains.
 fn adapted_network(base: &Bundle, corpus: &Corpus, options: &FineTuneOptions) -> Result<Network> {
     let mut generator = SmallRng::seed_from_u64(options.optimisation.seed);
+    // Labels and side path first: `adapt` marks the parameters that exist then as trained.
     let network = Network::load(base)?;
     let network = with_labels(network, kept_labels(base), corpus.labels.len(), &mut generator)?;
     let mut network = with_side_path(network, &options.ngrams)?;

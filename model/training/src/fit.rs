@@ -52,8 +52,10 @@ pub(super) fn fit(
             "training resumes from a checkpoint"
         );
         run = Run::resume(progress, &mut tensors, &mut trainer)?;
+        // The observer of a resumed run learns of the epochs that an earlier process trained.
         run.progress.epochs.iter().for_each(|report| observer.epoch(report));
     }
+    // Early stopping sets `epoch` to the number of epochs, so that a checkpoint records the end of the run, too.
     while run.progress.epoch < options.optimisation.epochs {
         run.epoch(&mut trainer, corpus, options, checkpoints, observer)?;
         if let Some(checkpoints) = checkpoints {
@@ -72,6 +74,7 @@ struct Run {
 
 impl Run {
     fn resume(progress: Progress, tensors: &mut Tensors, trainer: &mut Trainer<'_>) -> Result<Self> {
+        // First the trainer takes its own tensors out; the kept weights have a prefix and stay.
         trainer.restore(tensors)?;
         let kept = progress.kept.is_some().then(|| tensors.split_off(KEPT));
         Ok(Self { progress, kept })
@@ -125,6 +128,8 @@ impl Run {
     /// `patience` epochs ago.
     fn keep_or_stop(&mut self, dev: Evaluation, trainer: &Trainer<'_>, options: &Hyperparameters) {
         let epoch = self.progress.epoch;
+        // The best score of all epochs, not that of the kept one: within the tolerance a later epoch replaces a
+        // better one, and scores must not slide down step by step.
         let best = self.progress.best_bits.map_or(f64::NEG_INFINITY, f64::from_bits).max(dev.macro_f1);
         self.progress.best_bits = Some(best.to_bits());
         let kept_epoch = self.progress.kept.as_ref().map_or(0, |(epoch, _)| *epoch);
@@ -153,12 +158,15 @@ impl Run {
             }
             _ => (epochs.len(), None),
         };
+        // Fitted again with the weights that are kept; the weight of the last epoch belongs to other weights.
         let ngram_weight = mixed(&mut trainer, corpus)?.map(|mixed| mixed.ngram_weight);
         let mut network = trainer.into_network();
         if let (Some(weight), Some(table)) = (ngram_weight, &mut network.ngrams) {
             tracing::info!(weight, "fitted the weight of the n-gram side path");
+            // The exported graph adds the side path with weight 1, so the fitted weight goes into its table.
             table.scale(weight);
         }
+        // Last: the kept weights are those of the factors, and a merged network has no factors to restore.
         network.merge();
         Ok(Fitted { network, epochs, best_epoch, dev, ngram_weight })
     }
@@ -192,6 +200,7 @@ struct Mixed {
 fn mixed(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Mixed>> {
     let dev = &corpus.dev;
     let Some(side) = trainer.side_path_logits(dev) else { return Ok(None) };
+    // `logits` contain the side path with weight 1; without it, those of the encoder are left.
     let encoder = added(&trainer.logits(dev)?, &side, -1.0);
     let ngram_weight = side_weight(&encoder, &side, &dev.labels);
     Ok(Some(Mixed { logits: added(&encoder, &side, ngram_weight), ngram_weight }))

@@ -25,6 +25,7 @@ pub(super) fn with_labels(
     let mut weights = network.weights();
     let (shape, _) = network.dense_values("head.weight")?;
     let inputs = shape.first().copied().unwrap_or(0);
+    // The range of the enlarged matrix, so that new columns start like those of a new head of that size.
     let range = (6.0 / (inputs + labels) as f32).sqrt();
 
     let head = weights.take("head.weight", &[inputs, old])?;

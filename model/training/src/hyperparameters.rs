@@ -45,6 +45,7 @@ impl Hyperparameters {
     /// The lower a layer, the smaller its rate (Howard and Ruder, 2018).
     pub(crate) fn rate(&self, name: &str, layers: usize) -> f32 {
         let mut parts = name.split('.');
+        // How many layers lie above the parameter; the embeddings are below all of them.
         let depth = match (parts.next(), parts.next()) {
             (Some("head" | "pooler"), _) => return self.transfer.head_learning_rate,
             (Some("layer"), Some(number)) => {

@@ -63,10 +63,13 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
     let max_tokens = checkpoint.max_tokens(options.max_tokens)?;
     let tokenizer = tokenizer::load(directory)?;
     checkpoint.check_vocabulary(&tokenizer)?;
+    // Fails now, and not at the first document, if `max_tokens` leaves no room beside the special tokens.
     tokenizer.encode("", max_tokens)?;
 
     let mut generator = SmallRng::seed_from_u64(0);
     let mut weights = weights::convert(&checkpoint, &tensors, labels.len(), &mut generator)?;
+    // The conversion has copied them; without this a large checkpoint would be in memory twice while the network is
+    // built.
     drop(tensors);
     let network = Network::from_weights(checkpoint.network(labels.len()), &mut weights)?;
     let writer = BundleWriter::create(root, name)?;
@@ -105,6 +108,7 @@ fn parity(
         ids: (0..length).map(|_| generator.random_range(0..vocabulary)).collect(),
         truncated: false,
     };
+    // Many lengths in one batch test padding and masks; the longest text alone tests that all positions are there.
     let short: Vec<Encoding> = (1..=max_tokens.min(48)).step_by(4).map(&mut document).collect();
     let long = [document(max_tokens)];
     let short = check_parity(network, directory, &short, tokenizer.pad_id())?;

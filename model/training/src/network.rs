@@ -72,7 +72,7 @@ pub(crate) struct Network {
     /// The dense layer over the first token; only where the head reads that token.
     pooler: Option<Linear>,
     head: Linear,
-    /// The lower part of the network that steps do not change.
+    /// The lower part of the network, which no training step changes.
     frozen: Frozen,
 }
 
@@ -176,6 +176,7 @@ impl Network {
         if let Some(table) = &mut self.ngrams {
             table.set_values(tensors.floats("ngrams", table.values().len())?);
         }
+        // The trained factors have changed; the sums with their matrices are what passes read.
         self.refresh();
         Ok(())
     }
@@ -224,6 +225,8 @@ impl Network {
     /// the layers.
     pub(super) fn add_low_rank(&mut self, rank: usize, scale: f32, generator: &mut SmallRng) {
         self.freeze(Frozen::BelowHead);
+        // The products are trained in every layer, so only the embeddings below the first are constant and can be
+        // cached.
         self.frozen = Frozen::Layers(0);
         for linear in self.layers.iter_mut().flat_map(Layer::linears_mut) {
             linear.add_low_rank(rank, scale, generator);

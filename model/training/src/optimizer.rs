@@ -47,8 +47,11 @@ impl AdamW {
         let Moving { values, gradient, first, second } = moving;
         let Pace { scale, updates, rate } = pace;
         let updates = updates.min(i32::MAX as u32) as i32;
+        // The moments start at zero and are too small at first; this corrects them (Kingma and Ba, 2015, section
+        // 3).
         let correct_first = 1.0 / (1.0 - self.beta1.powi(updates));
         let correct_second = 1.0 / (1.0 - self.beta2.powi(updates));
+        // Decoupled: the decay is not part of the gradient, so the moments neither contain nor rescale it.
         let keep = 1.0 - rate * self.weight_decay;
         vectorised(|| {
             for (((value, gradient), first), second) in values.iter_mut().zip(gradient).zip(first).zip(second)
@@ -146,8 +149,11 @@ impl DenseState {
         let mut shares = Vec::new();
         for (parameter, moments) in trained.zip(&mut self.moments) {
             let rate = rate(&parameter.name);
+            // Decay pulls values towards zero, which for the scale of a normalisation would be wrong: its neutral
+            // value is 1.
             let weight_decay = if parameter.shape.len() > 1 { optimizer.weight_decay } else { 0.0 };
             let optimizer = AdamW { weight_decay, ..*optimizer };
+            // Equal shares instead of whole parameters: one large matrix would otherwise keep a single thread busy.
             let slices = parameter.values.chunks_mut(SHARE).zip(parameter.gradient.chunks_mut(SHARE));
             let moments = moments.first.chunks_mut(SHARE).zip(moments.second.chunks_mut(SHARE));
             shares.extend(slices.zip(moments).map(|((values, gradient), (first, second))| Share {
@@ -162,6 +168,7 @@ impl DenseState {
         shares.into_par_iter().for_each(|share| {
             let Share { values, gradient, first, second, rate, optimizer } = share;
             optimizer.update(Moving { values, gradient, first, second }, Pace { scale, updates, rate });
+            // Passes add to gradients, so each step must begin with zeros.
             gradient.fill(0.0);
         });
     }

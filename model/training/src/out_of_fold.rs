@@ -32,6 +32,7 @@ pub(crate) fn out_of_fold<T: AsRef<str> + Sync>(
     let options = options();
     on_threads(threads, || {
         let texts: Vec<String> = texts.iter().map(|text| text.as_ref().to_owned()).collect();
+        // One vocabulary for all folds: it is made without labels, so it does not give away those of the held rows.
         let tokenizer = Tokenizer::train_words(&texts, &options.vocabulary)?;
         let documents = tokenizer.encode_batch(&texts, options.max_tokens)?;
         let all = Dataset::new(documents, gold.to_vec());

@@ -6,6 +6,7 @@
 /// The completed share of a run in the middle of a step, in (0, 1): `batch` of `batches` in `epoch` of
 /// `epochs`, both counted from 0.
 pub(super) fn progress(epoch: usize, epochs: usize, batch: usize, batches: usize) -> f32 {
+    // The middle of the step: at its beginning the first rate of the warm-up would be 0, at its end the last of all.
     ((epoch as f64 + (batch as f64 + 0.5) / batches as f64) / epochs as f64) as f32
 }
 
@@ -16,6 +17,7 @@ pub(super) fn one_cycle(progress: f32, warmup_share: f32) -> f32 {
     if progress < warmup_share {
         return progress / warmup_share;
     }
+    // `warmup_share` is below 1 (checked with the options), so this does not divide by zero.
     let descent = (progress - warmup_share) / (1.0 - warmup_share);
     0.5 * (1.0 + (std::f32::consts::PI * descent).cos())
 }

@@ -16,6 +16,7 @@ pub(super) fn hold_out(examples: Vec<Example>, share: f32, seed: u64) -> (Vec<Ex
     for example in &examples {
         *room.entry(example.label.clone()).or_default() += 1;
     }
+    // Rounded down, and the share is below 1: every label keeps a training row.
     room.values_mut().for_each(|rows| *rows = (*rows as f64 * f64::from(share)) as usize);
 
     let mut groups = groups(&examples);
@@ -26,6 +27,8 @@ pub(super) fn hold_out(examples: Vec<Example>, share: f32, seed: u64) -> (Vec<Ex
         for row in &group {
             *wanted.entry(examples[*row].label.as_str()).or_default() += 1;
         }
+        // A group may have several labels. It is held out only if all of them have room, since it cannot be
+        // divided.
         let has_room = |label: &str, rows: usize| room.get(label).is_some_and(|room| *room >= rows);
         if wanted.iter().all(|(label, rows)| has_room(label, *rows)) {
             for (label, rows) in wanted {

@@ -29,6 +29,8 @@ pub(super) fn side_weight(encoder: &[Vec<f32>], side: &[Vec<f32>], gold: &[usize
     let mut here = objective(encoder, side, gold, at);
     for _ in 0..STEPS {
         let [first, second] = here.newton_step();
+        // A full Newton step can overshoot where the softmax is saturated and the Hessian is small; it is halved
+        // until the objective does not rise.
         let steps = (0..HALVINGS).map(|halvings| 0.5_f64.powi(halvings as i32));
         let mut tried = steps.map(|share| {
             let at = [at[0] - share * first, at[1] - share * second];
@@ -43,6 +45,7 @@ pub(super) fn side_weight(encoder: &[Vec<f32>], side: &[Vec<f32>], gold: &[usize
     }
     let weight = match at {
         [encoder, side] if encoder > 0.0 => (side / encoder).clamp(0.0, LARGEST),
+        // The encoder's weight is not positive, so the ratio has no meaning; the side path should decide alone.
         [_, side] if side > 0.0 => LARGEST,
         // Neither helps to predict the labels, so any weight is as good.
         _ => 1.0,

@@ -66,6 +66,8 @@ impl Staged {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let RunSpec { network, corpus, provenance, hyperparameters, checkpoints } = spec;
+        // First, so that a name that is not allowed, or a directory that cannot be written, fails before the
+        // training.
         let writer = BundleWriter::create(destination.root, destination.name)?;
         let start = Instant::now();
         let fitted = fit(network, &corpus, hyperparameters, checkpoints.as_ref(), observer)?;

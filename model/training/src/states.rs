@@ -37,6 +37,7 @@ impl StateCache {
     ) {
         // Looking embeddings up again is faster than reading them from a cache.
         let is_worthwhile = !matches!(network.frozen(), Frozen::Nothing | Frozen::Layers(0));
+        // A trainer uses one cache for one data set, so the size tells whether it was filled.
         if self.documents.len() == data.len() {
             return;
         }
@@ -66,6 +67,7 @@ impl StateCache {
     }
 
     fn kept(&self, network: &Network, rows: &[usize]) -> Option<States> {
+        // Only if all documents of the batch are cached: a mixed batch is computed again as a whole.
         let kept: Vec<&Kept> = rows.iter().map(|row| self.documents[*row].as_ref()).collect::<Option<_>>()?;
         let width = network.config.encoder.width;
         let mut starts = vec![0];

@@ -71,6 +71,7 @@ pub fn suspects(examples: &[Example], threads: usize) -> Result<Vec<Suspect>> {
 fn folds(examples: &[Example]) -> Vec<usize> {
     let keys: Vec<[u8; 32]> = examples.iter().map(|example| text_key(&example.text)).collect();
     let mut distinct: Vec<&[u8; 32]> = keys.iter().collect();
+    // A fixed order before the shuffle: folds then depend on the texts, not on the order of the rows.
     distinct.sort_unstable();
     distinct.dedup();
     distinct.shuffle(&mut SmallRng::seed_from_u64(SEED));
@@ -93,6 +94,7 @@ fn thresholds(labels: usize, gold: &[usize], probabilities: &[Probabilities]) ->
 /// The most probable of the labels that reach their threshold; `None` if it is the row's own label, or if
 /// that label has no threshold.
 fn likely(gold: usize, thresholds: &[Option<f32>], row: &Probabilities) -> Option<(usize, f32)> {
+    // A label without a threshold can neither be suspected nor be the likely one.
     thresholds[gold]?;
     let reaches = |(label, probability): &(usize, f32)| {
         thresholds[*label].is_some_and(|threshold| *probability >= threshold)

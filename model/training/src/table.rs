@@ -98,6 +98,7 @@ impl SparseTable {
     /// Adds the optimiser's state of all rows that were ever updated to `tensors`, as `name/rows`,
     /// `name/updates`, `name/first` and `name/second`.
     pub(super) fn save_state(&self, name: &str, tensors: &mut Tensors) {
+        // Untouched rows have zero moments, so a checkpoint leaves them out.
         let moved = || self.state.iter().enumerate().filter(|(_, state)| state.updates > 0);
         let rows = moved().map(|(row, _)| row as u32).collect();
         tensors.insert(&format!("{name}/rows"), Vector::Integers(rows));
@@ -155,6 +156,7 @@ impl SparseTable {
             work.push((row_values, &mut row_state[0], &gradient[at * width..][..width]));
         }
         work.into_par_iter().with_min_len(64).for_each(|(values, state, gradient)| {
+            // Moments are allocated with the first update of a row, because a batch uses few rows of a large table.
             state.first.resize(width, 0.0);
             state.second.resize(width, 0.0);
             state.updates += 1;

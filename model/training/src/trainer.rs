@@ -139,7 +139,7 @@ impl<'a> Trainer<'a> {
         tensors
     }
 
-    /// Restores what [`Trainer::state`] returned, and removes it from `tensors`.
+    /// Restores what [`Trainer::state`] returned, and removes it from `tensors`. Other entries stay there.
     ///
     /// # Errors
     ///
@@ -165,21 +165,27 @@ impl<'a> Trainer<'a> {
         after_step: &mut AfterStep<'_>,
     ) -> Result<f64> {
         let options = self.options;
+        // From the labels of this data set and not in `try_new`, because a trainer is made before it sees its data.
         if options.transfer.class_weights {
             self.loss.class_weights = Some(class_weights(&data.labels, self.network.config.labels));
         }
+        // Passes on a device start from the embeddings and do not use cached states.
         if self.accelerator.is_none() {
             self.train_states.fill(&self.network, data, options, &mut self.buffers);
         }
+        // The order of the batches depends on seed and epoch alone, so a resumed epoch has the same plan and can
+        // skip the batches that were trained on before.
         let mut generator = generator(options.optimisation.seed, Purpose::Plan, position.epoch);
         let plan = data.plan(
             options.optimisation.batch_tokens,
             options.optimisation.batch_rows,
             Some(&mut generator),
         );
-        let groups =
-            plan.chunks(options.transfer.accumulate).skip(position.batch / options.transfer.accumulate);
+        let groups = plan
+            .chunks(options.transfer.accumulate)
+            .skip(position.batch.div_ceil(options.transfer.accumulate));
         for group in groups {
+            // Taken before the batches of the step are counted: all of them are trained with one learning rate.
             let progress = progress(position.epoch, options.optimisation.epochs, position.batch, plan.len());
             let mut tables = TableGradients::default();
             for rows in group {
@@ -189,6 +195,8 @@ impl<'a> Trainer<'a> {
                 observer.step(position.batch, plan.len(), loss);
             }
             let rate_factor = one_cycle(progress, options.optimisation.warmup_share);
+            // The gradients of all passes were summed; their mean keeps the learning rate independent of the number
+            // of passes.
             let passes = group.len() * if options.transfer.adversarial > 0.0 { 2 } else { 1 };
             self.update(tables, 1.0 / passes as f32, rate_factor);
             after_step(self, position)?;
@@ -199,10 +207,13 @@ impl<'a> Trainer<'a> {
     /// Adds the gradients of one batch to those of the step; returns the batch's loss.
     fn learn(&mut self, data: &Dataset, rows: &[usize], tables: &mut TableGradients) -> Result<f32> {
         let mut generator = generator(self.options.optimisation.seed, Purpose::Step, self.step);
+        // R-Drop: both passes over a document are rows of one batch. Dropout depends on the position of a value in the
+        // batch, so the two rows get different masks. `Loss` expects the repetitions in the second half.
         let twice = [rows, rows].concat();
         let rows = if self.loss.consistency > 0.0 { &twice } else { rows };
         let step = self.pass(data, rows, &mut generator)?;
-        // The right matrix of a low-rank product is zero at first, and the gradient of the left one with it.
+        // The gradient of the left matrix of a low-rank product is multiplied by the right matrix, which is zero until
+        // the first update. A zero gradient is therefore no sign of a mistake before that.
         let first_checked = u32::from(matches!(self.options.adaptation, Adaptation::Lora { .. }));
         if !self.is_checked && self.dense_state.updates() >= first_checked {
             self.check_gradients(&step)?;
@@ -211,6 +222,8 @@ impl<'a> Trainer<'a> {
         if self.options.transfer.adversarial > 0.0
             && let Some(embedding) = &step.embedding
         {
+            // Dense gradients of this pass are added by the parameters themselves; those of the tables are
+            // returned.
             tables.add(self.adversarial_pass(data, rows, embedding, &mut generator)?);
         }
         self.step += 1;
@@ -219,7 +232,10 @@ impl<'a> Trainer<'a> {
         Ok(loss)
     }
 
-    /// A pass over `rows` with the embeddings of their tokens moved along `gradient`, which increases the loss.
+    /// A pass over `rows` with the embeddings of their tokens moved along `gradient`, which increases the loss (the
+    /// fast gradient method). The embeddings are put back afterwards, whatever the outcome of the pass.
+    ///
+    /// Rows of the table are moved, not single occurrences: a token that occurs twice in the batch has one move.
     fn adversarial_pass(
         &mut self,
         data: &Dataset,
@@ -227,8 +243,10 @@ impl<'a> Trainer<'a> {
         gradient: &TableGradient,
         generator: &mut SmallRng,
     ) -> Result<Step> {
+        // The table holds the rows of the tokens first. The rows behind them (positions) are left where they are.
         let TableGradient { rows: moved, values: mut moves } =
             gradient.below(self.network.config.embedding.tokens as u32);
+        // `r = epsilon * g / |g|` (Miyato, Dai and Goodfellow, 2017), with one norm over all rows of the batch.
         let length = squares(&moves).sqrt() as f32;
         let scale = if length > 0.0 { self.options.transfer.adversarial / length } else { 0.0 };
         moves.iter_mut().for_each(|value| *value *= scale);
@@ -256,6 +274,7 @@ impl<'a> Trainer<'a> {
                 network.step(StepInput { batch, inputs, states, targets }, dropout, &self.loss, buffers)
             }
         };
+        // Checked before the optimiser sees the gradients: a NaN would stay in its moments for good.
         if !step.loss.is_finite() {
             return Err(ModelError::Training(format!(
                 "the loss is {} at step {}; lower `learning_rate`",
@@ -276,6 +295,7 @@ impl<'a> Trainer<'a> {
         if self.accelerator.is_none() {
             self.dev_states.fill(network, data, options, buffers);
         }
+        // Batches are planned by length; each result is put back to the number of its row.
         let mut all = vec![Vec::new(); data.len()];
         for rows in data.plan(options.optimisation.batch_tokens, options.optimisation.batch_rows, None) {
             let batch = data.batch(&rows);
@@ -285,6 +305,7 @@ impl<'a> Trainer<'a> {
                     let inputs = network.inputs(&batch);
                     match self.dev_states.states(network, &rows, &batch, &inputs, buffers) {
                         Some(states) => network.logits_from(states, &batch, inputs.ngrams.as_ref(), buffers),
+                        // Nothing is frozen, so there are no states to start from.
                         None => network.logits(&batch, buffers),
                     }
                 }
@@ -338,6 +359,8 @@ impl<'a> Trainer<'a> {
         let tables = tables.into_iter().filter_map(|(name, table)| Some((name, table.as_ref()?)));
         let tables = tables.filter(|(_, table)| !table.rows.is_empty());
         for (name, values) in dense.chain(tables.map(|(name, table)| (name, table.values.as_slice()))) {
+            // All zeros count as a mistake, too: candle's fused softmax and layer normalisation fail in this way,
+            // without an error (candle issues 2977 and 3011).
             let is_live = values.iter().any(|v| *v != 0.0) && values.iter().all(|v| v.is_finite());
             if !is_live {
                 return Err(ModelError::Training(format!(
@@ -354,6 +377,7 @@ impl<'a> Trainer<'a> {
         let dense =
             self.network.dense().into_iter().map(|parameter: &Parameter| squares(&parameter.gradient));
         let embedding = tables.embedding.as_ref().map_or(0.0, |table| squares(&table.values));
+        // The n-gram table is not part of the joint norm, and its gradient is not clipped below.
         let norm = (dense.sum::<f64>() + embedding).sqrt() as f32 * share;
         let scale = clip_scale(norm, CLIP_NORM) * share;
 
@@ -366,6 +390,7 @@ impl<'a> Trainer<'a> {
         let layers = self.network.config.encoder.layers;
         let rate = |name: &str| options.rate(name, layers) * rate_factor;
         self.dense_state.update(self.network.dense_mut(), scale, &optimizer, rate);
+        // The update changed the factors of low-rank products; passes read their sums with the matrices.
         self.network.refresh();
         if let Some(table) = tables.embedding {
             let rate = rate("embedding");

@@ -77,6 +77,7 @@ impl Weights {
     /// A shape does not fit its values.
     pub(crate) fn serialize(&self) -> Result<Vec<u8>> {
         let failed = |error: safetensors::SafeTensorError| ModelError::Weights(error.to_string());
+        // The views below borrow from these buffers, so all of them live until the file has been serialised.
         let bytes: Vec<Vec<u8>> = self
             .0
             .values()

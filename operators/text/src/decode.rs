@@ -61,6 +61,7 @@ fn decode_as<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<Cow<'a,
 /// The charset of `<meta charset=...>`, `<meta ... content="text/html; charset=...">` or `<?xml
 /// encoding=...?>`.
 fn declared_inside(bytes: &[u8]) -> Option<&'static Encoding> {
+    // Labels are ASCII, and so are the tags around them, whatever the encoding of the text.
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(DECLARATION_BYTES)]).to_ascii_lowercase();
     ["charset=", "encoding="].iter().find_map(|key| {
         let value = &head[head.find(key)? + key.len()..];
@@ -73,12 +74,14 @@ fn declared_inside(bytes: &[u8]) -> Option<&'static Encoding> {
 
 /// The most likely encoding of bytes that are valid neither as UTF-8 nor in a declared charset.
 fn guess(bytes: &[u8]) -> &'static Encoding {
+    // chardetng's documentation says to deny ISO-2022-JP for content of the Web.
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     let (head, tail) = samples(bytes);
     detector.feed(head, tail.is_empty());
     if !tail.is_empty() {
         detector.feed(tail, true);
     }
+    // UTF-8 was tried before, and is out of the question here. `None`: nothing is known of the top-level domain.
     detector.guess(None, Utf8Detection::Deny)
 }
 
@@ -98,6 +101,7 @@ fn samples(bytes: &[u8]) -> (&[u8], &[u8]) {
     let tail = &rest[rest.len() - SAMPLE_BYTES..];
     match (head.iter().rposition(is_boundary), tail.iter().position(is_boundary)) {
         (Some(head_end), Some(tail_start)) => (&head[..=head_end], &tail[tail_start..]),
+        // Without a place to cut at, the whole text is read, which is slower but not wrong.
         _ => (text, &[]),
     }
 }

@@ -26,6 +26,7 @@ pub fn decode_entities(text: &str, out: &mut String) {
         } else {
             decode_broken_reference(reference, out)
         };
+        // No reference: the character is copied, and the search continues behind it.
         let used = used.unwrap_or_else(|| {
             out.push_str(&reference[..1]);
             1
@@ -40,6 +41,7 @@ fn decode_reference(text: &str, out: &mut String) -> Option<usize> {
     let window = &text.as_bytes()[..text.len().min(LONGEST)];
     if let Some(end) = memchr(b';', window) {
         let reference = &text[..=end];
+        // Before the decoder, which would give the invisible control characters U+0080 to U+009F.
         if let Some(character) = reference.strip_prefix("&#").and_then(windows_1252) {
             out.push(character);
             return Some(reference.len());
@@ -69,6 +71,7 @@ fn decode_broken_reference(text: &str, out: &mut String) -> Option<usize> {
     let number = &text[1..=end];
     let punctuation = || code_point(number).filter(is_feed_punctuation).and_then(char::from_u32);
     let character = windows_1252(number).or_else(punctuation)?;
+    // Five bytes of windows-1252 are not assigned and decode to control characters.
     if character.is_control() {
         return None;
     }

@@ -42,6 +42,7 @@ pub fn strip_html(text: &str, out: &mut String) -> bool {
         return false;
     }
     match strip_tags(text) {
+        // References are decoded after the tags are gone: `&lt;b&gt;` must not become a tag.
         Some(plain) => decode_entities(&plain, out),
         None => {
             let mut decoded = String::with_capacity(text.len());
@@ -122,6 +123,8 @@ fn feed(html: &str, page: &Rc<RefCell<Page>>) -> Result<(), RewritingError> {
             Ok(())
         }))
         .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MEMORY_LIMIT_BYTES))
+        // In strict mode the parser returns an error for markup that it cannot interpret without a tree, such as
+        // `<xmp>` inside `<select>`, and the whole text would keep its tags.
         .with_strict(false);
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
     let mut rest = 0;

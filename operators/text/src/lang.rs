@@ -109,6 +109,7 @@ impl ScriptCounts {
 /// The language of the Latin letters of `text`. Letters of other scripts are removed first, because they
 /// would mislead the model.
 fn latin_language(text: &str) -> &'static str {
+    // U+024F is the last letter of the block Latin Extended-B.
     let latin = if text.chars().all(|character| character < '\u{250}') {
         Cow::Borrowed(text)
     } else {

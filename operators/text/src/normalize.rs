@@ -4,7 +4,7 @@
 //! - Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese
 //!   punctuation stays full-width, because Chinese language models were trained on it.
 //! - Control characters, zero-width characters, bidirectional marks and byte-order marks are removed. (An
-//!   emoji that is joined of several becomes its parts.)
+//!   emoji that consists of several, joined by zero-width joiners, falls apart into these.)
 //! - A run of spaces becomes one space, or one tab if the run has a tab. Lines and the whole text are
 //!   trimmed. Several blank lines become one.
 //!
@@ -62,6 +62,7 @@ enum Class {
 
 fn classify(character: char) -> Class {
     match character {
+        // Nearly all characters of English and Chinese text match here, so this arm is first.
         '!'..='~' | '\u{3001}'..='\u{FAFF}' => Class::Plain,
         '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Class::LineBreak,
         '０'..='９' | 'Ａ'..='Ｚ' | 'ａ'..='ｚ' => Class::Folded(half_width(character)),
@@ -94,6 +95,7 @@ impl LineWriter<'_> {
             return;
         }
         let separator = match (self.breaks, self.blank) {
+            // Blanks and breaks at the start of the text are trimmed.
             _ if self.out.is_empty() => "",
             (0, None) => "",
             (0, Some('\t')) => "\t",
@@ -107,6 +109,7 @@ impl LineWriter<'_> {
     }
 
     fn push_blank(&mut self, blank: char) {
+        // A tab anywhere in a run makes the run a tab.
         if self.blank != Some('\t') {
             self.blank = Some(blank);
         }

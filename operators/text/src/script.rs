@@ -35,6 +35,7 @@ fn convert_except(kept: &[&str], text: &str, out: &mut String) {
     };
     for (index, part) in text.split(word).enumerate() {
         if index > 0 {
+            // The names are kept, but 縣 in them is simplified as everywhere else.
             out.push_str(&word.replace('縣', "县"));
         }
         convert_except(others, part, out);
@@ -86,6 +87,8 @@ impl Evidence {
     }
 
     fn index(character: char) -> usize {
+        // A character before the first wraps around to an index far beyond the table, for which `get` gives no
+        // vote.
         (u32::from(character) as usize).wrapping_sub(u32::from(Self::FIRST) as usize)
     }
 

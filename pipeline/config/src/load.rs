@@ -69,6 +69,7 @@ pub fn parse<T: DeserializeOwned + Default>(
     apply_renamed(&mut value, format.renamed, format.renamed_values, &mut problems);
     expand_variables(&mut value, "", variable, &mut problems);
     fill_in_types(&mut value, format.types);
+    // The default is never used: if reading fails, there is a problem in the list.
     let config = read(value, &mut problems).unwrap_or_default();
     problems.into_result(config)
 }

@@ -12,6 +12,7 @@ pub(crate) fn apply_override(root: &mut Value, text: &str, problems: &mut Proble
         problems.add("", format!("--set `{text}` must have the form key=value"));
         return;
     };
+    // TOML has no syntax for a value alone, so it is parsed as the value of a key.
     let parsed = format!("v = {given}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
     let parsed = parsed.unwrap_or_else(|| Value::String(given.to_string()));
     let Some((last, parents)) = path.split_last() else { return };

@@ -59,6 +59,8 @@ fn key_at_fault<T: DeserializeOwned>(value: &Value, path: &str, message: &str) -
         remove(&mut without, &join(path, key));
         match try_read::<T>(&without) {
             Ok(_) => true,
+            // Without a mandatory key the error changes, too, but to a missing field: then it was not the key at
+            // fault.
             Err(next) => next.message != message && !next.message.starts_with("missing field"),
         }
     };

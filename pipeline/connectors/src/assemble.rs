@@ -8,8 +8,8 @@ use fenliu_engine::Result;
 use fenliu_engine::batch::{Batch, Budget, Permit};
 use fenliu_schemas::{KeyAndHeaders, Offsets, Origin};
 
-/// Bytes after which a batch closes, whatever its rows: keeps a batch of long articles from growing
-/// past what the next stages can overlap.
+/// Bytes after which a batch closes, whatever its rows. With long articles, a batch would otherwise be so large that
+/// the stages cannot work at the same time.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Arrow's own cost of a row beside its bytes: offsets and fixed-width columns.
@@ -44,10 +44,10 @@ impl Assembler {
         }
     }
 
-    /// Adds one message, `message` being what it has beside `payload`, its value; `topic` names the same topic as `origin`.
-    /// The batch covers the partition from `first` on, which
-    /// lies before the message where the topic has a hole. `false`: the message was not taken, since the schema
-    /// registry does not answer; push it again a little later.
+    /// Adds one message: `payload` is its value, `message` its key and headers, and `topic` the same name as in
+    /// `origin`. The batch covers the partition from `first` on, which lies before the message where the topic has a
+    /// hole. `false`: the message was not taken, since the schema registry does not answer; push it again a little
+    /// later.
     ///
     /// # Errors
     /// When nothing can be decoded any more.

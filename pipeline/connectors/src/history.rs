@@ -28,8 +28,8 @@ pub trait History {
         Ok(Topics::new())
     }
 
-    /// Shows `visit` the documents of `topic` within `wanted`, and perhaps more. Offsets alone do not tell: transaction
-    /// markers and compaction leave gaps that are no losses.
+    /// Shows `visit` the documents within `wanted`, and perhaps more. Ranges of offsets do not say which offsets have
+    /// documents: transaction markers and compaction leave gaps that are no losses.
     ///
     /// # Errors
     /// A broker that does not answer.

@@ -97,8 +97,8 @@ pub trait CompiledSink: Debug + Send + Sync {
         None
     }
 
-    /// Looks at what is at the destination already, for seconds at most and without making anything there. The result
-    /// is an error where the destination does not answer, so that nothing is known of it.
+    /// Checks what exists at the destination, for seconds at most and without making anything there. Returns an error
+    /// if the destination does not answer, so that nothing is known of it.
     ///
     /// # Errors
     /// A destination that refuses the rows.
@@ -123,7 +123,7 @@ pub trait Stream: Send {
     /// Writes labelled rows and flushes.
     ///
     /// # Errors
-    /// When nobody reads any more, or an expression fails on a row.
+    /// When the output was closed by its reader, or an expression fails on a row.
     fn write(&mut self, rows: &RecordBatch) -> Result<()>;
 }
 
@@ -153,7 +153,7 @@ pub struct Compacted {
     pub removed: u64,
 }
 
-/// What keeps a kind from being compiled that this binary was built without; its check has said so before.
+/// The error of a kind that this binary was built without. The check of the configuration has reported it before.
 #[cfg(not(all(feature = "delta", feature = "iceberg")))]
 pub(crate) fn absent(key: &str, feature: &str) -> Problems {
     Problems::one(

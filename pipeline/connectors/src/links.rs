@@ -35,9 +35,10 @@ impl SinkLinks {
         self.workers.iter().all(|worker| worker.send(worker::Event::Ask(question.clone())).is_ok())
     }
 
-    /// Where every sink stands in `partitions`, for a source without a group that would miss this thread while it
-    /// waits. `None` when a sink has ended, or when a stage has failed.
+    /// The stored positions of every sink in `partitions`. It waits for them, so it is for sources that have no group
+    /// to stay a member of. `None` when a sink has ended, or when a stage has failed.
     pub fn stored(&self, partitions: &[TopicPartition], shutdown: &Shutdown) -> Option<Vec<Stored>> {
+        // One question at a time, so its answers need no id of their own.
         let question = Question {
             id: 0,
             partitions: partitions.to_vec(),

@@ -20,7 +20,7 @@ pub struct RowColumns<'a> {
     pub default: &'a [String],
 }
 
-/// An output with what it takes to open it.
+/// A compiled output, which can be opened.
 #[derive(Debug)]
 pub struct Output {
     /// For messages: the configuration's key and the destination.
@@ -55,8 +55,8 @@ impl Output {
         self.selection.uses(name)
     }
 
-    /// Looks at what is at the destination already, as a pipeline does at its start, without making anything there. The
-    /// result is an error where the destination does not answer.
+    /// Checks what exists at the destination, as a pipeline does at its start, without making anything there. Returns
+    /// an error if the destination does not answer.
     ///
     /// # Errors
     /// A destination that refuses the rows.

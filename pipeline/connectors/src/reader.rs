@@ -17,7 +17,7 @@ use crate::cluster::KafkaConfig;
 use crate::dead_letter::DeadLetter;
 use crate::selection::Role;
 
-/// The columns that tell rows apart.
+/// The columns that identify the source message of a row.
 pub(crate) const PLACES: [&str; 3] = ["topic", "partition", "offset"];
 
 /// What a reader must know beside the output's own configuration.

@@ -1,8 +1,8 @@
 //! No two outputs in one place.
 //!
-//! An output's place holds one position a pipeline. A second output there would find everything written already by the
-//! first, and drop its rows. Each kind tells its places ([`SinkKind::resources`](crate::kind::SinkKind::resources)); they
-//! are compared here whatever the kind.
+//! An output stores one position for each pipeline in its place. A second output there would find that everything is
+//! written already, and drop its rows. Each kind names its places
+//! ([`SinkKind::resources`](crate::kind::SinkKind::resources)); they are compared here, whatever the kind.
 
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,8 @@ use fenliu_engine::{Error, Result};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Threads of the runtime, where the machine has fewer cores: the Delta library waits for itself within a call.
+/// Least number of threads, also on a machine with one core: the Delta library blocks a thread while it waits for
+/// another task of the runtime.
 const LEAST_THREADS: usize = 2;
 
 /// The runtime. `block_on` of the handle may be called on any thread that is not one of the runtime's own.

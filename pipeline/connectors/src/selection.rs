@@ -1,4 +1,4 @@
-//! Which rows one output gets of a batch, which columns, and what its messages need of them beside.
+//! Which rows of a batch an output gets, with which columns, and what its messages need in addition.
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -95,11 +95,12 @@ impl Selection {
         self.role
     }
 
-    /// Those of `rows` that belong to this output and that `moves` do not trim; no batch is empty.
+    /// The rows of `rows` that belong to this output and that `moves` do not trim; no batch is empty.
     ///
     /// # Errors
     /// When an expression fails on a row.
     pub fn select(&self, rows: &Rows, moves: &Moves) -> Result<Vec<RecordBatch>> {
+        // Trimmed before the projection, which may leave out the columns that say where a row came from.
         let selected = self.batches(rows).iter().map(|batch| self.apply(&moves.trim(batch)?));
         selected.filter(|batch| !batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0)).collect()
     }

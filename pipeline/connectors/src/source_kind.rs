@@ -19,7 +19,8 @@ pub trait SourceKind: Debug + Send + Sync {
     /// Checks all values.
     fn check(&self, problems: &mut Problems);
 
-    /// Whether documents are rows of files, which are told by their endings, and not messages.
+    /// Whether documents are rows of files and not messages of topics. The format of a file follows from the ending of
+    /// its name.
     fn is_of_files(&self) -> bool {
         false
     }
@@ -42,8 +43,8 @@ pub trait SourceKind: Debug + Send + Sync {
     /// Files that cannot be read, a broker that is gone.
     fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>>;
 
-    /// By which setting the source reads `resource`, if it does: writing there would be an endless loop. `kafka` is the
-    /// pipeline's cluster.
+    /// The setting by which the source reads `resource`, if it does: an output there would be an endless loop. `kafka`
+    /// is the pipeline's cluster.
     fn reads(&self, resource: &Resource, kafka: &KafkaConfig) -> Option<String> {
         let _ = (resource, kafka);
         None
@@ -63,10 +64,10 @@ pub trait Connection {
     /// Documents that cannot be read as `feed` wants.
     fn open(&self, feed: Feed) -> Result<Box<dyn Source>>;
 
-    /// That nothing has made the source unusable for good.
+    /// Checks that nothing has made the source unusable for good.
     ///
     /// # Errors
-    /// Why it is unusable: that is why a pipeline failed, whichever part noticed it first.
+    /// Why it is unusable. This is then the reason why a pipeline failed, whichever part noticed it first.
     fn check(&self) -> Result<()> {
         Ok(())
     }

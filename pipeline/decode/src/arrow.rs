@@ -49,6 +49,7 @@ fn only_row(payload: &[u8]) -> Result<RecordBatch, Reject> {
             Err(error) => return Err(reject("invalid_arrow", error.to_string())),
         };
         let Some(batch) = next else { break };
+        // Checked after each batch, so that a message with many rows is refused before all of them are decoded.
         let rows = batch.num_rows() + only.as_ref().map_or(0, RecordBatch::num_rows);
         if rows > 1 {
             return Err(reject("rows", format!("at least {rows} rows, but a message must hold one")));
@@ -65,6 +66,7 @@ fn stream_in(payload: &[u8]) -> &[u8] {
     match payload.strip_prefix(FILE_MAGIC) {
         None => payload,
         Some(rest) => {
+            // The writer chooses the alignment, so the number of zeros is not known in advance.
             let padding = rest.iter().take_while(|byte| **byte == 0).count();
             rest.get(padding..).unwrap_or_default()
         }
@@ -106,6 +108,7 @@ fn value<'a>(column: &ArrayRef) -> Result<Option<Value<'a>>, ArrowError> {
         }
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
             let times = cast(column, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
+            // `cast` gives null where the time overflows in milliseconds; null itself was handled above.
             if times.is_null(0) {
                 return Ok(Some(Value::Other("a time out of bounds")));
             }
@@ -113,6 +116,7 @@ fn value<'a>(column: &ArrayRef) -> Result<Option<Value<'a>>, ArrowError> {
         }
         DataType::UInt64 => {
             let number = column.as_primitive::<arrow::datatypes::UInt64Type>().value(0);
+            // Ids above the range of `i64` are kept as their digits.
             i64::try_from(number).map_or(Value::Text(number.to_string().into()), Value::Integer)
         }
         other if other.is_integer() => {

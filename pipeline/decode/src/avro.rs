@@ -61,6 +61,8 @@ impl Schema for AvroSchema {
     const KIND: &'static str = "AVRO";
 
     fn compile(source: &SchemaText, fields: &Fields) -> Result<Self, String> {
+        // The names of references are not needed: Avro types are found by their full names, which the texts
+        // contain.
         let references = source.references.iter().map(|(_, text)| text);
         let schema = SchemaMut::from_schemata(&source.text, references).map_err(|error| error.to_string())?;
         if !matches!(schema.root().type_, RegularType::Record(_)) {
@@ -95,6 +97,7 @@ impl AvroSchema {
         Record { fields, found }
             .deserialize(state.deserializer())
             .map_err(|error| reject("invalid_avro", error.to_string()))?;
+        // serde gives a plain number for a logical type; only the schema knows its unit.
         found.convert_time(|name, number| self.units.get(name)?.to_millis(number));
         // A datum ends with its last field. Bytes after it show that the message was written with another schema.
         match state.skip_bytes(1) {

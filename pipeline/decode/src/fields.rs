@@ -90,6 +90,7 @@ impl Fields {
         let mut fields = Fields::default();
         for (part, names) in PARTS.into_iter().zip(lists) {
             for (rank, name) in names.iter().enumerate() {
+                // A name with dots stands for both: a field of that very name, and a path.
                 fields.insert(name, name, (part, rank));
                 if let Some((outer, inner)) = name.split_once('.') {
                     fields.by_name.entry(outer.into()).or_default().inside.insert_path(

@@ -111,6 +111,8 @@ fn compile(source: &SchemaText) -> Result<FileDescriptor, String> {
     let mut texts: HashMap<String, String> = source.references.iter().cloned().collect();
     texts.insert(MAIN_FILE.into(), source.text.clone());
     let mut resolver = ChainFileResolver::new();
+    // Resolvers are asked in this order: the schema and its references, Google's well-known types, files beside a
+    // schema file.
     resolver.add(Texts(texts));
     resolver.add(GoogleFileResolver::new());
     if let Some(directory) = &source.directory {
@@ -131,6 +133,7 @@ fn known(file: &FileDescriptor) -> String {
 /// message that the preceding index named. An empty list means the first message of the file.
 fn read_path(bytes: &mut &[u8]) -> Result<Vec<usize>, Reject> {
     let count = read_index(bytes)?;
+    // Confluent's short form: the list `[0]`, by far the most frequent, is written as the single byte 0.
     if count == 0 {
         return Ok(vec![0]);
     }

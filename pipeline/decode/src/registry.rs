@@ -65,6 +65,8 @@ impl<S: Schema> SchemaRegistry<S> {
         let schema = match self.known.entry(number) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
+                // An error here is not stored: an outage passes, and `Remote` remembers ids that do not exist for a
+                // while only.
                 let source = self.remote.fetch(number)?;
                 vacant.insert(compile(&source, fields))
             }
@@ -129,6 +131,7 @@ impl Remote {
         match answer {
             Ok(source) => Ok(source),
             Err(LookupFailure::Absent) => {
+                // Forgetting all of them at once costs at most one more request for each.
                 if self.unknown.len() >= MAX_UNKNOWN {
                     self.unknown.clear();
                 }

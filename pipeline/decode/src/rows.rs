@@ -21,11 +21,11 @@ impl RawRows {
         RawRows { decoder, builder: RawBuilder::default() }
     }
 
-    /// Adds one message; `message` is what it has beside `payload`, its value. `false`: it was not taken, since the schema registry does not answer; push it again a little
-    /// later.
+    /// Adds one message: `payload` is its value, `message` its key and headers. Returns false if the message was
+    /// not taken, because the schema registry does not answer; the caller has to push it again later.
     ///
     /// # Errors
-    /// When nothing can be decoded any more.
+    /// No message can be decoded any more, for example because the registry refuses the password.
     pub fn push(&mut self, origin: Origin<'_>, message: KeyAndHeaders<'_>, payload: &[u8]) -> Result<bool> {
         let document = match self.decoder.decode(payload) {
             Ok(document) => Ok(document),

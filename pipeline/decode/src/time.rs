@@ -14,6 +14,7 @@ pub fn parse_text(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_rfc2822(text)) {
         return Some(time.timestamp_millis());
     }
+    // Without a time zone, UTC is the only guess that does not depend on the machine.
     let zoneless = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());

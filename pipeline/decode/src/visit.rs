@@ -32,6 +32,7 @@ impl<'de> Visitor<'de> for Record<'_, '_, 'de> {
         while let Some(field) = map.next_key_seed(Name(self.fields))? {
             match field {
                 None => {
+                    // Skipped without being built, however large it is.
                     map.next_value::<IgnoredAny>()?;
                 }
                 Some(field) => {
@@ -127,6 +128,7 @@ impl<'de> Visitor<'de> for Slot<'_, '_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        // Also if no field inside is wanted: the map must be read to its end.
         Record { fields: &self.field.inside, found: self.found }.visit_map(map)?;
         Ok(Some(Value::Other("an object")))
     }

@@ -49,11 +49,11 @@ impl Budget {
         Budget { shared: Arc::new(Shared { total, free: AtomicU64::new(total) }) }
     }
 
-    /// Takes `bytes`; `None` when so many are not free. It never waits: a source has better things to do meanwhile,
-    /// such as to poll its consumer.
+    /// Takes `bytes`; `None` when so many are not free. It never waits: a source has to poll its consumer meanwhile.
     ///
     /// A batch larger than the whole budget takes all of it, and so goes alone.
     pub fn try_acquire(&self, bytes: u64) -> Option<Permit> {
+        // A larger batch could never be taken otherwise, and would block the source for ever.
         let bytes = bytes.min(self.shared.total);
         let take = |free: u64| free.checked_sub(bytes);
         self.shared.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;

@@ -7,7 +7,7 @@ use fenliu_schemas::Offsets;
 
 use crate::batch::Permit;
 
-/// A batch on its way to all sinks. Its memory is released when the last sink has it.
+/// A batch on its way to all sinks, which share it. Its memory is returned when the last sink has committed it.
 #[derive(Debug)]
 pub struct Delivery<R> {
     /// What is written.
@@ -18,7 +18,7 @@ pub struct Delivery<R> {
     pub documents: usize,
     /// Its share of the memory budget.
     pub permit: Permit,
-    /// Whether every sink commits when it has this batch, as before a partition is given up.
+    /// Whether every sink commits as soon as it has this batch, as it must before a partition is given up.
     pub closes_epoch: bool,
 }
 

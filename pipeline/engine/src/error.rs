@@ -1,8 +1,8 @@
 //! The one error type of the pipeline.
 //!
-//! A bad document never shows up here: it is a row with a reject reason. An [`Error`] means that the pipeline, or
-//! one commit of it, cannot go on. Where it arises the code knows best what kind it is and whether trying again
-//! can help, so both are set there; the callers only read them.
+//! A bad document is never an error: it is a row with a reject reason. An [`Error`] means that the pipeline, or one
+//! commit of it, cannot go on. Its kind, and whether trying again can help, are set where it arises, since the code
+//! there knows best; the callers only read them.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
@@ -14,7 +14,7 @@ use fenliu_schemas::SchemaError;
 /// Result of the pipeline's crates.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in a word. It decides the exit code.
+/// The class of an error. It decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -28,11 +28,12 @@ pub enum Kind {
     Denied,
     /// A file, topic, table or model is not there.
     NotFound,
-    /// The other side refuses what is written or how: a rule of a table, an invalid record, a bound on sizes.
+    /// The other side refuses what is written, or how it is written: a rule of a table, an invalid record, a bound on
+    /// sizes.
     Refused,
     /// A sink's positions are not where a commit begins: another process has committed meanwhile.
     Conflict,
-    /// Offsets would be left out: a sink stands before the rows that it is given.
+    /// Offsets would be left out: the position of a sink is before the rows that it is given.
     Gap,
     /// A topic was deleted and created again, so that stored offsets mean other messages.
     Recreated,
@@ -98,6 +99,7 @@ impl Error {
 
     /// A `map_err` adapter: an error of `kind` that says what `source` says.
     pub fn of<E: StdError + Send + Sync + 'static>(kind: Kind) -> impl Fn(E) -> Self {
+        // The text of `source` is the message already, so only what caused it is added.
         move |source| Error::new(kind, source.to_string()).with_cause_of(&source)
     }
 

@@ -1,9 +1,8 @@
 //! Delivery without I/O: what makes fenliu exactly once, as state machines that threads merely drive.
 //!
-//! Nothing in this crate opens a socket or a file, reads a clock or sleeps. Time comes in as an argument, answers of
-//! sinks and brokers come in as events, and what is to be done goes out as actions. So the code that runs in
-//! production also runs in a simulation on one thread, with crashes, rebalances and late answers at any moment
-//! (`tests/simulation`).
+//! Nothing in this crate opens a socket or a file, reads a clock or sleeps. The time is an argument, answers of sinks
+//! and brokers are events, and what has to be done is returned as actions. So the code that runs in production also
+//! runs in a simulation on one thread, with crashes, rebalances and late answers at any moment (`tests/simulation`).
 //!
 //! Start reading at [`position`], which has the rule; then [`worker`], which commits batches to one sink, and
 //! [`reader`], which follows the consumer group.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram as Recorded;
 use parking_lot::{Mutex, RwLock};
 
-/// Most combinations of label values that one metric keeps apart.
+/// Maximum number of combinations of label values that a metric counts separately.
 pub const MAX_SERIES: usize = 100;
 
 /// What the values of further combinations are counted under.
@@ -148,7 +148,7 @@ impl Gauge {
 /// Upper bounds of a histogram's buckets, in seconds.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// Durations up to an hour, told apart to two digits; longer ones count as an hour.
+/// Durations up to an hour, recorded with two significant digits; longer ones count as an hour.
 #[derive(Debug)]
 pub struct Histogram {
     /// In microseconds. `None` only if the constant bounds were invalid.
@@ -190,11 +190,13 @@ pub struct By<T> {
 impl<T: Default> By<T> {
     /// The metric for these values, one for each label of its definition, in their order.
     pub fn with(&self, values: &[&str]) -> Arc<T> {
+        // The series mostly exists: then a read lock is enough, and the labels need not be copied.
         let known = self.series.read();
         if let Some(one) = known.iter().find(|(labels, _)| labels.iter().eq(values)) {
             return Arc::clone(one.1);
         }
         drop(known);
+        // Another thread may have added the series between the two locks; `entry` below finds it then.
         let mut series = self.series.write();
         let is_full = series.len() >= MAX_SERIES;
         let labels = values.iter().map(|value| if is_full { OTHER } else { value }.to_string()).collect();
@@ -317,6 +319,7 @@ impl Metrics {
         for (definition, value) in TABLE.iter().zip(self.values()) {
             let Definition { name, kind, help, .. } = definition;
             let kind = format!("{kind:?}").to_lowercase();
+            // Writing to a `String` does not fail.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
             for sample in value.samples() {
                 let labels = labels(definition, &sample);

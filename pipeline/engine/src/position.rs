@@ -5,8 +5,8 @@
 //! before the position are in the sink already and are trimmed away by their lineage; a position that stands before
 //! the rows would leave a gap, which is an error.
 //!
-//! After a commit that failed in an unknown way, the position is read again: it tells whether the commit took effect.
-//! Nothing is ever repeated blindly.
+//! After a commit whose outcome is unknown, the position is read again, and tells whether the commit took effect. No
+//! commit is repeated without that.
 //!
 //! Beside its positions a sink keeps the identity of each topic ([`TopicIdentity`](fenliu_schemas::TopicIdentity)),
 //! written by the same commit.
@@ -21,7 +21,7 @@ use fenliu_schemas::{Offsets, Positions, SchemaError, TopicPartition, Topics};
 
 use crate::error::{Error, Kind, Result};
 
-/// What a sink has stored: where it stands, and the topics that its positions belong to.
+/// What a sink has stored: its positions, and the identities of the topics that they belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     /// The next offset of each partition; a partition that was never written is missing.
@@ -68,10 +68,13 @@ impl Moves {
         for (topic, partition, range) in covered.iter() {
             let from = stored.get(topic, partition);
             match from {
+                // No move for this partition. Its rows still have to be left out of the commit, if other partitions of
+                // the batch move.
                 Some(position) if position >= range.next => plan.trims = true,
                 Some(position) if position < range.first => {
                     return Err(gap(topic, partition, position, range.first));
                 }
+                // No position yet, or one within the rows: the rows from it on are taken.
                 _ => {
                     plan.trims |= from.is_some_and(|position| position > range.first);
                     plan.moves.push(Move { topic: Arc::clone(topic), partition, from, to: range.next });
@@ -119,8 +122,8 @@ impl Moves {
         self.moves.iter().map(|m| (Arc::clone(&m.topic), m.partition)).collect()
     }
 
-    /// Whether `stored` stands where every move begins. A sink must make sure of it in the commit itself, else
-    /// another process may have committed between the look and the commit.
+    /// Whether every move begins at the position in `stored`. A sink must ensure this within the commit itself: between
+    /// a look at the positions and the commit, another process could move them.
     pub fn start_at(&self, stored: &Positions) -> bool {
         self.moves.iter().all(|m| stored.get(&m.topic, m.partition) == m.from)
     }
@@ -132,12 +135,14 @@ impl Moves {
 
     /// Whether the sink still lacks the row at `offset`.
     pub fn takes(&self, topic: &str, partition: i32, offset: i64) -> bool {
+        // Without a move for its partition, a row is in the sink already.
         let is_new = |m: &Move| m.from.is_none_or(|from| offset >= from);
         !self.trims
             || self.moves.iter().any(|m| m.partition == partition && m.topic.as_ref() == topic && is_new(m))
     }
 
-    /// Those of `rows` that the sink does not have yet; `rows` has the columns `topic`, `partition` and `offset`.
+    /// The rows of `rows` that the sink does not have yet. `rows` has the columns `topic` (`Utf8`), `partition`
+    /// (`Int32`) and `offset` (`Int64`), without nulls.
     ///
     /// # Errors
     /// [`SchemaError::Column`] when one of them is missing.
@@ -145,6 +150,7 @@ impl Moves {
         if !self.trims {
             return Ok(rows.clone());
         }
+        // Row by row, since the rows of a batch come from several partitions, and each has its own position.
         let lineage = Lineage::of(rows)?;
         let new = (0..rows.num_rows()).map(|row| {
             let (topic, partition, offset) = lineage.row(row);
@@ -167,7 +173,8 @@ fn gap(topic: &str, partition: i32, position: i64, first: i64) -> Error {
 
 /// Which position every sink of a pipeline has acknowledged as durable.
 ///
-/// The lowest over the sinks is where reading starts again, and what the consumer group is told.
+/// The lowest position over all sinks is where reading starts again, and what is committed as the offset of the
+/// consumer group.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     sinks: Vec<Positions>,
@@ -199,6 +206,7 @@ impl Ledger {
     /// The lowest position over all sinks, of those of `partitions` in which every sink has one.
     pub fn lowest(&self, partitions: &[TopicPartition]) -> Positions {
         let low = |key: &TopicPartition| {
+            // One sink without a position hides the partition: it may still need the earliest rows.
             let positions: Option<Vec<i64>> = self.sinks.iter().map(|sink| sink.get(&key.0, key.1)).collect();
             Some((key.clone(), positions?.into_iter().min()?))
         };
@@ -214,6 +222,7 @@ pub fn lowest_known<'a>(sinks: impl IntoIterator<Item = &'a Positions>) -> Posit
     }
     lowest.into_iter().collect()
 }
+
 /// Where each row of a batch came from.
 struct Lineage<'a> {
     topics: &'a StringArray,

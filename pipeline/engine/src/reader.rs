@@ -1,8 +1,8 @@
 //! What a member of a consumer group reads, where it begins, and how it gives partitions up.
 //!
-//! A partition that is assigned is read from where the sinks stand, not from where the group's offsets are. A
-//! partition that is revoked is given up once every sink is durable up to what was read of it. If that takes too long,
-//! everything in flight is dropped and the run starts again from the sinks' positions.
+//! An assigned partition is read from the positions of the sinks, not from the offsets of the group. A revoked
+//! partition is given up once all sinks have what was read of it. If that takes too long, everything in flight is
+//! dropped, and the run starts again from the positions of the sinks.
 //!
 //! The reader never waits: it asks sinks and brokers through [`Action`]s, and the source goes on polling its consumer
 //! until the answers come as [`Event`]s, so that a commit of minutes costs no membership in the group. It handles one
@@ -27,8 +27,8 @@ use crate::retry::Retry;
 pub use contract::{Action, BrokerFacts, Event, Notice, Options, Start};
 use state::{Rebalance, State, Step, Taking};
 
-/// How long the stages behind may be busy before the partitions are paused. Shorter waits are everyday backpressure,
-/// and pausing throws away what the client has prefetched.
+/// How long the later stages may be busy before the partitions are paused. Shorter waits are everyday backpressure, and
+/// a pause makes librdkafka drop what it has prefetched.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
 /// For how long the last commit of offsets is tried again.
@@ -43,19 +43,23 @@ pub struct Reader {
     reading: Positions,
     /// Partitions of which nothing more is taken, since they are about to be given up.
     leaving: BTreeSet<TopicPartition>,
+    /// Identities of the topics that were taken, for commits and for comparison with later look-ups.
     topics: Topics,
+    /// Rebalances that are not handled yet, with the time when they came.
     rebalances: VecDeque<(Rebalance, Instant)>,
     state: State,
     actions: VecDeque<Action>,
+    /// Id of the last question to the sinks. Answers to earlier questions are ignored.
     next_question: u64,
     retry: Retry,
+    /// Since when a batch waits for memory or for room in the queue of the next stage.
     blocked_since: Option<Instant>,
     holding: bool,
     paused: bool,
-    /// Offsets that are to be committed to the group, and whether a commit is under way.
+    /// Offsets that are to be committed to the group, and those of the commit that is under way.
     uncommitted: Positions,
     committing: Option<Positions>,
-    /// No commit is tried before, since the last one failed.
+    /// When the next commit may be sent, after one has failed.
     commit_at: Option<Instant>,
 }
 
@@ -93,8 +97,8 @@ impl Reader {
     pub fn first_covered(&self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         let first = self.reading.get(topic, partition).filter(|first| *first <= offset)?;
         let is_leaving = |key: &TopicPartition| key.1 == partition && *key.0 == *topic;
-        // What is not taken here is covered by no batch: its partition is read again from the sinks' positions before
-        // anything else is read of it.
+        // A message that is refused here is in no batch, so no position moves past it: its partition is read again from
+        // the positions of the sinks before anything else is read of it.
         (!self.is_stopping() && !self.leaving.iter().any(is_leaving)).then_some(first)
     }
 
@@ -131,6 +135,8 @@ impl Reader {
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
             Event::Assigned(partitions) => self.rebalances.push_back((Rebalance::Assign(partitions), now)),
+            // Partitions that are lost during a stop are no error: their next owner reads what this member has not
+            // committed, and the others are still committed.
             Event::Revoked { partitions, lost: true } if self.is_stopping() => self.drop_lost(partitions),
             Event::Revoked { partitions, lost } => {
                 self.rebalances.push_back((Rebalance::Revoke { partitions, lost }, now));
@@ -158,6 +164,7 @@ impl Reader {
         if matches!(self.state, State::Ended) {
             return;
         }
+        // Before all else: soon after this limit the group removes the member, so waiting for the sinks is over.
         if self.overdue_at().is_some_and(|at| at <= now) {
             return self.give_up_late();
         }
@@ -168,6 +175,8 @@ impl Reader {
                 self.unassign(true);
                 self.next_rebalance(now);
             }
+            // At the end of the input, a rebalance still counts: it may bring partitions with more input. The source
+            // reports the end again when it has read these.
             State::Settling { stopping: false, .. } if !self.rebalances.is_empty() => {
                 self.state = State::Reading;
                 self.next_rebalance(now);
@@ -191,6 +200,8 @@ impl Reader {
             Some((Rebalance::Assign(partitions), _)) => self.ask_sinks(partitions),
             Some((Rebalance::Revoke { partitions, lost: true }, _)) => self.lose(partitions),
             Some((Rebalance::Revoke { partitions, lost: false }, since)) => {
+                // The revocation may have waited behind another rebalance, and its limit counts from its arrival:
+                // `advance` sees whether it is over.
                 self.give_up(partitions, since);
                 self.advance(now);
             }

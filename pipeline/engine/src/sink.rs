@@ -5,11 +5,11 @@
 //! survive the death of this process and, as far as the destination promises, of the machine. An `Err` may mean
 //! either; [`Sink::positions`] then tells. Dead letters are rows of a sink like any other, with a position of its own.
 //!
-//! A sink is used by one thread at a time, which may block. It never retries a commit by itself: its
-//! [`Worker`](crate::worker::Worker) does, after the sink has told where it stands.
+//! A sink is used by one thread at a time, which may block. It never retries a commit itself: its
+//! [`Worker`](crate::worker::Worker) does, after it has read the positions.
 //!
-//! A later kind of commit (data files that exist already, for a backfill) is a provided method of this trait that
-//! refuses unless a sink implements it; positions and atomicity stay as they are.
+//! Another kind of commit (data files that exist already, for a backfill) can become a provided method of this trait,
+//! which refuses unless a sink implements it. Positions and atomicity would stay as they are.
 
 use std::sync::Arc;
 
@@ -30,15 +30,15 @@ pub struct Rows {
 
 /// A destination that keeps its own positions.
 pub trait Sink: Send {
-    /// Where the sink stands in `partitions`, and what it knows of their topics: what is durable, read from the
-    /// destination. What an interrupted commit of this or an earlier process left half-done is completed first.
+    /// The positions of `partitions`, and the stored identities of their topics: what is durable, read from the
+    /// destination. A commit that this or an earlier process left half-done is completed first.
     ///
     /// # Errors
     /// A retryable error while the destination does not answer; otherwise one that says why it never will.
     fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored>;
 
-    /// Adds the rows of `epoch` that this sink selects and that [`Moves::takes`], makes `moves` and stores their
-    /// topics, all or nothing.
+    /// Adds those rows of `epoch` that this sink selects and that [`Moves::takes`] accepts, moves the positions and
+    /// stores the identities of their topics, all or nothing.
     ///
     /// # Errors
     /// [`Kind::Conflict`](crate::Kind::Conflict) when the positions are not where the moves begin: nothing was

@@ -1,9 +1,9 @@
 //! From batches to durable rows: one worker for each sink.
 //!
 //! A worker gathers batches to an *epoch* and commits it when it is large or old enough. Workers do not wait for each
-//! other: a sink that is slow or away holds back only itself, until what it has not taken yet fills the memory
-//! budget. A commit that failed is tried again for as long as the failure may pass, after the sink has told where it
-//! stands; no batch is dropped or overtaken.
+//! other: a sink that is slow or unavailable delays only itself, until its uncommitted batches fill the memory budget.
+//! A failed commit is tried again as long as the failure may be temporary, each time after the positions of the sink
+//! were read. No batch is dropped or overtaken.
 //!
 //! The worker is a state machine. A thread (or a simulation) hands it an [`Event`] with the time and then does what
 //! [`Worker::next_action`] says, one action after the other. It asks its sink for one thing at a time: after
@@ -29,8 +29,9 @@ pub struct Question {
     pub id: u64,
     /// The partitions in question.
     pub partitions: Vec<TopicPartition>,
-    /// Where the sink begins in those partitions of which it has no position: it is given that position before any
-    /// row is read, so that after a crash it cannot begin later. Empty: nothing is written.
+    /// First positions for those partitions of which the sink has none. They are committed before any row is read:
+    /// otherwise a crash before the first rows could let the next run begin at a later offset. Empty: nothing is
+    /// committed.
     pub starts: Positions,
     /// The topics as they are now; each later commit stores them beside the positions.
     pub topics: Topics,
@@ -58,7 +59,7 @@ pub enum Event<R> {
 /// What a worker wants done.
 #[derive(Debug)]
 pub enum Action<R> {
-    /// Ask the sink where it stands in these partitions.
+    /// Read the positions of the sink in these partitions.
     ReadPositions(Vec<TopicPartition>),
     /// Let the sink commit.
     Commit {
@@ -92,7 +93,7 @@ pub enum Action<R> {
     End(Result<()>),
 }
 
-/// What the sink is busy with, or will be when its pause is over.
+/// What the sink works on, or will work on when its pause is over.
 #[derive(Debug)]
 enum Task<R> {
     Epoch(Epoch<R>),
@@ -103,11 +104,11 @@ enum Task<R> {
 enum State<R> {
     /// The sink has nothing to do.
     Gathering,
-    /// The sink was asked where it stands.
+    /// The positions of the sink are being read.
     Reading(Task<R>),
-    /// The sink was told to commit; what it will have then.
+    /// The sink was told to commit; `Stored` is what it has after a success.
     Committing(Task<R>, Stored),
-    /// The sink has failed and is tried again at that time.
+    /// The sink has failed; the task is tried again at this time.
     Pausing(Task<R>, Instant),
     Ended,
 }
@@ -123,6 +124,8 @@ pub struct Worker<R> {
     state: State<R>,
     actions: VecDeque<Action<R>>,
     retry: Retry,
+    /// Identities of the topics, from the questions of the reader; each commit stores those of the topics that it
+    /// moves.
     topics: Topics,
     input_closed: bool,
 }
@@ -171,7 +174,7 @@ impl<R> Worker<R> {
         self.advance(now);
     }
 
-    /// A pause is cut short by a stop, once: the sink may have come back meanwhile.
+    /// A stop ends the current pause: the sink is tried once more at once, since it may have recovered.
     fn stop(&mut self, now: Instant) {
         self.retry.stop(now);
         if let State::Pausing(_, until) = &mut self.state {
@@ -195,9 +198,11 @@ impl<R> Worker<R> {
     }
 
     fn begin(&mut self, now: Instant) {
+        // Questions come before epochs: the source cannot take partitions before every sink has answered.
         if let Some(question) = self.questions.pop_front() {
             return self.read_positions(Task::Question(question));
         }
+        // Batches beyond the bounds stay in the queue, for the epoch after this one.
         while !self.epoch.is_due(now, &self.bounds)
             && let Some(delivery) = self.queue.pop_front()
         {
@@ -211,7 +216,7 @@ impl<R> Worker<R> {
         }
     }
 
-    /// Every try begins with where the sink stands: a try before may have taken effect though it failed.
+    /// Each attempt begins by reading the positions: an earlier attempt may have taken effect although it failed.
     fn read_positions(&mut self, task: Task<R>) {
         let partitions = match &task {
             Task::Epoch(epoch) => epoch.offsets().partitions(),
@@ -226,6 +231,8 @@ impl<R> Worker<R> {
         let next = outcome.and_then(|stored| self.plan(&task, stored));
         match next {
             Err(error) => self.failed(now, task, error),
+            // Nothing to move: the sink has these rows already, for example from an attempt whose answer was lost, or
+            // its first positions.
             Ok((moves, after)) if moves.is_empty() => self.done(task, after),
             Ok((moves, after)) => {
                 let rows = match &task {
@@ -238,17 +245,20 @@ impl<R> Worker<R> {
         }
     }
 
-    /// What the sink, which has `stored`, must move for `task`, and what it will have then.
+    /// The moves of the sink, which has `stored`, for `task`, and what it has stored after them.
     fn plan(&mut self, task: &Task<R>, mut stored: Stored) -> Result<(Moves, Stored)> {
+        if let Task::Question(question) = task {
+            // Kept for all later commits, which store the identity of each topic that they move.
+            self.topics.extend(question.topics.clone());
+        }
+        // Before offsets are compared: those of another topic under the same name mean nothing to the sink.
+        check_identity(&self.topics, &stored.topics)?;
         let moves = match task {
             Task::Epoch(epoch) => Moves::plan(&stored.positions, epoch.offsets())?,
-            Task::Question(question) => {
-                self.topics.extend(question.topics.clone());
-                Moves::first(&missing(&question.starts, &stored.positions))
-            }
+            Task::Question(question) => Moves::first(&missing(&question.starts, &stored.positions)),
         };
-        check_identity(&self.topics, &stored.topics)?;
         check_moves(&moves, &stored.positions)?;
+        // Topics without a known identity are left out, such as the paths of a files source.
         let of = |topic: &Arc<str>| Some((Arc::clone(topic), self.topics.get(topic)?.clone()));
         let topics = moves.iter().filter_map(|m| of(&m.topic)).collect();
         let moves = moves.with_topics(topics);
@@ -272,7 +282,7 @@ impl<R> Worker<R> {
             Task::Question(question) => Action::Answer { id: question.id, stored },
             Task::Epoch(epoch) => {
                 let (positions, documents) = (epoch.offsets().ends(), epoch.documents());
-                // The epoch's memory returns before the reader hears of it.
+                // Returns the memory of the epoch before the source is told: it may be waiting for this memory.
                 drop(epoch);
                 Action::Acknowledge { positions, documents }
             }
@@ -282,7 +292,7 @@ impl<R> Worker<R> {
 
     fn failed(&mut self, now: Instant, task: Task<R>, error: Error) {
         if error.kind() == Kind::Conflict {
-            // Another process has committed: where the sink stands now says what is left to do.
+            // No pause: another process has committed, so the positions have changed. They tell what is left to do.
             return self.read_positions(task);
         }
         match self.retry.after_failure(now) {
@@ -300,13 +310,13 @@ impl<R> Worker<R> {
     }
 }
 
-/// Those of `starts` that are not in `stored`.
+/// The positions of `starts` whose partitions are not in `stored`.
 fn missing(starts: &Positions, stored: &Positions) -> Positions {
     let unknown = starts.iter().filter(|(topic, partition, _)| stored.get(topic, *partition).is_none());
     unknown.map(|(topic, partition, next)| ((Arc::clone(topic), partition), next)).collect()
 }
 
-/// A sink whose position belongs to a topic that was deleted since must not move it: the offsets mean other messages.
+/// Refuses to move a position whose topic was deleted and created again since: its offsets mean other messages.
 fn check_identity(now: &Topics, stored: &Topics) -> Result<()> {
     for (topic, identity) in now {
         if let Some(known) = stored.get(topic).filter(|known| known.contradicts(identity)) {

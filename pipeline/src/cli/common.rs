@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::signals::listen_for_signals;
 
-/// What every command takes.
+/// The options that every command accepts.
 #[derive(Debug, Args)]
 pub(super) struct Common {
     /// Configuration file (TOML)

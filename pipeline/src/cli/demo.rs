@@ -1,4 +1,4 @@
-//! `fenliu demo`: the whole pipeline on real news, without a Kafka cluster or a model of one's own.
+//! `fenliu demo`: the whole pipeline on real news. It needs neither a Kafka cluster nor a trained model.
 //!
 //! Trains one classifier on Reuters articles and on Chinese and English sentences, streams the articles and sentences of the
 //! test sets, which the model has never seen, through an embedded broker, and compares the labels with those of the
@@ -26,10 +26,10 @@ const NAME: &str = "news";
 /// The sets that `make setup` puts into the cache directory.
 const SETS: [&str; 2] = ["reuters-r8", "sib200-zh-en"];
 
-/// Says that a directory is a demo's.
+/// The file that marks a directory as the output of a demo, so that a later demo may delete rows in it.
 const MARKER: &str = ".fenliu-demo";
 
-/// Sent along on purpose, to show what becomes of bad messages.
+/// Invalid messages, which are sent on purpose to show that they become dead letters.
 const BROKEN: [&[u8]; 3] =
     [b"{\"body\": \"cut off in the mid", b"{\"body\": \"not UTF-8: \xff\xfe\"}", b"{\"body\": \" \"}"];
 
@@ -97,7 +97,8 @@ fn listed(files: &[PathBuf]) -> String {
     names.join(" and ")
 }
 
-/// Leaves a configuration for a broker and topics of the user's own, of which the demo's positions say nothing.
+/// Writes a configuration that the user can adapt to a real broker. It has another pipeline name than the demo, so that
+/// the positions of the demo do not apply to the user's topics.
 fn write_config(mut config: Config, out: &Path) -> Result<()> {
     config.kafka.brokers = "localhost:9092".into();
     config.name = "fenliu".into();
@@ -105,7 +106,7 @@ fn write_config(mut config: Config, out: &Path) -> Result<()> {
     std::fs::write(&file, config.to_redacted_toml()).map_err(Error::file("write", &file))
 }
 
-/// The demo's configuration. Rows of an earlier demo go; anything else in `out` is left alone.
+/// The demo's configuration. Rows of an earlier demo in `out` are deleted; other files there are left alone.
 fn config(mut config: Config, out: &Path) -> Result<Config> {
     let marker = out.join(MARKER);
     let is_used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());

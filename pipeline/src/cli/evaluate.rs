@@ -145,6 +145,7 @@ fn gold_labels(documents: &[CleanDocument]) -> Result<Vec<String>> {
 /// # Errors
 /// No document has a label of the model, which means that the data was made for another model.
 fn warn_of_unknown(known: &[String], all: &[String], documents: &[CleanDocument]) -> Result<()> {
+    // `union` keeps the labels of the model first.
     let unknown = &all[known.len()..];
     let is_unknown =
         |document: &&CleanDocument| document.label.as_ref().is_some_and(|label| unknown.contains(label));

@@ -1,4 +1,5 @@
-//! `fenliu completions` and `fenliu man`: what a shell and `man` know of the commands, generated from their definition.
+//! `fenliu completions` and `fenliu man`: shell completions and manual pages, generated from the definition of the
+//! commands.
 
 use std::path::PathBuf;
 

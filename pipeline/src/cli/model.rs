@@ -88,7 +88,7 @@ enum Command {
     },
 }
 
-/// What the history records about a change beside the name of the user.
+/// The reason of a change, which the history records together with the name of the user.
 #[derive(Debug, Args)]
 struct Why {
     /// Reason of the change, for the history

@@ -1,11 +1,12 @@
-//! Sending dead letters back to where they came from, once what was wrong with them is mended.
+//! Sends dead letters back to where they came from, after the cause of their rejection has been fixed.
 //!
-//! Contract: a message gets the original bytes, key, headers and timestamp and goes to its topic and partition again, with
-//! one more header that names the message that it repeats; other headers of fenliu, which an earlier replay added, are
-//! left out. (Where the topic's retention is by time, a message with an old timestamp can be deleted again before it is
-//! read: replay it to another topic with `--to`, or run the pipeline meanwhile.) None is sent twice in one replay, however many copies of its letter there
-//! are. What an earlier replay sent is found by that header in the target topic and left out, so that a replay
-//! that was cut off can be done again. Letters of releases that kept neither keys nor headers are sent without.
+//! Contract: a message gets its original bytes, key, headers and timestamp and goes to its topic and partition again.
+//! One header is added, which names the message that it repeats; other headers of fenliu, which an earlier replay
+//! added, are left out. (If the topic's retention is by time, a message with an old timestamp can be deleted again
+//! before it is read: replay it to another topic with `--to`, or let the pipeline run meanwhile.) No message is sent
+//! twice in one replay, however many copies of its dead letter there are. What an earlier replay has sent is found in
+//! the target topic by the added header and left out, so that an interrupted replay can be repeated. Dead letters of
+//! releases that stored neither keys nor headers are sent without them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -94,13 +95,17 @@ pub(crate) fn replay(letters: &Letters, kafka: &KafkaConfig, options: &ReplayOpt
         done,
     };
     letters.read(&options.filter, true, &mut |letter| replay.send(&letter))?;
+    // Sending only queues messages. Without a message, or in a dry run, there is no writer.
     replay.writer.as_ref().map_or(Ok(()), MessageWriter::flush)?;
     replay.bar.finish_and_clear();
     Ok(replay.done)
 }
 
-/// That every letter that goes to a compacted topic of `topics` has a key: without, brokers would refuse it when others
-/// had been sent already.
+/// Checks before anything is sent that every dead letter for a compacted topic has a key. Brokers refuse messages
+/// without a key there, and the replay would stop when a part of it has been sent already.
+///
+/// # Errors
+/// A dead letter without a key goes to one of `topics` that is compacted.
 fn check_keys(
     letters: &Letters,
     kafka: &KafkaConfig,
@@ -117,8 +122,9 @@ fn check_keys(
     })
 }
 
-/// The topics that the letters are to go to, each with the time before which no replayed message of it can lie, where
-/// that is known: a replayed message has the original's timestamp, or that of the replay where the original had none.
+/// The target topics, each with a lower bound of the timestamps of messages that earlier replays can have sent to it;
+/// `None` if no bound is known. A replayed message has the timestamp of its original, or the time of the replay if the
+/// original had none.
 fn targets(letters: &Letters, options: &ReplayOptions) -> Result<BTreeMap<String, Option<i64>>> {
     let mut targets: BTreeMap<String, Option<i64>> = BTreeMap::new();
     letters.read(&options.filter, false, &mut |letter| {
@@ -126,6 +132,7 @@ fn targets(letters: &Letters, options: &ReplayOptions) -> Result<BTreeMap<String
         let replayed_at = letter.rejected_at_ms.map(|at| at - CLOCK_SKEW_MS);
         let since = replayed_at.map(|at| letter.timestamp_ms.map_or(at, |original| original.min(at)));
         match targets.get_mut(topic) {
+            // One letter without a bound leaves the whole topic without one.
             Some(first) => *first = first.zip(since).map(|(first, since)| first.min(since)),
             None => drop(targets.insert(topic.to_string(), since)),
         }
@@ -177,6 +184,7 @@ impl Replay<'_> {
             return Ok(ControlFlow::Continue(()));
         }
         let topic = target(letter, self.options)?.to_string();
+        // Before the limit, so that repeated calls with a limit make progress.
         if self.known.get(&topic).is_some_and(|known| known.contains(&origin)) {
             self.seen.insert(origin);
             self.done.replayed_before += 1;
@@ -193,6 +201,7 @@ impl Replay<'_> {
         if !self.options.dry_run {
             let original = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
             self.writer()?.send(NewMessage {
+                // Another topic may have fewer partitions; there, the partitioner chooses by the key.
                 partition: (topic == letter.topic).then_some(letter.partition),
                 key: letter.key.as_deref(),
                 headers: Some(header(without_own(original), REPLAYED_FROM, Some(origin.as_bytes()))),
@@ -200,6 +209,8 @@ impl Replay<'_> {
                 ..NewMessage::new(&topic, payload)
             })?;
         }
+        // Counted when it is in the queue of the producer; `flush` at the end reports a message that was not
+        // delivered.
         *self.done.sent.entry(topic).or_default() += 1;
         self.seen.insert(origin);
         self.bar.inc(1);

@@ -99,6 +99,7 @@ pub(super) fn evaluate_challenger(
     test: &[Row],
     limits: &GateLimits,
 ) -> Result<ChallengerReport> {
+    // Both models are scored over the same labels; one that a model does not know has probability 0 there.
     let labels = all_labels(champion.as_ref(), challenger, test);
     let position = |row: &Row| labels.iter().position(|label| *label == row.label).unwrap_or_default();
     let gold: Vec<usize> = test.iter().map(position).collect();

@@ -72,6 +72,7 @@ impl Collected {
     fn add(&mut self, place: FeedbackPosition, payload: &[u8], received_at: Option<i64>) {
         match decode(payload) {
             Ok(mut feedback) => {
+                // A time is needed to tell which of several corrections is the latest.
                 feedback.at = feedback.at.or(received_at);
                 self.corrections.push(Correction { feedback, place });
             }

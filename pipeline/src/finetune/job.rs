@@ -58,7 +58,10 @@ pub(crate) fn run(
         );
         return Err(Problems::one("finetune", "", message).into());
     }
+    // Held until the job ends. The state of an unfinished job can be read only now: its process has ended, since
+    // the lease is free.
     let _lease = registry.lease(BY).converted()?;
+    // Before `begin`, whose new directory would be the newest job.
     let last = state::newest(registry.path())?.filter(|last| only_if_new && last.stage == JobStage::Done);
     let mut job = Job::begin(config, registry)?;
     match job.run(last.as_ref(), observer) {
@@ -67,6 +70,7 @@ pub(crate) fn run(
             Ok(JobOutcome { directory, state: job.directory.state, report })
         }
         Err(error) => {
+            // The first error is the one to report, whatever happens to its record.
             if let Err(second) = job.directory.end(JobStage::Failed, error.to_string()) {
                 tracing::warn!(
                     event = "failure_unrecorded",
@@ -112,6 +116,7 @@ impl<'a> Job<'a> {
             Some(directory) => directory,
             None => JobDirectory::create(registry.path(), &current, settings)?,
         };
+        // The base of the job, which for a resumed one is in its state, and not the version in use now.
         let base = registry.bundle(&directory.state.base).converted()?;
         let clean = Preprocessing::of_bundle(&base)?.map_or_else(|| config.clean.clone(), |p| p.clean);
         let plan = compile(&clean)?;
@@ -136,6 +141,7 @@ impl<'a> Job<'a> {
         let report = match self.published()? {
             Some(version) => {
                 self.directory.state.version = Some(version);
+                // Written before the stage `publish` was entered, so a published version has it.
                 self.directory.read_json(REPORT)?
             }
             None => self.challenge(observer)?,
@@ -162,6 +168,7 @@ impl<'a> Job<'a> {
         })?;
         let report = self.timed(JobStage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
         let name = root_and_name(self.registry.path())?.1;
+        // Written before the gates decide, so that a refused challenger has a report as well.
         durable::replace(&self.directory.file(PAGE), page::html(&report, &name, &test).as_bytes())
             .converted()?;
         self.directory.write_json(REPORT, &report)?;
@@ -225,6 +232,7 @@ impl<'a> Job<'a> {
     /// Looks for suspicious labels. A resumed job reads the result from its directory, because finding them takes a
     /// training of its own.
     fn check(&mut self, train: &[Row], test: &[Row]) -> Result<QualityReport> {
+        // Complete if it exists: it is replaced by one rename.
         if self.directory.file(QUALITY).exists() {
             return self.directory.read_json(QUALITY);
         }
@@ -293,6 +301,7 @@ impl<'a> Job<'a> {
 
     /// Publishes the staged bundle as a version and returns its ULID.
     fn publish(&mut self, staged: Staged, report: &ChallengerReport) -> Result<String> {
+        // Before the version appears under its name.
         self.pin_champion()?;
         for name in [REPORT, PAGE] {
             let (from, to) = (self.directory.file(name), staged.path().join("eval").join(name));

@@ -53,6 +53,8 @@ pub(super) fn labelled_texts(
     known: Option<&Labels>,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Row>> {
+    // By id first: a superseded correction needs no text. Corrections of one text under different ids can be
+    // recognised only after cleaning.
     let by_id = keep_latest(corrections, |_, c| c.feedback.id.clone(), skipped);
     let corrections: Vec<Correction> = by_id.into_iter().map(|(_, correction)| correction).collect();
     let stored = look_up(&corrections, texts, documents)?;

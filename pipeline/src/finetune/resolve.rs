@@ -20,11 +20,13 @@ pub(super) fn keep_latest<K: Eq + Hash>(
     for (row, key) in keys.iter().enumerate() {
         let Some(key) = key else { continue };
         let winner = latest.entry(key).or_insert(row);
+        // A correction without a time ranks below all with one: `None < Some`.
         if rank(&corrections[row]) > rank(&corrections[*winner]) {
             *winner = row;
         }
     }
     let winners: Vec<Option<usize>> = keys.iter().map(|key| latest.get(key.as_ref()?).copied()).collect();
+    // Copied first: the loop below moves the corrections, winners included, in their order.
     let said: Vec<(String, String)> =
         corrections.iter().map(|c| (c.feedback.label.clone(), name(c))).collect();
     let mut kept = Vec::with_capacity(latest.len());

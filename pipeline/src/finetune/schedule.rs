@@ -65,6 +65,7 @@ impl Schedule {
             counted: None,
         };
         let thread = Background::spawn("finetune", move |stop| {
+            // At once, and not when the next trigger comes.
             scheduler.take_up();
             while stop.pause(TICK) {
                 scheduler.tick();
@@ -126,6 +127,7 @@ impl Triggers {
             (_, true) => "drift",
             _ => return None,
         };
+        // Only corrections and drift wait for the interval; a scheduled time has been handled above.
         if is_early {
             return None;
         }
@@ -187,6 +189,7 @@ impl Scheduler {
             .arg("finetune")
             .args(&self.command.arguments)
             .args(["--model", &self.model.to_string_lossy(), "--threads", &threads.to_string()])
+            // Drift and corrections can persist although there is nothing new to learn from.
             .args(["--only-if-new", "--quiet"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -212,13 +215,14 @@ impl Scheduler {
         }
     }
 
-    /// A job can be ended at any moment: the next one takes it up.
+    /// Kills the running job. This is safe at any moment: the next job with the same settings resumes it.
     fn end_job(&mut self) {
         if let Some(mut child) = self.running.take() {
             tracing::info!(
                 event = "fine_tuning_interrupted",
                 "ending the fine-tuning job: it goes on with the next"
             );
+            // Errors mean that the job has ended by itself. `wait` keeps it from staying a zombie.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -252,9 +256,11 @@ fn count_new(config: &FinetuneConfig, kafka: &KafkaConfig, model: &Path) -> Resu
         topic => reader(kafka, topic)?.ends()?,
     };
     let last = state::newest(model)?.and_then(|JobState { snapshot, .. }| snapshot).unwrap_or_default();
+    // `seen` counts both kinds; what did not come from the topic came from files.
     let seen_in_topic: i64 = last.ends.values().map(|(first, next)| next - first).sum();
     let seen_in_files = last.seen.saturating_sub(u64::try_from(seen_in_topic).unwrap_or_default());
     let beyond = |(partition, (first, next)): (&i32, &(i64, i64))| {
+        // A partition that the last job did not know is new as a whole.
         let from = last.ends.get(partition).map_or(*first, |(_, seen)| *seen);
         u64::try_from(next - from).unwrap_or_default()
     };

@@ -44,6 +44,7 @@ pub(super) fn take(
         *summary.skipped.entry(entry.reason.clone()).or_default() += 1;
     }
     summary.sha256 = sha256(&rows);
+    // Before the error below, whose message names this file.
     job.write_lines(SKIPPED, &skipped)?;
     if rows.iter().all(|row| row.origin == ExampleOrigin::Test) {
         let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
@@ -113,10 +114,13 @@ impl Builder<'_> {
         }
         let tested: HashSet<u128> = test.iter().map(|row| fingerprint(&row.text)).collect();
         let before = data.len();
+        // A test document in the training rows would make the comparison worthless.
         data.retain(|row| !tested.contains(&fingerprint(&row.text)));
         self.summary.data_in_test = before - data.len();
         let known: HashSet<u128> = data.iter().map(|row| fingerprint(&row.text)).chain(tested).collect();
         self.summary.feedback = feedback.len();
+        // Corrections of known texts have changed the labels of those rows above; as rows of their own, these texts
+        // would count twice.
         let new = feedback.into_iter().filter(|row| !known.contains(&fingerprint(&row.text)));
         let mut rows: Vec<Row> = new.collect();
         (self.summary.data, self.summary.test) = (data.len(), test.len());

@@ -100,6 +100,7 @@ fn test_texts(rows: &[Row], share: f64) -> (TestRows, BTreeSet<u128>) {
         return (TestRows::Given, BTreeSet::new());
     }
     let texts = rows.iter().map(|row| (fingerprint(&row.text), row.time));
+    // By text, so that all rows of one text are in the same part. `None` as soon as one row has no time.
     let times: Option<BTreeMap<u128, i64>> = texts.clone().map(|(text, time)| Some((text, time?))).collect();
     // Without a time for every row it is not known which are the newest, so the rows are drawn by content.
     let Some(times) = times else {
@@ -107,6 +108,7 @@ fn test_texts(rows: &[Row], share: f64) -> (TestRows, BTreeSet<u128>) {
         return (TestRows::Content, drawn.collect());
     };
     let mut newest: Vec<(i64, u128)> = times.into_iter().map(|(text, time)| (time, text)).collect();
+    // By time and then by text, so that equal times give the same split in each job.
     newest.sort_unstable_by(|a, b| b.cmp(a));
     let wanted = (newest.len() as f64 * share).ceil() as usize;
     (TestRows::Newest, newest.into_iter().take(wanted).map(|(_, text)| text).collect())

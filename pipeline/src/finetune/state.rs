@@ -29,7 +29,8 @@ use crate::error::{Converted, Error, Result};
 /// How many directories of finished jobs are kept.
 const KEPT_JOBS: usize = 10;
 
-/// The stages of a job, in order.
+/// The stages of a job. Their order is that of the variants, and comparisons rely on it: `stage >= Done` means that the
+/// job has ended, one way or the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JobStage {
@@ -146,6 +147,7 @@ pub(super) struct JobDirectory {
 impl JobDirectory {
     /// Creates the directory of a new job for the model in `model`, and removes those of old jobs.
     pub(super) fn create(model: &Path, base: &str, settings: Value) -> Result<Self> {
+        // Only finished jobs are removed; the caller holds the lease, so no other job runs.
         prune(model)?;
         let (job, now) = (Ulid::generate().to_string(), Utc::now().to_rfc3339());
         let path = jobs(model).join(&job);
@@ -171,6 +173,7 @@ impl JobDirectory {
 
     /// The newest job of the model in `model`, if its process ended before the job did.
     pub(super) fn unfinished(model: &Path) -> Result<Option<Self>> {
+        // Only the newest: a job is resumed or ended as failed before the next one begins.
         let newest = directories(model)?.pop();
         let Some((path, state)) = newest else { return Ok(None) };
         Ok((state.stage < JobStage::Done).then_some(JobDirectory { path, state }))
@@ -197,6 +200,8 @@ impl JobDirectory {
     /// Ends the job, so that it is not resumed any more, and removes its checkpoints.
     pub(super) fn end(&mut self, stage: JobStage, reason: String) -> Result<()> {
         self.state.reason = Some(reason);
+        // First the state, then the checkpoints: a job that is killed in between is over and leaves files behind,
+        // but cannot be resumed without its checkpoints.
         self.enter(stage)?;
         match std::fs::remove_dir_all(self.file("work")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -269,6 +274,7 @@ fn directories(model: &Path) -> Result<Vec<(PathBuf, JobState)>> {
     }
     let entries = std::fs::read_dir(&jobs).map_err(Error::file("read", &jobs))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    // Names are ULIDs, so this is the order of creation.
     paths.sort();
     // A job that was killed before it wrote its first state has done nothing, so there is nothing to resume.
     let paths = paths.into_iter().filter(|path| path.join("state.json").exists());
@@ -294,6 +300,7 @@ fn invalid(path: &Path, error: &serde_json::Error) -> Error {
 fn prune(model: &Path) -> Result<()> {
     let finished: Vec<_> =
         directories(model)?.into_iter().filter(|(_, state)| state.stage >= JobStage::Done).collect();
+    // One less, for the job that is about to be created.
     for (path, _) in finished.iter().rev().skip(KEPT_JOBS - 1) {
         std::fs::remove_dir_all(path).map_err(Error::file("remove", path))?;
     }

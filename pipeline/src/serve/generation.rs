@@ -78,6 +78,7 @@ impl Generation {
     /// # Errors
     /// As [`Generation::open`].
     pub(crate) fn load(bundle: &Bundle, config: &Config) -> Result<Self> {
+        // Before the graph is loaded, which takes much longer than this comparison.
         check_preprocessing(bundle, &config.clean)?;
         let classifier = Classifier::open(bundle, &classifier_options(&config.model)).converted()?;
         let reference = DriftReference::load(bundle.path(), bundle.labels()).converted()?;
@@ -170,7 +171,9 @@ impl Generation {
     /// # Errors
     /// ONNX Runtime fails, or a logit is not a finite number.
     pub(crate) fn classify(&self, encodings: &[Encoding]) -> Result<Classified> {
+        // The lock is held over the inference: a session runs one batch at a time.
         let mut classifier = self.classifier.lock();
+        // After the lock is taken: the wait for another thread is no latency of this model.
         let start = Instant::now();
         let probabilities = classifier.classify(encodings).converted()?;
         let took = start.elapsed();
@@ -222,6 +225,7 @@ impl Generation {
     /// is then more likely to be broken than all documents, and must not turn whole batches into dead letters.
     fn check_share(&self, action: &'static str, rejects: &Rejects, handled: usize) -> Result<()> {
         match rejects.values().next() {
+            // One document alone may well be bad, so a single failure proves nothing about the model.
             Some(first) if handled == 0 && rejects.len() > 1 && !self.proven.load(Ordering::Relaxed) => {
                 let first = first.detail.clone().unwrap_or_default();
                 let documents = rejects.len();
@@ -238,6 +242,7 @@ impl Generation {
 
     /// The detail of a dead letter: the model, and the beginning of `problem` on one line.
     fn detail(&self, problem: &str) -> String {
+        // A dead letter has the message on one line.
         let words = problem.split_whitespace().collect::<Vec<_>>().join(" ");
         let cut = words.char_indices().nth(DETAIL_CHARS).map_or(words.len(), |(end, _)| end);
         let ellipsis = if cut < words.len() { "…" } else { "" };

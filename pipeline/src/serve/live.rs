@@ -67,6 +67,8 @@ impl Live {
             to = next.title(),
             "model swapped"
         );
+        // A canary period that was running ends unjudged: its generation becomes the previous one of the new
+        // period.
         let ended = phase.swap(next, as_canary && self.canary.rows > 0);
         self.counters.count_swap();
         drop(phase);
@@ -110,12 +112,16 @@ impl Live {
     ) {
         self.end_canary();
         let Some(previous) = self.previous_if_sampled(generation, rows.num_rows()) else { return };
-        // Outside the lock, because the watcher and the tokenize stage must not wait for an inference.
+        // Outside the lock, because the watcher and the tokenize stage must not wait for an inference. An error of the
+        // previous generation is ignored: it says nothing about the new one.
         let Ok(old) = previous.encode(rows).and_then(|encodings| previous.classify(&encodings)) else {
             return;
         };
         let mut phase = self.phase.lock();
+        // The phase may have changed during the inference: `canary_of` returns nothing if the generation is not in
+        // a canary period any more.
         let complaint = phase.canary_of(generation).and_then(|(_, period)| period.compare(new, &old));
+        // `roll_back` takes the lock itself.
         drop(phase);
         if let Some(reason) = complaint {
             self.roll_back(generation, &reason);
@@ -158,6 +164,8 @@ impl Live {
         self.counters.count_rollback(format!("{}: {reason}", failed.version()));
         // Only a champion has a predecessor in the registry that the alias can be moved back to.
         let Some((registry, Alias::Champion)) = &self.followed else { return };
+        // Without the lock on the phase: this waits for the file lock of the registry, which another process may
+        // hold.
         match registry.rollback_from(failed.version(), ROLLED_BACK_BY, reason) {
             Ok(Some(_)) => {}
             Ok(None) => tracing::info!(
@@ -183,6 +191,8 @@ impl Live {
             return false;
         }
         let Some(withdrawn) = phase.revert() else { return false };
+        // Under the lock: whoever sees the previous generation in use again must also see that this one is
+        // withdrawn.
         withdrawn.withdraw();
         tracing::info!(
             event = "model_swapped",
@@ -200,6 +210,7 @@ impl Live {
 /// The version that a rollback returns to, loaded, if `current` is the champion and was promoted less than
 /// `model.canary.max_age` ago.
 fn previous(registry: &Registry, current: &Generation, config: &Config) -> Option<Arc<Generation>> {
+    // Errors here only mean that no version can take over, which is no reason not to start.
     let champion = registry.alias(Alias::Champion).ok()??;
     let promoted_at = DateTime::parse_from_rfc3339(&champion.at).ok()?;
     let age = (Utc::now() - promoted_at.to_utc()).to_std().unwrap_or_default();

@@ -63,6 +63,7 @@ impl<G> Phase<G> {
 
     /// Puts `next` in use, with a canary period or without one. Returns the phase that has ended.
     pub(super) fn swap(&mut self, next: Arc<G>, with_canary: bool) -> Self {
+        // The generation in use, also if it is itself in its canary period: it labelled the latest batches.
         let previous = with_canary.then(|| Arc::clone(self.current()));
         std::mem::replace(self, Phase::new(next, previous))
     }

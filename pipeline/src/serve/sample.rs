@@ -30,6 +30,7 @@ fn position(parts: &[&[u8]]) -> f64 {
     let mut hasher = Sha256::new();
     parts.iter().for_each(|part| hasher.update(part));
     let digest = hasher.finalize();
+    // 32 bits are exact in an `f64`, so the result is below 1 and a share of 1 takes every document.
     let head = digest.iter().take(4).fold(0u32, |head, byte| (head << 8) | u32::from(*byte));
     f64::from(head) / (f64::from(u32::MAX) + 1.0)
 }

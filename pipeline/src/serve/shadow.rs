@@ -53,10 +53,10 @@ struct Sample {
 }
 
 impl Shadow {
-    /// Starts the challenger's thread; `None` where no share is configured or the model is no registry's.
+    /// Starts the challenger's thread; `None` if no share is configured, or if the model is not in a registry.
     ///
     /// # Errors
-    /// The directory cannot be made, or the system gives no thread.
+    /// The directory cannot be created, or the system cannot start a thread.
     pub(crate) fn start(config: &Config, counters: Counters) -> Result<Option<Self>> {
         let share = config.shadow.share;
         let Ok((registry, _)) = Registry::find(&config.model.bundle) else { return Ok(None) };
@@ -91,9 +91,11 @@ impl Shadow {
         labelled: &RecordBatch,
         classified: &Classified,
     ) -> Result<()> {
+        // Without a challenger nothing is copied. `Relaxed` suffices: a sample too many or too few does no harm.
         if !self.listening.load(Ordering::Relaxed) {
             return Ok(());
         }
+        // By document and not by batch, so that the sample does not depend on how the stream was cut into batches.
         let rows = sampled(labelled, self.share)?;
         if rows.is_empty() {
             return Ok(());
@@ -146,6 +148,7 @@ impl Challenger {
             match samples.recv_timeout(every) {
                 Ok(sample) => self.compare(&sample),
                 Err(RecvTimeoutError::Timeout) => {}
+                // Dropping the sender ends the thread; `Background` is dropped after it and joins.
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
             if watched && looked.elapsed() >= every {
@@ -176,6 +179,7 @@ impl Challenger {
         }
         self.generation = version.as_deref().and_then(|version| self.load(version));
         self.listening.store(self.generation.is_some(), Ordering::Relaxed);
+        // Also if it could not be loaded, so that it is not tried again before the alias moves.
         self.version = version;
     }
 

@@ -22,10 +22,11 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Watches for `live`. No thread is started where there is no alias to follow or `model.watch` is 0.
+    /// Starts to follow the alias of `live`. No thread is started if there is no alias to follow, or if `model.watch`
+    /// is 0.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system cannot start a thread.
     pub(crate) fn start(config: &Config, live: Arc<Live>, counters: Counters) -> Result<Self> {
         let Some((registry, alias)) = live.followed().cloned().filter(|_| !config.model.watch.is_zero())
         else {
@@ -50,8 +51,11 @@ struct Watch {
 impl Watch {
     fn run(mut self, stop: &Stop) {
         while stop.pause(self.config.model.watch) {
+            // Here as well as in the model stage: without documents, only this thread notices that the time is
+            // over.
             self.live.end_canary();
             let now = self.registry.alias(self.alias).map_err(|error| error.to_string());
+            // Errors are compared, too, so that an alias that stays unreadable is reported once.
             if now == self.seen {
                 continue;
             }
@@ -67,6 +71,7 @@ impl Watch {
     /// Puts the version that the alias names in use.
     fn follow(&self, record: &AliasRecord) {
         let version = &record.version;
+        // A rollback by this process moves the alias, too, to the version that is in use already.
         if self.live.current().version() == version || self.live.return_to(version) {
             return;
         }

@@ -58,8 +58,9 @@ impl Compared<'_> {
         documents
     }
 
-    /// How many of the offsets `gone`, which the source does not have any more, lie between rows or dead letters and
-    /// are neither. What comes before all of them may have been removed from the output since.
+    /// The number of offsets in `gone` (a range that the source has deleted) for which there is neither a row nor a
+    /// dead letter. Only offsets above the lowest row or dead letter are counted, because older rows may have been
+    /// removed from the output by now.
     pub(super) fn holes(&self, gone: Range<u64>) -> u64 {
         let mut held = RoaringTreemap::new();
         [self.rows, self.dead_letters].into_iter().flatten().for_each(|other| held |= &other.once);
@@ -68,8 +69,8 @@ impl Compared<'_> {
         held.min().map_or(0, |lowest| gone.end - lowest - held.len())
     }
 
-    /// Whether each offset in scope is a document: the source has neither transactions nor compaction, which leave
-    /// holes that are no losses.
+    /// Whether each offset in scope is a document. If not, the source has transactions or is compacted, and a missing
+    /// offset is no loss.
     pub(super) fn is_dense(&self) -> bool {
         !self.scope.is_empty() && self.documents().len() == self.scope.end - self.scope.start
     }
@@ -100,6 +101,8 @@ impl Compared<'_> {
 
     /// The counts; `next` is one past the last offset of the source.
     pub(super) fn counts(&self, next: u64) -> DeliveryCounts {
+        // Each row beyond the first counts, also of a document with three rows; `again` contains its offset only
+        // once.
         let copies = self.rows.map_or(0, |rows| rows.rows - rows.once.len());
         DeliveryCounts {
             documents: self.documents().len(),

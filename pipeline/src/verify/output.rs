@@ -28,7 +28,7 @@ pub(super) struct Output {
     beginning: Beginning,
     /// `None` if the output stores no positions; it is then expected to have everything.
     positions: Option<Positions>,
-    /// What it has stored of the topics that its positions belong to.
+    /// The identities that it has stored of the topics to which its positions belong.
     topics: Topics,
     /// Whether its positions are the committed offsets of the consumer group.
     is_in_group: bool,
@@ -47,6 +47,7 @@ impl Output {
         lowest: Option<u64>,
     ) -> Range<u64> {
         let at = |positions: &Positions| positions.get(topic, partition).map_or(0, i64::unsigned_abs);
+        // An output that stores no positions is expected to have everything that the source has.
         let next = self.positions.as_ref().map_or(range.end, at);
         let first = match &self.beginning {
             Beginning::Assumed => 0,
@@ -98,8 +99,8 @@ impl Output {
         ranges.iter().filter_map(stands).collect()
     }
 
-    /// Topics that are not those which this output has read, though they have the same name; `now` is what the
-    /// cluster says.
+    /// Problems of topics that were deleted and created again since this output has read them. `now` are the identities
+    /// that the cluster reports at present.
     pub(super) fn recreated(&self, now: &Topics, ranges: &Ranges) -> Vec<String> {
         let changed = now.iter().filter_map(|(topic, identity)| {
             let stored = self.topics.get(topic).filter(|stored| stored.contradicts(identity))?;
@@ -122,8 +123,9 @@ impl Output {
         changed.map(text).collect()
     }
 
-    /// Partitions of which this output has rows although the group has no offset of them, and has none now that the rows
-    /// are read: it was there when they were written.
+    /// Problems of partitions for which this output has rows but the consumer group has lost its offset. The offset
+    /// must be missing both before and after the rows were read: a pipeline that runs meanwhile can commit its first
+    /// offset in between.
     pub(super) fn forgotten(&self, found: &StoredRows, now: &Positions) -> Vec<String> {
         let is_known = |topic: &str, id: i32| {
             [self.positions.as_ref(), Some(now)].iter().flatten().any(|at| at.get(topic, id).is_some())
@@ -143,15 +145,15 @@ impl Output {
         lacking.map(text).collect()
     }
 
-    /// Offsets of a partition that the source has deleted before this output had read them; `oldest` is the first that
-    /// is left.
+    /// Offsets of a partition that the source deleted before this output had read them; `oldest` is the first offset
+    /// that the source still has.
     pub(super) fn deleted_unread(&self, topic: &str, partition: i32, oldest: u64) -> Option<Range<u64>> {
         let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();
         (next < oldest).then_some(next..oldest)
     }
 
-    /// Offsets that this output has passed and that the source does not have any more; `None` where nothing records
-    /// where it began.
+    /// Offsets that this output has passed and that the source does not have any more; `None` if it is not recorded
+    /// where the output began.
     pub(super) fn passed_and_gone(&self, topic: &str, partition: i32, oldest: u64) -> Option<Range<u64>> {
         let Beginning::Recorded(beginnings) = &self.beginning else { return None };
         let next = self.positions.as_ref()?.get(topic, partition)?.unsigned_abs();

@@ -76,6 +76,7 @@ impl SinkReport {
             ));
         }
         let gone = |(topic, partition, range): (&Arc<str>, i32, &Range<u64>)| {
+            // `rank` counts the offsets up to and including its argument.
             let last = range.start.checked_sub(1)?;
             Some(found.rows.get(topic, partition)?.once.rank(last))
         };
@@ -129,8 +130,9 @@ impl SinkReport {
         self.partitions.push(PartitionReport { topic: topic.to_owned(), partition, first, next, counts });
     }
 
-    /// Adds offsets between rows that the source does not have any more and of which there is neither a row nor a dead
-    /// letter. They are lost where each offset of the partition is a document, as those that are left show.
+    /// Adds `holes`, the number of offsets that the source has deleted and for which there is neither a row nor a dead
+    /// letter, although there are rows before them. They count as lost if every offset of the partition is a document
+    /// (`are_documents`, judged by the offsets that the source still has).
     pub(super) fn add_holes(&mut self, (topic, partition): (&str, i32), holes: u64, are_documents: bool) {
         if holes == 0 {
             return;
@@ -146,6 +148,7 @@ impl SinkReport {
         }
         self.problems.push(format!("{what}: they were deleted before they were read, so they are lost"));
         self.total.lost = self.total.lost.map(|lost| lost + holes);
+        // The partition that `add` has added just before.
         if let Some(partition) = self.partitions.last_mut() {
             partition.counts.lost = partition.counts.lost.map(|lost| lost + holes);
         }

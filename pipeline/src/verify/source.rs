@@ -38,7 +38,7 @@ impl SourceDocuments {
     /// The topics as the cluster knows them at this moment; empty for files.
     ///
     /// # Errors
-    /// A broker that does not answer.
+    /// A broker does not answer.
     pub(super) fn topics(&self) -> Result<Topics> {
         self.0.topics()
     }

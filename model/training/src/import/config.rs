@@ -147,6 +147,7 @@ impl Checkpoint {
         })?;
         let activation = file.check().map_err(refuse)?;
         let encoder = file.encoder();
+        // A bare encoder is saved without the prefix that it has inside a model with a head.
         let prefix = if tensors.has("embeddings.word_embeddings.weight") { "" } else { family.prefix() };
         let rows_and_width =
             |table: &str| tensors.rows_and_columns(&format!("{prefix}embeddings.{table}.weight"));

@@ -10,7 +10,7 @@ use fenliu_model::{ModelError, Result};
 const SAFETENSORS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
 
-/// StoredTensors of any type, as they are stored in the file.
+/// Tensors of any type, as they are stored in the file.
 pub(super) struct StoredTensors {
     path: PathBuf,
     by_name: HashMap<String, Tensor>,
@@ -100,7 +100,8 @@ fn read_pickle(path: &Path) -> candle_core::Result<HashMap<String, Tensor>> {
     let file = PthTensors::new(path, None)?;
     let mut by_name = HashMap::new();
     for (name, info) in file.tensor_infos() {
-        // candle takes the offset of a tensor in a larger storage for bytes, but the file gives it in elements.
+        // A tensor that is a view into a larger storage would be read from the wrong place: candle takes its offset
+        // for bytes, but the file gives it in elements.
         if info.layout.start_offset() > 0 {
             candle_core::bail!("tensor `{name}` is a part of another one");
         }

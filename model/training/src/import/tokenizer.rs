@@ -27,6 +27,8 @@ impl Default for Settings {
 
 pub(super) fn load(directory: &Path) -> Result<Tokenizer> {
     let fast = directory.join(FAST);
+    // `tokenizer.json` describes the whole tokenizer, so the settings beside a `vocab.txt` are read only without
+    // it.
     if fast.exists() {
         return Tokenizer::from_file(&fast);
     }

@@ -90,6 +90,7 @@ impl Converter<'_> {
             matrices.push(self.tensors.take(&format!("{source}.weight"), &[outputs, inputs])?);
             biases.push(self.tensors.take(&format!("{source}.bias"), &[outputs])?);
         }
+        // Along the outputs, which are the rows in PyTorch's layout; then transposed to ours.
         let matrix = Tensor::cat(&matrices, 0).and_then(|rows| rows.t()).map_err(failed)?;
         self.insert(&format!("{name}.weight"), &matrix)?;
         self.insert(&format!("{name}.bias"), &Tensor::cat(&biases, 0).map_err(failed)?)
@@ -102,8 +103,10 @@ impl Converter<'_> {
         let tokens = self.tensors.take(&source("word_embeddings.weight"), &[checkpoint.tokens, width])?;
         let shape = [checkpoint.position_rows, width];
         let positions = self.tensors.take(&source("position_embeddings.weight"), &shape)?;
+        // RoBERTa numbers positions from the padding id plus one; the rows before are never used by a token.
         let used = positions.narrow(0, checkpoint.first_position, checkpoint.positions());
         let mut positions = used.map_err(failed)?;
+        // DistilBERT has no token types.
         let types = source("token_type_embeddings.weight");
         if self.tensors.has(&types) {
             let (rows, _) = self.tensors.rows_and_columns(&types)?;
@@ -149,6 +152,7 @@ impl Converter<'_> {
         }
         if matches!(checkpoint.architecture.head, Head::FirstToken(_)) {
             let pretrained = format!("{}pooler.dense", checkpoint.prefix);
+            // Only BERT is pretrained with a pooler (for the prediction of the next sentence).
             if checkpoint.family == Family::Bert && self.tensors.has(&format!("{pretrained}.weight")) {
                 self.linear("pooler", &[&pretrained], width, width)?;
             } else {
@@ -161,6 +165,8 @@ impl Converter<'_> {
     /// A dense layer with zero biases and uniform random weights. Their standard deviation is that of a new
     /// head in `transformers`.
     fn random(&mut self, name: &str, inputs: usize, outputs: usize, generator: &mut SmallRng) -> Result<()> {
+        // A uniform distribution within `r` has the standard deviation `r / sqrt(3)`; `initializer_range` is 0.02
+        // by default.
         let range = 0.02 * 3.0_f32.sqrt();
         let values: Vec<f32> = (0..inputs * outputs).map(|_| generator.random_range(-range..range)).collect();
         self.weights.insert(&format!("{name}.weight"), vec![inputs, outputs], values);

@@ -73,6 +73,7 @@ impl Network {
             head,
             frozen: Frozen::Nothing,
         };
+        // Parameters are made frozen; this allocates their gradients.
         network.freeze(Frozen::Nothing);
         Ok(network)
     }
@@ -101,7 +102,7 @@ impl Network {
 enum Origin<'a> {
     /// Random, or constant for parameters whose training starts from a constant.
     Random(&'a mut SmallRng),
-    /// Taken out of these.
+    /// From the given weights, from which they are removed.
     Stored(&'a mut Weights),
 }
 

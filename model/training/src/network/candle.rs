@@ -82,6 +82,7 @@ impl Accelerator {
             }
             _ => None,
         };
+        // Ends the borrow of the network by `pass`.
         let tensors = pass.tensors;
         network.add_gradients(&tensors, &gradients)?;
         Ok(Step { loss, embedding, ngrams })
@@ -212,6 +213,8 @@ impl<'a> Pass<'a> {
         let Accelerator { device, matmul } = accelerator;
         let mut tensors = HashMap::new();
         for parameter in network.dense() {
+            // Only a `Var` is tracked: candle computes no gradients for other tensors, so frozen parameters cost
+            // nothing backwards.
             let mut tensor = Tensor::from_slice(&parameter.values, parameter.shape.as_slice(), device)?;
             if parameter.is_trained() {
                 tensor = Var::from_tensor(&tensor)?.into_inner();
@@ -234,6 +237,7 @@ impl<'a> Pass<'a> {
         let sums = self.padding.with(&sums, width);
         let sums = Tensor::from_vec(sums, (self.padding.rows(), width), self.device)?;
         match self.network.frozen {
+            // Tracked as an input: its gradient is that of the embedding table, which stays on the CPU.
             Frozen::Nothing => Ok(Var::from_tensor(&sums)?.into_inner()),
             _ => Ok(sums),
         }
@@ -246,9 +250,12 @@ impl<'a> Pass<'a> {
             Some(norm) => self.norm(norm, sums)?,
             None => sums.clone(),
         };
+        // Before dropout, as on the CPU.
         let means = (network.config.architecture.head == Head::Means).then(|| self.means(&hidden));
         let lowest_trained = match network.frozen {
             Frozen::Nothing => {
+                // Draws from `dropout` must come in the order of the passes on the CPU, which skip those of the
+                // frozen part.
                 hidden = self.dropped(&hidden, dropout.next())?;
                 0
             }
@@ -320,6 +327,8 @@ impl<'a> Pass<'a> {
 
     fn linear(&self, linear: &Linear, x: &Tensor) -> TensorResult {
         let mut weight = self.tensor(&linear.weight.name)?.clone();
+        // From the factors and not from the sum that the CPU uses, so that candle derives the gradients of both
+        // factors.
         if let Some(low_rank) = &linear.low_rank {
             let (left, right) = (self.tensor(&low_rank.left.name)?, self.tensor(&low_rank.right.name)?);
             weight = (weight + (left.matmul(right)? * f64::from(low_rank.scale))?)?;
@@ -328,6 +337,7 @@ impl<'a> Pass<'a> {
     }
 
     fn norm(&self, norm: &Norm, x: &Tensor) -> TensorResult {
+        // Spelt out: `candle_nn`'s fused layer normalisation has no backward pass.
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let normed = centred.broadcast_div(&(variance + f64::from(norm.epsilon))?.sqrt()?)?;
@@ -384,6 +394,7 @@ fn dropout_mask(dropout: Dropout, count: usize) -> Option<Vec<f32>> {
 
 fn activated(function: Activation, x: &Tensor) -> TensorResult {
     match function {
+        // candle's `gelu` is the tanh approximation; the exact function is `gelu_erf`.
         Activation::Gelu => x.gelu_erf(),
         Activation::GeluTanh => x.gelu(),
         Activation::Relu => x.relu(),
@@ -393,6 +404,7 @@ fn activated(function: Activation, x: &Tensor) -> TensorResult {
 
 /// Softmax over the last dimension.
 fn softmax(scores: &Tensor) -> TensorResult {
+    // Detached: the maximum cancels out, so its gradient is zero, and candle need not compute it.
     let exponentials = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
     exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)
 }

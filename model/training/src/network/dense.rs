@@ -84,6 +84,9 @@ impl Linear {
     pub(crate) fn add_low_rank(&mut self, rank: usize, scale: f32, generator: &mut SmallRng) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let name = self.weight.name.trim_end_matches(".weight");
+        // As the reference implementation of LoRA starts: `kaiming_uniform_` with `a = sqrt(5)`, whose bound is the
+        // inverse root of the number of inputs. The right matrix is zero, so training starts from the unchanged
+        // layer.
         let range = 1.0 / (inputs as f32).sqrt();
         let values = (0..inputs * rank).map(|_| generator.random_range(-range..range)).collect();
         let mut left = Parameter::new(format!("{name}.low_rank_left"), vec![inputs, rank], values);
@@ -115,6 +118,8 @@ impl Linear {
 impl LowRank {
     fn backward(&mut self, x: &[f32], gradient: &[f32], inputs: usize, outputs: usize) {
         let rank = self.right.shape[0];
+        // With `y = s x A B`: `dA = s x^T (dy B^T)` and `dB = s (x A)^T dy`. Products with the rank as inner size
+        // are cheap; the gradient of the full matrix is never computed.
         let mut thin = vec![0.0; x.len() / inputs * rank];
         input_gradient(gradient, &self.right.values, rank, outputs, &mut thin, Write::Set);
         add_weight_gradient(x, &thin, inputs, rank, self.scale, &mut self.left.gradient);
@@ -149,7 +154,8 @@ impl Norm {
         normalise(x, &self.weight.values, &self.bias.values, self.epsilon, out);
     }
 
-    /// Replaces `gradient`, by the output, by that by `x`, and adds to the gradients if they are trained.
+    /// Turns `gradient`, that of the output, into the gradient of `x`, in place; adds to the gradients of scale and
+    /// shift if these are trained.
     pub(crate) fn backward(&mut self, x: &[f32], gradient: &mut [f32]) {
         let gradients =
             self.weight.is_trained().then_some((&mut self.weight.gradient[..], &mut self.bias.gradient[..]));

@@ -35,6 +35,7 @@ impl Network {
             }
             None => std::mem::take(&mut sums),
         };
+        // The head reads the mean of the embeddings before dropout and projection.
         let mut means = Vec::new();
         if self.config.architecture.head == Head::Means {
             means = buffers.take((starts.len() - 1) * width);
@@ -75,6 +76,7 @@ impl Network {
             embedded.dropout.apply(&gradient, &mut dropped);
             buffers.give(std::mem::replace(&mut gradient, dropped));
         }
+        // The means were taken before dropout, so their gradient is added after that of dropout.
         if !means.is_empty() {
             mean_rows_backward(means, starts, self.config.embedding_width(), &mut gradient);
         }

@@ -100,6 +100,7 @@ impl Layer {
         attention(&packed, starts, width, self.heads, &mut mixed);
         let mut sum = buffers.take(x.len());
         self.attention_output.product(&mixed, &mut sum);
+        // Bias, dropout and residual sum in one loop over the memory.
         add_branch(&mut sum, &self.attention_output.bias.values, &x, dropouts[0]);
 
         let mut middle = buffers.take(x.len());
@@ -109,6 +110,8 @@ impl Layer {
         self.expand.product(&middle, &mut expanded);
         let mut activated = buffers.take(expanded.len());
         activate(self.activation, &mut expanded, &self.expand.bias.values, &mut activated);
+        // Pre-norm adds the branch to the sum before the normalisation, post-norm to the normalised values, which
+        // the branch has read.
         let mut last = buffers.take(x.len());
         self.contract.product(&activated, &mut last);
         add_branch(&mut last, &self.contract.bias.values, if is_pre { &sum } else { &middle }, dropouts[1]);
@@ -135,6 +138,7 @@ impl Layer {
         buffers: &mut Buffers,
     ) -> Vec<f32> {
         let is_pre = self.placement == NormPlacement::Pre;
+        // Post-norm normalises last in the forward pass, so its gradient comes first.
         if !is_pre {
             self.feed_forward_norm.backward(&saved.last, &mut gradient);
         }
@@ -153,9 +157,12 @@ impl Layer {
         with_dropped(saved.dropouts[1], gradient, buffers, |gradient| {
             self.contract.backward(&saved.activated, gradient, Some((&mut by_activated, Write::Set)));
         });
+        // `expanded` contains the bias: `activate` added it in place.
         activate_backward(self.activation, &saved.expanded, &mut by_activated);
         match self.placement {
             NormPlacement::Pre => {
+                // `gradient` is that of the residual sum. It passes to the input unchanged; the branch adds its own
+                // through the normalisation.
                 let mut by_middle = buffers.take(gradient.len());
                 self.expand.backward(&saved.middle, &by_activated, Some((&mut by_middle, Write::Set)));
                 self.feed_forward_norm.backward(&saved.sum, &mut by_middle);
@@ -163,6 +170,7 @@ impl Layer {
                 buffers.give(by_middle);
             }
             NormPlacement::Post => {
+                // The branch reads the same values as the residual path, so both gradients are added.
                 self.expand.backward(&saved.middle, &by_activated, Some((gradient, Write::Add)));
             }
         }
@@ -194,6 +202,8 @@ impl Layer {
                 add(gradient, &by_normed);
                 buffers.give(by_normed);
             }
+            // Nothing below the lowest trained layer needs a gradient, and its normalisation is frozen, too
+            // (low-rank training): only the projection is left.
             NormPlacement::Pre => self.projection.backward(&saved.normed, &by_packed, None),
             NormPlacement::Post => {
                 let by_input = wants_input.then_some((gradient, Write::Add));

@@ -50,8 +50,8 @@ impl Network {
         Pooled { first, linear, dropped, dropout }
     }
 
-    /// From the gradient by the logits to those by the hidden states, of `size` values, and the mean
-    /// embeddings.
+    /// From the gradient of the logits to those of the hidden states (`size` values) and of the mean embeddings,
+    /// which are empty if the head does not read them.
     pub(super) fn pool_backward(
         &mut self,
         pooled: Pooled,
@@ -73,6 +73,7 @@ impl Network {
             means = right;
         }
         let mut by_hidden = buffers.take(size);
+        // Buffers have any content, and pooling adds to its gradient or writes only the first tokens.
         by_hidden.fill(0.0);
         match (self.config.architecture.head, &mut self.pooler) {
             (Head::FirstToken(activation), Some(pooler)) => {

@@ -199,6 +199,8 @@ impl Network {
         buffers: &mut Buffers,
     ) -> (Vec<f32>, Trace) {
         let States { mut hidden, means, starts, next } = states;
+        // States for the head are pooled and normalised already: no layer and no final normalisation is left to
+        // run.
         let first_layer = if let Next::Layer(layer) = next { layer } else { self.layers.len() };
         let mut layers = Vec::new();
         for layer in self.layers.iter().skip(first_layer) {
@@ -240,6 +242,7 @@ impl Network {
         }
         buffers.give(unnormed);
         for (number, saved) in layers.into_iter().enumerate().rev() {
+            // Below the lowest layer of this pass everything is frozen if the states came from outside.
             let wants_input = wants_states || number > 0;
             let layer = &mut self.layers[first_layer + number];
             gradient = layer.backward(saved, &starts, gradient, wants_input, buffers);
@@ -294,9 +297,11 @@ impl Network {
         } else {
             add(&mut logits, &side);
             let (value, gradient) = loss.of(&logits, labels, targets);
+            // The logits are a sum, so both terms have the gradient of the sum.
             (value, gradient.clone(), gradient)
         };
         buffers.give(side);
+        // The side path is a mean over positions of sums over features; its gradient goes back in that order.
         let mut by_position = vec![0.0; (features.starts.len() - 1) * labels];
         mean_rows_backward(&side_gradient, &batch.starts, labels, &mut by_position);
         LossGradients {
@@ -321,6 +326,8 @@ fn side_path(table: &SparseTable, batch: &Batch<'_>, features: &Features, buffer
 impl TableGradient {
     /// The gradient of the table, given that of the sums of the rows that `features` name.
     pub(super) fn new(table: &SparseTable, features: &Features, gradient: &[f32]) -> Self {
+        // The gradient has a row for each used row of the table only: a batch uses few of the hundreds of
+        // thousands.
         let Touched { rows, local } = table.touch(&features.rows);
         let index = RowIndex::new(&features.starts, &local, rows.len());
         Self { values: index.table_gradient(gradient, table.width()), rows }

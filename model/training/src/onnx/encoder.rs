@@ -131,6 +131,8 @@ impl Writer<'_> {
 
     /// The first rows of a table, as many as the batch has tokens.
     fn first_rows(&mut self, table: &Value) -> Value {
+        // The token axis of the ids: positions are the numbers 0 to tokens - 1, so the first rows of the table are
+        // theirs.
         let shape = self.builder.node("Shape", &[&self.ids], vec![integer("start", 1), integer("end", 2)]);
         let (zero, axis) = (self.builder.integers(&[0]), self.builder.integers(&[0]));
         self.builder.node("Slice", &[table, &zero, &shape, &axis], vec![])
@@ -141,6 +143,8 @@ impl Writer<'_> {
     fn ngram_rows(&mut self, order: usize, buckets: usize) -> Value {
         let mut ids = self.ids.clone();
         let mut sum: Option<Value> = None;
+        // From the newest token, which has the last factor, back to the oldest: each further term moves the ids by
+        // one more place.
         for multiplier in MULTIPLIERS.iter().rev().take(order) {
             if sum.is_some() {
                 ids = self.shifted(&ids);
@@ -160,6 +164,7 @@ impl Writer<'_> {
     fn shifted(&mut self, ids: &Value) -> Value {
         let first = self.columns(ids, 0, 1);
         let zero = self.builder.integers(&[0]);
+        // Zeros of the batch's size, which is known only when the graph runs: a column of ids times 0.
         let front = self.builder.node("Mul", &[&first, &zero], vec![]);
         let rest = self.columns(ids, 0, -1);
         self.builder.node("Concat", &[&front, &rest], vec![integer("axis", 1)])
@@ -168,6 +173,7 @@ impl Writer<'_> {
     fn encoder(&mut self, embedded: &Value) -> Result<Value> {
         let padding = self.builder.scalar(PADDING_SCORE);
         let one = self.builder.scalar(1.0);
+        // A bias of 0 for tokens and of `PADDING_SCORE` for padding, added to the scores of each key.
         let absent = self.builder.node("Sub", &[&one, &self.mask], vec![]);
         let absent = self.builder.node("Mul", &[&absent, &padding], vec![]);
         let attention_bias = self.unsqueeze(&absent, &[1, 2]);
@@ -227,9 +233,12 @@ impl Writer<'_> {
         let sizes = self.builder.integers(&[width as i64; 3]);
         let parts = self.builder.nodes("Split", &[packed, &sizes], vec![integer("axis", 2)], 3);
         let mut by_head = |part: &Value, order: &[i64]| {
+            // A size of 0 in `Reshape` copies the size of the input: batch and tokens stay dynamic.
             let split = self.reshape(part, &[0, 0, heads as i64, head_width as i64]);
             self.transpose(&split, order)
         };
+        // Queries and values become `[batch, heads, tokens, head width]`. Keys are transposed for the product:
+        // `[batch, heads, head width, tokens]`.
         let queries = by_head(&parts[0], &[0, 2, 1, 3]);
         let keys = by_head(&parts[1], &[0, 2, 3, 1]);
         let values = by_head(&parts[2], &[0, 2, 1, 3]);
@@ -283,6 +292,7 @@ impl Writer<'_> {
 
     /// The mean of `x` over the tokens of each row: `[batch, width]`.
     fn pooled(&mut self, x: &Value, lengths: &Value) -> Value {
+        // As a product with the mask, so that padding, whose hidden states are arbitrary, does not count.
         let weights = self.builder.node("Div", &[&self.mask, lengths], vec![]);
         let weights = self.unsqueeze(&weights, &[1]);
         let sum = self.builder.node("MatMul", &[&weights, x], vec![]);

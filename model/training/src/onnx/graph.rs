@@ -38,6 +38,7 @@ impl GraphBuilder {
             input: vec![value.clone()],
             output: vec![name.to_owned()],
             name: name.to_owned(),
+            // Gives the value its public name; renaming it would mean to rename its producer and all users.
             op_type: "Identity".to_owned(),
             attribute: Vec::new(),
         };
@@ -47,6 +48,7 @@ impl GraphBuilder {
 
     /// A constant of floats.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Value {
+        // `raw_data` is little-endian by the specification, whatever the machine.
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name.to_owned(), FLOAT, shape, raw)
     }

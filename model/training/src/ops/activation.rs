@@ -29,6 +29,7 @@ pub(crate) fn activate_backward(function: Activation, x: &[f32], gradient: &mut 
     x.par_chunks(CHUNK).zip(gradient.par_chunks_mut(CHUNK)).for_each(|(x, gradient)| match function {
         Activation::Gelu => scale(x, gradient, gelu_derivative),
         Activation::GeluTanh => scale(x, gradient, gelu_tanh_derivative),
+        // At 0 the derivative is taken as 0, as PyTorch does.
         Activation::Relu => scale(x, gradient, |x| if x > 0.0 { 1.0 } else { 0.0 }),
         Activation::Tanh => scale(x, gradient, |x| 1.0 - tanh(x) * tanh(x)),
     });
@@ -40,6 +41,7 @@ fn map(x: &mut [f32], bias: &[f32], out: &mut [f32], function: impl Fn(f32) -> f
         #[inline(always)]
         || {
             for ((x, bias), out) in x.iter_mut().zip(bias).zip(out) {
+                // Kept with the bias: the backward pass needs the input of the function.
                 *x += bias;
                 *out = function(*x);
             }
@@ -59,6 +61,7 @@ fn scale(x: &[f32], gradient: &mut [f32], derivative: impl Fn(f32) -> f32) {
 /// has a relative error below 1.2e-7, that is `f32` precision.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
+    // Horner's scheme from the highest coefficient down; the approximation is for |x|, and erf is odd.
     let z = x.abs();
     let t = 1.0 / (1.0 + 0.5 * z);
     let mut polynomial = 0.170_872_77_f32;
@@ -90,6 +93,7 @@ fn gelu(x: f32) -> f32 {
     x * normal_cdf(x)
 }
 
+/// `Phi(x) + x * phi(x)`, with the density `phi` of the normal distribution.
 #[inline(always)]
 fn gelu_derivative(x: f32) -> f32 {
     const INVERSE_SQRT_TWO_PI: f32 = 0.398_942_3;
@@ -99,7 +103,7 @@ fn gelu_derivative(x: f32) -> f32 {
 const SQRT_TWO_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
-/// The GELU by its `tanh` approximation.
+/// The GELU by its `tanh` approximation (Hendrycks and Gimpel, 2016).
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
     0.5 * x * (1.0 + tanh(SQRT_TWO_OVER_PI * (x + CUBIC * x * x * x)))
@@ -115,6 +119,7 @@ fn gelu_tanh_derivative(x: f32) -> f32 {
 /// `(1 - e^-2|x|) / (1 + e^-2|x|)` with the sign of `x`.
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
+    // The exponent is never positive, so nothing overflows for large |x|.
     let decayed = exp(-2.0 * x.abs());
     ((1.0 - decayed) / (1.0 + decayed)).copysign(x)
 }

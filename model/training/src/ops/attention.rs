@@ -29,9 +29,12 @@ impl Document {
     /// The attention probabilities of one head, `[length, length]`, into `out`.
     fn probabilities(&self, packed: &[f32], head: usize, out: &mut [f32]) {
         let (queries, keys) = (self.part(packed, 0, head), self.part(packed, 1, head));
+        // The scale is applied in the product, at no cost.
         multiply(out, self.length, queries, keys.transposed(), self.scale, Write::Set, Threads::One);
         vectorised(|| {
             for row in out.chunks_exact_mut(self.length) {
+                // Subtracting the largest score changes nothing in the quotient and keeps the exponentials from
+                // overflowing.
                 let top = largest(row);
                 row.iter_mut().for_each(|value| *value = exp(*value - top));
                 let inverse = 1.0 / sum(row);
@@ -49,10 +52,13 @@ impl Document {
 /// Attention of every document: `packed` is `[tokens, 3 * width]`, queries, keys and values side by side, the
 /// tokens of document `i` at `starts[i]..starts[i + 1]`; `out` is `[tokens, width]`.
 pub(crate) fn attention(packed: &[f32], starts: &[usize], width: usize, heads: usize, out: &mut [f32]) {
+    // A task for each document, with products on one thread: documents are independent, and their score matrices
+    // are small.
     let tasks = documents(out, starts, width);
     tasks.into_par_iter().for_each_init(Vec::new, |probabilities, (start, out)| {
         let document = Document::new(out.len() / width, width, heads);
         let packed = &packed[start * 3 * width..][..3 * out.len()];
+        // The buffer keeps values of the document before; every element is overwritten below.
         probabilities.resize(document.length * document.length, 0.0);
         for head in 0..heads {
             document.probabilities(packed, head, probabilities);
@@ -131,6 +137,8 @@ fn head_backward(
         multiply(&mut out[start..], stride, left, right, alpha, Write::Set, Threads::One);
     };
 
+    // Values: `dV = P^T dO`. Scores: `dP = dO V^T`, then through the softmax. Queries and keys: `dQ = dS K` and
+    // `dK = dS^T Q`, both times the scale that the scores were multiplied by.
     write(2, square(&scratch.probabilities).transposed(), gradient, 1.0);
     multiply(&mut scratch.scores, length, gradient, part(2).transposed(), 1.0, Write::Set, Threads::One);
     // The derivative of a softmax: p * (s - sum(p * s)).

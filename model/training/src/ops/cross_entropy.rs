@@ -63,6 +63,7 @@ impl Loss {
                 (None, Some(_)) => 1.0,
                 (Some(_), Some(_)) => self.soft_share,
             };
+            // The mean over the rows. It is not divided by the sum of the class weights, which are 1 on average.
             let weight = weight / targets.len() as f32;
             if let Some(gold) = target.gold {
                 total += self.add_gold(logits, gold, weight * (1.0 - soft_share), gradient);
@@ -83,6 +84,8 @@ impl Loss {
         let half = logits.len() / 2;
         let ((first, second), (first_gradient, second_gradient)) =
             (logits.split_at(half), gradient.split_at_mut(half));
+        // One over the number of rows, that is over twice the number of pairs: the mean over the pairs of half the
+        // sum of both divergences.
         let weight = self.consistency / (2 * half / labels) as f32;
         let answers = first.chunks_exact(labels).zip(second.chunks_exact(labels));
         let gradients = first_gradient.chunks_exact_mut(labels).zip(second_gradient.chunks_exact_mut(labels));
@@ -93,6 +96,8 @@ impl Loss {
             loss += f64::from(weight * (to_q + to_p));
             for label in 0..labels {
                 let (p, q) = (log_p[label].exp(), log_q[label].exp());
+                // With `r = log p - log q`, the derivative of `KL(p || q)` is `p (r - KL(p || q))` by the logits of `p`
+                // and `q - p` by those of `q`. `KL(q || p)` has the same with `p` and `q` exchanged.
                 let ratio = log_p[label] - log_q[label];
                 p_gradient[label] += weight * (p * (ratio - to_q) + p - q);
                 q_gradient[label] += weight * (q * (-ratio - to_p) + q - p);
@@ -108,6 +113,7 @@ impl Loss {
         for (label, (logit, gradient)) in logits.iter().zip(gradient).enumerate() {
             let target = if label == gold { 1.0 - self.smoothing + spread } else { spread };
             loss += f64::from(weight * target * (normaliser - logit));
+            // The targets sum to 1, so the derivative is `softmax - target`.
             *gradient += weight * ((logit - normaliser).exp() - target);
         }
         loss
@@ -117,14 +123,19 @@ impl Loss {
         let temperature = self.temperature;
         let cooled: Vec<f32> = logits.iter().map(|logit| logit / temperature).collect();
         let normaliser = log_sum_exp(&cooled);
+        // The teacher gives probabilities `p`, not logits. Since `p` is a softmax, `p^(1/T)` normalised is its
+        // softmax at temperature `T`.
         let powers: Vec<f32> = teacher.iter().map(|p| p.powf(1.0 / temperature)).collect();
         let sum: f32 = powers.iter().sum();
         let mut loss = 0.0;
         for ((logit, power), gradient) in cooled.iter().zip(&powers).zip(gradient) {
             let (log_student, target) = (logit - normaliser, power / sum);
+            // `0 * ln 0` is 0 in the divergence but NaN in floating point.
             if target > 0.0 {
                 loss += f64::from(target * (target.ln() - log_student));
             }
+            // `T^2` from the loss times `1/T` from the logits. The factor `T^2` keeps the gradient of the same size
+            // for each temperature (Hinton, Vinyals and Dean, 2015, section 2).
             *gradient += weight * temperature * (log_student.exp() - target);
         }
         loss * f64::from(weight * temperature * temperature)
@@ -144,6 +155,7 @@ fn log_softmax(row: &[f32]) -> Vec<f32> {
 /// The logarithm of the sum of exponentials, computed around the largest value.
 fn log_sum_exp(row: &[f32]) -> f32 {
     let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    // No exponential is above 1, so none overflows, and the sum is at least 1.
     top + row.iter().map(|value| (value - top).exp()).sum::<f32>().ln()
 }
 

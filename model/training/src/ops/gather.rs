@@ -22,12 +22,15 @@ impl RowIndex {
     pub(crate) fn new(starts: &[u32], features: &[u32], table_rows: usize) -> Self {
         assert_eq!(starts.last().map(|end| *end as usize), Some(features.len()), "lists cover the features");
         let mut user_starts = vec![0_u32; table_rows + 1];
+        // A counting sort by table row: count, sum up to starts, then place each use.
         for row in features {
             user_starts[*row as usize + 1] += 1;
         }
         for row in 0..table_rows {
             user_starts[row + 1] += user_starts[row];
         }
+        // Outputs are visited in ascending order, so the users of each row are sorted: a gradient is summed in the
+        // same order in each run.
         let mut cursor = user_starts.clone();
         let mut users = vec![0; features.len()];
         for (output, bounds) in starts.windows(2).enumerate() {
@@ -43,6 +46,8 @@ impl RowIndex {
     /// The gradient of each table row, `[table rows, width]`, given that of the outputs, `[outputs, width]`.
     pub(crate) fn table_gradient(&self, gradient: &[f32], width: usize) -> Vec<f32> {
         let mut out = vec![0.0; (self.user_starts.len() - 1) * width];
+        // The gradient of a sum is passed on to each of its terms: a table row gets the sum over the outputs that
+        // use it.
         sum_rows(gradient, width, &self.user_starts, &self.users, &mut out);
         out
     }

@@ -72,6 +72,7 @@ pub(crate) fn column_sums(values: &[f32], sums: &mut [f32]) {
             sums
         })
         .collect();
+    // In the order of the rows, so that the sum does not depend on the number of threads.
     parts.iter().for_each(|part| super::add(sums, part));
 }
 

@@ -81,6 +81,8 @@ pub(super) fn multiply(
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
     };
+    // `gemm` computes `kept * out + alpha * left * right`; without `add` it does not read `out`, which may then
+    // hold anything.
     let (add, kept) = match write {
         Write::Set => (false, 0.0),
         Write::Add => (true, 1.0),

@@ -13,6 +13,7 @@ const ROWS: usize = 32;
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let width = row.len() as f32;
     let mean = sum(row) / width;
+    // From the differences to the mean: `E[x^2] - E[x]^2` would cancel where the mean is large.
     let variance = sum_of(row, row, |x, _| (x - mean) * (x - mean)) / width;
     (mean, 1.0 / (variance + epsilon).sqrt())
 }
@@ -46,6 +47,7 @@ pub(crate) fn normalise_backward(
     let tasks = x.par_chunks(ROWS * width).zip(gradient.par_chunks_mut(ROWS * width));
     let parts: Vec<(Vec<f32>, Vec<f32>)> = tasks
         .map(|(x, gradient)| {
+            // For frozen parameters the sums are empty, so that `zip` ends before the first value.
             let size = if is_trained { width } else { 0 };
             let (mut to_scale, mut to_shift) = (vec![0.0; size], vec![0.0; size]);
             vectorised(|| {
@@ -57,12 +59,14 @@ pub(crate) fn normalise_backward(
                         *sum += gradient * (x - mean) * inverse;
                         *shift_sum += gradient;
                     }
+                    // Last: it overwrites the gradient that the sums above read.
                     row_backward(x, scale, gradient, mean, inverse);
                 }
             });
             (to_scale, to_shift)
         })
         .collect();
+    // Task by task in a fixed order, so that the sums do not depend on the number of threads.
     if let Some((scale_gradient, shift_gradient)) = gradients {
         for (to_scale, to_shift) in &parts {
             super::add(scale_gradient, to_scale);

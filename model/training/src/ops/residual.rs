@@ -43,6 +43,8 @@ impl Dropout {
     /// The factor of the value at `position`. The hash is C. Wellons' `lowbias32`.
     #[inline(always)]
     fn factor(&self, position: u32) -> f32 {
+        // Consecutive positions are spread over all bits before the seed is mixed in. Otherwise two seeds that
+        // differ in one low bit would only swap the decisions of neighbours.
         let mut hash = position.wrapping_mul(0x9e37_79b9) ^ self.seed;
         hash = (hash ^ (hash >> 16)).wrapping_mul(0x7feb_352d);
         hash = (hash ^ (hash >> 15)).wrapping_mul(0x846c_a68b);
@@ -72,6 +74,8 @@ pub(crate) fn add_branch(branch: &mut [f32], bias: &[f32], x: &[f32], dropout: D
     tasks.for_each(|(task, (branch, x))| {
         let rows = branch.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate();
         for (row, (branch, x)) in rows {
+            // The position in the whole array, as `apply` counts it: the backward pass drops the same values with
+            // `apply`.
             let start = ((task * ROWS + row) * width) as u32;
             vectorised(|| {
                 for (((offset, branch), bias), x) in (0..).zip(branch).zip(bias).zip(x) {

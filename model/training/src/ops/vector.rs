@@ -16,6 +16,8 @@ pub(super) fn sum_of(left: &[f32], right: &[f32], term: impl Fn(f32, f32) -> f32
     let (left_blocks, left_rest) = left.as_chunks::<LANES>();
     let (right_blocks, right_rest) = right.as_chunks::<LANES>();
     let mut sums = [0.0_f32; LANES];
+    // Independent sums per lane: one running sum could not be vectorised, since the order of float additions is
+    // fixed.
     for (left, right) in left_blocks.iter().zip(right_blocks) {
         for lane in 0..LANES {
             sums[lane] += term(left[lane], right[lane]);

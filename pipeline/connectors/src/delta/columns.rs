@@ -5,7 +5,8 @@ use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{StructField, StructType, normalize_for_delta};
 
-/// What a table may forget with this setting, positions are: they must not expire.
+/// The property after whose time a table forgets application transactions. The positions are such transactions, and
+/// must not expire.
 const RETENTION: &str = "delta.setTransactionRetentionDuration";
 
 /// The columns of a new table for rows of `schema`: with Delta's types, such as microseconds for milliseconds.
@@ -16,7 +17,7 @@ pub(super) fn of(schema: &SchemaRef) -> Result<Vec<StructField>, String> {
     Ok(kernel(&normalize_for_delta(schema))?.fields().cloned().collect())
 }
 
-/// Whether rows of `schema` can be added to `table` as it is. It may have further columns, which stay empty.
+/// Checks that rows of `schema` can be added to `table` as it is. It may have further columns, which become null.
 ///
 /// # Errors
 /// The first obstacle, and what to do.
@@ -29,6 +30,7 @@ pub(super) fn check(table: &DeltaTable, schema: &SchemaRef, partition_by: &[Stri
         ));
     }
     let partitioned_by = metadata.partition_columns();
+    // The library partitions by what the table says, so a configuration that says otherwise would have no effect.
     if partitioned_by != partition_by {
         return Err(format!(
             "the table is partitioned by {partitioned_by:?}, but `partition_by` is {partition_by:?}"

@@ -18,15 +18,15 @@ use super::features::Use;
 use super::lake::{Lake, properties, session};
 use crate::kind::Compacted;
 
-/// Files that never were part of the table are removed from this age on: a younger one may be of a commit that
-/// is still to come.
+/// Minimum age at which `vacuum` removes files that no version names: a younger one may belong to a commit in progress.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// Compacts the table of `config` to files of about `target` bytes, and with `vacuum` removes files that have
 /// not been part of it for so long: readers of versions older than that fail.
 ///
 /// # Errors
-/// A table that is not there, or that has a feature which forbids it, a store that does not answer, rows that another process changed meanwhile.
+/// A table that does not exist, or that has a feature which forbids it; a store that does not answer; rows that another
+/// process changed meanwhile.
 pub(super) fn compact(
     config: &DeltaSinkConfig,
     target: ByteSize,
@@ -60,10 +60,14 @@ fn size(files: &MetricDetails) -> u64 {
 }
 
 fn remove(lake: &Lake, table: DeltaTable, age: Duration) -> Result<u64> {
+    // `Full` also removes files that no version names, by their age alone, so it would take the files of a running
+    // commit. `Lite` removes only files that a version has removed from the table.
     let mode = if age < ORPHAN_AGE { VacuumMode::Lite } else { VacuumMode::Full };
     let vacuum = table
         .vacuum()
         .with_retention_period(chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX))
+        // The library refuses ages below the retention of the table (a week by default). Here the user has named the
+        // age.
         .with_enforce_retention_duration(false)
         .with_mode(mode);
     let (_, metrics) = lake.block_on(vacuum.into_future()).map_err(lake.failed("vacuum"))?;

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct DeltaSinkConfig {
     /// A directory or `s3://BUCKET/PREFIX`.
     pub path: String,
-    /// Columns by whose values files lie apart: one for each value and epoch. A table that exists must have these.
+    /// Columns by whose values rows are split into files: one for each value and epoch. A table that exists must be
+    /// partitioned by exactly these.
     pub partition_by: Vec<String>,
     /// Columns or SQL expressions; empty: all.
     pub columns: Vec<String>,

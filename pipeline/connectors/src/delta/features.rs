@@ -124,7 +124,7 @@ pub(super) fn obstacles(protocol: &Protocol, wanted: Use) -> Vec<String> {
     problems
 }
 
-/// Why the feature forbids `wanted`; none where it does not.
+/// Why the feature forbids `wanted`; `None` where it allows it.
 fn refusal(name: &str, wanted: Use) -> Option<&'static str> {
     match FEATURES.iter().find(|feature| feature.name == name) {
         Some(feature) => (!feature.allowed.contains(&wanted)).then_some(feature.reason),
@@ -139,8 +139,8 @@ struct Required {
     implied_by: String,
 }
 
-/// What `wanted` has to honour of `protocol`: who writes, what is for readers, too. What is wrong with the protocol
-/// itself is added to `problems`.
+/// The features that `wanted` has to honour: a writer has to honour those for readers as well. What is wrong with the
+/// protocol itself is added to `problems`.
 fn required(protocol: &Protocol, wanted: Use, problems: &mut Vec<String>) -> Vec<Required> {
     let mut features = reader_features(protocol, problems);
     if wanted != Read {
@@ -154,6 +154,8 @@ fn required(protocol: &Protocol, wanted: Use, problems: &mut Vec<String>) -> Vec
 }
 
 fn reader_features(protocol: &Protocol, problems: &mut Vec<String>) -> Vec<Required> {
+    // Of the two versions below the lists, only 2 implies a feature. A version without its list, or a list without its
+    // version, is malformed by the Delta protocol.
     match (protocol.min_reader_version(), protocol.reader_features()) {
         (1, None) => vec![],
         (2, None) => {
@@ -191,7 +193,7 @@ fn by_name(feature: &impl ToString) -> Required {
     Required { name: feature.to_string(), implied_by: String::new() }
 }
 
-/// What is wrong with a version and its list, which there is from version `lists_from` on.
+/// What is wrong with a version and its list of features, which exists from version `lists_from` on.
 fn malformed(role: &str, list: &str, version: i32, lists_from: i32, is_listed: bool) -> String {
     let minimum = format!("a malformed protocol: `min{role}Version` {version}");
     match is_listed {

@@ -32,7 +32,7 @@ use super::features::Use;
 use super::{columns, location, rules};
 use crate::runtime;
 
-/// How long a first look at a table may take, before its store is said not to answer.
+/// How long a first check of a table may take before its store counts as not answering.
 const GLANCE: Duration = Duration::from_secs(10);
 
 /// A table's log, and the runtime that the library's calls need.
@@ -48,7 +48,7 @@ impl Lake {
     /// The table of `config`, whose directory is made if need be.
     ///
     /// # Errors
-    /// A location that is none.
+    /// An invalid location.
     pub(super) fn make(config: &DeltaSinkConfig) -> Result<Self> {
         Self::try_new(config, true)
     }
@@ -56,8 +56,9 @@ impl Lake {
     /// The table of `config`, where it lies in a bucket or its directory is there.
     ///
     /// # Errors
-    /// A location that is none.
+    /// An invalid location.
     pub(crate) fn existing(config: &DeltaSinkConfig) -> Result<Option<Self>> {
+        // Only a directory can be seen to be missing without asking a store.
         let absent = !config.path.contains("://") && !Path::new(&config.path).is_dir();
         if absent { Ok(None) } else { Self::try_new(config, false).map(Some) }
     }
@@ -84,7 +85,7 @@ impl Lake {
         failed(action, &self.name)
     }
 
-    /// The newest version, to be read, without the list of its files, which may be long; none where there is no table.
+    /// The newest version for reading, without the list of its files, which may be long; `None` if there is no table.
     ///
     /// # Errors
     /// A store that does not answer, a log that cannot be read, a protocol that forbids it.
@@ -94,7 +95,7 @@ impl Lake {
         Ok(table)
     }
 
-    /// The newest version without the list of its files, whatever it allows; none where there is no table.
+    /// The newest version without the list of its files, whatever its protocol allows; `None` if there is no table.
     ///
     /// # Errors
     /// A store that does not answer, a log that cannot be read.
@@ -112,14 +113,16 @@ impl Lake {
         loaded.map_err(silent).flatten().map_err(self.failed("open"))
     }
 
-    /// The newest version with the list of its files; none where there is no table.
+    /// The newest version with the list of its files; `None` if there is no table.
     ///
     /// # Errors
     /// A store that does not answer, a log that cannot be read, a protocol that forbids one of `uses`.
     pub(super) fn open_with_files(&self, uses: &[Use]) -> Result<Option<DeltaTable>> {
-        // Before its files: the library lists those of tables only that it can read, and says less.
+        // The protocol is checked before the files are listed: for a table that it cannot read, the library fails while
+        // it lists, with an error that says less.
         let Some(table) = self.newest()? else { return Ok(None) };
         self.allow(&table, uses)?;
+        // This load may find a newer version, so its protocol is checked, too.
         let table = self.block_on(self.load(true)).map_err(self.failed("open"))?;
         table.iter().try_for_each(|table| self.allow(table, uses))?;
         Ok(table)
@@ -128,6 +131,7 @@ impl Lake {
     async fn load(&self, require_files: bool) -> DeltaResult<Option<DeltaTable>> {
         let config = DeltaTableConfig { require_files, ..DeltaTableConfig::default() };
         let mut table = DeltaTable::new(LogStoreRef::clone(&self.log), config);
+        // Asked first: `load` fails where there is no table, which is no error here.
         if !self.log.is_delta_table_location().await? {
             return Ok(None);
         }
@@ -140,7 +144,7 @@ impl Lake {
         uses.iter().try_for_each(|wanted| rules::allow(table, *wanted).map_err(|why| self.refused(why)))
     }
 
-    /// Names this table in an error about what it asks for.
+    /// Adds the name of this table to an error of [`rules`].
     pub(super) fn refused(&self, why: Error) -> Error {
         why.with("table", &self.name)
     }
@@ -166,6 +170,8 @@ impl Lake {
             .with_partition_columns(partition_by)
             .with_commit_properties(CommitProperties::default().with_max_retries(0));
         let created = self.block_on(create.into_future());
+        // Whatever became of the creation: if there is a table now, another process may have made it. The caller checks
+        // whether rows fit into it.
         match (self.newest()?, created) {
             (Some(table), _) => Ok(table),
             (None, Err(error)) => Err(self.failed("create")(error)),
@@ -197,7 +203,7 @@ impl Lake {
         version.map_err(self.failed("read the positions of"))
     }
 
-    /// Where `pipeline` began with each of `partitions`, and where it stands.
+    /// The first and the present positions of `pipeline` in `partitions`.
     ///
     /// # Errors
     /// A log that cannot be read.
@@ -219,10 +225,11 @@ impl Lake {
         Ok((beginnings, positions))
     }
 
-    /// Makes the version after that of `table`, and brings it to disk; none when another process has made it.
+    /// Makes the version after that of `table`, and brings it to disk; `None` when another process has made that
+    /// version.
     ///
     /// # Errors
-    /// Anything may have happened, or nothing.
+    /// The commit may have taken effect or not.
     pub(super) fn commit(
         &self,
         table: &DeltaTable,
@@ -230,7 +237,8 @@ impl Lake {
         transactions: Vec<Transaction>,
         partition_by: &[String],
     ) -> Result<Option<Version>> {
-        // Checkpoints are made in `tidy`: here they would need the list of files.
+        // Without retries: the library would put the commit on top of a newer version, whose positions nobody has
+        // compared. Checkpoints are made in `tidy`: here they would need the list of files.
         let properties = CommitProperties::default()
             .with_application_transactions(transactions)
             .with_max_retries(0)
@@ -246,6 +254,8 @@ impl Lake {
         );
         match self.block_on(commit.into_future()) {
             Ok(commit) => {
+                // Readers see the version by now. If the sync fails, the caller reads the positions again and finds
+                // that they have moved.
                 self.sync(commit_uri_from_version(Some(commit.version())).as_ref())?;
                 Ok(Some(commit.version()))
             }
@@ -259,6 +269,7 @@ impl Lake {
     pub(super) fn tidy(&self, table: &DeltaTable, version: Version) {
         let tidied: DeltaResult<()> = self.block_on(async {
             let properties = table.snapshot()?.table_config();
+            // Counted as the library's own hook after a commit counts.
             if !(version + 1).is_multiple_of(properties.checkpoint_interval().get()) {
                 return Ok(());
             }
@@ -280,7 +291,7 @@ impl Lake {
     pub(super) fn sync(&self, path: &str) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let file = directory.join(path);
-        // The file, its name, and the name of a directory that may be new.
+        // The file, its name in its directory, and the names of directories above it, which may be new.
         for path in file.ancestors().take_while(|path| path.starts_with(directory)) {
             File::open(path).and_then(|file| file.sync_all()).map_err(Error::file("sync", path))?;
         }
@@ -319,8 +330,8 @@ impl Lake {
 /// What queries on tables run in.
 pub(super) fn session() -> SessionContext {
     let mut state = create_session().state();
-    // With these the library gives a field within a column the type of a partition column of the same name: the
-    // labels within `top_k` that of `label`.
+    // With view types, the library gives a field within a column the type of a partition column of the same name: the
+    // `label` within `top_k` would get the type of the column `label`.
     state.config_mut().options_mut().execution.parquet.schema_force_view_types = false;
     SessionContext::new_with_state(state)
 }
@@ -335,7 +346,8 @@ pub(super) fn beginning_id(pipeline: &str, topic: &str, partition: i32) -> Strin
     format!("fenliu-beginning/{pipeline}/{topic}/{partition}")
 }
 
-/// Whether another process made the version, so that nothing was done.
+/// Whether the commit lost the race for its version, so that nothing was committed. Without retries the library reports
+/// that as `MaxCommitAttempts`, too.
 fn is_lost_race(error: &DeltaTableError) -> bool {
     matches!(
         error,
@@ -346,7 +358,8 @@ fn is_lost_race(error: &DeltaTableError) -> bool {
     )
 }
 
-/// What has to do with rows, columns or the table's protocol stays; all else may pass.
+/// A `map_err` adapter. Errors about rows, columns or the protocol of the table are permanent; all others may be
+/// temporary.
 fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> Error {
     let table = table.to_owned();
     move |error| {
@@ -386,9 +399,8 @@ fn failed(action: &'static str, table: &str) -> impl FnOnce(DeltaTableError) -> 
     }
 }
 
-/// Whether what the log says of the protocol, the columns or the properties makes no sense, or is of a release of
-/// Delta Lake that the library does not know. Commits that cannot be parsed are not meant: a file system that
-/// writes in place may show the half of one.
+/// Whether the log cannot be understood: its protocol, columns or properties make no sense, an action cannot be
+/// decoded, or it is of a release of Delta Lake that the library does not know. Errors of reading alone do not count.
 fn is_malformed(error: &KernelError) -> bool {
     match error {
         KernelError::Backtraced { source, .. } => is_malformed(source),
@@ -408,7 +420,8 @@ fn is_malformed(error: &KernelError) -> bool {
     }
 }
 
-/// Whether the kernel does not open the table without its catalog, of which it says so in its message only.
+/// Whether the kernel refuses the table because its commits go through a catalog. Only the message of the error says
+/// so.
 fn is_managed(error: &KernelError) -> bool {
     match error {
         KernelError::Backtraced { source, .. } => is_managed(source),
@@ -417,7 +430,8 @@ fn is_managed(error: &KernelError) -> bool {
     }
 }
 
-/// Whether a file system will never take a name, which the values of partitions become a part of.
+/// Whether the file system refuses a file name, which no retry can change. Values of `partition_by` become part of
+/// names.
 fn is_name_refused(error: &DeltaTableError) -> bool {
     std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source())
         .filter_map(|error| error.downcast_ref::<io::Error>())

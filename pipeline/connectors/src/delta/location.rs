@@ -11,13 +11,13 @@ use object_store::local::LocalFileSystem;
 
 use super::config::DeltaSinkConfig;
 
-/// The store of the table's log and files. A directory is made if need be, or, without `make`, must be there.
+/// The store of the log and the files of the table. A directory is made if need be, or, without `make`, must exist.
 ///
 /// A version of the log is made by creating its file: a hard link in a directory, a conditional `PUT` in a
 /// bucket, which the store must support (S3, MinIO, R2 do).
 ///
 /// # Errors
-/// An address that is none, an option that the store does not have.
+/// An invalid address, or an option that the store does not know.
 pub(super) fn log_store(config: &DeltaSinkConfig, make: bool) -> DeltaResult<LogStoreRef> {
     let path = &config.path;
     let (url, store): (_, ObjectStoreRef) = if path.contains("://") && !path.starts_with("file://") {

@@ -1,4 +1,4 @@
-//! A Delta Lake table: its rows and its positions are of one version.
+//! Reads a Delta Lake table back: rows and positions of the same version.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ pub(super) struct TableReader {
     open: Option<(Lake, DeltaTable)>,
     /// Where the pipeline began with each partition.
     beginnings: Positions,
-    /// Where it stands.
+    /// The position of the pipeline in each partition.
     positions: Positions,
-    /// What it knows of its topics.
+    /// The stored identities of its topics.
     topics: Topics,
 }
 
 impl TableReader {
-    /// The newest version, with what it says of `pipeline` and `partitions`.
+    /// The newest version, with the positions and topics of `pipeline` in `partitions`.
     ///
     /// # Errors
     /// A store that does not answer, a log that cannot be read.

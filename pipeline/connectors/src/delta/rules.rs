@@ -1,7 +1,7 @@
-//! What a table asks of its rows: constraints, and columns whose values are not free.
+//! What a table demands of its rows: constraints, and columns whose values are not free.
 //!
-//! The rows of a pipeline are not checked against expressions of the table, which are those of another engine's SQL;
-//! so a table that has any is refused, whatever its protocol says, before a data file is written.
+//! A table that has expressions which rows must satisfy is refused before a data file is written, whatever its protocol
+//! says: they are in the SQL of another engine, and rows are not checked against them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +17,7 @@ use super::features::{self, Use};
 const CONSTRAINT: &str = "delta.constraints.";
 const IDENTITY: &str = "delta.identity.";
 
-/// What may have changed from one version of a table to the next, and decides whether and how rows are written.
+/// What decides whether and how rows are written, and may change from one version of a table to the next.
 #[derive(Clone, PartialEq)]
 pub(super) struct Terms {
     protocol: Protocol,
@@ -25,7 +25,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// Those of the version that `table` is at.
+    /// The terms of the version that `table` is at.
     ///
     /// # Errors
     /// A table that was not loaded.
@@ -35,7 +35,7 @@ impl Terms {
     }
 }
 
-/// Whether rows of `schema` can be added to `table` as it is, and nothing that it asks for is passed over.
+/// Checks that rows of `schema` can be added to `table` as it is, and that everything it demands is honoured.
 ///
 /// # Errors
 /// All obstacles, by name, and what to do.
@@ -51,7 +51,7 @@ pub(super) fn admit(table: &DeltaTable, schema: &SchemaRef, partition_by: &[Stri
     columns::check(table, schema, partition_by).map_err(|why| Error::new(Kind::Refused, why))
 }
 
-/// Whether the protocol of `table` allows `wanted`.
+/// Checks that the protocol of `table` allows `wanted`.
 ///
 /// # Errors
 /// All obstacles, by name, and what to do.
@@ -73,9 +73,10 @@ fn state(table: &DeltaTable) -> Result<&DeltaTableState> {
     table.snapshot().map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Constraints, and properties that switch on what is not honoured, even where the protocol does not have it.
+/// Adds constraints, and properties that switch on something that is not honoured, even where the protocol does not
+/// name it.
 fn properties(configuration: &HashMap<String, String>, obstacles: &mut Vec<String>) {
-    // In the order of their names: a message should not differ from one time to the next.
+    // In the order of their names: the order of a hash map would make the message differ from one time to the next.
     for (name, value) in configuration.iter().collect::<BTreeMap<_, _>>() {
         if let Some(constraint) = name.strip_prefix(CONSTRAINT) {
             obstacles.push(format!(
@@ -87,24 +88,26 @@ fn properties(configuration: &HashMap<String, String>, obstacles: &mut Vec<Strin
     }
 }
 
-/// Properties that ask nothing of one who adds rows. Others under `delta.` tune readers, checkpoints and the clean-up.
+/// Whether a property demands nothing of a writer that only adds rows. Properties under `delta.` that are not named
+/// here tune readers, checkpoints and the clean-up.
 fn is_harmless(name: &str, value: &str) -> bool {
     match name {
-        // A change of rows would need more; adding them does not.
+        // These demand something only of writers that change or remove rows, or of the clean-up of the log.
         "delta.enableChangeDataFeed" | "delta.enableDeletionVectors" | "delta.enableExpiredLogCleanup" => {
             true
         }
         "delta.columnMapping.mode" => value == "none",
         _ if name.starts_with("delta.coordinatedCommits.") => false,
+        // Any other switch turns on something that this sink does not honour, or does not know.
         _ if name.starts_with("delta.enable") => value.eq_ignore_ascii_case("false"),
         _ => true,
     }
 }
 
-/// What the metadata of a column, or of a field within it, asks of its values.
+/// Adds what the metadata of a column, or of a field within it, demand of its values.
 fn column(field: &StructField, path: &str, is_written: bool, obstacles: &mut Vec<String>) {
     let metadata: BTreeMap<_, _> = field.metadata().iter().collect();
-    // It takes several keys to say so.
+    // An identity column has several keys under this prefix; it is reported once.
     if metadata.keys().any(|key| key.starts_with(IDENTITY)) {
         obstacles.push(format!("the identity column `{path}`, whose values are not generated"));
     }
@@ -112,7 +115,7 @@ fn column(field: &StructField, path: &str, is_written: bool, obstacles: &mut Vec
     nested(field.data_type(), path, is_written, obstacles);
 }
 
-/// What one entry of a column's metadata asks of its values.
+/// What one entry of a column's metadata demands of its values; `None` if nothing, or if the sink satisfies it.
 fn demand(key: &str, value: &MetadataValue, path: &str, is_written: bool) -> Option<String> {
     match key {
         "delta.invariants" => Some(format!(
@@ -128,8 +131,10 @@ fn demand(key: &str, value: &MetadataValue, path: &str, is_written: bool) -> Opt
         }),
         "__CHAR_VARCHAR_TYPE_STRING" => is_written
             .then(|| format!("the column `{path}` of type {value}, to which values are not cut or padded")),
-        // Names and numbers that are in use only with the feature and its property.
+        // Names and ids of column mapping take effect only with its feature and property, which are checked elsewhere.
+        // Identity columns were reported by the caller.
         _ if key.starts_with("delta.columnMapping.") || key.starts_with(IDENTITY) => None,
+        // An unknown key may be a demand of a later release of Delta Lake, so it is refused.
         _ if key.starts_with("delta.") => {
             Some(format!("the column `{path}` with the metadata `{key}` ({value}), which is not known"))
         }

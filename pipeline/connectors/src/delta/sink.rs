@@ -1,16 +1,17 @@
 //! A Delta Lake table.
 //!
-//! A commit is one version of the table's log: the data files, which nobody sees before, and for each
-//! partition of the source an application transaction `fenliu/PIPELINE/TOPIC/PARTITION` whose version is the
-//! next offset. Only one process can make a given version. The library would accept the same offset a second
-//! time, and would make a commit that lost the race the next version; so each is tried once, and after a lost
-//! race the positions are compared with the new version before the same files are offered again.
+//! A commit is one version of the table's log. It adds the data files, which readers do not see before, and sets for
+//! each partition of the source the application transaction `fenliu/PIPELINE/TOPIC/PARTITION` to the next offset. Only
+//! one process can make a given version. By itself, the library would accept the same offset a second time, and would
+//! put a commit that lost the race on top of the winner's version. So each commit is tried once; after a lost race the
+//! positions are compared with the new version before the same files are offered again.
 //!
-//! What the table asks of those who write to it is looked at before the first data file, and at each new version: what
-//! is not honoured ([`features`](super::features), [`rules`]) is refused by name. A commit goes on top of the version
-//! that was looked at, or fails; so no other writer can bring a rule in between.
+//! What a table demands of its writers is checked before the first data file is written, and again at each new version:
+//! what this sink does not honour ([`features`](super::features), [`rules`]) is refused by name. A commit makes the
+//! version after the one that was checked, or fails, so no other writer can add a rule in between.
 //!
-//! Files of a commit that never was stay where they are, unseen, until `fenliu compact --vacuum` removes them.
+//! Data files of a commit that failed stay in the directory. No version names them, so no reader sees them, and
+//! `fenliu compact --vacuum` removes them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub(super) struct DeltaSink {
     known: Known,
 }
 
-/// Positions at one version of the table: each is a pass over the log, so they are kept until it changes.
+/// What is known of the positions at one version of the table. Each look-up is a pass over the log, so results are kept
+/// until the version changes.
 #[derive(Default)]
 struct Known {
     version: Option<Version>,
@@ -49,11 +51,11 @@ struct Known {
 }
 
 impl DeltaSink {
-    /// A table that is there is looked at; if it does not answer, then when it is first used. It is made, if need be,
-    /// when it is first used. `pipeline` tells the positions of several pipelines apart.
+    /// Checks the table if it exists. If its store does not answer, the table is checked when it is first used; a table
+    /// that does not exist is made then, too. `pipeline` tells the positions of several pipelines apart.
     ///
     /// # Errors
-    /// A location that is none, a table that rows cannot be added to.
+    /// An invalid location; a table that rows cannot be added to.
     pub(super) fn try_new(
         config: &DeltaSinkConfig,
         pipeline: &str,
@@ -76,9 +78,10 @@ impl DeltaSink {
         Ok(sink)
     }
 
-    /// Goes to the newest version of the table; makes the table when there is none.
+    /// Loads the newest version of the table, and makes the table if there is none.
     fn refresh(&mut self) -> Result<DeltaTable> {
         let seen = self.table.as_ref().and_then(DeltaTable::version);
+        // Taken out: should the update fail half-way, the next call loads the table again.
         let table = match self.table.take() {
             Some(table) => self.lake.update(table)?,
             None => match self.lake.newest()? {
@@ -86,10 +89,12 @@ impl DeltaSink {
                 None => self.lake.create(self.selection.schema(), &self.partition_by)?,
             },
         };
+        // Another writer may have changed the protocol or the columns.
         if table.version() != seen {
             rules::admit(&table, self.selection.schema(), &self.partition_by)
                 .map_err(|why| self.lake.refused(why))?;
         }
+        // Another writer may have moved the positions.
         if table.version() != self.known.version {
             self.known = Known { version: table.version(), ..Known::default() };
         }
@@ -113,7 +118,7 @@ impl DeltaSink {
         Ok(positions)
     }
 
-    /// What is stored of the topics of `partitions`.
+    /// The stored identities of the topics of `partitions`.
     fn topics_in(&mut self, table: &DeltaTable, partitions: &[TopicPartition]) -> Result<Topics> {
         let mut topics = Topics::new();
         for (topic, _) in partitions {
@@ -127,18 +132,22 @@ impl DeltaSink {
         Ok(topics)
     }
 
-    /// Writes the selected rows to data files, one a partition of the table, and brings them to disk.
+    /// Writes the selected rows to data files, one for each partition of the table, and brings them to disk.
     fn stage(&self, table: &DeltaTable, epoch: &[Arc<Rows>], moves: &Moves) -> Result<Vec<Add>> {
         let failed = || self.lake.failed("write data files of");
         let mut writer =
             RecordBatchWriter::for_table(table).map_err(failed())?.with_writer_properties(properties());
         for rows in epoch {
             for batch in self.selection.select(rows, moves)? {
+                // `safe` is false: a value that the column cannot hold is an error and not a null. `add_missing` is
+                // true: further columns of the table become null.
                 let batch = cast_record_batch(&batch, writer.arrow_schema(), false, true).map_err(failed())?;
                 self.lake.block_on(writer.write(batch)).map_err(failed())?;
             }
         }
         let files = self.lake.block_on(writer.flush()).map_err(failed())?;
+        // On disk before the log names them: the library does not sync, and a crash of the machine could leave a
+        // version whose files are empty.
         files.iter().try_for_each(|file| self.lake.sync(&file.path))?;
         fault::point("delta-staged")?;
         Ok(files)
@@ -156,7 +165,7 @@ impl DeltaSink {
             let id = lake::position_id(&self.pipeline, &m.topic, m.partition);
             transactions.push(Transaction::new_with_last_update(id, m.to, Some(now)));
         }
-        // What is stored already, as it mostly is, need not be stored again.
+        // An identity that is stored already, as it mostly is, would only lengthen the log.
         let is_new = |(name, identity): &(&Arc<str>, &TopicIdentity)| {
             self.known.topics.get(*name).and_then(Option::as_ref) != Some(*identity)
         };
@@ -182,9 +191,11 @@ impl Sink for DeltaSink {
             if !moves.start_at(&self.positions_in(&table, &partitions)?) {
                 return Err(Error::conflict("another process has moved the positions of the table"));
             }
+            // `actions` compares the identities with those that are known at this version.
             self.topics_in(&table, &partitions)?;
             let terms = Terms::of(&table)?;
-            // Files that were written under other terms may lack a value that has become compulsory.
+            // Files that were written for another protocol or schema may lack a value that is required now, so they are
+            // written again. The old ones stay, unseen.
             let files = match staged.take() {
                 Some((then, files)) if then == terms => files,
                 _ => self.stage(&table, epoch, moves)?,
@@ -192,6 +203,8 @@ impl Sink for DeltaSink {
             let (actions, transactions) = self.actions(&files, moves);
             staged = Some((terms, files));
             fault::point("delta-before-commit")?;
+            // Makes the version after that of `table`, whose positions were compared above, or none: so no other commit
+            // can move the positions in between.
             if let Some(version) = self.lake.commit(&table, actions, transactions, &self.partition_by)? {
                 break version;
             }
@@ -203,6 +216,8 @@ impl Sink for DeltaSink {
             table = self.refresh()?;
         };
         fault::point("delta-after-commit")?;
+        // The commit took effect. Recorded under its version, the positions need no pass over the log at the next
+        // commit; `refresh` drops them if another writer has gone further.
         self.known.version = Some(version);
         self.known.next.extend(moves.iter().map(|m| ((Arc::clone(&m.topic), m.partition), Some(m.to))));
         let topics = moves.topics().iter();
@@ -213,7 +228,7 @@ impl Sink for DeltaSink {
     }
 }
 
-/// What a first look at a table finds.
+/// The result of a first check of a table.
 enum Examined {
     /// Rows can be added to it, or it is yet to be made.
     Fit(Option<DeltaTable>),
@@ -221,7 +236,7 @@ enum Examined {
     Unknown(Error),
 }
 
-/// Looks at the table, for seconds at most.
+/// Checks the table; a store that does not answer within seconds is not waited for.
 ///
 /// # Errors
 /// A table that rows cannot be added to.
@@ -237,11 +252,11 @@ fn examine(lake: &Lake, selection: &Selection, partition_by: &[String]) -> Resul
     Ok(Examined::Fit(table))
 }
 
-/// Looks at the table of `config`, which need not exist, as the pipeline does at its start; nothing is made. The
-/// result is why that could not be done, for a store that does not answer.
+/// Checks the table of `config`, which need not exist, as the pipeline does at its start; nothing is made. Returns the
+/// error of a store that does not answer, so that nothing is known of the table.
 ///
 /// # Errors
-/// A location that is none, a table that rows cannot be added to.
+/// An invalid location; a table that rows cannot be added to.
 pub(super) fn preflight(config: &DeltaSinkConfig, selection: &Selection) -> Result<Option<Error>> {
     let Some(lake) = Lake::existing(config)? else { return Ok(None) };
     match examine(&lake, selection, &config.partition_by)? {

@@ -1,6 +1,6 @@
 //! What identifies a topic, as application transactions of a table.
 //!
-//! A reader can look an application up by its exact name only, and names are never removed from a table. So the name
+//! The library looks an application up by its exact name only, and names are never removed from a table. So the name
 //! holds the pipeline and the topic, and the *versions*, which are signed 64-bit numbers, hold what is stored:
 //! `fenliu-topic/PIPELINE/TOPIC` the number of partitions that the topic had at first (-1 where it is not known), and
 //! `fenliu-topic-id-1/...` and `fenliu-topic-id-2/...` the halves of its id, a UUID. All are in the commit that moves
@@ -52,11 +52,13 @@ fn name(kind: &str, pipeline: &str, topic: &str) -> String {
     format!("{kind}/{pipeline}/{topic}")
 }
 
-/// The halves of an id; `None` where it is no UUID in base64, as Kafka's protocol makes it.
+/// The halves of an id; `None` where it is not a UUID in base64, the form in which librdkafka gives it.
 fn halves(id: &str) -> Option<[i64; 2]> {
     let bytes: [u8; 16] = BASE64_STANDARD_NO_PAD.decode(id).ok()?.try_into().ok()?;
     let bits = u128::from_be_bytes(bytes);
     let halves = [((bits >> 64) as u64).cast_signed(), (bits as u64).cast_signed()];
+    // Several texts decode to the same bytes. An id that would come back as another text would look like another topic,
+    // so it is not stored.
     (whole(halves) == id).then_some(halves)
 }
 

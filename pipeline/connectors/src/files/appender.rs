@@ -11,8 +11,8 @@ use super::directory::DirectoryRef;
 use super::open::on_disk;
 use super::staged::StagedFile;
 
-/// Files of rows that stand for no source position, such as what a challenger labels otherwise: each is
-/// whole when it appears, and that is all.
+/// Files of rows without source positions, such as what a challenger labels differently. Each file appears complete;
+/// there is no manifest and no exactly-once guarantee.
 pub struct FileAppender {
     directory: DirectoryRef,
     prefix: &'static str,

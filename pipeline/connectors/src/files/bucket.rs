@@ -1,7 +1,7 @@
 //! A prefix of a bucket of S3, or of what speaks like it.
 //!
-//! Files are written to and read from the temporary directory of the machine: what makes and reads them wants to
-//! seek in them. One is an object once it is whole. The store must support conditional `PUT` (S3, MinIO, R2 do).
+//! Files are written to and read from the temporary directory of the machine, since encoders and decoders need to seek.
+//! A file becomes an object when it is complete. The store must support conditional `PUT` (S3, MinIO, R2 do).
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -22,7 +22,8 @@ use crate::runtime;
 /// Objects are sent and fetched in pieces of this size; S3 wants at least 5 MiB.
 const PIECE: usize = 8 << 20;
 
-/// How long a request is repeated before the pipeline hears of it, which has its own way of waiting.
+/// How long the library repeats a request. After that the error goes to the pipeline, which has its own pauses between
+/// attempts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Bucket {
     /// `storage` takes precedence over the environment variables `AWS_...`.
     ///
     /// # Errors
-    /// An address or an option that is none.
+    /// An invalid address or option.
     pub(super) fn open(url: &str, storage: &Properties) -> Result<Self> {
         let refused = |error: StoreError| Error::usage(format!("{url}: {error}"));
         let url = url.trim_end_matches('/');
@@ -93,7 +94,8 @@ impl Bucket {
             };
         };
         if sent.is_err() {
-            // Pieces that are left behind cost money, and are seen by nobody.
+            // Parts of an upload that is not completed are invisible, but cost money. An error is ignored: the failure
+            // of the upload is the one to report.
             let _ = upload.abort().await;
         }
         sent
@@ -104,6 +106,7 @@ impl Bucket {
         let size = self.store.head(&key).await?.size;
         let mut file = tempfile::tempfile().map_err(local)?;
         let mut at = 0;
+        // In ranges, so that a large object is never in memory as a whole.
         while at < size {
             let end = size.min(at + PIECE as u64);
             file.write_all(&self.store.get_range(&key, at..end).await?).map_err(local)?;
@@ -114,7 +117,8 @@ impl Bucket {
     }
 }
 
-/// The error with the kind that the system would give it; a missing right stays missing, so it is told apart.
+/// The error with the kind that a file system would give it. A missing permission gets a kind of its own, since it is
+/// permanent.
 fn of_store(error: StoreError) -> std::io::Error {
     match error {
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
@@ -175,6 +179,7 @@ impl Directory for Bucket {
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.run("rename", from, async {
             let hidden = self.key(from)?;
+            // S3 has no rename. A crash between the two leaves both names, which `settle` takes into account.
             if found(self.store.copy(&hidden, &self.key(to)?).await)?.is_some() {
                 found(self.store.delete(&hidden).await)?;
             }
@@ -203,7 +208,7 @@ fn local(error: std::io::Error) -> StoreError {
     StoreError::Generic { store: "temporary file", source: error.into() }
 }
 
-/// What was found; none where there is nothing.
+/// `None` for what does not exist.
 fn found<T>(outcome: object_store::Result<T>) -> object_store::Result<Option<T>> {
     match outcome {
         Err(StoreError::NotFound { .. }) => Ok(None),

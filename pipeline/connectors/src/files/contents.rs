@@ -1,7 +1,7 @@
-//! What the manifests of a directory add up to: the files that are part of the data, and where pipelines began.
+//! What the manifests of a directory add up to: the files that are part of the data, and where each pipeline began.
 //!
-//! Manifests are read from the newest to the oldest. One that lists what some before it add up to stands for all of
-//! them, so that few are read however long the log is ([`housekeeping`](super::housekeeping) writes the listings).
+//! Manifests are read from the newest to the oldest. One with a listing stands for all manifests that the listing
+//! covers, so few are read however long the log is ([`housekeeping`](super::housekeeping) writes the listings).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::directory::DirectoryRef;
 use super::manifest::{DataFile, Listing, Manifest, ManifestLog, Position, positions_of};
 use super::names::file_name;
 
-/// What manifests up to some number add up to, as far as they were read.
+/// What a range of manifests adds up to, as far as they were read.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     files: BTreeMap<String, DataFile>,
@@ -36,11 +36,12 @@ impl Sum {
                 }
             }
         };
+        // Only removals of newer manifests count here: a manifest never removes a file that it adds itself.
         let kept = files.into_iter().filter(|file| !self.removed.contains(file_name(&file.name)));
         self.files.extend(kept.map(|file| (file.name.clone(), file)));
         self.removed.extend(removed.iter().map(|name| file_name(name).to_owned()));
         for position in beginnings {
-            // The older one is the beginning.
+            // Manifests are added from the newest to the oldest, so this beginning is the earlier one.
             self.beginnings.retain(|known| !known.is_of(&position));
             self.beginnings.push(position);
         }
@@ -91,7 +92,7 @@ impl Contents {
         &self.sum.files
     }
 
-    /// Whether a manifest says that a file is no part of the data.
+    /// Whether a manifest has removed the file from the data.
     pub(super) fn has_removed(&self, name: &str) -> bool {
         self.sum.removed.contains(file_name(name))
     }
@@ -101,12 +102,12 @@ impl Contents {
         positions_of(&self.sum.beginnings, pipeline)
     }
 
-    /// What `pipeline` knows of its topics.
+    /// The stored identities of the topics of `pipeline`.
     pub(crate) fn topics_of(&self, pipeline: &str) -> Topics {
         self.latest.as_ref().map_or_else(Topics::new, |latest| latest.topics_of(pipeline))
     }
 
-    /// Where `pipeline` stands.
+    /// The positions of `pipeline`.
     pub(super) fn positions_of(&self, pipeline: &str) -> Positions {
         self.latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(pipeline))
     }

@@ -17,10 +17,11 @@ use super::names::ending;
 /// Batches of rows.
 pub(super) type Batches = Box<dyn RecordBatchReader + Send>;
 
-/// What is wanted of a file.
+/// Which part of a file is read, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
-    /// Columns to read of a Parquet file, which keeps them apart; `None`: all. Other files are read whole.
+    /// Columns to read of a Parquet file, which stores them separately; `None`: all. Files of other formats are read
+    /// whole.
     pub(super) columns: Option<&'a [&'a str]>,
     /// Most rows of a batch; an Arrow file keeps its own batches.
     pub(super) batch_rows: usize,
@@ -29,7 +30,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl FileFormat {
-    /// The format of a file of that name, told by its ending.
+    /// The format of a file, by the ending of its name.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         match ending(name) {
             "parquet" => Some(FileFormat::Parquet),
@@ -40,7 +41,7 @@ impl FileFormat {
     }
 }
 
-/// Opens `file`, which is read from where it stands.
+/// Opens `file`, and reads from its present offset.
 ///
 /// # Errors
 /// A file that is not of this format.

@@ -1,8 +1,8 @@
 //! Where the files of a sink lie: in a directory of a disk, or under a prefix of a bucket.
 //!
-//! Names are paths within it, their parts separated by `/`. The protocol of commits (`files`) stands on this: a file
-//! is whole and durable once [`Directory::finish`] has returned; of several processes that [`Directory::create`] a name
-//! one makes it; renaming and removing may be repeated.
+//! Names are paths within it, their parts separated by `/`. The protocol of commits (`files`) relies on this: a file is
+//! complete and durable once [`Directory::finish`] has returned; if several processes [`Directory::create`] the same
+//! name, exactly one succeeds; renaming and removing can be repeated.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -25,23 +25,24 @@ pub(super) trait Directory: Debug + Send + Sync {
     /// Makes the directory, where there are such things.
     fn make(&self) -> Result<()>;
 
-    /// A new file to write and read, which nobody may count on before it is [finished](Self::finish).
+    /// A new file to write and read. It is part of the directory only when it is [finished](Self::finish).
     fn begin(&self, name: &str) -> Result<File>;
 
-    /// Brings a file that was begun to where it belongs, durably but for what [`Self::sync`] does.
+    /// Brings a file that was begun to its place. It is durable then, but for its name, which [`Self::sync`] makes
+    /// durable.
     fn finish(&self, name: &str, file: File) -> Result<()>;
 
-    /// Makes a small file, whole and durable; false when there is one of this name.
+    /// Makes a small file, complete and durable; false when the name exists.
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool>;
 
-    /// The file's content, which need not be where the file is; none where there is no such file.
+    /// The content of the file, perhaps as a copy elsewhere; `None` if there is no such file.
     fn read(&self, name: &str) -> Result<Option<File>>;
 
     /// The names in the directory `place`, in any order, without `place`; those of directories end in `/`. None where
     /// there is no such directory.
     fn names(&self, place: &str) -> Result<Vec<String>>;
 
-    /// When the file was last changed; none where there is no such file.
+    /// When the file was last changed; `None` if there is no such file.
     fn modified(&self, name: &str) -> Result<Option<SystemTime>>;
 
     /// Whether there is such a file.
@@ -49,7 +50,8 @@ pub(super) trait Directory: Debug + Send + Sync {
         Ok(self.modified(name)?.is_some())
     }
 
-    /// Gives a file another name, durably; does nothing where it is not there: another process may have done so.
+    /// Gives a file another name, durably. If the file does not exist, this does nothing: another process may have
+    /// renamed it.
     ///
     /// In a bucket the file has both names for a moment, and keeps them if the process dies in it.
     fn rename(&self, from: &str, to: &str) -> Result<()>;

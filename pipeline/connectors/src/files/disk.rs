@@ -26,7 +26,8 @@ impl Disk {
         Ok(place)
     }
 
-    /// A name in `place` is durable once that directory is, and the directory once those above it are.
+    /// A new name survives a crash of the machine only when its directory is synced, and the name of that directory
+    /// when the one above it is. So all up to the sink's directory are.
     fn sync_up(&self, place: &Path) -> Result<()> {
         place.ancestors().take_while(|above| above.starts_with(&self.0)).try_for_each(sync)
     }
@@ -54,11 +55,13 @@ impl Directory for Disk {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<bool> {
         let place = self.make_place(name)?;
         let (hidden, path) = (place.join(format!(".{}", Ulid::generate())), self.path(name));
+        // Written and synced under another name, then linked: unlike a rename, a hard link fails where the name exists,
+        // so one process alone makes a number, and nobody sees half a file.
         let linked = write(&hidden, bytes).and_then(|()| match std::fs::hard_link(&hidden, &path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             outcome => outcome.map(|()| true).map_err(Error::file("create", &path)),
         });
-        // Removing it frees nothing but a name.
+        // The content stays under the linked name. If this fails, only a hidden name is left.
         let _ = std::fs::remove_file(&hidden);
         self.sync_up(&place)?;
         linked
@@ -76,8 +79,9 @@ impl Directory for Disk {
             let mut names = vec![];
             for entry in entries {
                 let entry = entry?;
+                // A name that is not UTF-8 is not that of a file of fenliu.
                 if let Ok(mut name) = entry.file_name().into_string() {
-                    // A link to a directory is one, too.
+                    // `is_dir` follows links: a link to a directory counts as one.
                     if entry.path().is_dir() {
                         name.push('/');
                     }
@@ -122,7 +126,7 @@ fn sync(directory: &Path) -> Result<()> {
     File::open(directory).and_then(|file| file.sync_all()).map_err(Error::file("sync", directory))
 }
 
-/// What was found; none where there is nothing.
+/// `None` for what does not exist.
 fn found<T>(outcome: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match outcome {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -1,6 +1,7 @@
 //! The documents of JSON Lines, Parquet and Arrow IPC files.
 //!
-//! The payload of a Parquet or Arrow row is the row as a JSON object, so all formats are decoded and dead-lettered alike.
+//! The payload of a Parquet or Arrow row is the row as a JSON object, so rows of all formats are decoded, and become
+//! dead letters, in the same way.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
@@ -62,6 +63,7 @@ pub fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     let mut seen = HashSet::new();
+    // By the real path: a file that is named twice, perhaps through a link, is read once.
     files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Ok(files.iter().map(|path| without_dots(path)).collect())
 }
@@ -90,7 +92,7 @@ enum Reader {
 }
 
 impl Documents {
-    /// Opens a file; Parquet and Arrow are told by their endings.
+    /// Opens a file. The ending of its name says whether it is Parquet or Arrow; all others are JSON Lines.
     ///
     /// # Errors
     /// When the file cannot be opened, or is not of the format that its name says.

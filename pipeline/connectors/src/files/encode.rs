@@ -20,7 +20,8 @@ use crate::json::json_lines;
 /// Bytes of encoded rows after which a Parquet row group is written out: bounds the writer's memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// Columns that hardly ever repeat a value: a dictionary of them would be built only to be given up.
+/// Columns that hardly ever repeat a value. The writer would build a dictionary for each, only to abandon it when it
+/// grows too large.
 const WITHOUT_DICTIONARY: &[&str] = &["id", "title", "url", "body"];
 
 /// A file that rows are being written to.
@@ -66,7 +67,8 @@ impl Encoder {
     /// Completes the file and hands it back for syncing.
     pub(super) fn finish(self) -> Result<File> {
         match self {
-            // `into_inner` alone would hide what the system says.
+            // `into_inner` alone would hide the error of the system, and a full disk would look like a permanent
+            // failure.
             Encoder::Parquet(mut writer) => {
                 writer.finish().map_err(|error| encode_error("Parquet", &error))?;
                 writer.inner().try_clone().map_err(|error| encode_error("Parquet", &error))
@@ -90,7 +92,7 @@ fn parquet_properties() -> WriterProperties {
     columns.fold(properties, |p, column| p.set_column_dictionary_enabled(column, false)).build()
 }
 
-/// What the system would not write may be written later; what cannot be encoded never will.
+/// An error of the system may pass, such as a full disk. Rows that cannot be encoded stay so.
 fn encode_error(format: &'static str, error: &(dyn StdError + 'static)) -> Error {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     match causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()) {

@@ -1,4 +1,4 @@
-//! The documents of files, with what they hold left aside.
+//! The places of the documents in files, without their contents: what `fenliu verify` compares outputs with.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
-//! What a sink does for its directory from time to time: it lists what is there, and removes what failed commits left.
+//! The upkeep of a sink's directory: from time to time a commit lists what is there, and removes what failed commits
+//! left.
 //!
-//! Every [`EVERY`]th manifest lists what the [`EVERY`] up to it add up to, and every [`EVERY`]th of these lists what as
-//! many listings add up to. So whoever reads the directory opens some hundred manifests at most for each ten thousand
-//! commits, and each commit is written down three times at most. A listing with very many files is left out: it would
-//! save no reading.
+//! Every [`EVERY`]th manifest has a listing: what the [`EVERY`] manifests up to it add up to. Every [`EVERY`]th of
+//! these lists what as many listings add up to. So a reader of the directory opens a few hundred manifests at most for
+//! each ten thousand commits, and each commit is written down three times at most. A listing with very many files is
+//! left out: it would not save any reading.
 //!
 //! The same commits remove hidden files that no commit named and that are a day old. The manifest names them: a process
-//! that has slept on one of them since finds it removed, and writes its rows again.
+//! that has slept on one of them since sees there that it is gone, and writes its rows again.
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub(super) fn look_after(
 ) {
     match leftovers(directory, log, prefix) {
         Ok(mut names) => {
+            // If this process has slept for a day, its own files look like leftovers.
             names.retain(|name| manifest.files.iter().all(|file| file.name != *name));
             manifest.remove_leftovers(names);
         }
@@ -69,6 +71,7 @@ fn leftovers(directory: &DirectoryRef, log: &ManifestLog, prefix: &'static str) 
     settle(directory, log)?;
     let mut leftovers = hidden_names(&**directory, &[prefix])?;
     leftovers.retain(|name| {
+        // Where the time cannot be told, or lies in the future, the file stays.
         let modified = directory.modified(&hidden(name)).ok().flatten();
         modified.is_some_and(|time| time.elapsed().is_ok_and(|age| age >= LEFTOVER_AGE))
     });
@@ -77,6 +80,7 @@ fn leftovers(directory: &DirectoryRef, log: &ManifestLog, prefix: &'static str) 
 
 /// The longest listing that `manifest` is due for.
 fn listing(log: &ManifestLog, manifest: &Manifest, every: u64) -> Result<Option<Listing>> {
+    // The longer listing covers the shorter one.
     for span in [every * every, every] {
         if manifest.number.is_multiple_of(span)
             && let Some(listing) = listing_of(log, manifest, manifest.number + 1 - span)?
@@ -87,8 +91,9 @@ fn listing(log: &ManifestLog, manifest: &Manifest, every: u64) -> Result<Option<
     Ok(None)
 }
 
-/// What the manifests from number `first` up to `manifest`, which is not written yet, add up to; those before a listing
-/// that reaches further back are left to it. `None` where these are too many files.
+/// The listing of the manifests from number `first` up to `manifest`, which is not written yet. It begins later than
+/// `first` where an older listing reaches back beyond `first`: that one stands for the rest. `None` where these are too
+/// many files.
 fn listing_of(log: &ManifestLog, manifest: &Manifest, first: u64) -> Result<Option<Listing>> {
     let mut sum = Sum::default();
     sum.add_older(manifest.clone());

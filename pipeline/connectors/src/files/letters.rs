@@ -51,7 +51,8 @@ pub(super) fn read(
         return read_file(file, path, "", payload, visit).map(|_| ());
     }
     let directory = open_directory(path, storage)?;
-    // In this order: a file that is named after the listing is in the manifests, one that goes after it is not missed.
+    // In this order: a file that gets its name after the listing is in the manifests, and one that is removed after it
+    // is not reported as missing.
     let mut present = data_files(&*directory)?;
     let contents = Contents::read(&directory)?;
     present.retain(|name| !contents.has_removed(name));
@@ -115,6 +116,8 @@ fn open(file: File, path: &Path, payload: bool) -> Result<Batches> {
     let unnamed =
         || Error::input(format!("{}: the name must end in .parquet, .arrow or .jsonl", path.display()));
     let format = FileFormat::of_name(&path.to_string_lossy()).ok_or_else(unnamed)?;
+    // Only Parquet can leave the payloads unread. The other formats decode them in any case, so their batches stay
+    // small.
     let batch_rows = if format == FileFormat::Parquet { batch_rows } else { BATCH_ROWS };
     let wanted = Wanted { columns: Some(columns), batch_rows, json: &json };
     datafile::open(file, format, wanted).map_err(|error| Error::input(format!("{}: {error}", path.display())))
@@ -183,13 +186,13 @@ impl Columns {
         column.as_primitive_opt::<TimestampMillisecondType>().map(|column| column.value(row))
     }
 
-    /// None where the column should be base64 and is not.
+    /// `None` where the column should hold base64 and does not.
     fn bytes(&self, name: &str, row: usize) -> Option<Option<Vec<u8>>> {
         let Some(column) = self.column(name, row) else { return Some(None) };
         self.decoded(name, column.as_binary_opt::<i32>()?.value(row)).map(Some)
     }
 
-    /// None where values should be base64 and are not.
+    /// `None` where values should hold base64 and do not.
     fn headers(&self, row: usize) -> Option<Vec<OwnedHeader>> {
         let Some(column) = self.column(KAFKA_HEADERS, row) else { return Some(vec![]) };
         let headers = Headers::of(column).ok()?.row(row);

@@ -1,12 +1,11 @@
-//! The manifests of a directory of data files: which files are part of the data, and where the sink
-//! stands.
+//! The manifests of a directory of data files: which files are part of the data, and the positions of the sink.
 //!
 //! Manifest *n* is a small JSON file, `_manifests/0000000/000000000n.json`: the disk or the bucket lets only one
-//! process make a given number. It names the files that one commit adds and removes,
-//! the offsets they cover, and the positions of all partitions after it, so the newest manifest alone says
-//! where to begin. The data are the files that were added and not removed; [`Contents`] adds it up.
+//! process make a given number. It names the files that one commit adds and removes, the offsets that they cover, and
+//! the positions of all partitions after it, so the newest manifest alone says where to begin. The data are the files
+//! that were added and not removed; [`Contents`] adds them up.
 //!
-//! Manifests are never changed nor removed: a process that has slept can so never take a number again.
+//! Manifests are never changed or removed, so a process that has slept cannot make a number a second time.
 //!
 //! [`Contents`]: super::contents::Contents
 
@@ -29,7 +28,7 @@ const FORMAT: u32 = 1;
 const FORMAT_REMOVED: u32 = 2;
 const FORMAT_RANGE: u32 = 3;
 
-/// Manifests of one sub-directory: keeps listings short.
+/// How many manifests a sub-directory has: this keeps listings short.
 const PER_DIRECTORY: u64 = 1000;
 
 /// One commit.
@@ -51,7 +50,7 @@ pub(crate) struct Manifest {
     pub(crate) removed: Vec<String>,
     /// The source positions that it covers, dropped and filtered rows included.
     pub(crate) covers: Vec<Covered>,
-    /// Where every pipeline that writes here stands after it.
+    /// The positions after it, of every pipeline that writes here.
     pub(crate) positions: Vec<Position>,
     /// What pipelines know of the topics that their positions belong to; absent in manifests of releases that did not
     /// store it.
@@ -116,7 +115,7 @@ pub(crate) struct TopicNote {
     identity: TopicIdentity,
 }
 
-/// What the manifests from `since` on up to the one that it stands in add up to.
+/// What the manifests from number `since` up to this one add up to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
     /// Number of the first manifest that is counted; 1 in manifests of earlier releases, which counted all.
@@ -136,12 +135,12 @@ fn first() -> u64 {
 }
 
 impl Manifest {
-    /// Where `pipeline` stands after this commit.
+    /// The positions of `pipeline` after this commit.
     pub(crate) fn positions_of(&self, pipeline: &str) -> Positions {
         positions_of(&self.positions, pipeline)
     }
 
-    /// What `pipeline` knows of its topics after this commit.
+    /// The stored identities of the topics of `pipeline` after this commit.
     pub(crate) fn topics_of(&self, pipeline: &str) -> Topics {
         let own = self.topics.iter().filter(|note| note.pipeline == pipeline);
         own.map(|note| (Arc::from(note.topic.as_str()), note.identity.clone())).collect()
@@ -163,7 +162,8 @@ impl Manifest {
         })
     }
 
-    /// The commit after `latest`, which is completed like all before it, with which `pipeline` makes `moves`.
+    /// The manifest of the commit after `latest` with which `pipeline` makes `moves`. All commits up to `latest` must
+    /// be completed.
     pub(crate) fn after(latest: Option<&Self>, pipeline: &str, moves: &Moves, files: Vec<DataFile>) -> Self {
         let newest = latest.map_or(0, |latest| latest.number);
         let mut manifest = Manifest {
@@ -180,6 +180,8 @@ impl Manifest {
             listing: None,
         };
         for m in moves.iter() {
+            // The positions of other partitions and pipelines are carried over: the newest manifest alone says where
+            // all of them stand.
             manifest.positions.retain(|p| {
                 p.pipeline != pipeline || p.topic != m.topic.as_ref() || p.partition != m.partition
             });
@@ -201,7 +203,7 @@ impl Manifest {
         manifest
     }
 
-    /// Lets the commit remove hidden files, too, that no commit named and never will.
+    /// Lets the commit also remove hidden files that no commit named and never will.
     pub(super) fn remove_leftovers(&mut self, names: Vec<String>) {
         if !names.is_empty() {
             self.format = self.format.max(FORMAT_REMOVED);
@@ -209,19 +211,20 @@ impl Manifest {
         }
     }
 
-    /// Lets this manifest say what it and those before it add up to.
+    /// Adds the listing to this manifest.
     pub(super) fn list(&mut self, listing: Listing) {
         self.format = FORMAT_RANGE;
         self.listing = Some(listing);
     }
 
-    /// Number of the first manifest that is known when this one is.
+    /// Number of the first manifest whose contents are known from this one: the beginning of its listing, or its own
+    /// number.
     pub(super) fn first_covered(&self) -> u64 {
         self.listing.as_ref().map_or(self.number, |listing| listing.since)
     }
 
-    /// Whether it says that the file `name` is no part of the data. Hidden files have no directory yet, so it is left
-    /// aside; names are unique without it.
+    /// Whether it says that the file `name` is not part of the data. The directory of the file is ignored: hidden files
+    /// lie at the top, and names are unique without it.
     pub(crate) fn removes(&self, name: &str) -> bool {
         self.removed.iter().any(|removed| file_name(removed) == file_name(name))
     }
@@ -254,7 +257,7 @@ impl ManifestLog {
     /// When it cannot be read.
     pub(crate) fn latest(&self) -> Result<Option<Manifest>> {
         let Some(newest) = self.numbers(DIRECTORY)?.into_iter().max() else { return Ok(None) };
-        // A process that was killed may have made the directory and nothing in it.
+        // A process that was killed may have made the newest sub-directory and no manifest in it.
         let candidates = [Some(newest), newest.checked_sub(1)];
         for group in candidates.into_iter().flatten() {
             if let Some(number) = self.numbers(&self::group(group))?.into_iter().max() {
@@ -271,6 +274,7 @@ impl ManifestLog {
 
     /// All manifests from the newest to the oldest.
     pub(crate) fn newest_first(&self) -> Result<impl Iterator<Item = Result<Manifest>> + use<>> {
+        // Numbers have no gaps: each manifest follows the newest one, and none is removed.
         let newest = self.latest()?.map_or(0, |manifest| manifest.number);
         let log = self.clone();
         Ok((1..=newest).rev().map(move |number| log.read(number)))
@@ -285,7 +289,8 @@ impl ManifestLog {
         if self.directory.create(&name(manifest.number), &text)? {
             return Ok(true);
         }
-        // A request that is repeated because the answer was lost finds what it made itself.
+        // In a bucket, a request whose answer was lost is repeated, and the second one finds what the first one made.
+        // Texts of two processes differ: they have the time, and the names of their files.
         Ok(self.text(manifest.number)?.is_some_and(|there| there == text))
     }
 
@@ -318,6 +323,7 @@ impl ManifestLog {
 
     /// The numbers that names in `place` begin with.
     fn numbers(&self, place: &str) -> Result<Vec<u64>> {
+        // Other names are passed over, such as the hidden file of a process that was killed while it made a manifest.
         let number = |name: &String| name.split(['.', '/']).next()?.parse().ok();
         Ok(self.directory.names(place)?.iter().filter_map(number).collect())
     }

@@ -7,7 +7,7 @@ pub(super) const DEAD_LETTERS: &str = "dead-letters";
 /// How hidden names end.
 const ENDING: &str = ".inprogress";
 
-/// The name, at the top of the directory, of a file that is to have the name `name`.
+/// The hidden name, at the top of the directory, of a file that will get the name `name`.
 pub(super) fn hidden(name: &str) -> String {
     format!(".{}{ENDING}", file_name(name))
 }
@@ -29,7 +29,7 @@ pub(super) fn ending(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
-/// The directory that a file of this name lies in, with a `/` at its end where it is below another.
+/// The directory of a file with this name: empty at the top, else with a `/` at its end.
 pub(super) fn place_of(name: &str) -> &str {
     name.rfind('/').map_or("", |end| &name[..=end])
 }

@@ -14,7 +14,7 @@ use super::disk::Disk;
 /// The directory at `path`, which need not exist; `storage` has the options of a bucket.
 ///
 /// # Errors
-/// An address or an option that is none.
+/// An invalid address or option.
 pub(super) fn open(path: &Path, storage: &Properties) -> Result<DirectoryRef> {
     match path.to_str().filter(|path| is_bucket(path)) {
         #[cfg(feature = "s3")]

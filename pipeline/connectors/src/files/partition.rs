@@ -1,4 +1,4 @@
-//! Rows apart by the values of some columns, in directories named as Hive, Spark and DuckDB name them:
+//! Splits rows by the values of columns into directories named as Hive, Spark and DuckDB name them:
 //! `label=sports/lang=zh`.
 //!
 //! The columns themselves are in the names and not in the files, as those readers expect; [`fill_in`] brings them back.
@@ -34,10 +34,10 @@ pub(super) struct Partitioning {
 }
 
 impl Partitioning {
-    /// Rows of `schema` apart by the columns `names`; none: all in one directory.
+    /// Splits rows of `schema` by the columns `names`; if there are none, all rows are in one directory.
     ///
     /// # Errors
-    /// A name that is no column, or one whose values make no directory names; a file without columns.
+    /// A name that is not a column, a column whose values cannot name directories, or no column left for the files.
     pub(super) fn try_new(schema: &SchemaRef, names: &[String]) -> Result<Self, String> {
         let columns = names.iter().map(|name| column(schema, name)).collect::<Result<Vec<_>, _>>()?;
         let kept: Vec<_> = (0..schema.fields().len()).filter(|column| !columns.contains(column)).collect();
@@ -87,6 +87,8 @@ impl Partitioning {
                 let is_null = batch.column(column).is_null(row);
                 let value = if is_null { NULL.into() } else { escape(&formatter.value(row).to_string()) };
                 let segment = format!("{}={value}", escape(name));
+                // Checked before the commit: the directory is made when the file gets its name, after the manifest. A
+                // name that the disk refuses then would leave a commit that can never be completed.
                 if segment.len() > LONGEST_NAME {
                     let message = format!(
                         "`{segment}` is longer than a directory's name may be ({LONGEST_NAME} bytes)"
@@ -130,6 +132,8 @@ pub(super) fn fill_in(rows: RecordBatch, name: &str) -> Result<RecordBatch, Arro
         let named: ArrayRef = Arc::new(StringArray::from(vec![unescape(value); count]));
         let field = Arc::new(Field::new(name, DataType::Utf8, true));
         match fields.iter().position(|field| field.name() == name) {
+            // JSON Lines are read with all columns of a schema, so a column that only the directory has is there, but
+            // null.
             Some(index) if columns.get(index).is_some_and(|column| column.logical_null_count() == count) => {
                 columns.splice(index..=index, [named]);
                 fields.splice(index..=index, [field]);
@@ -145,7 +149,7 @@ pub(super) fn fill_in(rows: RecordBatch, name: &str) -> Result<RecordBatch, Arro
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
 }
 
-/// The value that was escaped; `None` where it stands for null.
+/// The value before it was escaped; `None` for null.
 fn unescape(value: &str) -> Option<String> {
     (value != NULL).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
 }

@@ -1,8 +1,9 @@
-//! What is in a directory of data files, compared with its manifests.
+//! Reads a directory of data files back, and compares it with its manifests.
 //!
-//! The files are listed before the manifests are read: a file gets its name after it stands in a manifest, so one that
-//! is in none of them was not put there by a commit. Earlier releases could replace files by merged ones; where such a
-//! commit was cut off, the rows of a merged file that has no name yet are those of the files that it replaces.
+//! The files are listed before the manifests are read: a file gets its name after its manifest was made, so a listed
+//! file that no manifest names was not put there by a commit. Earlier releases could replace files by merged ones.
+//! Where such a commit was interrupted, the merged file has no final name yet, and its rows are still in the files that
+//! it replaces.
 
 use std::collections::BTreeSet;
 use std::io::Seek;
@@ -25,13 +26,13 @@ use super::partition::fill_in;
 use crate::digest::digest;
 use crate::reader::{Beginning, Findings, PLACES, Reader, VisitPlace, visit_places};
 
-/// A commit gives its file the final name at once. If it runs meanwhile, it is waited for so long.
+/// How long a committed file that is still hidden is waited for: its commit may be under way.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Rows that are looked at together.
 const BATCH_ROWS: usize = 8192;
 
-/// What lies in the directory, and what the manifests say of it.
+/// The files in the directory, and what the manifests say of them.
 pub(super) struct DirectoryReader {
     files: DirectoryRef,
     /// Names of the files that readers see.
@@ -39,9 +40,9 @@ pub(super) struct DirectoryReader {
     contents: Contents,
     /// Where the pipeline began with each partition.
     beginnings: Positions,
-    /// Where it stands.
+    /// The position of the pipeline in each partition.
     positions: Positions,
-    /// What it knows of its topics.
+    /// The stored identities of its topics.
     topics: Topics,
 }
 
@@ -64,7 +65,7 @@ impl DirectoryReader {
         })
     }
 
-    /// The files that are part of the data, with what is wrong with others.
+    /// The files whose rows count. Files that are missing, or that readers do not see, are added to `problems`.
     fn names(&self, problems: &mut Vec<String>) -> Result<Vec<&String>> {
         let committed = self.contents.files();
         let mut names = vec![];
@@ -72,6 +73,7 @@ impl DirectoryReader {
         for file in committed.values() {
             let unnamed = self.is_hidden(file)?;
             has_unnamed |= unnamed;
+            // A file may have got its name after the listing, so it is looked for once more.
             if !unnamed && (self.present.contains(&file.name) || self.files.exists(&file.name)?) {
                 names.push(&file.name);
             } else {
@@ -99,7 +101,7 @@ impl DirectoryReader {
         self.files.exists(&hidden)
     }
 
-    /// What is wrong with a committed file that readers do not see.
+    /// The problem with a committed file that readers do not see.
     fn absent(&self, file: &DataFile, unnamed: bool) -> String {
         let (path, rows) = (self.files.path(&file.name), file.rows);
         let shown = path.display();

@@ -1,10 +1,11 @@
 //! Parquet, Arrow IPC or JSON Lines files in a directory or a bucket: one file an epoch, or one for each combination of
 //! the values of `partition_by`.
 //!
-//! A commit is: the files, whole and on disk, under hidden names; then the manifest that names them and
-//! moves the positions; then the files' final names. A crash before the manifest leaves a hidden file
-//! that nobody counts; a crash after it leaves the rename to whoever opens the directory next, or commits there
-//! next ([`settle`](super::settle)). So every `*.parquet` that a reader of the directory sees is part of the data, once.
+//! A commit is: the files, complete and on disk, under hidden names; then the manifest that names them and moves the
+//! positions; then the final names of the files. A crash before the manifest leaves hidden files that belong to no
+//! commit. After a crash behind the manifest, the next process that opens the directory, or commits there, renames the
+//! files ([`settle`](super::settle)). So every `*.parquet` that a reader of the directory sees is part of the data,
+//! once.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ pub(super) struct FilesSink {
     log: ManifestLog,
     /// Files of commits that took effect, still without their final name.
     unnamed: Vec<Staged>,
-    /// Number of the manifest up to which all commits have been completed; none before that was looked at.
+    /// All commits up to this number are completed; `None` before the directory was searched for interrupted commits.
     settled: Option<u64>,
 }
 
@@ -44,7 +45,7 @@ impl FilesSink {
     /// Makes the directory if need be. `pipeline` tells the positions of several pipelines apart.
     ///
     /// # Errors
-    /// When the directory cannot be made, or an option of the bucket is not there.
+    /// When the directory cannot be made, or an option of the bucket is invalid.
     pub(super) fn try_new(
         config: &FilesSinkConfig,
         pipeline: &str,
@@ -78,7 +79,7 @@ impl FilesSink {
         Ok(())
     }
 
-    /// Completes what has been committed by now, by whomever; returns the newest manifest.
+    /// Completes the commits that have taken effect by now, also those of other processes; returns the newest manifest.
     ///
     /// # Errors
     /// A conflict where a manifest that has come since the last call removes a file of `staged`.
@@ -92,6 +93,7 @@ impl FilesSink {
         for manifest in self.log.between(self.settled.unwrap_or(newest), newest) {
             let manifest = manifest?;
             complete(&self.directory, &manifest)?;
+            // This process slept for so long that another one took its files for leftovers. They are written again.
             if staged.iter().any(|file| manifest.removes(&file.name)) {
                 return Err(Error::conflict("a file of this commit was removed as a leftover"));
             }
@@ -100,7 +102,7 @@ impl FilesSink {
         Ok(latest)
     }
 
-    /// Writes the selected rows to hidden files; none when there are none.
+    /// Writes the selected rows to hidden files, one for each directory; no file if no row is selected.
     fn stage(&self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<Vec<(Staged, DataFile)>> {
         let (mut selected, mut versions) = (vec![], vec![]);
         for rows in epoch {
@@ -111,13 +113,14 @@ impl FilesSink {
         let write = |(place, rows): (&String, &Vec<_>)| self.write(place, rows, &versions);
         let staged = directories.iter().map(write).collect::<Result<Vec<_>>>()?;
         if !staged.is_empty() {
-            // The hidden names are to outlive a crash of the machine before the manifest names the files.
+            // The hidden names must survive a crash of the machine before the manifest names the files: else it would
+            // name files that are missing.
             self.directory.sync("")?;
         }
         Ok(staged)
     }
 
-    /// Writes `rows` to one hidden file, which is to lie in `place`.
+    /// Writes `rows` to one hidden file, whose final place is the directory `place`.
     fn write(&self, place: &str, rows: &[RecordBatch], versions: &[String]) -> Result<(Staged, DataFile)> {
         let prefix = format!("{place}{}", self.prefix);
         let mut file = StagedFile::create(&self.directory, &prefix, self.format, self.partitioning.schema())?;
@@ -143,12 +146,16 @@ impl Sink for FilesSink {
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
+        // Before any file is staged: the search for interrupted commits would take the hidden files of this one for
+        // theirs, and read manifests in vain.
         if self.settled.is_none() {
             self.catch_up(&[])?;
         }
         let (files, entries): (Vec<_>, Vec<_>) = self.stage(epoch, moves)?.into_iter().unzip();
         fault::point("files-staged")?;
         let manifest = loop {
+            // Before each attempt, since others may have committed: a manifest may follow only if all before it are
+            // completed, which it records as `settled`.
             let latest = self.catch_up(&entries)?;
             let stored =
                 latest.as_ref().map_or_else(Positions::default, |latest| latest.positions_of(&self.pipeline));
@@ -163,19 +170,24 @@ impl Sink for FilesSink {
             let added = self.log.append(&manifest);
             match added.and_then(|added| fault::point("files-after-manifest").map(|()| added)) {
                 Ok(true) => break manifest,
-                // Another process was faster; the positions may stand where they stood.
+                // Another process has made this number. If its commit moved other positions than these, the next number
+                // is tried.
                 Ok(false) => {}
                 Err(error) => {
-                    // Nobody knows whether the manifest is there. If it is, its files must be, too.
+                    // It is unknown whether the manifest exists. If it does, its files must, too, so they are not
+                    // removed. Without `settled`, the next call searches the directory and completes the commit.
                     files.into_iter().for_each(|file| drop(file.kept()));
                     self.settled = None;
                     return Err(error);
                 }
             }
         };
+        // The commit has taken effect. If a rename fails now, the files stay in `unnamed`, and the next call tries it
+        // again.
         self.unnamed.extend(files.into_iter().map(Staged::kept));
         self.name_files()?;
         self.settled = Some(manifest.number);
+        // After the manifest that names them: a process that wakes up on one of them sees there that it is gone.
         remove_leftovers(&*self.directory, &manifest);
         fault::point("files-named")?;
         Ok(())
@@ -188,7 +200,7 @@ fn add_versions(rows: &RecordBatch, versions: &mut Vec<String>) {
         return;
     };
     for version in (0..column.len()).map(|row| column.value(row)) {
-        // Neighbours mostly share it.
+        // Consecutive rows mostly have the same version.
         if versions.last().is_none_or(|last| last != version) && !versions.iter().any(|v| v == version) {
             versions.push(version.to_owned());
         }

@@ -1,7 +1,7 @@
-//! Files as a source. Each row is read once: the sinks know how far they have a file.
+//! Files as a source. Each row is read once: the sinks have stored how far they have read each file.
 //!
-//! A file stands for a topic with one partition, by its path as the user writes it, without `./`; a row's number (from 0)
-//! is its offset.
+//! A file stands for a topic with one partition. Its path as the user writes it, without `./`, is the name of the
+//! topic, and the number of a row (from 0) is its offset.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +55,7 @@ impl FilesSource {
         let permit = loop {
             match self.assembler.try_acquire() {
                 Some(permit) => break permit,
+                // After a failure no sink commits any more, so the memory would never come back.
                 None if shutdown.has_failed() => return Ok(false),
                 None => drop(self.links.wait(PATIENCE)),
             }
@@ -95,9 +96,11 @@ impl Source for FilesSource {
                     return Ok(());
                 }
                 if shutdown.is_requested() {
+                    // Leaves the loop and not the function: what was read before the stop is still handed over.
                     break 'files;
                 }
             }
+            // Only a file that was read to its end tells how many rows it has.
             check_rows(&name, documents.rows(), first)?;
         }
         if !self.assembler.is_empty() {

@@ -1,4 +1,4 @@
-//! A file that nobody sees before it is whole.
+//! A file that readers do not see before it is complete.
 //!
 //! It is written under a hidden name at the top of the sink's directory, made durable, and then given its final name,
 //! perhaps in a directory below. A crash leaves at most hidden files behind, which no reader takes for data.
@@ -88,7 +88,8 @@ impl Staged {
         self
     }
 
-    /// Gives the file its final name; does nothing where another process has: it may have gone since.
+    /// Gives the file its final name; does nothing where another process has done so (the file may even have been
+    /// removed since).
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -100,7 +101,7 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         if !self.keep {
-            // It may be gone, and if it cannot be removed it is hidden all the same.
+            // An error does no harm, since no reader counts a hidden file. It may also be gone already.
             let _ = self.directory.remove(&self.hidden());
         }
     }

@@ -37,6 +37,7 @@ pub(super) async fn open(config: &IcebergSinkConfig) -> Result<Arc<dyn Catalog>>
     match catalog.kind {
         IcebergCatalogKind::Sql => {
             properties.insert(SQL_CATALOG_PROP_URI.into(), sqlite_uri(&catalog.uri)?);
+            // The library's default is the placeholders of PostgreSQL, which are not those of SQLite.
             properties.insert(SQL_CATALOG_PROP_BIND_STYLE.into(), "QMark".into());
             let (warehouse, files) = warehouse(&catalog.warehouse)?;
             properties.insert(SQL_CATALOG_PROP_WAREHOUSE.into(), warehouse);
@@ -55,7 +56,7 @@ pub(super) async fn open(config: &IcebergSinkConfig) -> Result<Arc<dyn Catalog>>
     }
 }
 
-/// `uri`, so that SQLite makes the file, whose directory is made here.
+/// `uri` with the option by which SQLite makes a missing file; without it, opening fails. The directory is made here.
 fn sqlite_uri(uri: &str) -> Result<String> {
     let file = uri.trim_start_matches("sqlite:").trim_start_matches("//");
     let file = file.split_once('?').map_or(file, |(file, _)| file);
@@ -65,7 +66,8 @@ fn sqlite_uri(uri: &str) -> Result<String> {
     Ok(if uri.contains('?') { uri.to_owned() } else { format!("{uri}?mode=rwc") })
 }
 
-/// Where tables lie, in full since their metadata name their files so, and how files are written there.
+/// The place of the tables, as an absolute path, since their metadata name files by full paths; and how files are
+/// written there.
 fn warehouse(warehouse: &str) -> Result<(String, Arc<dyn StorageFactory>)> {
     if warehouse.contains("://") && !warehouse.starts_with("file://") {
         return Ok((warehouse.to_owned(), Arc::new(OpenDalResolvingStorageFactory::new())));

@@ -67,7 +67,7 @@ pub struct IcebergCatalogConfig {
     /// `sql`: a SQLite file. `rest`: a server that speaks Iceberg's REST protocol.
     #[serde(rename = "type")]
     pub kind: IcebergCatalogKind,
-    /// The catalog's name, by which a SQLite file tells several apart.
+    /// The name of the catalog: a SQLite file can hold several.
     pub name: String,
     /// `sqlite:FILE`, made when missing, or the address of the server.
     pub uri: String,

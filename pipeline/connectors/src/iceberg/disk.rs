@@ -1,7 +1,7 @@
 //! Files on the local disk that outlive a crash of the machine.
 //!
-//! The library's own storage leaves a table's metadata and all directories to the system's caches, while the
-//! catalog that names them is on disk at once: the table could not be opened after a crash.
+//! The library's own storage syncs neither a table's metadata nor directories, while the catalog that names the
+//! metadata is on disk at once: after a crash of the machine the table could not be opened.
 
 use std::fs::File;
 use std::io::ErrorKind::AlreadyExists;
@@ -29,7 +29,7 @@ impl StorageFactory for DiskFactory {
     }
 }
 
-/// The local disk; what was written is on it.
+/// The local disk. A file is on it, with its name, when its writer was closed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Disk(LocalFsStorage);
 
@@ -37,6 +37,7 @@ struct Disk(LocalFsStorage);
 #[typetag::serde(name = "fenliu.disk")]
 impl Storage for Disk {
     async fn write(&self, path: &str, bytes: Bytes) -> Result<()> {
+        // Through the writer, whose `close` syncs. The library's own `write` does not.
         let mut writer = self.writer(path).await?;
         writer.write(bytes).await?;
         writer.close().await
@@ -85,7 +86,7 @@ impl Storage for Disk {
     }
 }
 
-/// A file that is being written; closing it syncs it and its name.
+/// A file that is being written. Closing it syncs its content, and the directory that has its name.
 struct NewFile {
     file: Box<dyn FileWrite>,
     directory: PathBuf,
@@ -116,6 +117,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
     let Some(parent) = directory.parent() else { return Ok(()) };
     make_directory(parent)?;
     match std::fs::create_dir(directory) {
+        // A directory that another process has made meanwhile is synced, too: that process may not have come to it.
         Err(error) if error.kind() != AlreadyExists => Err(error),
         _ => sync(parent),
     }

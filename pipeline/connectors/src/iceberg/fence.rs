@@ -1,8 +1,8 @@
-//! A catalog that refuses an appending which began from other positions than the table has.
+//! A catalog wrapper that refuses a commit if the positions of the table are not where its moves begin.
 //!
-//! `Transaction::commit` loads the table before each of its tries and makes the appending anew from what it
-//! finds. Here that loading fails once the positions have moved, and with it the transaction. Between the
-//! loading and the update the catalog itself compares: the update requires the snapshot that was loaded.
+//! `Transaction::commit` loads the table before each of its attempts, and applies its actions to what it finds. Here
+//! that load fails once the positions have moved, and so does the transaction. Between load and update the catalog
+//! itself compares: the update requires the snapshot that was loaded.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ impl<'a> FencedCatalog<'a> {
         FencedCatalog { catalog, pipeline, moves, moved: AtomicBool::new(false) }
     }
 
-    /// Whether a table was found elsewhere.
+    /// Whether a load has found other positions.
     pub(super) fn has_moved(&self) -> bool {
         self.moved.load(Ordering::Relaxed)
     }
@@ -47,6 +47,7 @@ impl Catalog for FencedCatalog<'_> {
         if self.moves.start_at(&stored) {
             return Ok(table);
         }
+        // The error is not retryable, so it ends the attempts of the library.
         self.moved.store(true, Ordering::Relaxed);
         Err(Error::new(ErrorKind::PreconditionFailed, "another process has moved the positions"))
     }

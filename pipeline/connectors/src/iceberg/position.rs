@@ -2,7 +2,7 @@
 //! `fenliu.beginning/...` the offset that the pipeline began with. `fenliu.topic/PIPELINE/TOPIC` is what identifies the
 //! topic, as JSON.
 //!
-//! One property a partition, so that processes which share a pipeline's partitions move theirs alone.
+//! One property for each partition: processes that share the partitions of a pipeline move only their own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ const POSITION: &str = "fenliu.position";
 const BEGINNING: &str = "fenliu.beginning";
 const TOPIC: &str = "fenliu.topic";
 
-/// Where `pipeline` stands in `table`.
+/// The positions of `pipeline` in `table`: the next offset of each partition.
 ///
 /// # Errors
-/// A property that is no offset: it was changed by hand.
+/// A property that is not an offset: it was changed by hand.
 pub(super) fn positions(table: &Table, pipeline: &str) -> Result<Positions> {
     parse(table.metadata().properties(), POSITION, pipeline)
 }
 
-/// Where `pipeline` began in `table`.
+/// The first positions that `pipeline` had in `table`.
 ///
 /// # Errors
-/// A property that is no offset.
+/// A property that is not an offset: it was changed by hand.
 pub(super) fn beginnings(table: &Table, pipeline: &str) -> Result<Positions> {
     parse(table.metadata().properties(), BEGINNING, pipeline)
 }
 
-/// What `pipeline` has stored of its topics in `table`.
+/// The identities of topics that `pipeline` has stored in `table`.
 ///
 /// # Errors
-/// A property that is no identity: it was changed by hand.
+/// A property that is not an identity: it was changed by hand.
 pub(super) fn topics(table: &Table, pipeline: &str) -> Result<Topics> {
     parse_topics(table.metadata().properties(), pipeline)
 }
@@ -43,7 +43,7 @@ pub(super) fn topics(table: &Table, pipeline: &str) -> Result<Topics> {
 /// The properties that make `moves`.
 ///
 /// # Errors
-/// None that can be named: identities are texts and numbers.
+/// None in practice: an identity is a text and a number.
 pub(super) fn properties(pipeline: &str, moves: &Moves) -> Result<HashMap<String, String>> {
     let mut properties = HashMap::new();
     for m in moves.iter() {
@@ -81,6 +81,7 @@ fn parse(properties: &HashMap<String, String>, kind: &str, pipeline: &str) -> Re
         let parsed = place.rsplit_once('/').and_then(|(topic, partition)| {
             Some((Arc::from(topic), partition.parse().ok()?, value.parse().ok()?))
         });
+        // An error, and not a missing position: with that the sink would begin anew and write its rows twice.
         let Some((topic, partition, next)) = parsed else {
             return Err(Error::input(format!(
                 "the table's property `{key}` is `{value}`, which is no offset of a partition"
@@ -91,8 +92,9 @@ fn parse(properties: &HashMap<String, String>, kind: &str, pipeline: &str) -> Re
     Ok(positions)
 }
 
-/// What the properties of a pipeline begin with. Its name is the one part that may hold a slash and is not at
-/// the end, where topic and partition are told apart from behind.
+/// The prefix of a pipeline's properties. Slashes in its name are escaped: otherwise the properties of the pipeline
+/// `a/b` would also be those of `a`, for topics that begin with `b/`. A topic may hold slashes, as paths of files do,
+/// since it ends at the last one.
 fn prefix(kind: &str, pipeline: &str) -> String {
     format!("{kind}/{}/", pipeline.replace('%', "%25").replace('/', "%2F"))
 }

@@ -1,4 +1,4 @@
-//! A table as it is at one moment, for looking at what is in it.
+//! Reads an Iceberg table back, as it is when it is opened.
 
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, Topics};
@@ -15,13 +15,13 @@ use crate::runtime;
 /// The newest version that a table had when it was opened.
 pub(super) struct IcebergReader {
     runtime: Handle,
-    /// None where nothing was ever written.
+    /// `None` if nothing was ever written.
     table: Option<Table>,
-    /// Where the pipeline stands.
+    /// The position of the pipeline in each partition.
     positions: Positions,
     /// Where it began with each partition.
     beginnings: Positions,
-    /// What it knows of its topics.
+    /// The stored identities of its topics.
     topics: Topics,
 }
 

@@ -1,15 +1,15 @@
 //! An Apache Iceberg table.
 //!
-//! A commit is: data files, a Parquet file or more for each partition value; then one transaction that adds
-//! them and moves the positions, which are properties of the table (`position`). The catalog exchanges the
-//! table's newest version for the new one if it is still what the transaction was made from. Iceberg's
-//! library would otherwise load the table again and add the files to whatever it finds, another process's
-//! rows included: `fence` looks at the positions at each such loading. Every commit makes a snapshot, rows
-//! or not, so that the catalog's comparison of snapshots sees each of them.
+//! A commit is: data files, at least one Parquet file for each partition value; then one transaction that adds them and
+//! moves the positions, which are properties of the table (`position`). The catalog replaces the table's newest version
+//! by the new one only if it is still the version that the transaction was made from. Otherwise Iceberg's library would
+//! load the table again and add the files to what it finds, which may include the same rows from another process:
+//! `fence` compares the positions at each such load. Every commit makes a snapshot, even without rows, because the
+//! catalog compares snapshots and would not see a commit of properties alone.
 //!
-//! Properties outlive snapshots: the positions survive their expiry, compaction and rewriting by other
-//! engines. Files of a commit that did not take effect lie in the warehouse until an engine removes orphans.
-//! Neither compaction nor expiry is done here.
+//! Properties outlive snapshots: the positions survive expiry, compaction and rewriting by other engines. Files of a
+//! commit that did not take effect stay in the warehouse until an engine removes orphans. Compaction and expiry are not
+//! done here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl CompiledTable {
     /// A table for rows of `schema`; `key` is the configuration's.
     ///
     /// # Errors
-    /// Columns that Iceberg has no type for, partitions by something that is no column.
+    /// Columns that Iceberg has no type for, partitions by something that is not a column.
     pub(super) fn try_new(
         config: &IcebergSinkConfig,
         key: &str,
@@ -92,10 +92,12 @@ impl Sink for IcebergSink {
     }
 }
 
-/// Longest that a catalog and a store may take over an epoch: their clients wait for ever.
+/// How long a catalog and a store may take over an epoch. Their clients have no time-out of their own, and one that
+/// hangs would stop the sink without a word.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What `work` gives, if it gives it in time. A commit that is given up may take effect all the same.
+/// The result of `work`, or an error after [`PATIENCE`]. A commit that is given up may still take effect; the positions
+/// tell that later.
 async fn in_time<T>(action: &'static str, table: String, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| {
         let seconds = PATIENCE.as_secs();
@@ -121,21 +123,27 @@ impl Target {
 
     async fn commit(&mut self, batches: &[RecordBatch], moves: &Moves) -> Result<()> {
         let (catalog, table) = self.load().await?;
+        // Before any file is written. The fence compares again at each load of the transaction.
         if !moves.start_at(&position::positions(&table, &self.pipeline)?) {
             return Err(moved());
         }
+        // Files first: until the transaction names them no reader sees them, and a crash in between leaves only
+        // orphans.
         let files = write::data_files(&table, batches).await?;
         fault::point("iceberg-staged")?;
 
         let properties = position::properties(&self.pipeline, moves)?;
         let transaction = Transaction::new(&table);
-        // The names are new: looking for them in every manifest of the table would be in vain.
+        // The library would read every manifest of the table to look for duplicates. The names of these files hold a
+        // new ULID, so there are none.
         let append = transaction
             .fast_append()
             .with_check_duplicate(false)
             .add_data_files(files)
             .set_snapshot_properties(properties.clone());
         let transaction = append.apply(transaction).map_err(self.failed("append to"))?;
+        // The properties of the table are the position. Those of the snapshot say in its history which offsets it
+        // covers; they go with it when it expires.
         let mut update = transaction.update_table_properties();
         for (key, value) in properties {
             update = update.set(key, value);
@@ -145,6 +153,9 @@ impl Target {
         let fence = FencedCatalog::new(catalog.as_ref(), &self.pipeline, moves);
         match transaction.commit(&fence).await {
             Ok(_) => Ok(()),
+            // Asked of the fence, since the error of the library does not tell its refusal from a failure. The commit
+            // that moved the positions may be an earlier attempt of the library itself, whose answer was lost: reading
+            // the positions again tells that, too.
             Err(_) if fence.has_moved() => Err(moved()),
             Err(error) => Err(self.failed("commit to")(error)),
         }
@@ -159,6 +170,8 @@ impl Target {
         let table = table::load_or_create(catalog.as_ref(), &self.ident, &self.shape).await;
         let table = table.map_err(self.failed("load"))?;
         self.shape.check(&table)?;
+        // Kept only once the table could be loaded through it: after a failure, the next attempt opens the catalog
+        // again.
         self.catalog = Some(Arc::clone(&catalog));
         Ok((catalog, table))
     }

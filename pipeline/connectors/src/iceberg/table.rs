@@ -1,4 +1,4 @@
-//! What columns and partitions the table has.
+//! The columns and partitions of the table.
 //!
 //! A new table gets the sink's columns, in Iceberg's types. A table that exists must have each of them, of
 //! the same type; columns beside them are left null.
@@ -25,7 +25,7 @@ impl Shape {
     /// A table of rows of `schema`, partitioned by `partition_by`.
     ///
     /// # Errors
-    /// A column that Iceberg has no type for, a partition by something that is no column.
+    /// A column that Iceberg has no type for, a partition by something that is not a column.
     pub(super) fn try_new(schema: &ArrowSchema, partition_by: &[String]) -> Result<Self> {
         let fields: Fields = schema.fields().iter().map(|field| lake_field(field)).collect();
         let schema = arrow_schema_to_schema_auto_assign_ids(&ArrowSchema::new(fields))?;
@@ -42,7 +42,7 @@ impl Shape {
         Ok(Shape { spec: spec.build()?, schema, columns })
     }
 
-    /// Whether rows fit into `table`.
+    /// Checks that rows fit into `table`.
     ///
     /// # Errors
     /// Names what differs, and what to do.
@@ -110,6 +110,7 @@ pub(super) async fn load_or_create(
         .schema(shape.schema.clone())
         .partition_spec(shape.spec.clone())
         .build();
+    // Should another process make the table at this moment, this fails, and the next attempt finds it.
     tracing::info!(event = "table_created", table = %ident, "making the table");
     catalog.create_table(namespace, creation).await
 }
@@ -144,7 +145,7 @@ fn partitions(spec: &PartitionSpec, schema: &Schema) -> Vec<String> {
     spec.fields().iter().map(partition).collect()
 }
 
-/// The field in types that Iceberg has, and without numbers.
+/// The field in the types that Iceberg has, without field numbers: a table that exists has its own.
 fn lake_field(field: &Field) -> Field {
     Field::new(field.name(), lake_type(field.data_type()), field.is_nullable())
 }

@@ -60,7 +60,7 @@ async fn write(table: &Table, batches: Vec<RecordBatch>) -> iceberg::Result<Vec<
     writer.close().await
 }
 
-/// Tells the rows of different partitions apart.
+/// Splits rows by their partitions.
 enum Splitter {
     Whole(PartitionKey),
     Parts(Box<RecordBatchPartitionSplitter>),
@@ -70,6 +70,7 @@ impl Splitter {
     fn try_new(table: &Table) -> iceberg::Result<Self> {
         let (schema, spec) = (table.current_schema_ref(), table.metadata().default_partition_spec());
         if spec.is_unpartitioned() {
+            // Also a spec whose fields are all `void` counts as unpartitioned; their values are null.
             let nothing = Struct::from_iter(spec.fields().iter().map(|_| None));
             return Ok(Splitter::Whole(PartitionKey::new(spec.as_ref().clone(), schema, nothing)));
         }
@@ -85,7 +86,8 @@ impl Splitter {
     }
 }
 
-/// All files in one directory: partition values may hold anything, `/` and `..` included.
+/// Puts all files into one directory: partition values may hold anything, `/` and `..` included, and Iceberg knows them
+/// from its manifests, not from paths.
 #[derive(Clone, Debug)]
 struct Locations(DefaultLocationGenerator);
 
@@ -97,6 +99,7 @@ impl LocationGenerator for Locations {
 
 /// `batch` with the columns of `schema`; those that it lacks are null.
 fn conform(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch, ArrowError> {
+    // By default, a value that does not fit would silently become null.
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => cast_with_options(column, field.data_type(), &strict),

@@ -17,13 +17,14 @@ use crate::cluster::KafkaConfig;
 
 /// Sends rows to topics of any cluster.
 ///
-/// The group's committed offsets stand for its position between two runs. Within a run it knows itself
-/// how far it is, since the group's offsets may follow late.
+/// Between two runs its position is the group's committed offsets. They may lie behind what brokers have acknowledged,
+/// so rows can be sent twice after a crash. Within a run the sink keeps its position itself, since the source commits
+/// the group's offsets later.
 pub(super) struct AcknowledgedSink {
     clusters: Vec<Cluster>,
     consumer: Option<Arc<KafkaConsumer>>,
     acknowledged: Stored,
-    /// Whether the topics were found to take what is sent to them.
+    /// Whether the topics were checked: a compacted topic would refuse messages without a key.
     is_checked: bool,
     patience: UnknownTopic,
 }
@@ -72,9 +73,10 @@ impl Cluster {
         Ok(Cluster { client, topics: vec![topic], writer })
     }
 
-    /// Sends the epoch to the topics. What is under way when it fails is not waited for: the writer is made anew by
-    /// the next try, since it tells of a message that was lost ever after.
+    /// Sends the epoch to the topics. On an error the producer is dropped with the messages that are under way, and the
+    /// next attempt makes a new one: a producer reports a lost message again at every later flush.
     fn send(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
+        // Taken out and put back only after a success, so that an error drops it.
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => MessageWriter::try_new(self.client.clone())?,
@@ -121,9 +123,12 @@ impl Sink for AcknowledgedSink {
     }
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
+        // All clusters are sent to before any is flushed, so that their deliveries overlap.
         let sent = self.clusters.iter_mut().try_for_each(|cluster| cluster.send(epoch, moves));
         let flushed = sent.and_then(|()| self.clusters.iter_mut().try_for_each(Cluster::flush));
         self.patience.judge(Instant::now(), flushed)?;
+        // Only after every cluster has acknowledged: rows of a position that moved too early would be trimmed at the
+        // next attempt.
         self.acknowledged.positions.update(&moves.ends());
         self.acknowledged.topics.extend(moves.topics().clone());
         Ok(())

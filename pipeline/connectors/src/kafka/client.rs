@@ -15,9 +15,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn client_config(kafka: &KafkaConfig, own: &Properties) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &kafka.brokers);
-    // Why a connection was closed is said in such a line alone; `Connections` passes on what helps.
+    // Only these lines say why a connection was closed; `Connections` logs those that help.
     config.set("log.connection.close", "true");
-    // librdkafka says it at this level; the binding would ask for errors alone.
+    // librdkafka logs them at this level; rdkafka's default level would leave them out.
     config.set_log_level(RDKafkaLogLevel::Info);
     for (name, value) in kafka.properties.iter().chain(own) {
         config.set(name, value);

@@ -119,6 +119,7 @@ pub fn check_properties(properties: &Properties, key: &str, problems: &mut Probl
         );
     }
     for (name, value) in properties {
+        // Each property by itself: librdkafka checks combinations only when it makes a client.
         let checked = ClientConfig::new().set(name, value).create_native_config();
         if let Err(KafkaError::ClientConfig(_, reason, ..)) = checked {
             problems.add(format!("{key}.\"{name}\""), format!("is refused by librdkafka: {}", reason.trim()));

@@ -1,12 +1,12 @@
 //! Why a client has no connection to its brokers, and what the user can do about it.
 //!
-//! librdkafka connects again by itself for ever, and its calls end with no more than "Broker transport failure" or a
-//! time-out. The cause stands in its log lines and in the texts of its error events alone, so both are read here: the
-//! cause is logged once a minute while it lasts (`event = "kafka_unreachable"`), and the errors of calls carry it.
+//! librdkafka reconnects by itself for ever, and its calls fail with "Broker transport failure" or a time-out only. The
+//! cause stands in its log lines and in the texts of its error events alone, so both are read here: the cause is logged
+//! once a minute while it lasts (`event = "kafka_unreachable"`), and the errors of calls carry it.
 //!
 //! Contract: a cause that lasts until someone changes something (a wrong password, a certificate that is not trusted)
-//! ends a client that was never connected. One that has worked before keeps trying, since the other side may be amid a
-//! change of its own.
+//! ends a client that was never connected. A client that has worked before keeps trying, since the cluster may be in
+//! the middle of a change.
 
 use std::time::{Duration, Instant};
 
@@ -18,20 +18,23 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use super::client::REQUEST_TIMEOUT;
 use super::error::of;
 
-/// How long the same is not logged again for clients of one kind. A broker that is away makes many errors a second.
+/// How long repeats of the same cause are not logged, for all clients of one kind together. A broker that is away makes
+/// many errors a second.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a question to the brokers waits before the log lines are read that came meanwhile; it doubles.
+/// How long the first attempt of a question waits; the time doubles with each attempt. Between attempts the log lines
+/// that came meanwhile are read.
 const FIRST_STEP: Duration = Duration::from_secs(1);
 
-/// How long a question is asked again although a cause is known: another of the brokers may answer.
+/// How long a question is repeated although a cause is known: another broker of the list may answer.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What a text of librdkafka contains, what the user can do about it, and whether it lasts until someone does. The
-/// first line that matches counts.
+/// What a text of librdkafka contains, the remedy, and whether the cause lasts until someone changes something. The
+/// first entry that matches counts, so a special text stands before a general one that it contains: "certificate verify
+/// failed" before "SSL handshake failed", "mechanism handshake failed" before "SASL".
 const CAUSES: &[(&str, &str, bool)] = &[
-    // The state in which the connection was closed tells more than the text: librdkafka means to append its own advice,
-    // which since 2.12 is lost where it compares the format of the message in place of the message.
+    // Told by the state of the connection. librdkafka means to append a hint to the text, but since 2.12 it compares
+    // the format string in place of the message, so the hint is missing.
     (
         "in state APIVERSION_QUERY",
         "if the brokers expect TLS at this port, set `kafka.properties.\"security.protocol\"` to \"ssl\" or \"sasl_ssl\"",
@@ -66,8 +69,9 @@ const CAUSES: &[(&str, &str, bool)] = &[
     ("Connect to ", "check `kafka.brokers`, and that the brokers run and can be reached from here", false),
 ];
 
-/// A broker that expects a password closes the connection of a client that offers none as soon as it asks for more than
-/// the versions of the protocol. librdkafka takes the same time for a sign of it.
+/// A first connection that is closed within this time probably lacks a password: a broker that expects one closes the
+/// connection of a client without SASL at its first request after ApiVersions. librdkafka uses the same time for its
+/// own hint.
 const CLOSED_AT_ONCE: Duration = Duration::from_secs(2);
 
 const NO_PASSWORD: &str = "if the brokers expect a password, set `kafka.properties.\"security.protocol\"` to \"sasl_ssl\" or \
@@ -91,9 +95,10 @@ impl Cause {
         Some(Cause { text: Self::essence(text), remedy, lasts: *lasts })
     }
 
-    /// As [`of`](Self::of), for a client that has not been connected before: `None` if the connection was not closed at
-    /// once, too.
+    /// As [`of`](Self::of), for a client that has not been connected before: a connection that is closed at once may
+    /// lack a password. `None` for a connection that lasted longer: brokers close idle ones all the time.
     fn of_first(text: &str) -> Option<Self> {
+        // Such texts end with `(after 12ms in state UP)`.
         let (_, end) = text.split_once(" (after ")?;
         let millis = end.split_once("ms in state UP")?.0.parse().ok()?;
         (Duration::from_millis(millis) < CLOSED_AT_ONCE).then(|| Cause {
@@ -104,7 +109,8 @@ impl Cause {
     }
 
     fn essence(text: &str) -> String {
-        // Log lines begin with the thread and end, as errors do, with how long the attempt took: neither is the cause.
+        // Log lines begin with the thread. Both log lines and errors end with how long the attempt took. Neither is
+        // part of the cause, and the time would make each repeat a different text.
         let text = text
             .strip_prefix("[thrd:")
             .and_then(|text| text.split_once("]: "))
@@ -123,7 +129,9 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct State {
     cause: Option<Cause>,
+    /// Whether a broker has answered at any time.
     has_worked: bool,
+    /// Whether librdkafka has reported that no broker is connected, and none has answered since.
     all_down: bool,
 }
 
@@ -133,9 +141,10 @@ impl Connections {
         Connections { client, state: Mutex::default() }
     }
 
-    /// Takes in a log line of librdkafka. Lines of connections that end without saying why are for debugging: brokers
-    /// close idle connections all the time.
+    /// Takes in a log line of librdkafka. Lines about connections that were closed without a known cause are logged for
+    /// debugging only: brokers close idle connections all the time.
     pub(super) fn log(&self, level: Level, facility: &str, text: &str) {
+        // librdkafka logs connections that failed or were closed under this facility.
         if let Some(cause) = (facility == "FAIL").then(|| self.cause(text)).flatten() {
             return self.failed(cause);
         }
@@ -168,13 +177,14 @@ impl Connections {
             let mut state = self.state.lock();
             state.all_down = true;
             if let Some(cause) = state.cause.clone() {
+                // `failed` takes the same lock.
                 drop(state);
                 return self.failed(cause);
             }
         }
         match Cause::of(reason).filter(|_| is_about_connections(code)) {
             Some(cause) => self.failed(cause),
-            // A cause that is known says more.
+            // The cause that is known says more than this error, which only follows from it.
             None if is_about_connections(code) && self.state.lock().cause.is_some() => {}
             None if is_due(self.client, &code.to_string()) => {
                 let client = self.client;
@@ -203,10 +213,10 @@ impl Connections {
         self.state.lock().cause = Some(cause);
     }
 
-    /// That no cause is known which lasts until someone changes something.
+    /// Checks that no cause is known that lasts until someone changes something.
     ///
     /// # Errors
-    /// There is one, no broker can be reached, and none could before.
+    /// There is such a cause, no broker can be reached, and none was reached before.
     pub(super) fn check(&self) -> Result<()> {
         let state = self.state.lock();
         match &state.cause {
@@ -225,6 +235,8 @@ impl Connections {
         let Some(cause) = state.cause.as_ref().filter(|_| code.is_some_and(is_about_connections)) else {
             return error;
         };
+        // Only a client that was never connected gives up. For one that has worked, the other side may be in the middle
+        // of a change, such as an exchange of certificates.
         let kind = if state.is_hopeless() { Kind::Denied } else { error.kind() };
         let told = explained(Error::new(kind, error.to_string()), cause);
         if kind == error.kind() && error.is_retryable() { told.retryable() } else { told }
@@ -254,6 +266,7 @@ impl Connections {
             serve();
             let is_unanswered = error.rdkafka_error_code().is_some_and(is_about_connections);
             let waited = start.elapsed();
+            // A cause that needs a change of the configuration ends the wait at once.
             let limit = match self.check() {
                 Err(_) => Duration::ZERO,
                 Ok(()) if self.state.lock().cause.is_some() => GRACE,
@@ -268,6 +281,8 @@ impl Connections {
 }
 
 impl State {
+    /// Whether only a change of the configuration can help: all brokers are down, none was ever reached, and the cause
+    /// lasts.
     fn is_hopeless(&self) -> bool {
         self.all_down && !self.has_worked && self.cause.as_ref().is_some_and(|cause| cause.lasts)
     }
@@ -277,7 +292,7 @@ fn explained(error: Error, cause: &Cause) -> Error {
     error.with("cause", &cause.text).remedy(cause.remedy)
 }
 
-/// Whether calls fail so for want of a connection.
+/// Whether a call can fail with `code` because there is no connection.
 fn is_about_connections(code: Code) -> bool {
     matches!(
         code,

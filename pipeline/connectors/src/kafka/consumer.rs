@@ -25,8 +25,9 @@ use crate::cluster::KafkaConfig;
 /// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
 /// memory budget), and an assignment that moves only the partitions that must move.
 ///
-/// A partition that finds the queue at a cap is not fetched again for a while. With librdkafka's second, the queue
-/// would be empty for most of it: documents of 2 KB came at 2,000 a second, whatever the pipeline could take.
+/// When the queue has reached a cap, librdkafka does not fetch a partition again for `fetch.queue.backoff.ms`. With its
+/// default of a second, the queue would be empty for most of that time: documents of 2 KB came at 2,000 a second,
+/// whatever the pipeline could take.
 const DEFAULTS: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes", "16384"),
     ("queued.min.messages", "10000"),
@@ -39,22 +40,24 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// minutes, messages wait as long in a partition that was added.
 pub(super) const REFRESH_INTERVAL_MS: &str = "topic.metadata.refresh.interval.ms";
 
-/// Its value unless the user says otherwise.
+/// The default of [`REFRESH_INTERVAL_MS`] unless the user sets it.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The consumer of the source. Its sinks share it: they commit as the same member of the group.
 pub type KafkaConsumer = BaseConsumer<Context>;
 
-/// Something that the group wants of this member. It waits until [`apply`] is called.
+/// A rebalance: partitions that the group assigns to this member, or revokes. librdkafka waits until [`apply`] answers
+/// it.
 #[derive(Clone, Debug)]
 pub struct Rebalance {
-    /// Whether the partitions come or go.
+    /// Whether the partitions are assigned; else they are revoked.
     pub is_assignment: bool,
-    /// The partitions that come or go, or with an eager protocol all of them.
+    /// The partitions that are assigned or revoked; with an eager protocol, always the whole assignment.
     pub partitions: TopicPartitionList,
 }
 
-/// Keeps rebalances until the source gets to them: it must first let go of what is in flight.
+/// Queues rebalances for the source, which answers them later: before partitions are given up, the sinks have to commit
+/// what was read of them.
 #[derive(Debug)]
 pub struct Context {
     connection: Connections,
@@ -85,17 +88,18 @@ impl Context {
         self.rebalances.lock().pop_front()
     }
 
-    /// Leaves a rebalance that was not handled to whoever asks next.
+    /// Puts back a rebalance that was not answered: the next call of [`next_rebalance`](Self::next_rebalance) returns
+    /// it.
     pub fn put_back(&self, rebalance: Rebalance) {
         self.rebalances.lock().push_front(rebalance);
     }
 
-    /// The outcome of a commit of offsets that was not waited for.
+    /// The outcome of a commit of offsets that was sent by `commit_aside` and has ended; `None` if there is none.
     pub fn next_commit(&self) -> Option<KafkaResult<()>> {
         self.commits.lock().pop_front()
     }
 
-    /// From now on partitions are given up as soon as the group asks: nobody will handle it.
+    /// From now on the callback gives partitions up at once, since no source is left that would answer a rebalance.
     pub fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
     }
@@ -123,14 +127,19 @@ impl ConsumerContext for Context {
             // The group's coordinator has answered.
             self.connection.works();
         }
+        // rdkafka's provided method would change the assignment here, within the callback. This one only queues the
+        // rebalance: giving partitions up takes commits of the sinks, and the source has to poll meanwhile.
         let rebalance = Rebalance { is_assignment, partitions: partitions.clone() };
         if !self.is_closing.load(Ordering::Relaxed) {
             return self.rebalances.lock().push_back(rebalance);
         }
+        // A process that leaves takes no partitions, so it answers an assignment with an empty one.
         let nothing = TopicPartitionList::new();
         let given_up =
             Rebalance { partitions: if is_assignment { nothing } else { rebalance.partitions }, ..rebalance };
         if let Err(error) = apply(consumer, &given_up) {
+            // Not more than a line for debugging: the consumer is about to close, and closing gives the partitions up
+            // as well.
             tracing::debug!(%error, "partitions cannot be given up");
         }
     }
@@ -142,7 +151,7 @@ impl ConsumerContext for Context {
 /// does not set. So a thread waits for the answer.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When no thread can be started.
 pub(super) fn commit_aside(consumer: &Arc<KafkaConsumer>, offsets: TopicPartitionList) -> Result<()> {
     let consumer = Arc::clone(consumer);
     let commit = move || {
@@ -160,6 +169,8 @@ pub(super) fn commit_aside(consumer: &Arc<KafkaConsumer>, offsets: TopicPartitio
 /// When librdkafka refuses.
 pub(super) fn apply(consumer: &KafkaConsumer, rebalance: &Rebalance) -> Result<()> {
     let partitions = &rebalance.partitions;
+    // In a cooperative rebalance the callback names only the partitions that change. In an eager one it names all of
+    // them, and a revocation takes the whole assignment.
     let outcome = match (consumer.rebalance_protocol(), rebalance.is_assignment) {
         (RebalanceProtocol::Cooperative, true) => consumer.incremental_assign(partitions),
         (RebalanceProtocol::Cooperative, false) => consumer.incremental_unassign(partitions),
@@ -186,18 +197,21 @@ pub fn connect(kafka: &KafkaConfig, source: &KafkaSourceConfig, pipeline: &str) 
     }
     client
         .set("group.id", source.group(pipeline))
-        // Every partition is given its offset; this is for offsets that the topic does not keep any more.
+        // Partitions are always assigned with an offset. This applies only where retention has deleted that offset.
         .set("auto.offset.reset", "earliest")
+        // The group's offsets follow what the sinks have committed, never what was polled.
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        // The only sign of the end of a partition: the offsets before its end may hold no message, but transaction
+        // markers.
         .set("enable.partition.eof", "true");
     client.create_with_context(Context::default()).map_err(failed("make a consumer"))
 }
 
-/// That no error has ended the consumer for good.
+/// Checks that the consumer has had no fatal error, after which it does not work any more.
 ///
 /// # Errors
-/// Another process has taken its name; librdkafka knows a few more.
+/// [`Kind::Fenced`] where another process uses the same `group.instance.id`; the other fatal errors of librdkafka.
 pub(super) fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
     match consumer.client().fatal_error() {
         None => Ok(()),
@@ -213,8 +227,9 @@ pub(super) fn check_usable(consumer: &KafkaConsumer) -> Result<()> {
     }
 }
 
-/// The offsets that the group has committed, with what is stored beside them of their topics; a partition without is
-/// missing. Waits for transactions that are under way.
+/// The committed offsets of the group, and the identities of topics that are stored in their metadata. A partition
+/// without a committed offset is missing. While an open transaction holds offsets of the group, brokers do not tell
+/// them, so this waits for its end.
 ///
 /// # Errors
 /// When the brokers do not answer.

@@ -21,13 +21,14 @@ pub(super) fn of(action: &str, error: KafkaError) -> Error {
     if may_pass(kind) { message.retryable() } else { message }
 }
 
-/// Whether an error of this kind may pass by itself. A topic may be created, or brokers may not have heard of it yet;
-/// [`UnknownTopic`] bounds how long that is waited for.
+/// Whether an error of this kind may pass by itself. An unknown topic may: it may be created, or the brokers may not
+/// have heard of it yet. [`UnknownTopic`] bounds how long that is retried.
 pub(super) fn may_pass(kind: Kind) -> bool {
     matches!(kind, Kind::Unavailable | Kind::NotFound)
 }
 
-/// Whether brokers answer so until someone changes something; all else passes, or librdkafka mends it.
+/// The kind of an error. Codes that stay until someone changes something are listed; all others are taken for
+/// temporary, since brokers or librdkafka recover from them.
 pub(super) fn kind_of(code: Code) -> Kind {
     match code {
         Code::Authentication
@@ -74,7 +75,8 @@ pub(super) fn advice(code: Option<Code>) -> &'static str {
     }
 }
 
-/// For how long messages are sent to a topic that does not exist: it may be on its way.
+/// How long writing to a topic that does not exist is retried: it may be about to be created, or known to some brokers
+/// only.
 const UNKNOWN_TOPIC_LIMIT: Duration = Duration::from_secs(300);
 
 /// Bounds the tries to write to a topic that does not exist.
@@ -84,8 +86,8 @@ pub(super) struct UnknownTopic {
 }
 
 impl UnknownTopic {
-    /// The `outcome` of a try at `now`: an error for an unknown topic does not pass any more when it has come for five
-    /// minutes.
+    /// The `outcome` of an attempt at `now`: the error for an unknown topic becomes permanent once it has come for five
+    /// minutes without a success in between.
     pub(super) fn judge(&mut self, now: Instant, outcome: Result<()>) -> Result<()> {
         match outcome {
             Err(error) if error.kind() == Kind::NotFound => {
@@ -101,7 +103,7 @@ impl UnknownTopic {
     }
 }
 
-/// A refused property would be shown with its value, which may be a secret.
+/// Hides the value of a refused property, which may be a secret.
 fn without_value(error: KafkaError) -> KafkaError {
     match error {
         KafkaError::ClientConfig(code, reason, key, _) => {

@@ -13,8 +13,8 @@ use super::consumer::{KafkaConsumer, committed};
 use super::error::failed;
 use super::identity;
 
-/// Asks for the group's offsets, for the oldest and newest offsets, and for the topics of `partitions`. Also tells a
-/// broker that has answered.
+/// Asks for the committed offsets of the group, for the oldest and newest offset of each partition, and for the
+/// identities of the topics of `partitions`. Also returns a broker that has answered.
 ///
 /// # Errors
 /// When the brokers do not answer, which may pass, or refuse.

@@ -1,8 +1,8 @@
 //! Headers of messages: read without trusting their names to be UTF-8, and written.
 //!
-//! Contract: order, repeated names and null values stay. A name that is no UTF-8, which Kafka's protocol forbids and brokers
-//! let through, is read with U+FFFD in place of what cannot be read: rdkafka's own accessor would panic on it, and a
-//! message of one producer would stop the pipeline for good.
+//! Contract: order, repeated names and null values stay. Kafka's protocol requires names in UTF-8, but brokers do not
+//! check that. What cannot be read of a name becomes U+FFFD: rdkafka's own accessor would panic, and a message of one
+//! producer would stop the pipeline for good.
 
 use std::ffi::CStr;
 use std::ptr;
@@ -12,7 +12,7 @@ use rdkafka::bindings::{rd_kafka_header_cnt, rd_kafka_header_get_all, rd_kafka_h
 use rdkafka::message::{self, BorrowedHeaders, BorrowedMessage, OwnedHeaders, OwnedMessage};
 use rdkafka::{Message, types::RDKafkaRespErr};
 
-/// How the names of headers begin that fenliu adds to messages.
+/// The prefix of the names of headers that fenliu adds.
 pub(super) const OWN_PREFIX: &str = "fenliu.";
 
 /// A message whose headers can be read: one that librdkafka owns, or a copy.

@@ -1,4 +1,4 @@
-//! The messages of topics, with what they hold left aside.
+//! The offsets of the messages in topics, without their contents: what `fenliu verify` compares outputs with.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Topics beyond their name: what a position must be stored with.
+//! The identity of topics, which is stored with each position: under the same name a topic can be another one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::client::REQUEST_TIMEOUT;
 use super::error::failed;
 use super::native;
 
-/// Topics as the cluster knows them now, and a broker that has answered.
+/// The answer of [`look_up`].
 pub(super) struct Seen {
     /// With their ids, where the cluster tells them, and the numbers of their partitions.
     pub(super) topics: Topics,
@@ -23,10 +23,10 @@ pub(super) struct Seen {
     pub(super) broker: Option<i32>,
 }
 
-/// Looks `names` up.
+/// Looks up the topics `names`: their ids and their numbers of partitions.
 ///
 /// # Errors
-/// When the brokers do not answer. Ids that they do not tell are no error: they are missing.
+/// When the brokers do not answer. Ids that they do not tell are missing, without an error.
 pub(super) fn look_up<C: ClientContext>(client: &Client<C>, names: &BTreeSet<Arc<str>>) -> Result<Seen> {
     let mut seen = Seen { topics: Topics::new(), broker: None };
     for name in names {
@@ -52,7 +52,7 @@ pub(super) fn broker_to_ask(metadata: &Metadata) -> Option<i32> {
     known.or_else(|| metadata.brokers().first().map(MetadataBroker::id))
 }
 
-/// Old brokers do not tell the ids of topics, and others may not tell them to everyone: said once.
+/// Warns once that the brokers do not tell the ids of topics: old ones have none, and others may require a permission.
 pub(super) fn tell_unknown(reason: &str) {
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::Relaxed) {
@@ -75,6 +75,7 @@ struct Note {
 /// Puts the identities of `topics` into the metadata of the offsets of `list`.
 pub(super) fn note(list: &mut TopicPartitionList, topics: &Topics) {
     for (topic, identity) in topics {
+        // It cannot fail: an identity is a text and a number.
         let Ok(text) = serde_json::to_string(&Note { fenliu_topic: identity.clone() }) else { continue };
         let mut elements = list.elements_for_topic(topic);
         elements.iter_mut().for_each(|element| element.set_metadata(&text));
@@ -85,6 +86,7 @@ pub(super) fn note(list: &mut TopicPartitionList, topics: &Topics) {
 pub(super) fn noted(list: &TopicPartitionList) -> Topics {
     let mut topics = Topics::new();
     for (element, metadata) in list.elements().iter().zip(native::metadata(list)) {
+        // Metadata that are no note of fenliu were written by other clients of the group, and are ignored.
         if let Ok(Note { fenliu_topic }) = serde_json::from_slice(&metadata) {
             topics.entry(Arc::from(element.topic())).or_default().fill_from(&fenliu_topic);
         }

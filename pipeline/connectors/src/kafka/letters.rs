@@ -1,5 +1,6 @@
-//! Dead letters in a topic: the original bytes as the value, the original key and headers, the rest as headers `fenliu.*`.
-//! Where the topic's letters have another key than the original, that one is the header `fenliu.key`.
+//! Dead letters in a topic: the original bytes as the value, the original key and headers, the rest as headers
+//! `fenliu.*`. Where the letters of a topic have another key than the original, the original key is in the header
+//! `fenliu.key`.
 //!
 //! A message without these headers was written by someone else and is left out.
 
@@ -60,6 +61,8 @@ fn letter(message: &BorrowedMessage<'_>, payload: bool) -> Option<DeadLetter> {
         reason: text("reason")?,
         detail: text("detail"),
         model_version: text("model_version"),
+        // No header holds this time. The letter is sent when its epoch is committed, so its own timestamp comes
+        // closest.
         rejected_at_ms: message.timestamp().to_millis(),
         payload: payload.then(|| message.payload().unwrap_or_default().to_vec()),
         key: original_key(message, &headers).filter(|_| payload).map(<[u8]>::to_vec),

@@ -98,6 +98,8 @@ impl Messages {
         let payloads = kafka_keys(rows, "payload")?;
         let letters = Letters::of(rows, self.key == MessageKey::Source)?;
         (0..rows.num_rows()).try_for_each(|row| {
+            // The message may be a replayed dead letter. The headers of its earlier rejection would be taken for those
+            // of this one.
             let original = headers.into_iter().flat_map(|headers| headers.row(row));
             let headers = Some(letters.add_headers(without_own(original), row));
             let message = NewMessage::new(topic, payloads.value(row));
@@ -115,6 +117,7 @@ fn send_labelled(
     headers: Option<Headers<'_>>,
 ) -> Result<()> {
     let lines = json_lines(rows)?;
+    // JSON escapes line breaks within texts, so each line is one row.
     let values = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     values.enumerate().try_for_each(|(row, value)| {
         let passed_on = headers.into_iter().flat_map(|headers| headers.row(row));

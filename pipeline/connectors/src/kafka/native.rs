@@ -1,7 +1,8 @@
 //! Questions to a cluster for which `rdkafka` has no call: the ids of topics (KIP-516) and their configuration.
 //!
-//! Contract: all unsafe code of the connectors is in this file. A question is sent off at once, and its answer comes
-//! to a queue of its own, so that whoever asks may look for it later. Every wait has a bound.
+//! Contract: apart from this file, only [`headers`](super::headers) has unsafe code in the connectors. A request is
+//! sent at once, and its answer comes to a queue of its own, so that the caller can look for it later. Every wait has a
+//! bound.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -19,13 +20,13 @@ use rdkafka::types::{RDKafka, RDKafkaRespErr};
 
 use super::client::REQUEST_TIMEOUT;
 
-/// What brokers answer that do not know the ids of topics: sixteen zero bytes in base64.
+/// The id that brokers report which have none (before KIP-516): sixteen zero bytes in base64.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// An answer, or why there is none.
+/// An answer by topic, or the reason why there is none.
 pub(super) type Answer<T> = Result<BTreeMap<String, T>, String>;
 
-/// The ids of those of `topics` that exist and have one. `broker` is the one to ask; else it is the controller.
+/// The ids of those `topics` that exist and have one. Asks `broker`, or the controller if that is `None`.
 pub(super) fn topic_ids<C: ClientContext>(
     client: &Client<C>,
     topics: &[String],
@@ -47,11 +48,12 @@ pub(super) fn settings<C: ClientContext>(
     settings_in(&queue.wait(REQUEST_TIMEOUT)?, name)
 }
 
-/// The ids of topics, on their way.
+/// A request for the ids of topics that was sent.
 pub(super) struct TopicIdRequest {
     queue: Queue,
     sent_at: Instant,
-    /// The client, which the queue must not outlive; fields are dropped in their order.
+    /// Keeps the client alive: librdkafka requires that a queue is destroyed before its client. Fields are dropped in
+    /// the order of their declaration.
     _consumer: Arc<dyn Any + Send + Sync>,
 }
 
@@ -108,7 +110,8 @@ impl Queue {
     }
 
     fn wait(&self, patience: Duration) -> Result<Event, String> {
-        // librdkafka answers by itself when its own time-out is over, which is as long.
+        // librdkafka reports its own time-out as an answer, after `REQUEST_TIMEOUT` (see `Options`). The second more
+        // lets that answer arrive.
         self.poll(patience + Duration::from_secs(1)).ok_or_else(|| "no answer".into())
     }
 }
@@ -157,8 +160,8 @@ impl Options {
         operation: native::rd_kafka_admin_op_t,
         broker: Option<i32>,
     ) -> Result<Self, String> {
-        // SAFETY: `client` lives; options that are refused are left as they are, which is why no code is looked at:
-        // the controller is asked then, and with librdkafka's own time-out.
+        // SAFETY: `client` lives. The codes are ignored on purpose: an option that is refused keeps its default, so the
+        // controller is asked, with the time-out of librdkafka.
         unsafe {
             let options = native::rd_kafka_AdminOptions_new(client, operation);
             let options = NonNull::new(options).ok_or("librdkafka gives no options")?;

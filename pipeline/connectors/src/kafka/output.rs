@@ -1,4 +1,4 @@
-//! What is in a topic that rows or dead letters went to: committed messages only.
+//! Reads a topic back that rows or dead letters went to: committed messages only.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -40,6 +40,8 @@ impl TopicOutput {
     fn rows(&self, visit: &mut VisitPlace<'_>) -> Result<Findings> {
         let reader = TopicReader::try_new(self.client.clone(), &self.topic)?;
         let ends = reader.read(None, &mut |message| {
+            // A message that is no JSON object, or does not say where it came from, still counts: as a row without a
+            // place.
             let row: Row<'_> =
                 serde_json::from_slice(message.payload().unwrap_or_default()).unwrap_or_default();
             visit(Place { topic: row.topic.as_deref(), partition: row.partition, offset: row.offset });

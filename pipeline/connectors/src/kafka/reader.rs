@@ -21,19 +21,19 @@ use super::connection::Connections;
 use super::error::failed;
 use super::identity::look_up;
 
-/// Without a message for so long, the topic cannot be read to its end.
+/// If no message comes for this long before the end is reached, reading fails.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long a client is given to hand over what it has logged.
+/// How long one poll waits for log lines and errors that the client has queued.
 const SERVE: Duration = Duration::from_millis(20);
 
 /// Offset ranges of a topic by partition: `(first, next)`.
 pub type Ends = BTreeMap<i32, (i64, i64)>;
 
-/// For a consumer of no group.
+/// The context of a consumer that is a member of no group.
 struct Observed(Connections);
 
 impl ClientContext for Observed {
@@ -83,7 +83,7 @@ impl TopicReader {
     /// Properties that librdkafka refuses.
     pub fn try_new(mut client: ClientConfig, topic: &str) -> Result<Self> {
         client
-            // librdkafka wants one, although nothing is committed.
+            // librdkafka requires the name of a group, although nothing is committed and no group is joined.
             .set("group.id", "fenliu-reader")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
@@ -99,6 +99,8 @@ impl TopicReader {
     /// # Errors
     /// A broker that does not answer, a topic that is not there.
     pub fn ends(&self) -> Result<Ends> {
+        // `ask` polls and drops what comes. With the partitions of an earlier reading still assigned, these would be
+        // messages.
         self.consumer.unassign().map_err(failed("let go of the partitions read before"))?;
         let action = format!("look up topic `{}`", self.topic);
         let metadata =
@@ -203,7 +205,10 @@ impl TopicReader {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     let partition = message.partition();
+                    // The partition was read to its end; librdkafka has prefetched more of it.
                     let Some(&next) = open.get(&partition) else { continue };
+                    // A message at or after `next` lies past the range. It is not shown, but it tells that the range is
+                    // done, even if the last offsets of the range hold no message.
                     if message.offset() < next && visit(&message)?.is_break() {
                         return Ok(());
                     }
@@ -211,9 +216,10 @@ impl TopicReader {
                         open.remove(&partition);
                     }
                 }
-                // Also where the last offsets hold no message: transaction markers, compacted ones.
+                // The end can lie behind the last message: transaction markers and compacted offsets are not delivered.
                 Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
-                // librdkafka mends the others by itself, or the silence goes on.
+                // librdkafka recovers from other errors by itself. If it does not, the bound on silence ends the
+                // reading.
                 Some(Err(error)) => {
                     tracing::warn!(event = "read_failed", topic = self.topic, %error, "reading a topic")
                 }

@@ -104,7 +104,8 @@ impl TopicsConfig {
         Ok(Some((name, sink)))
     }
 
-    /// Asks the brokers whether `topic` takes the rows of `selection`; where they do not answer at once, it is not known.
+    /// Asks the brokers whether `topic` takes the rows of `selection`. If they do not answer at once, that is not an
+    /// error: it stays unknown.
     ///
     /// # Errors
     /// A compacted topic whose messages would have no key; properties that librdkafka refuses.
@@ -116,7 +117,7 @@ impl TopicsConfig {
         check_keys(&writer, &[TopicRows::new(topic, selection)])
     }
 
-    /// Exactly once was wanted, and cannot be had.
+    /// Warns where exactly once is configured but not possible.
     fn warn_of_copies(&self) {
         if self.delivery == Delivery::ExactlyOnce {
             let why = match self.source {

@@ -1,7 +1,8 @@
 //! Kafka as a source: one consumer, one poll loop.
 //!
-//! What to read and when to give it up is decided by the engine's [`Reader`]; this file feeds it with what happens and
-//! does what it says. The loop never waits for a sink, so the group keeps this member however long a commit takes.
+//! The engine's [`Reader`] decides what is read and when partitions are given up. This file tells it what happens and
+//! carries out its actions. The loop never waits for a sink: it polls often enough to stay a member of the group,
+//! however long a commit takes.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub(super) struct KafkaSourceOptions {
     pub(super) keeps_headers: bool,
     /// How long giving up partitions may take: see [`drain_limit`].
     pub(super) drain_limit: Duration,
-    /// How often the topics are looked at.
+    /// How often the ids of the topics are looked up.
     pub(super) refresh: Duration,
 }
 
@@ -74,14 +75,16 @@ pub(super) struct KafkaSource {
     keeps_headers: bool,
     /// Partitions whose end was reached at least once.
     ended: HashSet<i32>,
-    /// Received, but not taken by the assembler yet, since the schema registry does not answer.
+    /// Messages that were received but could not be decoded yet, because the schema registry does not answer.
     waiting: VecDeque<OwnedMessage>,
-    /// The rebalance that librdkafka waits for an answer to.
+    /// The rebalance that was reported to the reader. librdkafka waits until the source assigns or unassigns its
+    /// partitions.
     unanswered: Option<Rebalance>,
     /// A batch that waits for room in the queue of the next stage.
     batch: Option<Batch>,
-    /// Whether the reader wants everything handed over.
+    /// Whether the reader asked for everything that was read, as a batch that closes the epoch of every sink.
     hand_over: bool,
+    /// Whether a batch waits for memory or for room in the queue of the next stage.
     is_blocked: bool,
     is_paused: bool,
     is_stopping: bool,
@@ -150,7 +153,8 @@ impl Source for KafkaSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
         let outcome = self.drive(out, meter, shutdown);
         if let Some(rebalance) = self.unanswered.take() {
-            // Whoever closes the consumer answers it.
+            // It is not answered here: until all sinks have ended they may commit as the owner of the partitions.
+            // `leave` answers it afterwards.
             self.consumer.context().put_back(rebalance);
         }
         outcome
@@ -179,6 +183,7 @@ impl KafkaSource {
 
     /// Tells the reader what has happened since the last turn.
     fn notice(&mut self, shutdown: &Shutdown) {
+        // Until brokers have answered once, this waits up to two seconds a turn, and only with `start = "latest"`.
         self.watch.note_start();
         let reading = self.reader.reading();
         let topics = self.watch.look(|| reading.iter().map(|(topic, ..)| topic.to_string()).collect());
@@ -191,12 +196,15 @@ impl KafkaSource {
         while let Some(outcome) = self.consumer.context().next_commit() {
             self.tell(Event::OffsetsCommitted(outcome.map_err(failed("commit offsets"))));
         }
+        // One rebalance at a time: `unanswered` holds the one that has to be put back if the source ends before its
+        // answer.
         if self.unanswered.is_none()
             && let Some(rebalance) = self.consumer.context().next_rebalance()
         {
             self.tell(self.event_of(&rebalance));
             self.unanswered = Some(rebalance);
         }
+        // After a failure nothing in flight becomes durable any more, so there is nothing to hand over or to wait for.
         if shutdown.has_failed() {
             self.tell(Event::OutputClosed);
         } else if shutdown.is_requested() && !self.is_stopping {
@@ -224,6 +232,8 @@ impl KafkaSource {
                 }
             }
             Action::AskBrokers(partitions) => {
+                // Waits for the brokers, unlike the questions to the sinks. The first request that gets no answer ends
+                // it, so it delays the next poll by seconds and not by `max.poll.interval.ms`.
                 let facts = self.watch.facts(&partitions);
                 self.tell(Event::BrokersAnswered(facts));
             }
@@ -246,6 +256,7 @@ impl KafkaSource {
         self.unanswered = None;
         let partitions = offsets_list(positions)?;
         let taken: Vec<i32> = positions.iter().map(|(_, partition, _)| partition).collect();
+        // A partition that is assigned again may begin at an earlier offset; librdkafka then reports its end anew.
         self.ended.retain(|ended| !taken.contains(ended));
         apply(&self.consumer, &Rebalance { is_assignment: true, partitions })
     }
@@ -256,9 +267,10 @@ impl KafkaSource {
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
         }
-        // Not taken, so the next owner reads them.
+        // These messages are in no batch, so no position moves past them: the next owner of the partitions reads them.
         self.waiting.retain(|message| list.find_partition(message.topic(), message.partition()).is_none());
-        // A partition that goes while it is paused would be paused when it comes again.
+        // librdkafka keeps the pause of a partition that is unassigned: it would still be paused when it is assigned
+        // again.
         if self.is_paused {
             self.consumer.resume(&list).map_err(failed("resume partitions"))?;
         }
@@ -283,6 +295,7 @@ impl KafkaSource {
     fn has_ended(&self) -> bool {
         self.stop_at_end
             && self.waiting.is_empty()
+            // Without an assignment nothing has ended: before the first one, and between two, there is none.
             && !self.ended.is_empty()
             && self.consumer.assignment().is_ok_and(|assigned| {
                 assigned.count() > 0
@@ -297,7 +310,9 @@ impl KafkaSource {
     fn poll(&mut self, meter: &Meter) -> Result<()> {
         self.take_waiting(meter)?;
         if self.is_blocked && !self.is_paused {
-            // There is no room for more, and polling would bring more. A sink's report says that room may be there.
+            // A full batch waits for room, and a poll would return more messages. Waiting for a report of a sink is
+            // better: its commit may have freed memory. If this lasts, the reader pauses the partitions and polling
+            // goes on.
             if let Some(report) = self.links.wait(BUSY_POLL) {
                 self.tell(report);
             }
@@ -305,10 +320,13 @@ impl KafkaSource {
         }
         let is_busy = !self.assembler.is_empty() || self.batch.is_some() || !self.reader.is_reading();
         let consumer = Arc::clone(&self.consumer);
+        // A short poll while something is under way: an open batch has to close on time, and the reader waits for
+        // reports.
         match consumer.poll(if is_busy { BUSY_POLL } else { IDLE_POLL }) {
             Some(Ok(message)) => self.receive(&message, meter)?,
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ended.insert(partition)),
             Some(Err(error)) => self.survive(error)?,
+            // An end counts only while the reader is idle: during a rebalance the assignment may still change.
             None if self.has_ended() && self.reader.is_reading() => self.tell(Event::InputEnded),
             None => {}
         }
@@ -317,6 +335,7 @@ impl KafkaSource {
 
     /// Takes a message, or keeps it until the schema registry answers.
     fn receive(&mut self, message: &BorrowedMessage<'_>, meter: &Meter) -> Result<()> {
+        // Behind messages that wait already, even if it could be decoded: rows of a partition keep their order.
         if !self.waiting.is_empty() || !meter.measure(|| self.accept(message))? {
             self.waiting.push_back(message.detach());
             self.tell(Event::Holding(true));
@@ -351,6 +370,7 @@ impl KafkaSource {
         if self.waiting.is_empty() {
             return Ok(());
         }
+        // A batch that is due goes on first, so that it does not grow past its bounds.
         while !self.assembler.is_due()
             && let Some(message) = self.waiting.pop_front()
         {
@@ -369,9 +389,13 @@ impl KafkaSource {
     fn survive(&self, error: KafkaError) -> Result<()> {
         let code = error.rdkafka_error_code();
         let is_unknown = code == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
+        // Checked first: librdkafka reports a fatal error, such as a fenced instance, under its own code and not as
+        // `Fatal`. By its code alone it would look temporary, and the loop would poll a dead consumer for ever.
         check_usable(&self.consumer)?;
         let action = format!("consume {}", self.topics);
         let error = self.consumer.context().connection().explain(&action, error);
+        // A topic that does not exist may be created later. With `--stop-at-end` its end would be waited for without
+        // any bound.
         if !error.is_retryable() || (is_unknown && self.stop_at_end) {
             return Err(error);
         }
@@ -381,6 +405,8 @@ impl KafkaSource {
     /// Hands a batch on that is due, once there is memory and room for it.
     fn hand_on(&mut self, out: &SyncSender<Batch>) -> Result<()> {
         let wanted = self.hand_over || self.assembler.is_due();
+        // A batch that was cut before the reader asked for everything does not close the epoch. The one after it does,
+        // even if it has no rows.
         if self.batch.is_none()
             && wanted
             && let Some(permit) = self.assembler.try_acquire()
@@ -389,6 +415,7 @@ impl KafkaSource {
             self.batch = Some(Batch { closes_epoch: self.hand_over, ..batch });
         }
         match self.batch.take().map(|batch| (batch.closes_epoch, out.try_send(batch))) {
+            // Due, but without memory: for the reader this is the same as a full queue.
             None => self.block(wanted),
             Some((_, Err(TrySendError::Full(batch)))) => {
                 self.batch = Some(batch);
@@ -452,7 +479,8 @@ fn names(partitions: &[TopicPartition]) -> String {
     names.join(" ")
 }
 
-/// How long it may take to give partitions up: four fifths of what the group allows between two polls.
+/// How long giving partitions up may take: four fifths of `max.poll.interval.ms`. librdkafka sends that interval to the
+/// group as its rebalance timeout; a member that has not joined again by then loses its partitions.
 pub(super) fn drain_limit(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
     let key = "max.poll.interval.ms";
     let interval = source.properties.get(key).or_else(|| kafka.properties.get(key));

@@ -26,7 +26,8 @@ impl SourceKind for KafkaSourceConfig {
             problems.add("source.topics", "has an empty name");
         }
         check_properties(&self.properties, "source.properties", problems);
-        // librdkafka's expressions are those of POSIX, most of which are these, too.
+        // librdkafka takes POSIX expressions, the crate `regex` a dialect of its own. Most patterns mean the same in
+        // both; one that `regex` refuses cannot be compared with the topics of outputs.
         for topic in self.topics.iter().filter(|topic| topic.starts_with('^')) {
             if let Err(error) = Regex::new(topic) {
                 let problem = format!("has `{topic}`, which cannot be compared with the outputs: {error}");

@@ -18,7 +18,7 @@ pub(super) struct TopicRows {
 }
 
 impl TopicRows {
-    /// The rows of `selection`, which has beside what the topic's messages need, go to `topic`.
+    /// The rows of `selection` go to `topic`. The selection must have what [`Messages::beside`] asks for.
     pub(super) fn new(topic: Topic, selection: Arc<Selection>) -> Self {
         let messages = Messages::new(&topic, selection.role());
         TopicRows { topic, selection, messages }
@@ -38,10 +38,10 @@ impl TopicRows {
     }
 }
 
-/// That no compacted topic is among those of `topics` whose messages never have a key.
+/// Checks that none of `topics` is compacted whose messages never have a key.
 ///
 /// # Errors
-/// A topic that is.
+/// One of the topics is compacted, and its messages have no key.
 pub(super) fn check_keys(writer: &MessageWriter, topics: &[TopicRows]) -> Result<()> {
     let keyless = topics
         .iter()

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 
 use crate::runtime;
 
-/// How long the brokers may take to say what they allow: without the answer the message is shorter.
+/// How long the brokers may take to report their bound. Without their answer, the error does not name it.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// The brokers' setting that bounds it.
@@ -29,9 +29,11 @@ pub(super) fn refused(client: &ClientConfig, error: KafkaError) -> Error {
         ))
 }
 
-/// What the brokers allow; `None` where they do not say, or say so to administrators alone.
+/// The bound of the brokers; `None` if they do not report it, perhaps because this user may not read it.
 fn bound_of_brokers(client: &ClientConfig) -> Option<String> {
     let mut client = client.clone();
+    // A client for questions only: without the refused properties, and without log lines of a connection that is tried
+    // once.
     client.remove("transactional.id").remove("transaction.timeout.ms").set("log_level", "0");
     let admin: AdminClient<DefaultClientContext> = client.create().ok()?;
     let metadata = admin.inner().fetch_metadata(None, LIMIT).ok()?;

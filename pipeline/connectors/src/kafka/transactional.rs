@@ -17,7 +17,8 @@ use super::topics::{TopicRows, check_keys};
 use super::writer::MessageWriter;
 use crate::fault;
 
-/// How long brokers keep a transaction open whose producer has gone silent; readers wait for it.
+/// After this time brokers abort the transaction of a producer that has gone silent. Readers of committed messages wait
+/// for that long at most; librdkafka's default is a minute.
 const TRANSACTION_TIMEOUT_MS: &str = "15000";
 
 /// Sends rows to topics of the source's cluster.
@@ -26,7 +27,7 @@ pub(super) struct TransactionalSink {
     topics: Vec<TopicRows>,
     consumer: Arc<KafkaConsumer>,
     writer: Option<MessageWriter>,
-    /// Whether the topics were found to take what is sent to them.
+    /// Whether the topics were checked: a compacted topic would refuse messages without a key.
     is_checked: bool,
     patience: UnknownTopic,
 }
@@ -35,7 +36,8 @@ impl TransactionalSink {
     /// A sink whose producer is made when it is first needed. `consumer` is the source's.
     ///
     /// # Errors
-    /// Properties that librdkafka refuses together: it looks at them so only when it makes a producer.
+    /// A combination of properties that librdkafka refuses. It checks combinations only when it makes a producer, so
+    /// one is made here and dropped.
     pub(super) fn try_new(
         mut client: ClientConfig,
         group: &str,
@@ -43,6 +45,8 @@ impl TransactionalSink {
         topics: Vec<TopicRows>,
         consumer: Arc<KafkaConsumer>,
     ) -> Result<Self> {
+        // With `source.instance` the id stays the same over restarts, so that the next process can end the transaction
+        // that this one left open. A random id leaves that to the time-out of the transaction.
         let instance = source.instance.clone().unwrap_or_else(|| Ulid::generate().to_string());
         client.set("transactional.id", format!("{group}.{instance}"));
         if client.get("transaction.timeout.ms").is_none() {
@@ -66,7 +70,9 @@ impl TransactionalSink {
     }
 
     fn transact(&self, writer: &MessageWriter, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
-        // Taken before anything is sent: should the group move on meanwhile, the broker refuses the commit.
+        // The metadata hold the generation of the group. They are taken before the ownership is checked: if the group
+        // rebalances after this line, the broker refuses the offsets of the old generation, and with them the
+        // transaction.
         let group = self.consumer.group_metadata().ok_or_else(|| {
             Error::new(Kind::Lost, "this process is no member of its consumer group any more")
         })?;
@@ -76,13 +82,18 @@ impl TransactionalSink {
             topic.send(writer, epoch, moves)?;
         }
         fault::point("kafka-sent")?;
+        // Messages and offsets take effect together. A crash from here on leaves a transaction that is open or
+        // committed; whichever it is, the group's offsets tell the next process.
         let stored = Stored { positions: moves.ends(), topics: moves.topics().clone() };
         writer.commit(&committable(&stored)?, &group)
     }
 
-    /// Rows of a partition that went to another member are that member's to write.
+    /// Checks that all partitions still belong to this member: after a rebalance, the next owner reads and writes these
+    /// rows.
     fn check_ownership(&self, moves: &Moves) -> Result<()> {
         let assigned = self.consumer.assignment().map_err(failed("list assigned partitions"))?;
+        // Moves without `from` claim a first position. That happens before the partitions are assigned, so the consumer
+        // does not list them yet.
         let is_lost =
             |m: &&Move| m.from.is_some() && assigned.find_partition(&m.topic, m.partition).is_none();
         match moves.iter().find(is_lost) {
@@ -95,9 +106,9 @@ impl TransactionalSink {
         }
     }
 
-    /// Ends a failed transaction. A producer that cannot is made anew, and its successor ends what it left
-    /// open: it may have been fenced by a transaction that timed out while the broker was away. Where a twin
-    /// has fenced it, the group fences this process's consumer too.
+    /// Aborts a failed transaction. If that fails, the producer is dropped, and `init_transactions` of the next one
+    /// ends what was left open. A producer can be fenced without any other process: when its transaction timed out
+    /// while the broker was away. If another process has fenced it, the group fences the consumer of this process too.
     fn abort(&mut self, writer: MessageWriter) {
         if writer.abort().is_ok() {
             self.writer = Some(writer);
@@ -107,8 +118,9 @@ impl TransactionalSink {
 
 impl Sink for TransactionalSink {
     fn positions(&mut self, partitions: &[TopicPartition]) -> Result<Stored> {
-        // While a process before this one has offsets in an open transaction, the group's are not told: a
-        // producer with its id ends that transaction at once, else it has to time out.
+        // The producer comes first: `init_transactions` ends at once a transaction that an earlier process with the
+        // same id left open. Otherwise the brokers would not tell the group's offsets until that transaction has timed
+        // out.
         let writer = self.writer()?;
         if !self.is_checked {
             check_keys(&writer, &self.topics)?;
@@ -120,6 +132,9 @@ impl Sink for TransactionalSink {
 
     fn commit(&mut self, epoch: &[Arc<Rows>], moves: &Moves) -> Result<()> {
         let writer = self.writer()?;
+        // `moves` are not compared with the stored positions here, as other sinks do. `check_ownership` and the
+        // generation of the group take the place of that: the transaction commits only while this member still owns the
+        // partitions.
         let outcome = self.transact(&writer, epoch, moves);
         match self.patience.judge(Instant::now(), outcome) {
             Ok(()) => {

@@ -1,5 +1,6 @@
-//! Looking at the topics again and again while they are read: one that is deleted and created again must be noticed
-//! before its offsets are taken for those of the old one.
+//! Looks up the ids of the topics from time to time while they are read. Consumers do not notice that a topic was
+//! deleted and created again: librdkafka knows topics by their names (KIP-516 is not finished there), and would go on
+//! with offsets that mean other messages in the new topic.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,16 +18,16 @@ use super::identity::tell_unknown;
 use super::native::TopicIdRequest;
 use crate::cluster::KafkaConfig;
 
-/// How long the list of all topics is waited for at a time.
+/// How long one attempt to read the list of all topics may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is known of the topics beside what is read of them.
+/// Knows which topics existed at the start, and asks for the ids of those that are read.
 pub(super) struct TopicWatch {
     consumer: Arc<KafkaConsumer>,
     interval: Duration,
     next_at: Instant,
     request: Option<TopicIdRequest>,
-    /// A broker that answers.
+    /// The broker to ask: one that has answered before. `None`: the controller.
     broker: Option<i32>,
     /// Whether it matters which topics were there at the start.
     wants_list: bool,
@@ -48,12 +49,13 @@ impl TopicWatch {
         }
     }
 
-    /// Notes which topics there are, once brokers answer: those that come later are read from their beginning. To be
-    /// called before partitions are taken.
+    /// Records which topics exist, as soon as brokers answer: with `start = "latest"`, those that are created later are
+    /// read from their beginning. To be called before partitions are taken.
     pub(super) fn note_start(&mut self) {
         if !self.wants_list || self.at_start.is_some() {
             return;
         }
+        // Without an answer nothing is recorded, and the next turn of the source asks again.
         if let Ok(metadata) = self.consumer.fetch_metadata(None, LIST_TIMEOUT) {
             let exists = |topic: &&rdkafka::metadata::MetadataTopic| topic.error().is_none();
             let names = metadata.topics().iter().filter(exists).map(|topic| topic.name().to_owned());
@@ -70,13 +72,15 @@ impl TopicWatch {
         let (mut facts, broker) = facts::ask(&self.consumer, partitions)?;
         self.broker = broker;
         if let Some(at_start) = &self.at_start {
+            // `start = "latest"` applies to partitions below `latest_below`: with 0, to none of a topic that was
+            // created after the start.
             let late = facts.topics.iter_mut().filter(|(name, _)| !at_start.contains(&***name));
             late.for_each(|(_, identity)| identity.latest_below = Some(0));
         }
         Ok(facts)
     }
 
-    /// Looks at the ids of `names` from time to time; does not wait for them.
+    /// Asks for the ids of the topics `names` at each interval, and returns an answer when it has come; never waits.
     pub(super) fn look(&mut self, names: impl FnOnce() -> BTreeSet<String>) -> Option<Topics> {
         if let Some(request) = &self.request {
             let answer = request.answer()?;
@@ -115,11 +119,11 @@ impl TopicWatch {
     }
 }
 
-/// How often topics are looked at: as often as the consumer reads their metadata.
+/// How often the ids are looked up: as often as the consumer reads the metadata of topics.
 pub(super) fn refresh_interval(kafka: &KafkaConfig, source: &KafkaSourceConfig) -> Duration {
     let name = REFRESH_INTERVAL_MS;
     let own = source.properties.get(name).or_else(|| kafka.properties.get(name));
-    // A negative one turns librdkafka's own look at the metadata off.
+    // A negative value turns librdkafka's own reading of metadata off. The ids are looked up all the same.
     let millis = own.and_then(|value| value.parse::<u64>().ok()).filter(|millis| *millis > 0);
     millis.map_or(REFRESH_INTERVAL, Duration::from_millis)
 }

@@ -27,17 +27,17 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
 /// this only bounds the wait for a client that does not even report that.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// How often a flush that takes long looks whether the brokers can be reached at all.
+/// How often a long flush checks for a cause that keeps the client from connecting until someone changes something.
 const FLUSH_STEP: Duration = Duration::from_secs(1);
 
-/// How long the brokers are waited for where the question can also be left open.
+/// How long a question waits for the brokers if the pipeline can go on without the answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long one step of a transaction waits for the brokers.
 const TRANSACTION_STEP: Duration = Duration::from_secs(30);
 
-/// What a writer wants unless the user says otherwise: no reordering and no copies by retries, and no
-/// bound on a message other than the broker's (librdkafka's own is 1 MB; a dead letter can be larger).
+/// Properties that the user can override. Idempotence keeps retries from reordering or repeating messages. The size of
+/// a message is left to the broker's bound: librdkafka's own is 1 MB, and a dead letter can be larger.
 const DEFAULTS: &[(&str, &str)] = &[("enable.idempotence", "true"), ("message.max.bytes", "1000000000")];
 
 /// A message to send.
@@ -86,11 +86,11 @@ struct Failures {
 }
 
 impl Failures {
-    /// Counts a message that was not delivered. The first is kept for the error, but one that can never be delivered
-    /// is kept before those that may be.
+    /// Counts a message that was not delivered. The first failure is kept for the error, but a permanent one takes the
+    /// place of a temporary one.
     fn note(&mut self, kind: Kind, text: impl FnOnce() -> String) {
         self.count += 1;
-        let is_known = |known: &(Kind, String)| known.0 != Kind::Unavailable || kind == Kind::Unavailable;
+        let is_known = |known: &(Kind, String)| !may_pass(known.0) || may_pass(kind);
         if !self.first.as_ref().is_some_and(is_known) {
             self.first = Some((kind, text()));
         }
@@ -178,11 +178,14 @@ impl MessageWriter {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                    // The queue gets room when messages are delivered or given up. A failure that is known already ends
+                    // the wait.
                     self.check()?;
                     record = returned;
                     std::thread::sleep(QUEUE_FULL_PAUSE);
                 }
-                // As the broker would say it: it stays so.
+                // librdkafka's own check against `message.max.bytes`. It is reported as the broker would report it, and
+                // as permanent.
                 Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
                     let mut failures = Failures::default();
                     let length = value.len();
@@ -205,6 +208,7 @@ impl MessageWriter {
     pub fn flush(&self) -> Result<()> {
         let deadline = Instant::now() + FLUSH_TIMEOUT;
         while let Err(error) = self.producer.flush(FLUSH_STEP) {
+            // With a wrong password, for instance, the flush would go on until the messages time out, after minutes.
             self.context.connection.check()?;
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut)
                 || Instant::now() > deadline
@@ -215,23 +219,24 @@ impl MessageWriter {
         self.check()
     }
 
-    /// That brokers answer for `topic`; without, messages would wait for `message.timeout.ms` and then be given up.
+    /// Checks that brokers answer for `topic`. If none does, messages would wait for `message.timeout.ms` before they
+    /// are given up.
     ///
     /// # Errors
     /// When none does.
     pub fn check_topic(&self, topic: &str) -> Result<()> {
         let client = self.producer.client();
-        // The producer's own thread reads its log lines.
+        // A `ThreadedProducer` polls on a thread of its own, so log lines arrive without a call here.
         let served = || ();
         let ask = |wait: Duration| client.fetch_metadata(Some(topic), wait).map(drop);
         self.context.connection.ask(&format!("look up topic `{topic}`"), served, ask)
     }
 
-    /// That none of `topics`, to which messages without a key are to be sent, is compacted. What the brokers do not
-    /// tell is taken for fit: should it be compacted, they refuse the first message.
+    /// Checks that none of `topics`, which get messages without a key, is compacted. If the brokers do not tell, the
+    /// topics are accepted: the brokers of a compacted topic refuse the first message.
     ///
     /// # Errors
-    /// A topic that is.
+    /// One of the topics is compacted.
     pub(super) fn check_keyless(&self, topics: &[String]) -> Result<()> {
         let compacted = self.compacted(topics);
         match topics.iter().find(|topic| compacted.contains(*topic)) {
@@ -240,7 +245,7 @@ impl MessageWriter {
         }
     }
 
-    /// Those of `topics` that are compacted, as far as the brokers tell.
+    /// The compacted ones of `topics`, as far as the brokers tell.
     pub fn compacted(&self, topics: &[String]) -> BTreeSet<String> {
         let Some(first) = topics.first() else { return BTreeSet::new() };
         let client = self.producer.client();
@@ -252,14 +257,16 @@ impl MessageWriter {
                 compacted.map(|(topic, _)| topic).collect()
             }
             Err(reason) => {
+                // Reading the configuration of a topic takes a permission of its own (DESCRIBE_CONFIGS), which writing
+                // does not need.
                 tracing::debug!(reason, "the brokers do not tell which topics are compacted");
                 BTreeSet::new()
             }
         }
     }
 
-    /// Readies a producer that has a `transactional.id`: completes or aborts what the one before it with the
-    /// same id left open, and fences it.
+    /// Prepares a producer that has a `transactional.id`: completes or aborts the transaction that an earlier producer
+    /// with the same id left open, and fences that producer.
     ///
     /// # Errors
     /// When the brokers do not answer in time, or refuse the time-out of `client`, which the producer was made of.
@@ -276,6 +283,7 @@ impl MessageWriter {
     /// # Errors
     /// When one is open.
     pub fn begin(&self) -> Result<()> {
+        // Failures of the transaction before do not count: it was aborted, and its messages are sent again.
         *self.context.failures.lock() = Failures::default();
         self.producer.begin_transaction().map_err(failed("begin a transaction"))
     }
@@ -283,16 +291,18 @@ impl MessageWriter {
     /// Commits the open transaction: its messages and the `offsets` of the `group`, both or neither.
     ///
     /// # Errors
-    /// When the brokers refuse it, or do not answer: then nobody knows.
+    /// The brokers refuse the transaction, or do not answer; then its outcome is unknown.
     pub fn commit(&self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<()> {
         self.producer
             .send_offsets_to_transaction(offsets, group, TRANSACTION_STEP)
             .map_err(failed("put offsets into a transaction"))
             .or_else(|error| self.check().and(Err(error)))?;
         fault::point("kafka-before-commit")?;
+        // librdkafka flushes before it commits, so every message is acknowledged by then, or the commit fails.
         let outcome = self.producer.commit_transaction(TRANSACTION_STEP);
         fault::point("kafka-after-commit")?;
-        // A message that was not delivered is the reason, and says more.
+        // If a message was not delivered, librdkafka fails the commit without saying which. The failure of the message
+        // names its topic and reason.
         outcome.or_else(|error| self.check().and(Err(failed("commit a transaction")(error))))
     }
 

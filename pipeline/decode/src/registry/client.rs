@@ -75,6 +75,7 @@ impl Client {
     pub(super) fn new(config: &RegistryConfig) -> Self {
         let agent = Agent::config_builder()
             .timeout_global(Some(config.timeout))
+            // The body of an error answer has the code that tells a missing schema from a wrong address.
             .http_status_as_error(false)
             .user_agent("fenliu");
         #[cfg(feature = "tls")]

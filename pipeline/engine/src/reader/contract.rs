@@ -1,4 +1,4 @@
-//! What a reader is told, and what it wants done.
+//! The events that a reader takes in, and the actions that it asks for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,15 +77,15 @@ pub enum Event {
     },
     /// The brokers have answered [`Action::AskBrokers`].
     BrokersAnswered(Result<BrokerFacts>),
-    /// The topics as a later look at the cluster shows them.
+    /// The ids of topics that are read, as they were found later.
     TopicsSeen(Topics),
     /// What [`Action::HandOver`] asked for was done.
     HandedOver,
     /// The outcome of [`Action::CommitOffsets`].
     OffsetsCommitted(Result<()>),
-    /// A batch waits for memory or for room in the queue of the next stage; or no longer does.
+    /// A batch waits for memory or for room in the queue of the next stage, or no longer does.
     Blocked(bool),
-    /// Messages wait that the decoder cannot take yet; or no longer do.
+    /// Messages are held back that the decoder cannot take yet, or no longer are.
     Holding(bool),
     /// The input was read to its end, where the run is to stop.
     InputEnded,

@@ -9,13 +9,14 @@ use super::{Action, Notice, PAUSE_AFTER, Reader, State};
 use crate::error::Result;
 use crate::position::Stored;
 
-/// When a commit of offsets that failed is tried again: the group may be in the middle of a rebalance, which takes a
-/// few seconds.
+/// The pause after a failed commit of offsets: the group may be in the middle of a rebalance, which takes a few
+/// seconds.
 const COMMIT_PAUSE: Duration = Duration::from_millis(500);
 
 impl Reader {
     pub(super) fn acknowledged(&mut self, sink: usize, positions: &Positions) {
-        // Acknowledgements of partitions that are gone may come late.
+        // An acknowledgement can come after its partition was given up. It must not count: the next owner may be
+        // further on.
         let owned =
             positions.iter().filter(|(topic, partition, _)| self.reading.get(topic, *partition).is_some());
         let owned: Positions = owned.map(|(topic, id, next)| ((Arc::clone(topic), id), next)).collect();
@@ -24,6 +25,7 @@ impl Reader {
     }
 
     pub(super) fn commit_offsets(&mut self, now: Instant) {
+        // One commit at a time: of two that are under way, the older one could take effect last.
         let waits = self.committing.is_some() || self.commit_at.is_some_and(|at| now < at);
         let has_ended = matches!(self.state, State::Ended);
         if !self.options.commits_offsets || has_ended || waits || self.uncommitted.is_empty() {
@@ -45,6 +47,7 @@ impl Reader {
         self.notice(Notice::Retrying { error });
         self.commit_at = Some(now + COMMIT_PAUSE);
         for (topic, partition, next) in positions.iter() {
+            // Not over a newer position that was acknowledged meanwhile: the group's offsets do not go back.
             if self.reading.get(topic, partition).is_some()
                 && self.uncommitted.get(topic, partition).is_none()
             {
@@ -53,7 +56,7 @@ impl Reader {
         }
     }
 
-    /// Ends when the last offsets are committed, too.
+    /// Ends a leaving reader when its last offsets are committed.
     pub(super) fn finish(&mut self) {
         let is_done =
             self.committing.is_none() && (self.uncommitted.is_empty() || !self.options.commits_offsets);
@@ -62,6 +65,8 @@ impl Reader {
         }
     }
 
+    /// Stops taking messages and waits until the sinks have all that was read. At the end of the input this does not
+    /// interrupt a rebalance; a stop does.
     pub(super) fn settle(&mut self, stopping: bool) {
         if matches!(self.state, State::Reading) || stopping {
             self.state = State::Settling { handed_over: false, stopping };
@@ -69,7 +74,8 @@ impl Reader {
         }
     }
 
-    /// A stop ends whatever goes on: the sinks commit what was read, as the owners of the partitions that they still are.
+    /// Begins to stop, whatever else is under way. A rebalance is not answered any more, so this member owns its
+    /// partitions while the sinks commit what was read of them.
     pub(super) fn stop(&mut self, now: Instant) {
         self.retry.stop(now);
         match self.state {

@@ -11,6 +11,7 @@ impl Reader {
     pub(super) fn give_up(&mut self, partitions: Vec<TopicPartition>, since: Instant) {
         let of_key = |key: &TopicPartition| Some((key.clone(), self.reading.get(&key.0, key.1)?));
         let ends: Positions = partitions.iter().filter_map(of_key).collect();
+        // From here on nothing more is taken of these partitions, so `ends` is where the sinks have to arrive.
         self.leaving.extend(partitions.iter().cloned());
         self.state = State::GivingUp { partitions, ends, handed_over: false, since };
         self.actions.push_back(Action::HandOver);
@@ -31,14 +32,18 @@ impl Reader {
             .filter_map(|(rebalance, since)| matches!(rebalance, Rebalance::Revoke { .. }).then_some(*since));
         let now = match &self.state {
             State::GivingUp { since, .. } => Some(*since),
+            // A stop has limits of its own: the grace period of the sinks, and that of the last commit of offsets.
             State::Settling { stopping: true, .. } | State::Leaving { .. } | State::Ended => return None,
             _ => None,
         };
         waiting.chain(now).min().map(|since| since + self.options.drain_limit)
     }
 
-    /// The partitions go, though the sinks have not got what was read of them.
+    /// Gives the partitions up although the sinks do not have all that was read of them. The run begins again: what is
+    /// in flight must not be committed by this member any more.
     pub(super) fn give_up_late(&mut self) {
+        // A revocation that still waits behind another rebalance is not answered here: the consumer is closed after the
+        // end, and that answers it.
         let partitions = match std::mem::replace(&mut self.state, State::Reading) {
             State::GivingUp { partitions, .. } => partitions,
             _ => vec![],
@@ -68,7 +73,8 @@ impl Reader {
         matches!(self.state, State::Settling { stopping: true, .. } | State::Leaving { .. })
     }
 
-    /// Partitions that are gone: their next owner reads what this member does not commit any more.
+    /// Drops partitions that belong to other members already. Their next owner reads what this member has not
+    /// committed.
     pub(super) fn drop_lost(&mut self, partitions: Vec<TopicPartition>) {
         self.forget(&partitions);
         self.actions.push_back(Action::Unassign(partitions));

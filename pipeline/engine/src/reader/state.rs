@@ -25,7 +25,7 @@ pub(super) enum State {
         handed_over: bool,
         since: Instant,
     },
-    /// Waits until the sinks have everything, and then ends; `stopping`: rebalances do not matter any more.
+    /// Waits until the sinks have everything, and then ends. With `stopping`, rebalances are not answered any more.
     Settling {
         handed_over: bool,
         stopping: bool,
@@ -48,11 +48,11 @@ pub(super) struct Taking {
 
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Where do the sinks stand? Before the brokers are asked: a sink may have to end the transaction of a process
-    /// that died, until which the brokers do not tell the group's offsets.
+    /// Waits for the positions of the sinks. They are asked before the brokers: a sink may have to end the transaction
+    /// of a process that died, and until then the brokers do not tell the offsets of the group.
     Sinks(u64),
     Brokers,
     BrokersLater(Instant),
-    /// Sinks without a position are given one.
+    /// Waits until sinks without a position have claimed one.
     Claims(u64),
 }

@@ -23,7 +23,7 @@ impl Reader {
 
     pub(super) fn ask_sinks(&mut self, partitions: Vec<TopicPartition>) {
         if partitions.is_empty() {
-            // A rebalance that brings nothing still wants to be acknowledged.
+            // librdkafka waits for the answer to an empty assignment, too.
             self.state = State::Reading;
             return self.actions.push_back(Action::Assign(Positions::default()));
         }
@@ -34,6 +34,7 @@ impl Reader {
             answers: BTreeMap::new(),
             facts: BrokerFacts::default(),
         });
+        // Without sinks that keep positions there is no answer to wait for.
         self.answered_by_all();
     }
 
@@ -92,7 +93,7 @@ impl Reader {
         }
     }
 
-    /// Gives sinks without a position the one where the partitions begin.
+    /// Asks the sinks to claim the positions where the partitions begin, where they have none.
     fn ask_to_claim(&mut self, found: Beginnings) {
         let State::Taking(taking) = &mut self.state else { return };
         taking.answers.clear();
@@ -103,6 +104,7 @@ impl Reader {
         let id = self.question(&partitions, claimed, found.topics);
         if let State::Taking(taking) = &mut self.state {
             taking.step = Step::Claims(id);
+            // From here on they are where sinks without a position begin: `assign` reads them.
             taking.facts.committed.positions = found.starts;
         }
         self.answered_by_all();
@@ -114,21 +116,26 @@ impl Reader {
         let starts = &taking.facts.committed.positions;
         let mut lowest = starts.clone();
         for (sink, stored) in &taking.answers {
+            // A sink that was not asked to claim a position begins at the start as well.
             let mut positions = starts.clone();
             positions.update(&stored.positions);
             let own =
                 taking.partitions.iter().filter_map(|key| Some((key.clone(), positions.get(&key.0, key.1)?)));
             let own: Positions = own.collect();
             self.ledger.acknowledge(*sink, &own);
-            // Not the start where every sink has a later position: nothing before that is wanted.
+            // The starts count only without sinks. If every sink has a later position, nothing before the lowest of
+            // these is read.
             lowest = if *sink == 0 { own } else { lowest_known([&lowest, &own]) };
         }
         self.reading.update(&lowest);
         self.leaving.retain(|key| !taking.partitions.contains(key));
+        // Also committed to the group, before any message is read: a run that crashes before its first commit begins
+        // here again, even with `start = "latest"`.
         self.uncommitted.update(&lowest);
         self.actions.push_back(Action::Assign(lowest.clone()));
         self.notice(Notice::Assigned(lowest));
-        // What is assigned anew is fetched, also while everything else is paused.
+        // librdkafka fetches newly assigned partitions, whatever was paused before. If the reader still has to wait, it
+        // pauses all of them again.
         self.paused = false;
     }
 
@@ -156,17 +163,21 @@ impl Beginnings {
     fn find(taking: &Taking, own: &Topics, start: Start) -> Result<Self> {
         let stored: Vec<&Stored> = taking.answers.values().collect();
         let topics = identities(&taking.facts, &stored, own)?;
-        // Against what was stored before the brokers were asked: a sink may have moved on since, and the partition too.
+        // The answers of the sinks are older than those of the brokers. The other way round, a sink could have moved
+        // past the end that the brokers reported, and look as if the topic were created again.
         let mut notices = check_bounds(&stored, &taking.facts.bounds)?;
         notices.extend(adopted(&taking.facts, &stored, &topics));
         Ok(Beginnings { starts: starts(taking, &topics, start), topics, notices })
     }
 }
 
-/// What is known of each topic: by the sinks, by the group, by this reader (`own`), and for the rest as it is today.
+/// The identity of each topic: as the sinks have stored it, else the group, else this reader (`own`), else as the
+/// brokers report it today.
 fn identities<'a>(facts: &'a BrokerFacts, sinks: &[&'a Stored], own: &'a Topics) -> Result<Topics> {
     let mut topics = facts.topics.clone();
     for (topic, identity) in &mut topics {
+        // `latest_below` is taken from the first that has stored it. Only a topic that is new to all of them gets the
+        // number of its partitions today: else partitions that were added later would begin at their newest message.
         let mut known = TopicIdentity { id: identity.id.clone(), latest_below: None };
         let stored =
             sinks.iter().copied().chain([&facts.committed]).filter_map(|stored| stored.topics.get(topic));
@@ -182,7 +193,7 @@ fn identities<'a>(facts: &'a BrokerFacts, sinks: &[&'a Stored], own: &'a Topics)
     Ok(topics)
 }
 
-/// Topics of which sinks have positions that do not say to which topic they belong.
+/// Notices for topics whose stored positions name no topic id: an earlier release wrote them.
 fn adopted<'a>(facts: &'a BrokerFacts, sinks: &[&'a Stored], topics: &Topics) -> Vec<Notice> {
     let is_unnamed = |topic: &Arc<str>, stored: &Stored| {
         let has_position = stored.positions.iter().any(|(of, ..)| of == topic);
@@ -197,8 +208,9 @@ fn adopted<'a>(facts: &'a BrokerFacts, sinks: &[&'a Stored], topics: &Topics) ->
         .collect()
 }
 
-/// Where sinks begin that have no position in a partition: where the group is; where the sink is that is furthest
-/// behind, since brokers forget a group that was away for long (`offsets.retention.minutes`); else as configured.
+/// Where sinks begin in a partition of which they have no position, by the first of these that is known: the committed
+/// offset of the group; the position of the sink that is furthest behind, since brokers forget the offsets of a group
+/// that was away for long (`offsets.retention.minutes`); the configured start.
 fn starts(taking: &Taking, topics: &Topics, start: Start) -> Positions {
     let Taking { partitions, answers, facts, .. } = taking;
     let stored = lowest_known(answers.values().map(|stored| &stored.positions));
@@ -215,8 +227,9 @@ fn starts(taking: &Taking, topics: &Topics, start: Start) -> Positions {
     partitions.iter().filter_map(|key| Some((key.clone(), start_of(key)?))).collect()
 }
 
-/// A position of any sink behind the end of its partition means that the topic was created again. A lowest position
-/// before the oldest offset means that offsets were deleted before they were read, which is reported.
+/// Compares the positions of the sinks with the offsets that the brokers have. A position after the end of its
+/// partition means that the topic was created again, which is an error. A lowest position before the oldest offset
+/// means that offsets were deleted before they were read, which is reported.
 fn check_bounds(sinks: &[&Stored], bounds: &BTreeMap<TopicPartition, (i64, i64)>) -> Result<Vec<Notice>> {
     let mut deleted = vec![];
     for (partition, &(oldest, newest)) in bounds {

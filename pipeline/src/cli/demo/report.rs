@@ -52,7 +52,7 @@ fn groups(labelled: &Path) -> Result<BTreeMap<(String, String), Vec<Row>>> {
     Ok(groups)
 }
 
-/// A few rows of each group, for the eye.
+/// A few rows of each group, as lines of text.
 fn samples(groups: &BTreeMap<(String, String), Vec<Row>>) -> String {
     let mut text = String::new();
     for row in groups.values().flat_map(|rows| rows.iter().take(SHOWN)) {

@@ -27,6 +27,8 @@ pub(super) fn stream(config: Config, topic: &'static str, messages: Vec<Vec<u8>>
     let stop = shutdown.clone();
     let producer = std::thread::spawn(move || {
         let sent = send(&writer, topic, &messages, &counters, &stop);
+        // The topic never ends, so the run is stopped when every message has come out, as a row or as a dead
+        // letter.
         while sent.is_ok() && counters.snapshot().documents() < expected && !stop.is_requested() {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -34,6 +36,7 @@ pub(super) fn stream(config: Config, topic: &'static str, messages: Vec<Vec<u8>>
         sent
     });
     let outcome = run(&config.validate("demo")?, options, &shutdown);
+    // Also if the run failed: the producer would otherwise wait for documents that never come.
     shutdown.request();
     let sent = join(producer);
     outcome.and_then(|summary| sent.map(|()| summary))
