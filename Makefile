@@ -79,7 +79,10 @@ test: setup
 		sh tests/kafka/fetch.sh && sh tests/schema_registry/fetch.sh && sh tests/peers/delta_kernel/fetch.sh; fi
 	$(CARGO) build $(TESTED) --bins --tests
 	$(CARGO) test $(TESTED) --doc
-	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --tests
+	FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(TESTED) --tests
+
+# Integration tests wait for brokers and processes most of the time.
+TEST_THREADS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
 
 # The simulation with many more schedules, then the fault tests with many more deaths and longer outages; FENLIU_SEED=n
 # begins elsewhere.
