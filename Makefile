@@ -88,10 +88,10 @@ TEST_THREADS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
 # begins elsewhere.
 soak: setup
 	$(CARGO) build $(TESTED) --bins --tests
-	FENLIU_SCHEDULES=$(SCHEDULES) $(CARGO) test $(TESTED) --test simulation -- nothing_is_lost --nocapture
+	FENLIU_SCHEDULES=$(SCHEDULES) $(CARGO) test --locked --release -p fenliu-engine --test simulation -- nothing_is_lost --nocapture
 	FENLIU_FAULTS=$(FAULTS) FENLIU_OUTAGE=$(OUTAGE) FENLIU_SOAK=$(SOAK) FENLIU_REQUIRE=broker \
 		FENLIU_BINARY=$(CARGO_TARGET_DIR)/debug/fenliu $(CARGO) test $(TESTED) --test integration -- \
-		exactly_once pass_through bucket_files compact delta iceberg network outages rebalance soak --nocapture --test-threads=1
+		exactly_once pass_through bucket_files housekeeping delta iceberg network outages rebalance recreated soak --nocapture --test-threads=1
 
 SCHEDULES ?= 1000000
 FAULTS ?= 200
