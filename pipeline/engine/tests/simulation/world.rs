@@ -628,7 +628,11 @@ impl World {
                 self.start_member_after(100..5_000);
             }
             2 => {
-                self.members.entry(id).and_modify(|member| member.frozen_until = Some(self.now + span));
+                // Never earlier than before: what waits for the end of a freeze stays in its order.
+                let until = Some(self.now + span);
+                self.members
+                    .entry(id)
+                    .and_modify(|member| member.frozen_until = member.frozen_until.max(until));
                 let at = self.now + SESSION;
                 self.at(at, Event::Kick(id));
             }
