@@ -407,6 +407,7 @@ fn the_same_version_fails_the_pipeline_where_nothing_can_take_over() {
         format!("source={{type=\"files\", paths=[\"{}\"]}}", documents.display()),
         format!("model.bundle=\"{}\"", model.version(&bad).display()),
         "sinks=[{type=\"stdout\"}]".to_string(),
+        format!("dead_letters.path=\"{}\"", directory.path().join("dead").display()),
     ];
     let args: Vec<&str> =
         ["run"].into_iter().chain(set.iter().flat_map(|set| ["--set", set.as_str()])).collect();
