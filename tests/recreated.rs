@@ -151,7 +151,7 @@ fn a_topic_that_was_created_again_stops_the_next_run_and_every_sink_knows_it() {
     }
 }
 
-/// Kafka removes the offsets of a topic with it, so a pipeline that stores its positions in the group alone begins anew.
+/// Kafka removes the offsets of a topic with it, so a pipeline whose positions are in the group alone starts again.
 #[test]
 fn what_only_the_group_has_read_is_read_from_the_beginning_when_its_topic_is_created_again() {
     let Some(broker) = kafka::broker().unwrap() else { return };

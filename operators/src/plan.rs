@@ -140,7 +140,7 @@ impl Plan {
             return Ok(());
         }
         for (row, lang) in text_column(rows, "lang")?.iter().enumerate() {
-            // A text without a language is undetermined: whoever wants to keep such texts names `und`.
+            // A text without a language is undetermined: a configuration that keeps such texts names `und`.
             let lang = lang.unwrap_or("und");
             if !self.languages.iter().any(|wanted| wanted == lang) {
                 let detail = || Some(format!("`{lang}` is not one of {}", self.languages.join(", ")));

@@ -134,7 +134,7 @@ impl Subword {
         let mut encoding = self.tokenizer.encode_fast(read, false).map_err(failed)?;
         let truncated = read.len() < text.len() || encoding.len() > text_tokens;
         encoding.truncate(text_tokens, 0, TruncationDirection::Right);
-        // `truncate` keeps the tokens that it cut off as overflowing encodings; nobody needs them.
+        // `truncate` keeps the tokens that it cut off as overflowing encodings, which are not used.
         encoding.take_overflowing();
         let mut ids = self.tokenizer.post_process(encoding, None, true).map_err(failed)?.get_ids().to_vec();
         if ids.is_empty() {

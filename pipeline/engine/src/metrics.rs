@@ -66,7 +66,7 @@ declare! {
     sink_commits: By<Counter>, "fenliu_sink_commits_total", None, ["sink", "outcome"], "Commits to sinks, by whether they took effect";
     restarts: By<Counter>, "fenliu_restarts_total", None, ["why"], "Times that reading began again at the sinks' positions" => "restarts";
     model_swaps: Counter, "fenliu_model_swaps_total", None, [], "Times that another version of the model was put in use";
-    model_rollbacks: Counter, "fenliu_model_rollbacks_total", None, [], "Versions that failed on probation";
+    model_rollbacks: Counter, "fenliu_model_rollbacks_total", None, [], "Versions that failed in their canary period";
     model_load_failures: Counter, "fenliu_model_load_failures_total", None, [], "Versions that could not be put in use";
     shadow_documents: By<Counter>, "fenliu_shadow_documents_total", Documents, ["outcome"], "Sampled documents, by what the challenger made of them";
     drift_index: By<Gauge>, "fenliu_drift_index", None, ["signal"], "Population stability index of the newest documents";

@@ -191,7 +191,7 @@ impl Live {
             return false;
         }
         let Some(withdrawn) = phase.revert() else { return false };
-        // Under the lock: whoever sees the previous generation in use again must also see that this one is
+        // Under the lock: a thread that sees the previous generation in use again must also see that this one is
         // withdrawn.
         withdrawn.withdraw();
         tracing::info!(

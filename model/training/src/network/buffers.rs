@@ -17,7 +17,7 @@ impl Buffers {
             .filter(|(_, capacity)| near.contains(capacity))
             .min_by_key(|(_, capacity)| if *capacity >= length { *capacity } else { usize::MAX - capacity });
         let mut buffer = best.map_or_else(Vec::new, |(at, _)| self.0.swap_remove(at));
-        // `resize` would copy the old content when it reallocates, and nobody reads that.
+        // `resize` would copy the old content when it reallocates, and that content is never read.
         if buffer.capacity() < length {
             buffer.clear();
         }

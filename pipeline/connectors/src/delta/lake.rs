@@ -237,7 +237,7 @@ impl Lake {
         transactions: Vec<Transaction>,
         partition_by: &[String],
     ) -> Result<Option<Version>> {
-        // Without retries: the library would put the commit on top of a newer version, whose positions nobody has
+        // Without retries: the library would put the commit on top of a newer version, whose positions were not
         // compared. Checkpoints are made in `tidy`: here they would need the list of files.
         let properties = CommitProperties::default()
             .with_application_transactions(transactions)

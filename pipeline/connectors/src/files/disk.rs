@@ -56,7 +56,7 @@ impl Directory for Disk {
         let place = self.make_place(name)?;
         let (hidden, path) = (place.join(format!(".{}", Ulid::generate())), self.path(name));
         // Written and synced under another name, then linked: unlike a rename, a hard link fails where the name exists,
-        // so one process alone makes a number, and nobody sees half a file.
+        // so only one process can make a number, and a reader never sees half a file.
         let linked = write(&hidden, bytes).and_then(|()| match std::fs::hard_link(&hidden, &path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             outcome => outcome.map(|()| true).map_err(Error::file("create", &path)),

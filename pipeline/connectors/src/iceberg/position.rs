@@ -81,7 +81,7 @@ fn parse(properties: &HashMap<String, String>, kind: &str, pipeline: &str) -> Re
         let parsed = place.rsplit_once('/').and_then(|(topic, partition)| {
             Some((Arc::from(topic), partition.parse().ok()?, value.parse().ok()?))
         });
-        // An error, and not a missing position: with that the sink would begin anew and write its rows twice.
+        // An error, and not a missing position: with that the sink would start from the beginning and write its rows twice.
         let Some((topic, partition, next)) = parsed else {
             return Err(Error::input(format!(
                 "the table's property `{key}` is `{value}`, which is no offset of a partition"

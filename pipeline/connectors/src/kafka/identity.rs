@@ -65,7 +65,9 @@ pub(super) fn tell_unknown(reason: &str) {
     }
 }
 
-/// What is stored in the metadata of a committed offset.
+/// What is stored in the metadata of a committed offset: the id, and how far `start = "latest"` applied. Kafka removes
+/// the offsets together with the topic. Some other brokers keep them; there the id tells the new topic from the old
+/// one.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     /// Says whose note it is: others may write there what they want.

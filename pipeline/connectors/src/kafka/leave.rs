@@ -16,8 +16,8 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked whether other handles are gone.
 const HANDLE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Lets the consumer leave its group. To be called with its last handle after all sinks have ended: until then they
-/// commit as the owner of the partitions.
+/// Lets the consumer leave its group. To be called after all sinks have ended: until then they commit as the owner of
+/// the partitions. Apart from this handle, only threads that still commit offsets may have one.
 ///
 /// To close a consumer, librdkafka waits for answers of the brokers without a bound; after a failure of the network
 /// they may never come. After ten seconds the consumer goes on closing on its own thread, and this returns.

@@ -256,7 +256,7 @@ impl KafkaSource {
         self.unanswered = None;
         let partitions = offsets_list(positions)?;
         let taken: Vec<i32> = positions.iter().map(|(_, partition, _)| partition).collect();
-        // A partition that is assigned again may begin at an earlier offset; librdkafka then reports its end anew.
+        // A partition that is assigned again may begin at an earlier offset; librdkafka then reports its end again.
         self.ended.retain(|ended| !taken.contains(ended));
         apply(&self.consumer, &Rebalance { is_assignment: true, partitions })
     }
