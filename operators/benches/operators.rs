@@ -24,7 +24,7 @@ const CLEAN: &str = "新华社北京电，记者从国家统计局获悉，今�
 /// The text that the input of an operator repeats.
 fn sample(operator: &str) -> &'static str {
     match operator {
-        "strip_html" => "<p class=\"a\">央行&nbsp;宣布<b>降息</b></p>\n",
+        "strip_html" | "extract_main" => "<p class=\"a\">央行&nbsp;宣布<b>降息</b></p>\n",
         "normalize" => "　　中国人民银行１月１日宣布  降息ＬＰＲ，市场反应积极。\n",
         "to_simplified" => "臺灣氣象局今日發布天氣預報，明天有雨。",
         _ => CLEAN,

@@ -22,6 +22,9 @@ pub struct CleanConfig {
     ///
     /// Needs a step that sets `lang`. Default: empty, which keeps every language.
     pub languages: Vec<String>,
+    /// Whether `languages` also rejects documents whose language is undetermined (`und`), such as headlines of a few
+    /// names. Default: false.
+    pub reject_undetermined: bool,
     /// A file of words that `segment` must know, one `word [frequency] [tag]` a line; `#` starts a comment
     /// line. Default: none.
     pub user_dict: Option<PathBuf>,
@@ -36,6 +39,7 @@ impl Default for CleanConfig {
         CleanConfig {
             steps: steps.map(|name| Step::Operator(name.to_owned())).into(),
             languages: Vec::new(),
+            reject_undetermined: false,
             user_dict: None,
             min_chars: 1,
         }
@@ -187,7 +191,7 @@ mod tests {
         assert_eq!(with(|c| drop(c.steps.pop())), base.fingerprint(), "`lang` is not read");
         assert_eq!(with(|c| c.steps.push(Step::Operator("segment".into()))), base.fingerprint());
         assert_ne!(with(|c| drop(c.steps.remove(0))), base.fingerprint());
-        assert!(base.fingerprint().contains(r#""strip_html":1"#), "{}", base.fingerprint());
+        assert!(base.fingerprint().contains(r#""strip_html":2"#), "{}", base.fingerprint());
     }
 
     #[test]
@@ -195,7 +199,7 @@ mod tests {
         let sql = "SEGMENT(Normalize(body))".to_owned();
         let steps = vec![Step::Column { column: "body".into(), sql }];
         let fingerprint = CleanConfig { steps, ..CleanConfig::default() }.fingerprint();
-        assert!(fingerprint.contains(r#"{"normalize":1,"segment":1}"#), "{fingerprint}");
+        assert!(fingerprint.contains(r#"{"normalize":2,"segment":1}"#), "{fingerprint}");
     }
 
     #[test]

@@ -3,26 +3,34 @@
 use std::fs;
 use std::path::Path;
 
-use fenliu_text::{Entry, InvalidLine, Segmenter, entries};
+use fenliu_text::{Entry, InvalidLines, Segmenter, all_entries, dictionary_text, entries};
 
 use crate::OperatorError;
 
-/// A segmenter that knows the words of the file `path` beside those of jieba's own dictionary.
+/// A segmenter that knows the words of the file `path` beside those of jieba's own dictionary. Words that segmentation
+/// could never find are left out, with a warning; jieba accepts them without an effect.
 ///
 /// # Errors
-/// [`OperatorError::DictionaryFile`] if the file cannot be read as UTF-8, [`OperatorError::DictionaryLine`]
-/// for the first line that is invalid or has a word that segmentation could never find.
+/// [`OperatorError::DictionaryFile`] if the file cannot be read, [`OperatorError::DictionaryLines`] for all lines that are
+/// invalid.
 pub(crate) fn read_dictionary(path: &Path) -> Result<Segmenter, OperatorError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| OperatorError::DictionaryFile { path: path.to_owned(), source })?;
-    let entries: Result<Vec<Entry<'_>>, InvalidLine> =
-        entries(&text).map(|entry| entry.and_then(Entry::require_findable)).collect();
-    let invalid = |InvalidLine { line, problem }| OperatorError::DictionaryLine {
-        path: path.to_owned(),
-        line,
-        problem,
-    };
-    Ok(Segmenter::with_entries(entries.map_err(invalid)?))
+    let bytes =
+        fs::read(path).map_err(|source| OperatorError::DictionaryFile { path: path.to_owned(), source })?;
+    let invalid = |lines: InvalidLines| OperatorError::DictionaryLines { path: path.to_owned(), lines };
+    let text =
+        dictionary_text(&bytes).map_err(|line| invalid(InvalidLines { first: vec![line], count: 1 }))?;
+    let entries = all_entries(entries(text)).map_err(invalid)?;
+    let (findable, others): (Vec<_>, Vec<_>) =
+        entries.into_iter().map(Entry::require_findable).partition(Result::is_ok);
+    if let Some(lines) = InvalidLines::of(others.into_iter().filter_map(Result::err)) {
+        tracing::warn!(
+            event = "dictionary_words_left_out",
+            words = lines.count,
+            "{}: words that segmentation never finds were left out:\n{lines}",
+            path.display()
+        );
+    }
+    Ok(Segmenter::with_entries(findable.into_iter().flatten()))
 }
 
 #[cfg(test)]
@@ -48,15 +56,20 @@ mod tests {
     #[test]
     fn an_invalid_line_is_named_with_its_file() {
         let cases = [
-            ("云计算\n机器 学习 二", "is not `word [frequency] [tag]`"),
-            ("云计算\n机器学习 0", "is 0 but must be at least 1"),
-            ("# 词\n唐纳德·特朗普 5", "text is always split at `·`"),
-            ("云计算\n机器学习 99999999999999999999999", "too large"),
+            ("云计算\n机器学习 5 n 备注", "2"),
+            ("云计算\n机器学习 99999999999999999999999", "2"),
+            ("云计算\n机器学习 5 n 备注\n学习 5 v 备注", "3"),
         ];
-        for (lines, problem) in cases {
+        for (lines, last) in cases {
             let message = dictionary(lines).unwrap_err().to_string();
-            assert!(message.contains(":2: ") && message.contains(problem), "{message}");
+            assert!(message.contains(last) && message.contains("机器学习"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_word_that_is_never_found_does_no_harm() {
+        let segmenter = dictionary("唐纳德·特朗普 5\n创新办 3 i\n").unwrap();
+        assert!(segmenter.words("创新办主任").any(|word| word == "创新办"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
+use fenliu_text::InvalidLines;
 
 /// Why a cleaning configuration does not compile, or a batch could not be cleaned.
 ///
@@ -41,7 +42,7 @@ pub enum OperatorError {
         /// The message of DataFusion's planner, or what is not allowed.
         problem: String,
     },
-    /// A user dictionary cannot be read as UTF-8.
+    /// A user dictionary cannot be read.
     #[error("cannot read the user dictionary {}: {source}", path.display())]
     DictionaryFile {
         /// The file.
@@ -49,15 +50,13 @@ pub enum OperatorError {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A line of a user dictionary is invalid.
-    #[error("{}:{line}: {problem}", path.display())]
-    DictionaryLine {
+    /// Lines of a user dictionary are invalid.
+    #[error("the user dictionary {}: {lines}", path.display())]
+    DictionaryLines {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// Why it is invalid.
-        problem: String,
+        /// The lines, and why they are invalid.
+        lines: InvalidLines,
     },
     /// The input lacks a column that cleaning needs, or the column has another type.
     #[error("the input needs a column `{column}` of type {expected}, but {found}")]

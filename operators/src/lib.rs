@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod agreement;
 mod array;
 mod config;
 mod dictionary;
@@ -14,6 +15,7 @@ mod registry;
 mod rejections;
 mod sql;
 
+pub use agreement::{Agreement, agreement};
 pub use config::{CleanConfig, Step};
 pub use error::OperatorError;
 pub use plan::Plan;

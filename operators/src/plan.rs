@@ -19,6 +19,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use fenliu_schemas::is_settable;
+use fenliu_text::is_blank_character;
 
 use crate::dictionary::read_dictionary;
 use crate::registry::{OPERATORS, Operator};
@@ -39,6 +40,7 @@ pub struct Plan {
     schema: SchemaRef,
     steps: Vec<CompiledStep>,
     languages: Vec<String>,
+    reject_undetermined: bool,
     min_chars: usize,
 }
 
@@ -83,6 +85,7 @@ impl Plan {
             schema: builder.schema,
             steps: builder.steps,
             languages: config.languages.clone(),
+            reject_undetermined: config.reject_undetermined,
             min_chars: config.min_chars,
         })
     }
@@ -118,13 +121,13 @@ impl Plan {
         rejections.write(rows)
     }
 
-    /// Rejects rows whose title and body have fewer than `min_chars` characters other than white space.
+    /// Rejects rows whose title and body have fewer than `min_chars` characters that show something.
     fn reject_short(&self, rows: &RecordBatch, rejections: &mut Rejections) -> Result<(), OperatorError> {
         let parts = [text_column(rows, "title")?, text_column(rows, "body")?];
         for row in 0..rows.num_rows() {
             let texts = parts.iter().filter(|part| part.is_valid(row)).map(|part| part.value(row));
             // Counting stops at `min_chars`, so long texts cost no more than short ones.
-            let characters = texts.flat_map(str::chars).filter(|character| !character.is_whitespace());
+            let characters = texts.flat_map(str::chars).filter(|character| !is_blank_character(*character));
             let count = characters.take(self.min_chars).count();
             if count < self.min_chars {
                 let detail = || Some(format!("{count} characters, at least {} are required", self.min_chars));
@@ -134,15 +137,17 @@ impl Plan {
         Ok(())
     }
 
-    /// Rejects rows whose `lang` is not among the languages to keep.
+    /// Rejects rows whose `lang` is not among the languages to keep. A language that cannot be told from the text is no
+    /// reason for a rejection, unless the configuration asks for it.
     fn reject_languages(&self, rows: &RecordBatch, rejections: &mut Rejections) -> Result<(), OperatorError> {
         if self.languages.is_empty() {
             return Ok(());
         }
         for (row, lang) in text_column(rows, "lang")?.iter().enumerate() {
-            // A text without a language is undetermined: a configuration that keeps such texts names `und`.
-            let lang = lang.unwrap_or("und");
-            if !self.languages.iter().any(|wanted| wanted == lang) {
+            // A text without a language is undetermined.
+            let lang = lang.unwrap_or(UNDETERMINED);
+            let is_let_through = lang == UNDETERMINED && !self.reject_undetermined;
+            if !is_let_through && !self.languages.iter().any(|wanted| wanted == lang) {
                 let detail = || Some(format!("`{lang}` is not one of {}", self.languages.join(", ")));
                 rejections.reject(row, "language", detail);
             }
@@ -316,6 +321,9 @@ fn missing_columns(input: &Schema) -> Vec<OperatorError> {
     };
     needed.filter_map(problem).collect()
 }
+
+/// The code of a language that cannot be told.
+const UNDETERMINED: &str = "und";
 
 /// The problems of the languages to keep: codes that are invalid, or no step that sets `lang`.
 fn check_languages(config: &CleanConfig) -> Vec<OperatorError> {

@@ -9,7 +9,9 @@ use datafusion_expr::ScalarUDF;
 use datafusion_expr::registry::FunctionRegistry;
 
 use crate::function::Reference;
-use crate::functions::{decode_bytes, detect_lang, normalize, segment, strip_html, to_simplified};
+use crate::functions::{
+    decode_bytes, detect_lang, extract_main, normalize, segment, strip_html, strip_punctuation, to_simplified,
+};
 
 /// One operator.
 pub(crate) struct Operator {
@@ -36,20 +38,26 @@ impl Operator {
 pub(crate) const OPERATORS: &[Operator] = &[
     Operator {
         reference: &decode_bytes::REFERENCE,
-        version: 1,
+        version: 2,
         function: decode_bytes::function,
         // A body that the decoder of the format has found is text already.
         sets: &[("body", "coalesce(body, decode_bytes(payload))")],
     },
     Operator {
         reference: &strip_html::REFERENCE,
-        version: 1,
+        version: 2,
         function: strip_html::function,
         sets: &[("title", "strip_html(title)"), ("body", "strip_html(body)")],
     },
     Operator {
-        reference: &normalize::REFERENCE,
+        reference: &extract_main::REFERENCE,
         version: 1,
+        function: extract_main::function,
+        sets: &[("title", "strip_html(title)"), ("body", "extract_main(body)")],
+    },
+    Operator {
+        reference: &normalize::REFERENCE,
+        version: 2,
         function: normalize::function,
         sets: &[("title", "normalize(title)"), ("body", "normalize(body)")],
     },
@@ -59,16 +67,20 @@ pub(crate) const OPERATORS: &[Operator] = &[
         function: to_simplified::function,
         sets: &[("title", "to_simplified(title)"), ("body", "to_simplified(body)")],
     },
-    // A declared language is trusted and reduced to its ISO 639-1 code: `zh-Hans` and `zh_CN` become `zh`.
     Operator {
         reference: &detect_lang::REFERENCE,
-        version: 1,
+        version: 2,
         function: detect_lang::function,
         sets: &[(
             "lang",
-            "CASE WHEN regexp_like(lang, '^[A-Za-z]{2}([-_].*)?$') THEN lower(substr(lang, 1, 2)) \
-             WHEN title IS NOT NULL OR body IS NOT NULL THEN detect_lang(concat_ws(' ', title, body)) END",
+            "detect_lang(CASE WHEN title IS NOT NULL OR body IS NOT NULL THEN concat_ws(' ', title, body) END, lang)",
         )],
+    },
+    Operator {
+        reference: &strip_punctuation::REFERENCE,
+        version: 1,
+        function: strip_punctuation::function,
+        sets: &[("title", "strip_punctuation(title)"), ("body", "strip_punctuation(body)")],
     },
     Operator {
         reference: &segment::REFERENCE,

@@ -1,5 +1,6 @@
 //! `decode_bytes(binary [, charset])`: bytes of unknown encoding to text.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
@@ -16,10 +17,12 @@ pub(crate) static REFERENCE: Reference = Reference {
     summary: "Turns bytes of unknown encoding into text. Decoding never fails: bytes that are invalid in the \
               chosen encoding become replacement characters (U+FFFD).",
     rules: &[
-        "The first of these that applies decides on the encoding: a byte-order mark; UTF-8, if the bytes are \
-         valid or damaged in few places; the `charset` argument, then the charset that the document declares \
-         in its first 1024 bytes, if nearly all bytes are valid in it; the guess of the detector that \
-         Firefox uses.",
+        "The first of these that applies decides on the encoding: a byte-order mark, or the zeros of UTF-16; UTF-8, if \
+         the bytes are valid or damaged in few places; the `charset` argument, then the charset that the document \
+         declares in its first 1024 bytes, if the bytes fit it; the guess of the detector that Firefox uses.",
+        "A declared charset of one byte a character, which any bytes fit, is passed over if the bytes are clearly \
+         Chinese, Japanese or Korean.",
+        "Text that was decoded with a wrong charset and encoded again is repaired.",
         "Labels are those of the WHATWG Encoding Standard, in which `gb2312` and `gbk` mean GB 18030.",
     ],
     arguments: &[
@@ -72,7 +75,7 @@ impl Operation for DecodeBytes {
         let mut builder = StringBuilder::with_capacity(bytes.len(), bytes.get_buffer_memory_size());
         for (row, bytes) in binaries(bytes)?.into_iter().enumerate() {
             let charset = charsets.as_ref().and_then(|charsets| charsets.get(row).copied().flatten());
-            let text = bytes.map(|bytes| fenliu_text::decode(bytes, charset));
+            let text = bytes.map(|bytes| repaired(fenliu_text::decode(bytes, charset)));
             let total = builder.values_slice().len() + text.as_deref().map_or(0, str::len);
             if i32::try_from(total).is_err() {
                 return exec_err!("a column of decoded text is larger than 2 GiB; use smaller batches");
@@ -81,6 +84,12 @@ impl Operation for DecodeBytes {
         }
         Ok(ColumnarValue::Array(Arc::new(builder.finish())))
     }
+}
+
+/// The text without one wrong decoding by whoever wrote it.
+fn repaired(text: Cow<'_, str>) -> Cow<'_, str> {
+    let mut out = String::new();
+    if fenliu_text::repair_mojibake(&text, &mut out) { Cow::Owned(out) } else { text }
 }
 
 /// The values of a `Binary`, `LargeBinary` or `BinaryView` column, in order.

@@ -12,9 +12,13 @@ pub(crate) static REFERENCE: Reference = Reference {
               normalised text changes nothing.",
     rules: &[
         "Unicode Normalization Form C is applied.",
-        "Full-width letters and digits become ASCII, and the ideographic space becomes a space. Chinese \
-         punctuation stays full-width, because Chinese language models were trained on it.",
-        "Control characters, zero-width characters, bidirectional marks and byte-order marks are removed.",
+        "Full-width letters and digits become ASCII, and so do `％＄＃＆＠＋＝＜＞` beside them and `．` between digits. \
+         The ideographic space becomes a space. Other Chinese punctuation stays full-width, because Chinese language \
+         models were trained on it.",
+        "Radicals, ligatures, mathematical letters and half-width kana and Hangul, as text out of PDF files and old \
+         systems has them, become the usual characters.",
+        "Control characters and all that Unicode calls ignorable are removed: zero-width characters, bidirectional marks, \
+         variation selectors, byte-order marks. The replacement character (U+FFFD) becomes a space.",
         "A run of spaces becomes one space, or one tab if it contains a tab.",
         "Lines and the whole text are trimmed. Several blank lines become one.",
     ],

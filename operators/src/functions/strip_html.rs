@@ -13,8 +13,11 @@ pub(crate) static REFERENCE: Reference = Reference {
               unchanged.",
     rules: &[
         "The content of `script`, `style`, `noscript`, `template`, `title`, `select` and `svg` is removed.",
-        "A `<` counts as markup only where a known element, a comment or a doctype starts, so `a < b` and \
-         `<神探>` are kept.",
+        "A text counts as HTML if it has a comment, a doctype, a start tag such as `<p>`, `<div>` or `<img>`, any end tag \
+         of a known element, or another known element with its end tag or an attribute. So `a < b`, `<神探>`, \
+         `<https://…>`, `<AAPL.O>` and `vector<int>` are kept.",
+        "The elements of the news wires' NITF and NewsML are known; CDATA sections become their content, and notes above \
+         characters (ruby) stand in brackets behind them. Cells of a table are separated by a tab.",
         "If all markup of a text is escaped (`&lt;p&gt;`), as in some feeds, it is decoded and removed too.",
         "Character references are also decoded where they are malformed in ways that feeds often are: \
          `&nbsp` without its semicolon, ` #39;` for `&#39;`, and `&#150;` for a dash of windows-1252.",

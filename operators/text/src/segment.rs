@@ -6,6 +6,7 @@
 
 pub(crate) mod dictionary;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -27,7 +28,41 @@ static BUILT_IN: OnceLock<Jieba> = OnceLock::new();
 #[derive(Clone, Default)]
 pub struct Segmenter {
     /// `None`: jieba's own dictionary.
-    extended: Option<Arc<Jieba>>,
+    extended: Option<Arc<Extended>>,
+}
+
+/// A dictionary that a user extended.
+struct Extended {
+    jieba: Jieba,
+    /// Words with the frequency 0, which are always split.
+    split: HashSet<Box<str>>,
+}
+
+impl Extended {
+    fn add(&mut self, entry: &Entry<'_>) {
+        let Entry { word, frequency, tag, .. } = *entry;
+        if frequency == Some(0) {
+            self.add_split(word, tag);
+        } else {
+            self.split.remove(word);
+            // Without a frequency, `add_word` computes one with which the word wins, while jieba-rs's own loader takes 0.
+            self.jieba.add_word(word, frequency, tag);
+        }
+    }
+
+    /// Adds a word with the frequency 0. jieba-rs gives it the probability 0, so that text is cut in another way.
+    fn add_split(&mut self, word: &str, tag: Option<&str>) {
+        let first = word.char_indices().nth(1).map_or(word, |(end, _)| &word[..end]);
+        // Where no other way exists, all ways would become equally improbable. A character that is not a word has the
+        // frequency 1 in jieba, so this gives it no other probability.
+        if first == word || !self.jieba.has_word(first) {
+            self.jieba.add_word(first, Some(1), None);
+        }
+        if first != word {
+            self.jieba.add_word(word, Some(0), tag);
+        }
+        self.split.insert(word.into());
+    }
 }
 
 impl Segmenter {
@@ -41,19 +76,23 @@ impl Segmenter {
     pub fn with_entries<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Self {
         // A copy of a loaded dictionary is made faster than the dictionary is loaded; one that nothing else
         // needs is not loaded for the copy alone.
-        let mut jieba = BUILT_IN.get().cloned().unwrap_or_else(Jieba::new);
-        for entry in entries {
-            // jieba's own loader reads a missing frequency as 0, and such a word never wins; `add_word`
-            // computes a frequency with which it does.
-            jieba.add_word(entry.word, entry.frequency, entry.tag);
-        }
-        Segmenter { extended: Some(Arc::new(jieba)) }
+        let jieba = BUILT_IN.get().cloned().unwrap_or_else(Jieba::new);
+        let mut extended = Extended { jieba, split: HashSet::new() };
+        entries.into_iter().for_each(|entry| extended.add(&entry));
+        Segmenter { extended: Some(Arc::new(extended)) }
     }
 
     /// Cuts `text` into tokens with their positions. They are adjacent and cover all of it, white space
     /// included.
     pub fn cut<'a>(&self, text: &'a str) -> Vec<Token<'a>> {
-        self.jieba().cut(text, true)
+        let tokens = self.jieba().cut(text, true);
+        match &self.extended {
+            // The hidden Markov model joins characters to words without asking the dictionary.
+            Some(extended) if !extended.split.is_empty() => {
+                tokens.into_iter().flat_map(|token| pieces(token, &extended.split)).collect()
+            }
+            _ => tokens,
+        }
     }
 
     /// The words of `text`, in order.
@@ -62,11 +101,14 @@ impl Segmenter {
     }
 
     fn jieba(&self) -> &Jieba {
-        self.extended.as_deref().unwrap_or_else(|| BUILT_IN.get_or_init(Jieba::new))
+        match &self.extended {
+            Some(extended) => &extended.jieba,
+            None => BUILT_IN.get_or_init(Jieba::new),
+        }
     }
 
     /// What identifies the dictionary: its address, or `None` for jieba's own.
-    fn identity(&self) -> Option<*const Jieba> {
+    fn identity(&self) -> Option<*const Extended> {
         self.extended.as_ref().map(Arc::as_ptr)
     }
 }
@@ -89,6 +131,22 @@ impl Hash for Segmenter {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.identity().hash(state);
     }
+}
+
+/// The characters of a token if its word is one that is always split, else the token.
+fn pieces<'a>(token: Token<'a>, split: &HashSet<Box<str>>) -> Vec<Token<'a>> {
+    if !split.contains(token.word) {
+        return vec![token];
+    }
+    let mut rest = token.word;
+    let mut pieces = Vec::new();
+    for start in token.start..token.end {
+        let (word, after) = rest.split_at(rest.chars().next().map_or(0, char::len_utf8));
+        let byte_start = token.byte_end - rest.len();
+        pieces.push(Token { word, start, end: start + 1, byte_start, byte_end: byte_start + word.len() });
+        rest = after;
+    }
+    pieces
 }
 
 /// Whether the character is a Chinese ideograph.
@@ -138,6 +196,28 @@ mod tests {
         assert!(!words(&Segmenter::default(), text).contains(&"创新办".to_owned()));
         let segmenter = with_dictionary("创新办 3 i\n大语言模型\n云计算 n\n");
         assert_eq!(words(&segmenter, text), ["云计算", "创新办", "主任", "是", "大语言模型", "专家"]);
+    }
+
+    #[test]
+    fn a_word_with_the_frequency_0_is_split() {
+        let text = "台中的今天天气不错，杭研";
+        assert_eq!(words(&Segmenter::default(), text), ["台中", "的", "今天天气", "不错", "，", "杭研"]);
+        let segmenter = with_dictionary("今天天气 0\n台中 0\n杭研 0 n\n的 0\n不错 0\n不错");
+        assert_eq!(words(&segmenter, text), ["台", "中", "的", "今天", "天气", "不错", "，", "杭", "研"]);
+        let tokens = segmenter.cut(text);
+        assert!(tokens.iter().all(|token| &text[token.byte_start..token.byte_end] == token.word));
+        assert!(tokens.windows(2).all(|pair| pair[0].end == pair[1].start));
+    }
+
+    #[test]
+    fn a_word_with_the_frequency_0_leaves_the_text_around_it_as_it_was() {
+        // Neither `𠮷` nor `的` in the dictionary leaves another way to cut than the character itself.
+        for (word, text) in
+            [("𠮷野", "研究生命起源𠮷野"), ("的", "研究生命起源的"), ("X1Y", "研究生命起源X1Y")]
+        {
+            let found = words(&with_dictionary(&format!("{word} 0")), text);
+            assert_eq!(found[..3], ["研究", "生命", "起源"], "{found:?}");
+        }
     }
 
     #[test]
