@@ -5,7 +5,9 @@
 //! depends on none of them: it knows neither Kafka nor table formats nor anything else that runs. Start reading at
 //! [`load`].
 
+mod lines;
 mod load;
+mod misfit;
 mod overrides;
 mod place;
 mod problems;
@@ -13,7 +15,9 @@ mod properties;
 mod read;
 mod renamed;
 mod secrets;
+mod text;
 mod tree;
+mod typed;
 mod variables;
 
 pub use load::{Format, load, parse};
@@ -22,3 +26,4 @@ pub use problems::{Problem, Problems};
 pub use properties::{Properties, properties};
 pub use renamed::{Renamed, RenamedValue};
 pub use secrets::{REDACTED, redact};
+pub use variables::escape_variables;

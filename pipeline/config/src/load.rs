@@ -3,16 +3,19 @@
 //! The steps, in this order: parse TOML, apply `--set` overrides, replace former names, fill in environment variables,
 //! fill in default types, deserialise. Each step adds its problems to one list, so that all are reported together.
 
+use std::env::VarError;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use crate::lines::Lines;
 use crate::overrides::apply_override;
 use crate::problems::Problems;
 use crate::read::read;
 use crate::renamed::{Renamed, RenamedValue, apply_renamed};
-use crate::variables::expand_variables;
+use crate::text::{decode, normalize};
+use crate::variables::{Lookup, expand_variables};
 
 /// What reading needs to know about a configuration beside its Rust type.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,24 +29,26 @@ pub struct Format {
 }
 
 /// Reads a configuration from `file` (without one, only defaults), applies `overrides` of the form `key=value`, and fills
-/// in `${NAME}` from the environment.
+/// in `${NAME}` and `${NAME:-default}` from the environment.
 ///
 /// # Errors
-/// All problems at once: the file cannot be read, TOML syntax, unknown keys, values of a wrong type, variables that are
-/// not set.
+/// All problems at once: the file cannot be read, or not as UTF-8, TOML syntax, unknown keys, values of a wrong type,
+/// variables that are not set.
 pub fn load<T: DeserializeOwned + Default>(
     file: Option<&Path>,
     overrides: &[String],
     format: &Format,
 ) -> Result<T, Problems> {
     let origin = file.map_or("command line".to_string(), |path| path.display().to_string());
-    let text = match file {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| {
-            Problems::one(&origin, "", format!("cannot read {}: {error}", path.display()))
-        })?,
-        None => String::new(),
-    };
-    parse(&text, &origin, overrides, &|name| std::env::var(name).ok(), format)
+    let text = file.map_or(Ok(String::new()), |path| read_text(path, &origin))?;
+    parse_with(&text, &origin, overrides, &|name| std::env::var(name), format)
+}
+
+fn read_text(path: &Path, origin: &str) -> Result<String, Problems> {
+    let name = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Problems::one(origin, "", format!("cannot read {name}: {error}")))?;
+    decode(bytes).map_err(|problem| Problems::one(origin, "", format!("{name} {problem}")))
 }
 
 /// As [`load`], from `text`; `variable` looks up an environment variable.
@@ -57,20 +62,32 @@ pub fn parse<T: DeserializeOwned + Default>(
     variable: &dyn Fn(&str) -> Option<String>,
     format: &Format,
 ) -> Result<T, Problems> {
+    parse_with(text, origin, overrides, &|name| variable(name).ok_or(VarError::NotPresent), format)
+}
+
+fn parse_with<T: DeserializeOwned + Default>(
+    text: &str,
+    origin: &str,
+    overrides: &[String],
+    lookup: Lookup<'_>,
+    format: &Format,
+) -> Result<T, Problems> {
+    let text = &normalize(text);
     let table: Table = text
         .parse()
         .map_err(|error: toml::de::Error| Problems::one(origin, "", syntax_error(text, &error)))?;
     let mut value = Value::Table(table);
+    let mut lines = Lines::of(text);
     let mut problems = Problems::new(origin);
     for text in overrides {
-        apply_override(&mut value, text, &mut problems);
+        apply_override(&mut value, text, &mut lines, &mut problems);
     }
     // After the overrides, so that these may use former names too.
-    apply_renamed(&mut value, format.renamed, format.renamed_values, &mut problems);
-    expand_variables(&mut value, "", variable, &mut problems);
+    apply_renamed(&mut value, format.renamed, format.renamed_values, &mut lines, &mut problems);
+    let filled = expand_variables(&mut value, &lines, lookup, &mut problems);
     fill_in_types(&mut value, format.types);
     // The default is never used: if reading fails, there is a problem in the list.
-    let config = read(value, &mut problems).unwrap_or_default();
+    let config = read(value, &filled, &mut problems).unwrap_or_default();
     problems.into_result(config)
 }
 

@@ -2,16 +2,21 @@
 
 use toml::{Table, Value};
 
+use crate::lines::Lines;
 use crate::problems::Problems;
 
 /// Applies the override `text` of the form `key=value`. The value is read as TOML; if it is not valid TOML, it is taken
 /// as a string, so that strings need no quotes on the command line.
-pub(crate) fn apply_override(root: &mut Value, text: &str, problems: &mut Problems) {
+///
+/// Problems show the key alone, because the value may be a secret.
+pub(crate) fn apply_override(root: &mut Value, text: &str, lines: &mut Lines, problems: &mut Problems) {
     let parts = text.split_once('=').and_then(|(key, given)| Some((key, override_path(key)?, given)));
     let Some((key, path, given)) = parts else {
-        problems.add("", format!("--set `{text}` must have the form key=value"));
+        let shown = text.split(['=', ':', ' ']).next().unwrap_or_default();
+        problems.add("", format!("--set `{shown}...` must have the form key=value"));
         return;
     };
+    lines.forget(&path);
     // TOML has no syntax for a value alone, so it is parsed as the value of a key.
     let parsed = format!("v = {given}").parse::<Table>().ok().and_then(|mut table| table.remove("v"));
     let parsed = parsed.unwrap_or_else(|| Value::String(given.to_string()));

@@ -6,8 +6,9 @@
 
 use toml::Value;
 
+use crate::lines::Lines;
 use crate::problems::Problems;
-use crate::tree::join;
+use crate::tree::{join, steps};
 
 /// A key that had another name in an earlier release. Both names are in the same section.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +39,17 @@ pub(crate) fn apply_renamed(
     root: &mut Value,
     keys: &[Renamed],
     values: &[RenamedValue],
+    lines: &mut Lines,
     problems: &mut Problems,
 ) {
     for key in keys {
         let mut is_used = false;
         for_each_section(root, key.section, "", &mut |section, path| {
-            is_used |= rename_key(section, path, key, problems);
+            if rename_key(section, path, key, problems) {
+                is_used = true;
+                let old: Vec<String> = steps(path).chain([key.old]).map(str::to_string).collect();
+                lines.rename(&old, key.new);
+            }
         });
         if is_used {
             let Renamed { section, old, new } = key;

@@ -15,7 +15,7 @@ const OPEN_CATALOG_PROPERTIES: &[&str] = &["oauth2-server-uri", "prefix", "scope
 ///
 /// Keys of our own are secrets if they end in `.password`. Options of librdkafka and of object stores have names that
 /// we do not control, so a value counts as a secret if its name contains a word that such names contain.
-fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let catalog_property = key.split_once("catalog.properties.").map(|(_, name)| name);
     key.ends_with(".password")

@@ -14,7 +14,15 @@ pub(crate) fn steps(path: &str) -> impl Iterator<Item = &str> {
 
 /// The value at `path`.
 pub(crate) fn get_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
-    steps(path).try_fold(value, |value, step| match value {
+    at_mut(value, steps(path))
+}
+
+/// The value at the end of `steps`, each of which is a key of a table or an index of an array.
+pub(crate) fn at_mut<'a, 's>(
+    value: &'a mut Value,
+    mut steps: impl Iterator<Item = &'s str>,
+) -> Option<&'a mut Value> {
+    steps.try_fold(value, |value, step| match value {
         Value::Table(table) => table.get_mut(step),
         Value::Array(array) => array.get_mut(step.parse::<usize>().ok()?),
         _ => None,
