@@ -1,8 +1,12 @@
 //! Dead letters: rejected messages with everything needed to understand and replay them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMillisecondArray, new_null_array,
+};
+use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::message::{KAFKA_HEADERS, KAFKA_KEY, kafka_fields};
@@ -11,7 +15,8 @@ use crate::{Reject, SchemaError};
 
 /// The dead-letter schema.
 ///
-/// `topic`, `partition`, `offset`, `kafka_timestamp`, `kafka_key`, `kafka_headers` and `payload` are the original message's;
+/// `topic`, `partition`, `offset`, `kafka_timestamp`, `kafka_key`, `kafka_headers` and `payload` are the original message's
+/// (`payload` is null where the message has no value, which is how a deletion is sent);
 /// `stage` and `reason` are short names, `detail` a sentence (null where there is none), `id` null
 /// where the message could not be decoded, `rejected_at` the time of rejection, `model_version` the model that
 /// could not handle the document (null where it did not come that far).
@@ -31,7 +36,7 @@ pub fn dead_letter_schema() -> SchemaRef {
             Field::new("reason", DataType::Utf8, false),
             Field::new("detail", DataType::Utf8, true),
             Field::new("rejected_at", timestamp_type(), false),
-            Field::new("payload", DataType::Binary, false),
+            Field::new("payload", DataType::Binary, true),
             Field::new("model_version", DataType::Utf8, true),
             key,
             headers,
@@ -75,6 +80,29 @@ pub fn model_dead_letters(
     ];
     let version: ArrayRef = Arc::new(StringArray::from(vec![model_version; rows.num_rows()]));
     assemble(rows, why, version, rejected_at_ms)
+}
+
+/// Takes the labelled rows with the numbers of `rejects` out of `rows`, and turns them into dead letters: the rows that are
+/// kept, and the letters. The rows must have the column `payload`.
+///
+/// # Errors
+/// [`SchemaError::Arrow`] if a column is missing.
+pub fn set_aside(
+    rows: &RecordBatch,
+    rejects: &BTreeMap<usize, Reject>,
+    rejected_at_ms: i64,
+) -> Result<(RecordBatch, RecordBatch), SchemaError> {
+    let is_kept: BooleanArray = (0..rows.num_rows()).map(|row| Some(!rejects.contains_key(&row))).collect();
+    let refused = filter_record_batch(rows, &not(&is_kept)?)?;
+    let why: [ArrayRef; 3] = [
+        Arc::new(StringArray::from_iter_values(rejects.values().map(|reject| reject.stage.as_str()))),
+        Arc::new(StringArray::from_iter_values(rejects.values().map(|reject| reject.reason.as_ref()))),
+        Arc::new(StringArray::from_iter(rejects.values().map(|reject| reject.detail.as_deref()))),
+    ];
+    let version = refused.column_by_name("model_version").map(Arc::clone);
+    let version = version.unwrap_or_else(|| new_null_array(&DataType::Utf8, refused.num_rows()));
+    let letters = assemble(&refused, why, version, rejected_at_ms)?;
+    Ok((filter_record_batch(rows, &is_kept)?, letters))
 }
 
 /// Builds the dead letters of `rows`; `why` has the columns `stage`, `reason` and `detail`.
@@ -124,7 +152,7 @@ mod tests {
         builder.append_message(
             origin,
             KeyAndHeaders { key: Some(b"\xff"), headers: &headers },
-            b"{oops",
+            Some(b"{oops"),
             &Err(Reject::new(Stage::Decode, "invalid_json", Some("at 1".into()))),
         );
         let letters = dead_letters(&builder.finish().unwrap(), 9).unwrap();

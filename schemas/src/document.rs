@@ -24,4 +24,55 @@ pub struct Document<'a> {
     pub published_at: Option<i64>,
     /// Label that the document came with, for training and for measuring accuracy.
     pub label: Option<Cow<'a, str>>,
+    /// What of the message was not read as it was sent.
+    pub warnings: Warnings,
+}
+
+impl Document<'_> {
+    /// The same, independent of the message.
+    #[must_use]
+    pub fn into_owned(self) -> Document<'static> {
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Document {
+            id: owned(self.id),
+            title: owned(self.title),
+            body: owned(self.body),
+            url: owned(self.url),
+            source: owned(self.source),
+            lang: owned(self.lang),
+            published_at: self.published_at,
+            label: owned(self.label),
+            warnings: self.warnings,
+        }
+    }
+}
+
+/// What decoding left out or mended in one document: texts such as `published_at:unreadable`, each a part of the document
+/// and the reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warnings(Vec<Warning>);
+
+/// One warning: the part of the document, or of the message, and the reason.
+pub type Warning = (&'static str, &'static str);
+
+/// The most warnings that one document keeps.
+const MOST_WARNINGS: usize = 8;
+
+impl Warnings {
+    /// Adds a warning, unless it is there already or there are eight.
+    pub fn add(&mut self, part: &'static str, reason: &'static str) {
+        if self.0.len() < MOST_WARNINGS && !self.0.contains(&(part, reason)) {
+            self.0.push((part, reason));
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The warnings, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = Warning> {
+        self.0.iter().copied()
+    }
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::SchemaError;
 use crate::message::{KAFKA_HEADERS, KAFKA_KEY, kafka_fields};
-use crate::raw::{LINEAGE, schema as raw_schema, timestamp_type};
+use crate::raw::{LINEAGE, schema as raw_schema, timestamp_type, warnings_field};
 
 /// Which optional columns labelled rows carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub struct LabelledOptions {
     pub kafka_key: bool,
     /// The headers of the Kafka message.
     pub kafka_headers: bool,
+    /// The bytes of the message.
+    pub payload: bool,
+    /// What decoding left out or mended.
+    pub decode_warnings: bool,
     /// There is no model: without [`MODEL_COLUMNS`].
     pub unlabelled: bool,
 }
@@ -58,6 +62,8 @@ pub struct Prediction<'a> {
 /// | `kafka_timestamp` | Timestamp(ms, UTC) | the source has none |
 /// | `kafka_key` (optional) | Binary | the message has none |
 /// | `kafka_headers` (optional) | List\<Struct\<key Utf8, value Binary\>\> | the message has none |
+/// | `payload` (optional) | Binary | the message has no value |
+/// | `decode_warnings` (optional) | List\<Utf8\> | the document was read as it was sent |
 /// | `processed_at` | Timestamp(ms, UTC) | never |
 ///
 /// With [`LabelledOptions::unlabelled`] there are no [`MODEL_COLUMNS`]. Other columns that cleaning added follow at the
@@ -92,6 +98,12 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
         _ => false,
     };
     fields.extend(kafka_fields().into_iter().filter(|field| of_kafka(field.name())));
+    if options.payload {
+        fields.push(Field::new("payload", DataType::Binary, true));
+    }
+    if options.decode_warnings {
+        fields.push(warnings_field());
+    }
     fields.push(Field::new("processed_at", timestamp_type(), false));
     if options.unlabelled {
         fields.retain(|field| !MODEL_COLUMNS.contains(&field.name().as_str()));
@@ -287,7 +299,7 @@ mod tests {
         let origin = Origin { topic: "news", partition: 0, offset: 0, timestamp_ms: None };
         let headers = [("trace".into(), Some(b"1".as_slice()))];
         let message = KeyAndHeaders { key: Some(b"\xff"), headers: &headers };
-        builder.append_message(origin, message, b"{}", &Ok(Document::default()));
+        builder.append_message(origin, message, Some(b"{}"), &Ok(Document::default()));
         let rows = builder.finish().unwrap();
         let options = LabelledOptions { unlabelled: true, ..LabelledOptions::default() };
         let without = labelled_schema(&rows.schema(), options);

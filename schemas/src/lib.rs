@@ -25,9 +25,9 @@ mod rows;
 mod text;
 mod topic;
 
-pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters};
+pub use dead_letter::{dead_letter_schema, dead_letters, model_dead_letters, set_aside};
 pub use disagreement::{ScoredLabel, disagreement_schema, disagreements};
-pub use document::Document;
+pub use document::{Document, Warning, Warnings};
 pub use error::SchemaError;
 pub use feedback::Feedback;
 pub use labelled::{
@@ -35,7 +35,7 @@ pub use labelled::{
 };
 pub use message::{Header, Headers, KAFKA_HEADERS, KAFKA_KEY, KeyAndHeaders, kafka_fields, kafka_keys};
 pub use offsets::{OffsetRange, Offsets, Positions, TopicPartition};
-pub use raw::{Origin, RawBuilder};
+pub use raw::{DECODE_WARNINGS, Origin, RawBuilder};
 pub use reject::{Reject, Stage, split_rejected};
 pub use rows::{Lineage, Texts, primitive_column, text_at, text_column};
 pub use text::document_text;

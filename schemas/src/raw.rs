@@ -3,13 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
+    ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder,
     TimestampMillisecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::message::{KAFKA_HEADERS, KAFKA_KEY, KafkaColumnsBuilder, KeyAndHeaders, kafka_fields};
-use crate::{Document, Reject, SchemaError};
+use crate::{Document, Reject, SchemaError, Warnings};
 
 /// Columns with the position and the bytes of the original message, and with the reason of a rejection. No cleaning step
 /// may replace them.
@@ -24,7 +24,16 @@ pub const LINEAGE: &[&str] = &[
     "reject_stage",
     "reject_reason",
     "reject_detail",
+    DECODE_WARNINGS,
 ];
+
+/// The column with what decoding left out or mended, such as `published_at:unreadable`.
+pub const DECODE_WARNINGS: &str = "decode_warnings";
+
+/// The field of the column [`DECODE_WARNINGS`].
+pub(crate) fn warnings_field() -> Field {
+    Field::new_list(DECODE_WARNINGS, Field::new("item", DataType::Utf8, true), true)
+}
 
 /// Milliseconds since the Unix epoch, UTC: the type of every time in fenliu.
 pub fn timestamp_type() -> DataType {
@@ -37,12 +46,13 @@ pub fn timestamp_type() -> DataType {
 /// |---|---|---|
 /// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
 /// | `kafka_timestamp` | Timestamp(ms, UTC) | the source has none (files) |
-/// | `payload` | Binary | never: the message's bytes as they came |
+/// | `payload` | Binary | the message has no value (a deletion); else its bytes as they came |
 /// | `kafka_key` | Binary | the message has no key, the source has none (files), or nothing uses the column |
 /// | `kafka_headers` | List\<Struct\<key Utf8, value Binary\>\> | the same of headers |
 /// | `id`, `title`, `body`, `url`, `source`, `lang`, `label` | Utf8 | absent, or the row is rejected |
 /// | `published_at` | Timestamp(ms, UTC) | absent, or the row is rejected |
 /// | `reject_stage`, `reject_reason`, `reject_detail` | Utf8 | the row is good (`detail` also where there is none) |
+/// | `decode_warnings` | List\<Utf8\> | there are none, or the row is rejected |
 pub fn schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let text = |name| Field::new(name, DataType::Utf8, true);
@@ -52,7 +62,7 @@ pub fn schema() -> SchemaRef {
             Field::new("partition", DataType::Int32, false),
             Field::new("offset", DataType::Int64, false),
             Field::new("kafka_timestamp", timestamp_type(), true),
-            Field::new("payload", DataType::Binary, false),
+            Field::new("payload", DataType::Binary, true),
             text("id"),
             text("title"),
             text("body"),
@@ -66,6 +76,7 @@ pub fn schema() -> SchemaRef {
             text("reject_detail"),
             key,
             headers,
+            warnings_field(),
         ]))
     });
     Arc::clone(&SCHEMA)
@@ -104,6 +115,7 @@ pub struct RawBuilder {
     reject_reason: StringBuilder,
     reject_detail: StringBuilder,
     kafka: KafkaColumnsBuilder,
+    warnings: ListBuilder<StringBuilder>,
 }
 
 impl Default for RawBuilder {
@@ -134,28 +146,29 @@ impl RawBuilder {
             reject_reason: StringBuilder::new(),
             reject_detail: StringBuilder::new(),
             kafka: KafkaColumnsBuilder::new(),
+            warnings: ListBuilder::new(StringBuilder::new()),
         }
     }
 
     /// Appends one message without a key and headers; see [`append_message`](Self::append_message).
     pub fn append(&mut self, origin: Origin<'_>, payload: &[u8], document: &Result<Document<'_>, Reject>) {
-        self.append_message(origin, KeyAndHeaders::default(), payload, document);
+        self.append_message(origin, KeyAndHeaders::default(), Some(payload), document);
     }
 
-    /// Appends one message with its key and headers, and with its decoded document or the reason why it could not be
+    /// Appends one message with its key, headers and value, and with its decoded document or the reason why it could not be
     /// decoded.
     pub fn append_message(
         &mut self,
         origin: Origin<'_>,
         message: KeyAndHeaders<'_>,
-        payload: &[u8],
+        payload: Option<&[u8]>,
         document: &Result<Document<'_>, Reject>,
     ) {
         self.topic.append_value(origin.topic);
         self.partition.append_value(origin.partition);
         self.offset.append_value(origin.offset);
         self.kafka_timestamp.append_option(origin.timestamp_ms);
-        self.payload.append_value(payload);
+        self.payload.append_option(payload);
         let fields = document.as_ref().ok();
         self.id.append_option(fields.and_then(|d| d.id.as_deref()));
         self.title.append_option(fields.and_then(|d| d.title.as_deref()));
@@ -170,6 +183,15 @@ impl RawBuilder {
         self.reject_reason.append_option(reject.map(|r| r.reason.as_ref()));
         self.reject_detail.append_option(reject.and_then(|r| r.detail.as_deref()));
         self.kafka.append(message);
+        self.append_warnings(fields.map(|document| &document.warnings));
+    }
+
+    fn append_warnings(&mut self, warnings: Option<&Warnings>) {
+        let warnings = warnings.filter(|warnings| !warnings.is_empty());
+        for (part, reason) in warnings.into_iter().flat_map(Warnings::iter) {
+            self.warnings.values().append_value(format!("{part}:{reason}"));
+        }
+        self.warnings.append(warnings.is_some());
     }
 
     /// The number of rows that were appended since the last [`finish`](Self::finish).
@@ -214,6 +236,7 @@ impl RawBuilder {
             Arc::new(self.reject_detail.finish()),
             key,
             headers,
+            Arc::new(self.warnings.finish()),
         ];
         Ok(RecordBatch::try_new(schema(), columns)?)
     }

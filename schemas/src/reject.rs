@@ -19,6 +19,8 @@ pub enum Stage {
     Tokenize,
     /// Inference: the model.
     Infer,
+    /// Writing: what a sink refuses of one row.
+    Write,
 }
 
 impl Stage {
@@ -29,6 +31,7 @@ impl Stage {
             Stage::Clean => "clean",
             Stage::Tokenize => "tokenize",
             Stage::Infer => "infer",
+            Stage::Write => "write",
         }
     }
 }

@@ -7,13 +7,18 @@ use bytesize::ByteSize;
 use fenliu_config::Problems;
 use serde::{Deserialize, Serialize};
 
+use crate::names::FieldNames;
+use crate::preset::Preset;
+use crate::time::{DateOrder, DateRules, Zone};
+
 /// How a message is decoded into a document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DocumentsConfig {
-    /// `json`: each message is a JSON object. `bytes`: the message is the body, in any character set; the cleaning steps
-    /// must then begin with `decode_bytes`. `avro`, `protobuf`: read with the schemas of `registry`, or with the one in
-    /// `schema`. `arrow`: each message holds one row in Arrow IPC.
+    /// `json`: each message is a JSON object, behind a schema registry's prefix if `registry` is set. `bytes`: the message
+    /// is the body, in any character set; the cleaning steps must then begin with `decode_bytes`. `avro`, `protobuf`: read
+    /// with the schemas of `registry`, or with the one in `schema`; an Avro container has its own. `arrow`: each message
+    /// holds one row in Arrow IPC.
     pub format: PayloadFormat,
     /// Largest message, in bytes; larger ones become dead letters with the reason `too_large`. Default: 4 MiB.
     pub max_bytes: ByteSize,
@@ -23,7 +28,23 @@ pub struct DocumentsConfig {
     pub message: Option<String>,
     /// Which fields hold which part of the document; of several fields for one part, the first that is present is used.
     pub fields: FieldNames,
-    /// The registry with the schemas that Avro and Protobuf messages name by id.
+    /// A source of news by whose names fields are looked for before the usual ones, such as `newsapi`; `auto`: the usual
+    /// names, which suffice for most sources.
+    pub preset: Preset,
+    /// The path to the array of documents in a JSON file that is one object, such as `response.docs`. Empty: that of the
+    /// preset, or the first of the usual ones that there is.
+    pub records: String,
+    /// A message without a value, which compacted topics hold for a deleted document, and a change event that says that a
+    /// document was deleted: `skip` counts it, `dead_letter` makes it a dead letter with the reason `tombstone` or
+    /// `deletion`. Neither is a failure.
+    pub deletions: Deletions,
+    /// The time zone of times that name none: `UTC`, an offset such as `+08:00`, or a name such as `Asia/Shanghai`.
+    pub timezone: Zone,
+    /// The order of day and month in dates such as `03/04/2023`: `unknown`, `day-first` or `month-first`. As long as it
+    /// is unknown, such dates are left out, with a warning.
+    pub date_order: DateOrder,
+    /// The registry with the schemas that Avro and Protobuf messages name. With `json` it is not asked: it says that the
+    /// objects have a registry's prefix.
     pub registry: RegistryConfig,
 }
 
@@ -35,6 +56,11 @@ impl Default for DocumentsConfig {
             schema: None,
             message: None,
             fields: FieldNames::default(),
+            preset: Preset::default(),
+            records: String::new(),
+            deletions: Deletions::default(),
+            timezone: Zone::default(),
+            date_order: DateOrder::default(),
             registry: RegistryConfig::default(),
         }
     }
@@ -67,7 +93,8 @@ impl DocumentsConfig {
             problems
                 .add("documents", "must have one of `schema` and `registry.url` to read Avro or Protobuf");
         }
-        if !needs_schema && (schema.is_some() || !registry.url.is_empty()) {
+        let takes_registry = needs_schema || *format == PayloadFormat::Json;
+        if (!needs_schema && schema.is_some()) || (!takes_registry && !registry.url.is_empty()) {
             problems.add("documents", "has a schema, which only the formats `avro` and `protobuf` use");
         }
         if self.takes_message() != message.is_some() {
@@ -76,6 +103,26 @@ impl DocumentsConfig {
                 "is needed with a `.proto` file as `documents.schema`, and only there",
             );
         }
+    }
+
+    /// The fields for each part: those that are configured, then those of the preset.
+    pub(crate) fn ranked_fields(&self) -> FieldNames {
+        if self.fields == FieldNames::default() {
+            return self.preset.fields().or(FieldNames::default());
+        }
+        self.fields.clone().or(self.preset.fields())
+    }
+
+    /// Where the array of documents is, if it is known.
+    pub(crate) fn records(&self) -> Option<String> {
+        let configured = Some(self.records.clone()).filter(|path| !path.is_empty());
+        configured.or_else(|| self.preset.records().map(ToOwned::to_owned))
+    }
+
+    /// How times are read.
+    pub fn date_rules(&self) -> DateRules {
+        let timezone = if self.timezone == Zone::default() { self.preset.timezone() } else { self.timezone };
+        DateRules { timezone, order: self.date_order }
     }
 
     /// Whether `message` has to be set.
@@ -87,6 +134,17 @@ impl DocumentsConfig {
     pub fn has_schema_file(&self) -> bool {
         self.format.needs_schema() && self.schema.is_some() && self.takes_message() == self.message.is_some()
     }
+}
+
+/// What is done with a message that deletes a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletions {
+    /// It is counted, and no row.
+    #[default]
+    Skip,
+    /// It becomes a dead letter.
+    DeadLetter,
 }
 
 /// The format of messages.
@@ -134,65 +192,6 @@ impl Default for RegistryConfig {
             username: String::new(),
             password: String::new(),
             timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// For each part of a document, the fields that may hold it, in order of preference. `a.b` means the field with the name
-/// `a.b`, or the field `b` inside the field `a`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FieldNames {
-    /// The source's own identifier: a string or a whole number.
-    pub id: Vec<String>,
-    /// Headline.
-    pub title: Vec<String>,
-    /// Main text.
-    pub body: Vec<String>,
-    /// Address.
-    pub url: Vec<String>,
-    /// Publisher.
-    pub source: Vec<String>,
-    /// Declared language.
-    pub lang: Vec<String>,
-    /// RFC 3339, `YYYY-MM-DD[ HH:MM:SS]` (UTC), or seconds or milliseconds since the Unix epoch.
-    pub published_at: Vec<String>,
-    /// Label that the document comes with.
-    pub label: Vec<String>,
-}
-
-impl FieldNames {
-    /// These names, followed by those of `others` that are not among them.
-    pub fn or(self, others: Self) -> Self {
-        let both = |own: Vec<String>, other: Vec<String>| -> Vec<String> {
-            let new: Vec<String> = other.into_iter().filter(|name| !own.contains(name)).collect();
-            own.into_iter().chain(new).collect()
-        };
-        FieldNames {
-            id: both(self.id, others.id),
-            title: both(self.title, others.title),
-            body: both(self.body, others.body),
-            url: both(self.url, others.url),
-            source: both(self.source, others.source),
-            lang: both(self.lang, others.lang),
-            published_at: both(self.published_at, others.published_at),
-            label: both(self.label, others.label),
-        }
-    }
-}
-
-impl Default for FieldNames {
-    fn default() -> Self {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        FieldNames {
-            id: names(&["id"]),
-            title: names(&["title"]),
-            body: names(&["body", "text"]),
-            url: names(&["url"]),
-            source: names(&["source"]),
-            lang: names(&["lang"]),
-            published_at: names(&["published_at"]),
-            label: names(&["label"]),
         }
     }
 }

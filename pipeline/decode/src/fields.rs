@@ -1,59 +1,41 @@
 //! Maps the fields of a message to the parts of a document.
 //!
 //! Several fields can be configured for one part, in order of preference. The decoder of a format offers every value
-//! that it finds ([`BestValues`]), and the preferred field that is present is used. A name with dots is a field of that
-//! name, or the path to a field inside other fields. The same preferences are applied to the fields of a schema
-//! ([`Shape`]), so that a schema that cannot hold a document is found before the first message is read.
+//! that it finds ([`BestValues`]), and the preferred field with a usable value is used. A name with dots is a field of
+//! that name, or the path to a field inside other fields. Names match as they are written or, with less preference,
+//! without regard to case, `_`, `-` and blanks. The same preferences are applied to the fields of a schema
+//! ([`Shape`](crate::shape::Shape)), so that a schema that cannot hold a document is found before the first message is
+//! read.
+//!
+//! Contract: a document is refused only for want of a text. Any other part whose field cannot be used is absent, and a
+//! warning of the document says so.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
+use std::time::{Duration, Instant};
 
-use fenliu_schemas::{Document, Reject};
+use fenliu_schemas::{Document, Reject, Warnings};
+use fenliu_text::DeclaredLang;
+use parking_lot::Mutex;
 
-use crate::config::FieldNames;
-use crate::time;
+use crate::names::{FieldNames, is_summary};
+use crate::part::{OPERATIONS, PARTS, Part, Unusable};
+use crate::time::{self, DateRules, Flaw, Moment};
 use crate::undecoded::reject;
+use crate::value::Value;
 
-/// A part of a document that a field can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Id,
-    Title,
-    Body,
-    Url,
-    Source,
-    Lang,
-    PublishedAt,
-    Label,
-}
+/// The reason of a message that says that its document was deleted.
+pub(super) const DELETION: &str = "deletion";
 
-const PARTS: [Part; 8] =
-    [Part::Id, Part::Title, Part::Body, Part::Url, Part::Source, Part::Lang, Part::PublishedAt, Part::Label];
-
-impl Part {
-    /// What values the part accepts, as messages name them.
-    fn expected(self) -> &'static str {
-        match self {
-            Part::Id => "a string or a whole number",
-            Part::PublishedAt => "a time",
-            _ => "a string",
-        }
-    }
-
-    fn accepts(self, kind: ValueKind) -> bool {
-        match self {
-            Part::Id => matches!(kind, ValueKind::Text | ValueKind::Integer),
-            Part::PublishedAt => matches!(kind, ValueKind::Text | ValueKind::Integer | ValueKind::Time),
-            _ => kind == ValueKind::Text,
-        }
-    }
-}
+/// How long the same warning is not logged again.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The fields that are wanted from one record, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     by_name: HashMap<String, Field>,
+    /// The same by [`folded`] name. Exact names are looked up first.
+    by_folded: HashMap<String, Field>,
 }
 
 /// A field that is wanted, with the parts that it may hold.
@@ -72,61 +54,97 @@ impl Field {
     pub(super) fn name(&self) -> &str {
         &self.name
     }
+
+    fn is_text(&self) -> bool {
+        let is_text = |(part, _): &(Part, usize)| matches!(part, Part::Title | Part::Body);
+        self.places.iter().any(is_text) || self.inside.by_name.values().any(Field::is_text)
+    }
+
+    /// The parts that it may hold, each with its rank.
+    pub(super) fn places(&self) -> &[(Part, usize)] {
+        &self.places
+    }
 }
+
+/// The longest name that is folded, in bytes. Longer ones match exactly or not at all.
+const LONGEST_FOLDED: usize = 64;
 
 impl Fields {
     /// The fields of `names`.
     pub(super) fn new(names: &FieldNames) -> Self {
-        let lists = [
-            &names.id,
-            &names.title,
-            &names.body,
-            &names.url,
-            &names.source,
-            &names.lang,
-            &names.published_at,
-            &names.label,
-        ];
         let mut fields = Fields::default();
-        for (part, names) in PARTS.into_iter().zip(lists) {
-            for (rank, name) in names.iter().enumerate() {
-                // A name with dots stands for both: a field of that very name, and a path.
-                fields.insert(name, name, (part, rank));
-                if let Some((outer, inner)) = name.split_once('.') {
-                    fields.by_name.entry(outer.into()).or_default().inside.insert_path(
-                        name,
-                        inner,
-                        (part, rank),
-                    );
-                }
+        for (rank, name) in OPERATIONS.iter().enumerate() {
+            fields.insert_path(name, (Part::Operation, 2 * rank));
+        }
+        for part in PARTS {
+            for (rank, name) in names.of(part).iter().enumerate() {
+                // An exact match is preferred to a folded one of the same name, and both to the next name.
+                fields.insert_path(name, (part, 2 * rank));
             }
         }
         fields
     }
 
-    fn insert_path(&mut self, name: &str, path: &str, place: (Part, usize)) {
-        match path.split_once('.') {
-            None => self.insert(name, path, place),
-            Some((outer, inner)) => {
-                self.by_name.entry(outer.into()).or_default().inside.insert_path(name, inner, place);
+    /// Adds a field by its name and, where that has dots, by its path.
+    fn insert_path(&mut self, name: &str, place: (Part, usize)) {
+        self.insert(name, name, place);
+        if let Some((outer, inner)) = name.split_once('.') {
+            self.insert_inside(outer, name, inner, place);
+        }
+    }
+
+    fn insert_inside(&mut self, outer: &str, name: &str, path: &str, place: (Part, usize)) {
+        let both = [self.by_name.entry(outer.into()), self.by_folded.entry(folded(outer))];
+        for inside in both.map(|entry| &mut entry.or_default().inside) {
+            match path.split_once('.') {
+                None => inside.insert(name, path, place),
+                Some((outer, path)) => inside.insert_inside(outer, name, path, place),
             }
         }
     }
 
-    fn insert(&mut self, name: &str, key: &str, place: (Part, usize)) {
-        let field = self.by_name.entry(key.into()).or_default();
-        field.name = name.into();
-        field.places.push(place);
+    fn insert(&mut self, name: &str, key: &str, (part, rank): (Part, usize)) {
+        for (field, rank) in [
+            (self.by_name.entry(key.into()).or_default(), rank),
+            (self.by_folded.entry(folded(key)).or_default(), rank + 1),
+        ] {
+            if field.places.is_empty() {
+                field.name = name.into();
+            }
+            // Of several names of one part that fold to the same, the first is the most preferred.
+            if field.places.iter().all(|(known, _)| *known != part) {
+                field.places.push((part, rank));
+            }
+        }
     }
 
     /// The wanted field of that name; `None` if it is not wanted.
     pub(super) fn get(&self, name: &str) -> Option<&Field> {
-        self.by_name.get(name)
+        if let Some(field) = self.by_name.get(name) {
+            return Some(field);
+        }
+        if name.len() > LONGEST_FOLDED {
+            return None;
+        }
+        let mut buffer = [0; LONGEST_FOLDED];
+        let length = fold(name, &mut buffer);
+        self.by_folded.get(std::str::from_utf8(&buffer[..length]).ok()?)
     }
 
-    /// All wanted fields of this record, with their names in the record.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
-        self.by_name.iter().map(|(name, field)| (name.as_str(), field))
+    /// Whether the field of that name can be a title or a body, or has such a field inside.
+    pub(super) fn is_text(&self, name: &str) -> bool {
+        self.get(name).is_some_and(Field::is_text)
+    }
+
+    /// Whether something is wanted of the column with this path: the column itself, or what is around it or inside.
+    pub(super) fn covers(&self, path: &[String]) -> bool {
+        let Some((name, inner)) = path.split_first() else { return false };
+        self.get(name).is_some_and(|field| !field.places.is_empty() || field.inside.covers(inner))
+    }
+
+    /// All wanted fields of this record, by the names that were configured.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Field> {
+        self.by_name.values()
     }
 
     /// Whether no field is wanted.
@@ -135,43 +153,23 @@ impl Fields {
     }
 }
 
-/// Kinds of values and of types, as far as the distinction matters for documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ValueKind {
-    Text,
-    Integer,
-    Time,
-    Other,
-}
-
-/// The value of a field, as far as documents need it. Null counts as an absent field, so it is not a value.
-#[derive(Debug)]
-pub(super) enum Value<'a> {
-    Text(Cow<'a, str>),
-    Integer(i64),
-    /// Milliseconds since the Unix epoch.
-    Time(i64),
-    Number(f64),
-    Boolean(bool),
-    /// A value of another type, described by the type's name: `an array`.
-    Other(&'static str),
-}
-
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Text(text) => write!(f, "{:?}", text.chars().take(40).collect::<String>()),
-            Value::Integer(number) => write!(f, "{number}"),
-            Value::Time(_) => f.write_str("a timestamp"),
-            Value::Number(number) => write!(f, "{number}"),
-            Value::Boolean(flag) => write!(f, "{flag}"),
-            Value::Other(name) => f.write_str(name),
-        }
+/// Writes `name` without `_`, `-` and blanks and with ASCII letters in lower case; returns how many bytes there are.
+fn fold(name: &str, buffer: &mut [u8; LONGEST_FOLDED]) -> usize {
+    let kept = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
+    let mut length = 0;
+    for (place, byte) in buffer.iter_mut().zip(kept) {
+        *place = byte.to_ascii_lowercase();
+        length += 1;
     }
+    length
+}
+
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// The most preferred of the fields that were seen for one part.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Best<'m, T> {
     rank: usize,
     name: &'m str,
@@ -179,28 +177,74 @@ struct Best<'m, T> {
 }
 
 /// For each part of a document, the value of the most preferred field that was seen.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct BestValues<'m, 'a> {
-    best: [Option<Best<'m, Value<'a>>>; PARTS.len()],
+    /// Texts, as the parts take them.
+    texts: [Option<Best<'m, Cow<'a, str>>>; PARTS.len()],
+    published_at: Option<Best<'m, Value<'a>>>,
+    /// The first field of each part whose value could not be used, with the value.
+    unusable: [Option<(&'m str, String)>; PARTS.len()],
+    /// Whether a number was used whose digits are not known exactly.
+    is_inexact: bool,
+    /// Whether there was a title or a body, but an empty one.
+    has_empty_text: bool,
+    warnings: Warnings,
 }
 
 impl<'m, 'a> BestValues<'m, 'a> {
-    /// Takes `value` of `field`, unless a preferred field was seen before. A later value of the same field replaces an
-    /// earlier one.
+    /// Takes `value` of `field` for each part that it may hold, unless a preferred field with a usable value was seen
+    /// before. A later value of the same field replaces an earlier one.
     pub(super) fn offer(&mut self, field: &'m Field, value: Value<'a>) {
-        let better = |&&(part, rank): &&(Part, usize)| {
-            self.best[part as usize].as_ref().is_none_or(|known| rank <= known.rank)
+        let (last, others) = match field.places.split_last() {
+            Some((last, others)) => (*last, others),
+            None => return,
         };
-        // The configuration may name one field for two parts. It then fills the first part that has nothing better.
-        if let Some(&(part, rank)) = field.places.iter().find(better) {
-            self.best[part as usize] = Some(Best { rank, name: &field.name, what: value });
+        for &place in others {
+            self.place(place, field, value.clone());
         }
+        self.place(last, field, value);
+    }
+
+    fn place(&mut self, (part, rank): (Part, usize), field: &'m Field, value: Value<'a>) {
+        if part == Part::PublishedAt {
+            let is_better = self.published_at.as_ref().is_none_or(|known| rank <= known.rank);
+            if is_better && !is_absent_time(&value) {
+                self.published_at = Some(Best { rank, name: &field.name, what: value });
+            }
+            return;
+        }
+        let best = &self.texts[part as usize];
+        if best.as_ref().is_some_and(|known| rank > known.rank) {
+            return;
+        }
+        let is_number = matches!(value, Value::Number(_));
+        let shown = value.description_if_unusable();
+        match part.text(value) {
+            Ok(None) => self.has_empty_text |= matches!(part, Part::Title | Part::Body),
+            Ok(Some(text)) => {
+                self.is_inexact |= is_number;
+                self.texts[part as usize] = Some(Best { rank, name: &field.name, what: text });
+            }
+            Err(Unusable) => {
+                self.unusable[part as usize].get_or_insert((&field.name, shown.unwrap_or_default()));
+            }
+        }
+    }
+
+    /// Whether a number was used whose digits are not known exactly, so that the message should be read again.
+    pub(super) fn is_inexact(&self) -> bool {
+        self.is_inexact
+    }
+
+    /// Adds a warning about the whole message.
+    pub(super) fn warn(&mut self, what: &'static str, reason: &'static str) {
+        self.warnings.add(what, reason);
     }
 
     /// Converts the whole number that was found for the time of publication into a time, if `to_millis` knows the unit of
     /// the field with that name.
     pub(super) fn convert_time(&mut self, to_millis: impl FnOnce(&str, i64) -> Option<i64>) {
-        if let Some(Best { name, what, .. }) = &mut self.best[Part::PublishedAt as usize]
+        if let Some(Best { name, what, .. }) = &mut self.published_at
             && let Value::Integer(number) = what
             && let Some(millis) = to_millis(name, *number)
         {
@@ -208,106 +252,165 @@ impl<'m, 'a> BestValues<'m, 'a> {
         }
     }
 
-    /// The document that consists of these values.
-    ///
-    /// # Errors
-    /// Rejects with `wrong_type` if a part does not accept its value, and with `missing_text` if there is neither a title
-    /// nor a body.
-    pub(super) fn into_document(mut self) -> Result<Document<'a>, Reject> {
-        let document = Document {
-            title: self.text(Part::Title)?,
-            body: self.text(Part::Body)?,
-            url: self.text(Part::Url)?,
-            source: self.text(Part::Source)?,
-            lang: self.text(Part::Lang)?,
-            label: self.text(Part::Label)?,
-            id: self.text(Part::Id)?,
-            published_at: self.published_at()?,
-        };
-        if document.title.is_none() && document.body.is_none() {
-            return Err(reject("missing_text", "neither a title nor a body".into()));
-        }
-        Ok(document)
+    /// The parts that were found, each with the field that it was found in.
+    pub(super) fn served(&self) -> Vec<(&'static str, String)> {
+        let texts = PARTS.iter().zip(&self.texts);
+        let texts = texts.filter_map(|(part, best)| Some((*part, best.as_ref()?.name)));
+        let time = self.published_at.iter().map(|best| (Part::PublishedAt, best.name));
+        let shown = texts.chain(time).filter(|(part, _)| *part != Part::Operation);
+        shown.map(|(part, field)| (part.name(), field.to_owned())).collect()
     }
 
-    fn text(&mut self, part: Part) -> Result<Option<Cow<'a, str>>, Reject> {
-        match self.best[part as usize].take() {
-            None => Ok(None),
-            Some(Best { what: Value::Text(text), .. }) => Ok(Some(text)),
-            Some(Best { what: Value::Integer(number), .. }) if part == Part::Id => {
-                Ok(Some(number.to_string().into()))
-            }
-            Some(Best { name, what, .. }) => Err(wrong_type(name, part, &what)),
-        }
-    }
-
-    fn published_at(&mut self) -> Result<Option<i64>, Reject> {
-        let Some(best) = self.best[Part::PublishedAt as usize].take() else { return Ok(None) };
-        let time = match &best.what {
-            Value::Text(text) if text.trim().is_empty() => return Ok(None),
-            Value::Text(text) => time::parse_text(text),
-            Value::Integer(number) => time::parse_number(*number),
-            Value::Time(time) => Some(*time),
-            _ => None,
-        };
-        // Tables store microseconds, so a time that overflows in that unit is refused here.
-        let time = time.filter(|milliseconds| milliseconds.checked_mul(1000).is_some());
-        time.map(Some).ok_or_else(|| wrong_type(best.name, Part::PublishedAt, &best.what))
-    }
-}
-
-fn wrong_type(field: &str, part: Part, value: &Value<'_>) -> Reject {
-    reject("wrong_type", format!("`{field}` is {value} but must be {}", part.expected()))
-}
-
-/// The type of a field in a schema.
-#[derive(Debug)]
-struct FieldType {
-    /// The kinds of values that it allows.
-    kinds: Vec<ValueKind>,
-    /// Its name in the schema's language.
-    name: String,
-}
-
-/// For each part of a document, the type of the most preferred field that a schema has.
-#[derive(Debug, Default)]
-pub(super) struct Shape<'m> {
-    best: [Option<Best<'m, FieldType>>; PARTS.len()],
-}
-
-impl<'m> Shape<'m> {
-    /// Adds `field`, whose values may be of any of `kinds`. `type_name` is the name of its type, for messages.
-    pub(super) fn offer(&mut self, field: &'m Field, kinds: &[ValueKind], type_name: &str) {
-        for &(part, rank) in &field.places {
-            let best = &mut self.best[part as usize];
-            if best.as_ref().is_none_or(|known| rank <= known.rank) {
-                let what = FieldType { kinds: kinds.to_vec(), name: type_name.into() };
-                *best = Some(Best { rank, name: &field.name, what });
-            }
-        }
-    }
-
-    /// Checks that messages of this schema can hold a document.
-    ///
-    /// # Errors
-    /// Names the first field whose type does not fit its part, or says that there is no field for title and body.
-    pub(super) fn check(&self) -> Result<(), String> {
-        for (part, best) in PARTS.into_iter().zip(&self.best) {
-            if let Some(Best { name, what, .. }) = best
-                && !what.kinds.iter().any(|kind| part.accepts(*kind))
-            {
-                return Err(format!(
-                    "field `{name}` is of type {} but must be {}",
-                    what.name,
-                    part.expected()
-                ));
-            }
-        }
-        if self.best[Part::Title as usize].is_none() && self.best[Part::Body as usize].is_none() {
-            return Err(
-                "it has neither a field for the title nor one for the body (`documents.fields`)".into()
+    /// Adds a warning about `part`, and logs it with the value as it was sent.
+    fn warn_of(&mut self, part: Part, reason: &'static str, field: &str, value: &str) {
+        self.warnings.add(part.name(), reason);
+        if is_due(part, reason) {
+            tracing::warn!(
+                event = "decode_warning",
+                warning = format_args!("{}:{reason}", part.name()),
+                field,
+                value,
+                "a field of a document was not used as it was sent; repeats suppressed for 60 s"
             );
         }
-        Ok(())
+    }
+
+    /// The document that consists of these values. Times are read by `rules`.
+    ///
+    /// # Errors
+    /// Rejects with `deletion` if the document was deleted, and with `missing_text` if there is neither a title nor a body.
+    pub(super) fn into_document(mut self, rules: &DateRules) -> Result<Document<'a>, Reject> {
+        let has_text = [Part::Title, Part::Body].iter().any(|part| self.texts[*part as usize].is_some());
+        if self.is_deletion(has_text) {
+            return Err(reject(DELETION, "a change event says that the document was deleted".into()));
+        }
+        if !has_text && !self.has_empty_text {
+            return Err(reject("missing_text", self.why_no_text()));
+        }
+        if !has_text {
+            // A story without words is one that cleaning rejects, by a reason that is no failure of the producer.
+            self.texts[Part::Body as usize] = Some(Best { rank: 0, name: "", what: Cow::Borrowed("") });
+        }
+        if self.texts[Part::Body as usize].as_ref().is_some_and(|best| is_summary(best.name)) {
+            self.warnings.add(Part::Body.name(), "summary");
+        }
+        let published_at = self.read_time(rules);
+        for part in PARTS {
+            if self.texts[part as usize].is_none()
+                && part != Part::Operation
+                && let Some((field, value)) = self.unusable[part as usize].take()
+            {
+                self.warn_of(part, "type", field, &value);
+            }
+        }
+        self.repair_texts();
+        self.check_language();
+        let mut text = |part: Part| self.texts[part as usize].take().map(|best| best.what);
+        Ok(Document {
+            title: text(Part::Title),
+            body: text(Part::Body),
+            url: text(Part::Url),
+            source: text(Part::Source),
+            lang: text(Part::Lang),
+            label: text(Part::Label),
+            id: text(Part::Id),
+            published_at,
+            warnings: self.warnings,
+        })
+    }
+
+    /// Undoes a wrong decoding by whoever made the message.
+    fn repair_texts(&mut self) {
+        for part in [Part::Title, Part::Body] {
+            let mut repaired = String::new();
+            if let Some(best) = &mut self.texts[part as usize]
+                && fenliu_text::repair_mojibake(&best.what, &mut repaired)
+            {
+                best.what = Cow::Owned(repaired);
+                self.warnings.add("charset", "mojibake");
+            }
+        }
+    }
+
+    /// Warns of a declared language that is none. It stays in the column, for the cleaning steps to judge by the text.
+    fn check_language(&mut self) {
+        let Some(Best { name, what, .. }) = &self.texts[Part::Lang as usize] else { return };
+        if fenliu_text::canonical_lang(what, "") == DeclaredLang::Doubted {
+            let (name, what) = (*name, what.clone().into_owned());
+            self.warn_of(Part::Lang, "unknown", name, &what);
+        }
+    }
+
+    /// Whether the message says that its document was deleted: by a flag, or by its operation, beside which a deleted
+    /// document has no text.
+    fn is_deletion(&self, has_text: bool) -> bool {
+        let operation = self.texts[Part::Operation as usize].as_ref().map(|best| &*best.what);
+        operation.is_some_and(|what| match what.to_ascii_lowercase().as_str() {
+            "true" => true,
+            "d" | "delete" => !has_text,
+            _ => false,
+        })
+    }
+
+    fn why_no_text(&self) -> String {
+        let unusable =
+            [Part::Title, Part::Body].iter().find_map(|part| self.unusable[*part as usize].as_ref());
+        match unusable {
+            Some((name, value)) => format!("neither a title nor a body: `{name}` is {value}"),
+            None => "neither a title nor a body".into(),
+        }
+    }
+
+    fn read_time(&mut self, rules: &DateRules) -> Option<i64> {
+        let Best { name, what, .. } = self.published_at.take()?;
+        match moment(&what, rules) {
+            Ok(Moment { millis, is_month }) => {
+                if is_month {
+                    self.warnings.add(Part::PublishedAt.name(), "month");
+                }
+                Some(millis)
+            }
+            Err(flaw) => {
+                self.warn_of(Part::PublishedAt, flaw.name(), name, &what.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// Whether this warning was not logged within the last minute; counts it as logged.
+fn is_due(part: Part, reason: &'static str) -> bool {
+    static LOGGED: Mutex<Vec<(Part, &str, Instant)>> = Mutex::new(vec![]);
+    let mut logged = LOGGED.lock();
+    logged.retain(|(.., at)| at.elapsed() < LOG_INTERVAL);
+    let is_due = logged.iter().all(|(known, because, _)| (*known, *because) != (part, reason));
+    if is_due {
+        logged.push((part, reason, Instant::now()));
+    }
+    is_due
+}
+
+/// Whether a value says that there is no time.
+fn is_absent_time(value: &Value<'_>) -> bool {
+    match value {
+        Value::Text(text) => matches!(Part::Url.text(Value::Text(Cow::Borrowed(text))), Ok(None)),
+        Value::List(values) => values.is_empty(),
+        _ => false,
+    }
+}
+
+fn moment(value: &Value<'_>, rules: &DateRules) -> Result<Moment, Flaw> {
+    match value {
+        Value::Text(text) | Value::Digits(text) => time::parse_text(text, rules),
+        Value::Integer(number) => time::parse_number(*number, rules),
+        Value::Number(number) => time::parse_seconds(*number, rules),
+        Value::Time(millis) => time::parse_millis(*millis),
+        Value::Main(value) => moment(value, rules),
+        Value::List(values) => {
+            let mut times = values.iter().map(|value| moment(value, rules));
+            let first = times.next().unwrap_or(Err(Flaw::Unreadable));
+            first.or_else(|flaw| times.find_map(Result::ok).ok_or(flaw))
+        }
+        Value::Boolean(_) | Value::Other(_) => Err(Flaw::Unreadable),
     }
 }

@@ -10,21 +10,33 @@
 
 mod arrow;
 mod avro;
+mod cells;
 mod config;
 mod decoder;
 mod fields;
+pub mod file;
 mod json;
+mod looks;
+mod names;
+mod part;
+mod prefix;
+mod preset;
 mod protobuf;
 mod registry;
+mod repair;
 mod rows;
 mod schema;
 mod schemas;
+mod shape;
 pub mod time;
 mod undecoded;
+mod value;
 mod visit;
 
-pub use config::{DocumentsConfig, FieldNames, PayloadFormat, RegistryConfig};
+pub use config::{Deletions, DocumentsConfig, PayloadFormat, RegistryConfig};
 pub use decoder::Decoder;
+pub use names::FieldNames;
+pub use preset::Preset;
 pub use registry::types as registry_types;
-pub use rows::RawRows;
+pub use rows::{Pushed, RawRows};
 pub use undecoded::Undecoded;

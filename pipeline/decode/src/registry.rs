@@ -1,6 +1,7 @@
 //! Schemas of a Confluent-compatible registry.
 //!
-//! A schema is fetched when a message first names its id, and then kept: a registry never gives an id to another schema.
+//! A schema is fetched when a message first names it, by id or by GUID, and then kept: a registry never gives either to
+//! another schema.
 //!
 //! Contract: while the registry does not answer, messages that need it wait, because an outage says nothing about the
 //! messages. A message is rejected if the registry has no schema of its id, or if that schema cannot hold a document.
@@ -19,6 +20,7 @@ use rand::rngs::SmallRng;
 use self::client::{Client, LookupFailure};
 use crate::config::RegistryConfig;
 use crate::fields::Fields;
+use crate::prefix::SchemaId;
 use crate::schema::{Schema, SchemaText};
 use crate::undecoded::{Undecoded, reject};
 
@@ -36,7 +38,7 @@ const MAX_UNKNOWN: usize = 10_000;
 pub fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
     let client = Client::new(config);
     client.types().map_err(|failure| match failure {
-        LookupFailure::Absent => "it does not list its types of schemas".into(),
+        LookupFailure::Absent(_) => "it does not list its types of schemas".into(),
         LookupFailure::Outage(why) | LookupFailure::Refused(why) => format!("{}: {why}", client.url()),
     })
 }
@@ -44,7 +46,7 @@ pub fn types(config: &RegistryConfig) -> Result<Vec<String>, String> {
 /// The schemas that were fetched so far, and the client that fetches more.
 #[derive(Clone, Debug)]
 pub(super) struct SchemaRegistry<S> {
-    known: HashMap<u32, Result<S, Reject>>,
+    known: HashMap<SchemaId, Result<S, Reject>>,
     remote: Remote,
 }
 
@@ -55,19 +57,19 @@ impl<S: Schema> SchemaRegistry<S> {
         SchemaRegistry { known: HashMap::new(), remote }
     }
 
-    /// The schema with the id `number`, fetched if it is not known yet.
+    /// The schema that is called `id`, fetched if it is not known yet.
     ///
     /// # Errors
     /// Rejects with `unknown_schema` or `schema_incompatible`. Returns [`Undecoded::Wait`] while the registry does not
     /// answer, and [`Undecoded::Failed`] if it refuses to.
-    pub(super) fn find(&mut self, number: u32, fields: &Fields) -> Result<&mut S, Undecoded> {
+    pub(super) fn find(&mut self, id: SchemaId, fields: &Fields) -> Result<&mut S, Undecoded> {
         use std::collections::hash_map::Entry;
-        let schema = match self.known.entry(number) {
+        let schema = match self.known.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
                 // An error here is not stored: an outage passes, and `Remote` remembers ids that do not exist for a
                 // while only.
-                let source = self.remote.fetch(number)?;
+                let source = self.remote.fetch(id)?;
                 vacant.insert(compile(&source, fields))
             }
         };
@@ -96,9 +98,16 @@ fn compile<S: Schema>(source: &SchemaText, fields: &Fields) -> Result<S, Reject>
 #[derive(Clone, Debug)]
 struct Remote {
     client: Client,
-    /// Ids that the registry did not have, with the time of the request.
-    unknown: HashMap<u32, Instant>,
+    /// Ids whose schemas the registry did not have.
+    unknown: HashMap<SchemaId, Unknown>,
     outage: Option<Outage>,
+}
+
+/// A schema that the registry did not have.
+#[derive(Clone, Debug)]
+struct Unknown {
+    since: Instant,
+    why: String,
 }
 
 #[derive(Clone, Debug)]
@@ -109,14 +118,14 @@ struct Outage {
 }
 
 impl Remote {
-    fn fetch(&mut self, number: u32) -> Result<SchemaText, Undecoded> {
-        if self.unknown.get(&number).is_some_and(|since| since.elapsed() < UNKNOWN_FOR) {
-            return Err(unknown(number));
+    fn fetch(&mut self, id: SchemaId) -> Result<SchemaText, Undecoded> {
+        if let Some(unknown) = self.unknown.get(&id).filter(|unknown| unknown.since.elapsed() < UNKNOWN_FOR) {
+            return Err(reject("unknown_schema", unknown.why.clone()).into());
         }
         if self.outage.as_ref().is_some_and(|outage| Instant::now() < outage.retry_at) {
             return Err(Undecoded::Wait);
         }
-        let answer = self.client.schema(number);
+        let answer = self.client.schema(id);
         if let Err(LookupFailure::Outage(why)) = answer {
             self.note_outage(&why);
             return Err(Undecoded::Wait);
@@ -130,19 +139,23 @@ impl Remote {
         }
         match answer {
             Ok(source) => Ok(source),
-            Err(LookupFailure::Absent) => {
-                // Forgetting all of them at once costs at most one more request for each.
-                if self.unknown.len() >= MAX_UNKNOWN {
-                    self.unknown.clear();
-                }
-                self.unknown.insert(number, Instant::now());
-                Err(unknown(number))
+            Err(LookupFailure::Absent(what)) => {
+                Err(self.note_unknown(id, format!("the registry has no {what}")))
             }
             Err(LookupFailure::Refused(why) | LookupFailure::Outage(why)) => {
                 let message = format!("schema registry {}: {why}", self.client.url());
                 Err(Undecoded::Failed(Error::new(Kind::Refused, message)))
             }
         }
+    }
+
+    fn note_unknown(&mut self, id: SchemaId, why: String) -> Undecoded {
+        // Forgetting all of them at once costs at most one more request for each.
+        if self.unknown.len() >= MAX_UNKNOWN {
+            self.unknown.clear();
+        }
+        self.unknown.insert(id, Unknown { since: Instant::now(), why: why.clone() });
+        reject("unknown_schema", why).into()
     }
 
     fn note_outage(&mut self, why: &str) {
@@ -162,101 +175,5 @@ impl Remote {
     }
 }
 
-fn unknown(number: u32) -> Undecoded {
-    reject("unknown_schema", format!("the registry has no schema {number}")).into()
-}
-
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead as _, BufReader, Write as _};
-    use std::net::TcpListener;
-    use std::sync::mpsc::{Receiver, channel};
-
-    use super::*;
-    use crate::avro::AvroSchema;
-    use crate::config::FieldNames;
-
-    const STORY: &str = r#"{"schema": "{\"type\": \"record\", \"name\": \"S\", \"fields\": [{\"name\": \"body\", \"type\": \"string\"}]}"}"#;
-
-    /// Answers one request after the other, and hands out their heads.
-    fn serve(answers: Vec<(u16, &'static str)>) -> (RegistryConfig, Receiver<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let (sender, requests) = channel();
-        std::thread::spawn(move || {
-            for (status, body) in answers {
-                let (mut stream, _) = listener.accept().unwrap();
-                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(|line| line.ok());
-                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-                sender.send(head.join("\n")).unwrap();
-                let length = body.len();
-                let answer = format!(
-                    "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-                );
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        (RegistryConfig { url, ..RegistryConfig::default() }, requests)
-    }
-
-    fn find(registry: &mut SchemaRegistry<AvroSchema>, number: u32) -> Result<(), Undecoded> {
-        registry.find(number, &Fields::new(&FieldNames::default())).map(drop)
-    }
-
-    fn reason(answer: Result<(), Undecoded>) -> String {
-        match answer {
-            Err(Undecoded::Reject(reject)) => reject.reason.into_owned(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_schema_is_asked_for_once_and_with_the_password() {
-        let missing = r#"{"error_code": 40403, "message": "Schema not found"}"#;
-        let json = r#"{"schemaType": "JSON", "schema": "{}"}"#;
-        let (config, requests) = serve(vec![(200, STORY), (404, missing), (200, json)]);
-        let config = RegistryConfig { username: "news".into(), password: "hunter2".into(), ..config };
-        let mut registry = SchemaRegistry::new(&config);
-        for _ in 0..3 {
-            find(&mut registry, 7).unwrap();
-            assert_eq!(reason(find(&mut registry, 8)), "unknown_schema");
-            assert_eq!(reason(find(&mut registry, 9)), "schema_incompatible");
-        }
-        let requests: Vec<String> = requests.iter().collect();
-        let paths: Vec<&str> = requests.iter().filter_map(|head| head.split(' ').nth(1)).collect();
-        assert_eq!(paths, ["/schemas/ids/7", "/schemas/ids/8", "/schemas/ids/9"]);
-        assert!(requests[0].to_lowercase().contains("authorization: basic bmv3czpodw50zxiy"), "{requests:?}");
-    }
-
-    #[test]
-    fn what_a_schema_refers_to_is_fetched_too() {
-        let outer = r#"{"schema": "{\"type\": \"record\", \"name\": \"S\", \"fields\": [{\"name\": \"head\", \"type\": \"news.Head\"}, {\"name\": \"body\", \"type\": \"string\"}]}",
-            "references": [{"name": "news.Head", "subject": "news/head", "version": 2}]}"#;
-        let inner = r#"{"schema": "{\"type\": \"record\", \"name\": \"news.Head\", \"fields\": [{\"name\": \"line\", \"type\": \"string\"}]}"}"#;
-        let (config, requests) = serve(vec![(200, outer), (200, inner)]);
-        find(&mut SchemaRegistry::new(&config), 7).unwrap();
-        assert!(requests.iter().nth(1).unwrap().starts_with("GET /subjects/news%2Fhead/versions/2 "));
-    }
-
-    #[test]
-    fn an_outage_is_waited_for_and_a_refusal_is_not() {
-        let (config, requests) = serve(vec![(503, ""), (200, STORY), (401, "")]);
-        let mut registry = SchemaRegistry::new(&config);
-        assert!(matches!(find(&mut registry, 7), Err(Undecoded::Wait)));
-        while matches!(find(&mut registry, 7), Err(Undecoded::Wait)) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        find(&mut registry, 7).unwrap();
-        match find(&mut registry, 8) {
-            Err(Undecoded::Failed(error)) => {
-                let error = error.to_string();
-                assert!(
-                    error.contains(config.url.trim_end_matches('/')) && error.contains("username"),
-                    "{error}"
-                );
-            }
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(requests.iter().count(), 3, "waiting asks nothing");
-    }
-}
+pub(crate) mod tests;

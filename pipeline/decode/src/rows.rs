@@ -5,7 +5,20 @@ use fenliu_engine::Result;
 use fenliu_schemas::{KeyAndHeaders, Origin, RawBuilder};
 
 use crate::decoder::Decoder;
+use crate::file::{Content, FileRules};
+use crate::time::parse_millis;
 use crate::undecoded::Undecoded;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is a row, perhaps one with the reason of its rejection.
+    Row,
+    /// It deletes a document, and is no row.
+    Skipped,
+    /// It was not taken, because the schema registry does not answer; it has to be pushed again later.
+    NotTaken,
+}
 
 /// Decodes messages and collects them in a batch of raw rows. A message that cannot be decoded becomes a row with the
 /// reason of its rejection.
@@ -21,22 +34,58 @@ impl RawRows {
         RawRows { decoder, builder: RawBuilder::default() }
     }
 
-    /// Adds one message: `payload` is its value, `message` its key and headers. Returns false if the message was
-    /// not taken, because the schema registry does not answer; the caller has to push it again later.
+    /// Adds one message: `payload` is its value, if it has one, and `message` its key and headers.
     ///
     /// # Errors
     /// No message can be decoded any more, for example because the registry refuses the password.
-    pub fn push(&mut self, origin: Origin<'_>, message: KeyAndHeaders<'_>, payload: &[u8]) -> Result<bool> {
-        let document = match self.decoder.decode(payload) {
+    pub fn push(
+        &mut self,
+        origin: Origin<'_>,
+        message: KeyAndHeaders<'_>,
+        payload: Option<&[u8]>,
+    ) -> Result<Pushed> {
+        let decoded = self.decoder.decode_message(payload);
+        let mut document = match decoded {
             Ok(document) => Ok(document),
+            Err(why) if self.decoder.is_skipped(&why) => return Ok(Pushed::Skipped),
             Err(Undecoded::Reject(reject)) => Err(reject),
-            Err(Undecoded::Wait) => return Ok(false),
+            Err(Undecoded::Wait) => return Ok(Pushed::NotTaken),
             Err(Undecoded::Failed(error)) => return Err(error),
         };
-        // Producers set the timestamp; one that overflows when it is converted to microseconds is dropped.
-        let timestamp_ms = origin.timestamp_ms.filter(|time| time.checked_mul(1000).is_some());
+        // Producers set the timestamp, some of them in microseconds, which as milliseconds are no time of any calendar.
+        let timestamp_ms = origin.timestamp_ms.filter(|millis| parse_millis(*millis).is_ok());
+        if let Ok(document) = &mut document
+            && timestamp_ms != origin.timestamp_ms
+        {
+            document.warnings.add("kafka_timestamp", "unreadable");
+        }
         self.builder.append_message(Origin { timestamp_ms, ..origin }, message, payload, &document);
-        Ok(true)
+        Ok(Pushed::Row)
+    }
+
+    /// Adds one row of a file. It is always taken, since rows of files need no schema registry.
+    ///
+    /// # Errors
+    /// No row can be decoded any more.
+    pub fn push_row(&mut self, origin: Origin<'_>, row: &Content) -> Result<Pushed> {
+        let document = match self.decoder.decode_row(row) {
+            Ok(document) => Ok(document),
+            Err(why) if self.decoder.is_skipped(&why) => return Ok(Pushed::Skipped),
+            Err(Undecoded::Failed(error)) => return Err(error),
+            Err(why) => Err(why.into_reject()),
+        };
+        self.builder.append(origin, row.payload(), &document);
+        Ok(Pushed::Row)
+    }
+
+    /// Columns that all rows to come have beside their own.
+    pub fn set_columns(&mut self, columns: Vec<(String, String)>) {
+        self.decoder.set_columns(columns);
+    }
+
+    /// How files are read for what the rows are decoded to.
+    pub fn file_rules(&self) -> FileRules {
+        self.decoder.file_rules()
     }
 
     /// The number of rows.

@@ -1,9 +1,6 @@
 //! Where schemas come from: one file for all messages, or a schema registry that each message names a schema of.
 //!
-//! With a registry, a message begins with a zero byte and the schema's id in four bytes, big-endian. This is Confluent's
-//! wire format
-//! (<https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format>).
-//! Each message is read with the schema that it was written with, and fields are looked up by name. So a new version of
+//! With a registry, a message begins with a [prefix](crate::prefix) that names its schema. Each message is read with the schema that it was written with, and fields are looked up by name. So a new version of
 //! a schema, with fields added or removed, needs no change of the configuration.
 
 use std::path::Path;
@@ -12,9 +9,10 @@ use fenliu_engine::{Error, Result};
 
 use crate::config::DocumentsConfig;
 use crate::fields::Fields;
+use crate::prefix;
 use crate::registry::SchemaRegistry;
 use crate::schema::{Schema, SchemaText};
-use crate::undecoded::{Undecoded, reject};
+use crate::undecoded::Undecoded;
 
 /// The source of schemas of one format.
 #[derive(Clone, Debug)]
@@ -45,7 +43,7 @@ impl<S: Schema> Schemas<S> {
     /// The schema of `payload`, and the part of `payload` that was written with it.
     ///
     /// # Errors
-    /// Rejects with `no_schema_id` if the message does not begin with an id; otherwise as [`SchemaRegistry::find`].
+    /// Rejects with `no_schema_id` if the message names no schema; otherwise as [`SchemaRegistry::find`].
     pub(super) fn find<'a>(
         &mut self,
         payload: &'a [u8],
@@ -54,24 +52,9 @@ impl<S: Schema> Schemas<S> {
         match self {
             Schemas::File(schema) => Ok((schema, payload)),
             Schemas::Registry(registry) => {
-                let (number, rest) = schema_number(payload)?;
-                Ok((registry.find(number, fields)?, rest))
+                let (id, rest) = prefix::split_or_reject(payload)?;
+                Ok((registry.find(id, fields)?, rest))
             }
         }
-    }
-}
-
-fn schema_number(payload: &[u8]) -> std::result::Result<(u32, &[u8]), Undecoded> {
-    match payload {
-        [0, a, b, c, d, rest @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), rest)),
-        [0, ..] => {
-            Err(reject("no_schema_id", format!("only {} bytes, at least 5 are needed", payload.len())).into())
-        }
-        [first, ..] => Err(reject(
-            "no_schema_id",
-            format!("the first byte is {first:#04x}, not 0: not written for a schema registry"),
-        )
-        .into()),
-        [] => Err(reject("no_schema_id", "the message is empty".into()).into()),
     }
 }

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 
 use crate::config::RegistryConfig;
+use crate::prefix::SchemaId;
 use crate::schema::SchemaText;
 
 /// Largest answer that is read.
@@ -29,8 +30,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// Why a request gave no result.
 #[derive(Debug)]
 pub(super) enum LookupFailure {
-    /// The registry does not have what was asked for.
-    Absent,
+    /// The registry does not have this.
+    Absent(String),
     /// The registry does not answer at present; the same request may succeed later.
     Outage(String),
     /// The registry refuses the request; it will do so until the configuration or the registry is changed.
@@ -100,12 +101,12 @@ impl Client {
         &self.url
     }
 
-    /// The schema with the id `number`, and all schemas that it refers to.
-    pub(super) fn schema(&self, number: u32) -> Result<SchemaText, LookupFailure> {
-        let answer: Answer = self.get(&format!("schemas/ids/{number}"))?;
-        let references = self.references(&answer.references)?;
+    /// The schema that is called `id`, and all schemas that it refers to.
+    pub(super) fn schema(&self, id: SchemaId) -> Result<SchemaText, LookupFailure> {
+        let answer = self.answer(id)?;
+        let references = self.references(id, &answer.references)?;
         Ok(SchemaText {
-            label: format!("schema {number}"),
+            label: format!("schema {id}"),
             kind: answer.schema_type.unwrap_or_else(|| "AVRO".into()),
             text: answer.schema,
             references,
@@ -113,8 +114,30 @@ impl Client {
         })
     }
 
-    /// Names and texts of the schemas in `wanted` and of those that they refer to, each once.
-    fn references(&self, wanted: &[Reference]) -> Result<Vec<(String, String)>, LookupFailure> {
+    fn answer(&self, id: SchemaId) -> Result<Answer, LookupFailure> {
+        match id {
+            SchemaId::Number(number) => {
+                let (status, body) = self.ask(&format!("schemas/ids/{number}"))?;
+                interpret(status, &body, &format!("schema {id}"))
+            }
+            SchemaId::Guid(_) => {
+                let what = format!("schema {id}, or does not find schemas by GUID");
+                let (status, body) = self.ask(&format!("schemas/guids/{id}"))?;
+                match interpret(status, &body, &what) {
+                    // Registries that do not know this request refuse it in their own ways. That must not stop the
+                    // pipeline, since any message that begins with a 1 causes the request.
+                    Err(_) if matches!(status, 400 | 404 | 405 | 422 | 501) => {
+                        Err(LookupFailure::Absent(what))
+                    }
+                    answer => answer,
+                }
+            }
+        }
+    }
+
+    /// Names and texts of the schemas in `wanted`, to which the schema `id` refers, and of those that they refer to, each
+    /// once.
+    fn references(&self, id: SchemaId, wanted: &[Reference]) -> Result<Vec<(String, String)>, LookupFailure> {
         let mut wanted = wanted.to_vec();
         let mut seen = HashSet::new();
         let mut texts = vec![];
@@ -127,20 +150,31 @@ impl Client {
                     "a schema refers to more than {MAX_REFERENCES} others"
                 )));
             }
-            let subject = encoded(&reference.subject);
-            let answer: Answer = self.get(&format!("subjects/{subject}/versions/{}", reference.version))?;
+            let answer = self.referred(id, &reference)?;
             texts.push((reference.name, answer.schema));
             wanted.extend(answer.references);
         }
         Ok(texts)
     }
 
-    /// The types of schemas that the registry supports.
-    pub(super) fn types(&self) -> Result<Vec<String>, LookupFailure> {
-        self.get("schemas/types")
+    fn referred(&self, id: SchemaId, reference: &Reference) -> Result<Answer, LookupFailure> {
+        let Reference { name, subject, version } = reference;
+        // A schema whose subject was deleted is still given out by its id, as long as there may be messages of it. What it
+        // refers to is found only so.
+        let (status, body) =
+            self.ask(&format!("subjects/{}/versions/{version}?deleted=true", encoded(subject)))?;
+        let what = format!("version {version} of `{subject}`, which schema {id} refers to as `{name}`");
+        interpret(status, &body, &what)
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupFailure> {
+    /// The types of schemas that the registry supports.
+    pub(super) fn types(&self) -> Result<Vec<String>, LookupFailure> {
+        let (status, body) = self.ask("schemas/types")?;
+        interpret(status, &body, "list of types")
+    }
+
+    /// Status and body of the answer to a request.
+    fn ask(&self, path: &str) -> Result<(u16, Vec<u8>), LookupFailure> {
         let url = format!("{}/{path}", self.url);
         let mut request =
             self.agent.get(&url).header("Accept", "application/vnd.schemaregistry.v1+json, application/json");
@@ -151,11 +185,12 @@ impl Client {
         let mut response = request.call().map_err(outage)?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(outage)?;
-        interpret(status, &body)
+        Ok((status, body))
     }
 }
 
-fn interpret<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, LookupFailure> {
+/// The meaning of an answer to the question for `what`.
+fn interpret<T: DeserializeOwned>(status: u16, body: &[u8], what: &str) -> Result<T, LookupFailure> {
     let error: Option<ErrorAnswer> = serde_json::from_slice(body).ok();
     let code = error.as_ref().map_or(0, |error| error.error_code);
     let said = error.and_then(|error| error.message).unwrap_or_default();
@@ -163,7 +198,9 @@ fn interpret<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, LookupF
         200 => serde_json::from_slice(body).map_err(|error| {
             LookupFailure::Refused(format!("its answer is not that of a schema registry: {error}"))
         }),
-        404 if code == NOT_FOUND_CODES || code / 100 == NOT_FOUND_CODES => Err(LookupFailure::Absent),
+        404 if code == NOT_FOUND_CODES || code / 100 == NOT_FOUND_CODES => {
+            Err(LookupFailure::Absent(what.into()))
+        }
         401 | 403 => Err(LookupFailure::Refused(format!(
             "HTTP status {status}: it refuses `documents.registry.username` and `password`"
         ))),
@@ -200,9 +237,12 @@ mod tests {
             (503, "", "outage"),
         ];
         for (status, body, expected) in cases {
-            let given = match interpret::<Answer>(status, body.as_bytes()) {
+            let given = match interpret::<Answer>(status, body.as_bytes(), "schema 7") {
                 Ok(_) => "schema",
-                Err(LookupFailure::Absent) => "absent",
+                Err(LookupFailure::Absent(what)) => {
+                    assert_eq!(what, "schema 7");
+                    "absent"
+                }
                 Err(LookupFailure::Outage(_)) => "outage",
                 Err(LookupFailure::Refused(_)) => "refused",
             };
