@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fenliu_decode::{Decoder, RawRows};
+use fenliu_decode::file::{Content, FileRules};
+use fenliu_decode::{Decoder, Pushed, RawRows};
 use fenliu_engine::Result;
 use fenliu_engine::batch::{Batch, Budget, Permit};
 use fenliu_schemas::{KeyAndHeaders, Offsets, Origin};
@@ -24,6 +25,8 @@ pub struct Assembler {
     rows: RawRows,
     budget: Budget,
     offsets: Offsets,
+    /// How many messages of the batch only delete a document.
+    deletions: usize,
     bytes: usize,
     received_at: Instant,
     max_rows: usize,
@@ -37,6 +40,7 @@ impl Assembler {
             rows: RawRows::new(decoder),
             budget,
             offsets: Offsets::default(),
+            deletions: 0,
             bytes: 0,
             received_at: Instant::now(),
             max_rows,
@@ -44,7 +48,7 @@ impl Assembler {
         }
     }
 
-    /// Adds one message: `payload` is its value, `message` its key and headers, and `topic` the same name as in
+    /// Adds one message: `payload` is its value, if it has one, `message` its key and headers, and `topic` the same name as in
     /// `origin`. The batch covers the partition from `first` on, which lies before the message where the topic has a
     /// hole. `false`: the message was not taken, since the schema registry does not answer; push it again a little
     /// later.
@@ -57,29 +61,71 @@ impl Assembler {
         origin: Origin<'_>,
         first: i64,
         message: KeyAndHeaders<'_>,
-        payload: &[u8],
+        payload: Option<&[u8]>,
     ) -> Result<bool> {
-        let is_first = self.rows.is_empty();
-        if !self.rows.push(origin, message, payload)? {
-            return Ok(false);
+        let pushed = self.rows.push(origin, message, payload)?;
+        let bytes = COPIES * payload.unwrap_or_default().len() + message.len();
+        Ok(self.count(topic, origin, first, bytes, pushed))
+    }
+
+    /// Counts a message or row by what became of it; whether it was taken.
+    fn count(
+        &mut self,
+        topic: &Arc<str>,
+        origin: Origin<'_>,
+        first: i64,
+        bytes: usize,
+        pushed: Pushed,
+    ) -> bool {
+        if pushed == Pushed::NotTaken {
+            return false;
         }
-        if is_first {
+        if self.is_empty() {
             self.received_at = Instant::now();
         }
         self.offsets.add(topic, origin.partition, first, origin.offset);
-        self.bytes += COPIES * payload.len() + message.len() + ROW_OVERHEAD_BYTES;
-        Ok(true)
+        match pushed {
+            Pushed::Skipped => self.deletions += 1,
+            Pushed::Row | Pushed::NotTaken => self.bytes += bytes + ROW_OVERHEAD_BYTES,
+        }
+        true
     }
 
-    /// Whether the batch holds nothing.
+    /// Adds one row of a file; `topic` is the same name as in `origin`. The batch covers the file from `first` on.
+    ///
+    /// # Errors
+    /// When nothing can be decoded any more.
+    pub fn push_row(
+        &mut self,
+        topic: &Arc<str>,
+        origin: Origin<'_>,
+        first: i64,
+        row: &Content,
+    ) -> Result<()> {
+        let pushed = self.rows.push_row(origin, row)?;
+        self.count(topic, origin, first, COPIES * row.payload().len(), pushed);
+        Ok(())
+    }
+
+    /// Columns that all rows to come have beside their own, such as those that the names of directories give.
+    pub fn set_columns(&mut self, columns: Vec<(String, String)>) {
+        self.rows.set_columns(columns);
+    }
+
+    /// How files are read for what the rows are decoded to.
+    pub fn file_rules(&self) -> FileRules {
+        self.rows.file_rules()
+    }
+
+    /// Whether the batch holds nothing, not even messages that are no rows.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.deletions == 0
     }
 
     /// Whether the batch has its rows or bytes, or its first document has waited long enough.
     pub fn is_due(&self) -> bool {
         !self.is_empty()
-            && (self.rows.len() >= self.max_rows
+            && (self.rows.len() + self.deletions >= self.max_rows
                 || self.bytes >= BATCH_BYTES
                 || self.received_at.elapsed() >= self.linger)
     }
@@ -98,6 +144,7 @@ impl Assembler {
         Ok(Batch {
             records: self.rows.finish()?,
             dead_letters: vec![],
+            deletions: std::mem::take(&mut self.deletions),
             offsets: std::mem::take(&mut self.offsets),
             received_at: self.received_at,
             closes_epoch: false,

@@ -16,7 +16,7 @@ pub struct DeadLetter {
     pub timestamp_ms: Option<i64>,
     /// The document's own identifier, where it could be decoded and the letter is in a file.
     pub id: Option<String>,
-    /// The stage that set it aside: `decode`, `clean`, `tokenize`, `infer`.
+    /// The stage that set it aside: `decode`, `clean`, `tokenize`, `infer`, `write`.
     pub stage: String,
     /// Why, in a word.
     pub reason: String,
@@ -28,6 +28,8 @@ pub struct DeadLetter {
     pub rejected_at_ms: Option<i64>,
     /// The message's bytes; none where files hold no such column, or it was not asked for.
     pub payload: Option<Vec<u8>>,
+    /// How many bytes the message has, where the letter has only the first of them, since its topic takes no more.
+    pub cut_from: Option<u64>,
     /// The message's key, where it had one and the payload was asked for. Releases that kept no keys left none.
     pub key: Option<Vec<u8>>,
     /// The message's headers in order, as with the key. A message that was replayed has those of fenliu in letters in

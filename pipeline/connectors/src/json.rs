@@ -114,7 +114,7 @@ mod tests {
             ("b".into(), Some(b"".as_slice())),
         ];
         let message = KeyAndHeaders { key: Some(b"text"), headers: &headers };
-        builder.append_message(origin, message, b"{}", &Ok(Document::default()));
+        builder.append_message(origin, message, Some(b"{}"), &Ok(Document::default()));
         builder.append(origin, b"{}", &Ok(Document::default()));
         let raw = builder.finish().unwrap();
         let column = |name: &str| raw.column_by_name(name).unwrap();

@@ -38,12 +38,27 @@ impl SinkLinks {
     /// The stored positions of every sink in `partitions`. It waits for them, so it is for sources that have no group
     /// to stay a member of. `None` when a sink has ended, or when a stage has failed.
     pub fn stored(&self, partitions: &[TopicPartition], shutdown: &Shutdown) -> Option<Vec<Stored>> {
+        self.answers(partitions, &Topics::new(), shutdown)
+    }
+
+    /// Tells every sink what identifies `topics`, which it stores with their positions. `false` when a sink has ended, or
+    /// when a stage has failed.
+    pub fn tell(&self, topics: &Topics, shutdown: &Shutdown) -> bool {
+        self.answers(&[], topics, shutdown).is_some()
+    }
+
+    fn answers(
+        &self,
+        partitions: &[TopicPartition],
+        topics: &Topics,
+        shutdown: &Shutdown,
+    ) -> Option<Vec<Stored>> {
         // One question at a time, so its answers need no id of their own.
         let question = Question {
             id: 0,
             partitions: partitions.to_vec(),
             starts: Positions::default(),
-            topics: Topics::new(),
+            topics: topics.clone(),
         };
         let mut answers = vec![];
         if !self.ask(&question) {

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use fenliu_config::Problems;
 use fenliu_engine::{Error, Result, Sink};
 
-use crate::kafka::{KafkaConsumer, TopicsConfig};
+use crate::kafka::{KafkaConsumer, RowLimit, TopicsConfig};
 use crate::kind::{CompiledSink, OpenSink, SinkKind, Stream};
 use crate::selection::{Role, Selection};
 
@@ -73,6 +73,18 @@ impl Output {
 pub fn check_topics(outputs: &[Output], topics: &TopicsConfig) -> Result<()> {
     let mut rows = outputs.iter().filter_map(|output| output.compiled.topic());
     rows.try_for_each(|(topic, selection)| topics.check_keys(topic, selection))
+}
+
+/// Asks the brokers how large the messages of each topic among `outputs` may be, and returns the bounds of those with
+/// labelled rows. Brokers that do not answer at once are not waited for.
+///
+/// # Errors
+/// Properties that librdkafka refuses.
+pub fn row_limits(outputs: &[Output], topics: &mut TopicsConfig) -> Result<Vec<RowLimit>> {
+    let of_topics: Vec<_> = outputs.iter().filter_map(|output| output.compiled.topic()).collect();
+    topics.ask_limits(&of_topics.iter().map(|(topic, _)| topic.clone()).collect::<Vec<_>>())?;
+    let labelled = of_topics.into_iter().filter(|(_, selection)| selection.role() == Role::Labelled);
+    Ok(labelled.filter_map(|(topic, selection)| topics.row_limit(&topic, selection)).collect())
 }
 
 /// A sink under its name for messages.

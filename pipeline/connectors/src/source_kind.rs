@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use fenliu_config::Problems;
+use fenliu_decode::Decoder;
 use fenliu_engine::Result;
 
 use crate::assemble::Assembler;
@@ -37,11 +38,21 @@ pub trait SourceKind: Debug + Send + Sync {
     /// Settings that cannot work together.
     fn connect(&self, kafka: &KafkaConfig, pipeline: &str) -> Result<Box<dyn Connection>>;
 
-    /// The documents that the source has. `kafka` is the pipeline's cluster.
+    /// The documents that the source has, as the pipeline's `decoder` finds them. `kafka` is the pipeline's cluster.
     ///
     /// # Errors
     /// Files that cannot be read, a broker that is gone.
-    fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>>;
+    fn history(&self, kafka: &KafkaConfig, decoder: &Decoder) -> Result<Box<dyn History>>;
+
+    /// Which fields of the first documents serve which parts, as `decoder` finds them, for whoever checks a
+    /// configuration: lines of text. Empty where that cannot be known without reading a topic.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    fn describe(&self, decoder: &Decoder) -> Result<Vec<String>> {
+        let _ = decoder;
+        Ok(vec![])
+    }
 
     /// The setting by which the source reads `resource`, if it does: an output there would be an endless loop. `kafka`
     /// is the pipeline's cluster.

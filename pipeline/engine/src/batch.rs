@@ -14,7 +14,9 @@ pub struct Batch {
     pub records: RecordBatch,
     /// Rows that left it, as dead letters. They are written in the same epoch.
     pub dead_letters: Vec<RecordBatch>,
-    /// Source positions covered, rejected rows included.
+    /// How many messages of the source only delete a document, and are neither rows nor dead letters.
+    pub deletions: usize,
+    /// Source positions covered, rejected rows and deletions included.
     pub offsets: Offsets,
     /// When the first document of the batch was received.
     pub received_at: Instant,

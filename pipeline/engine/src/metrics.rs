@@ -62,6 +62,8 @@ declare! {
     source_labelled_documents: Counter, "fenliu_source_labelled_documents_total", Documents, [], "Labelled documents that came with a label";
     agreeing_documents: Counter, "fenliu_agreeing_documents_total", Documents, [], "Labelled documents to which the model gave the label that they came with";
     dead_letters: By<Counter>, "fenliu_dead_letters_total", Documents, ["stage", "reason"], "Documents that became dead letters";
+    deletions: Counter, "fenliu_deletions_total", Documents, [], "Messages that only delete a document" => "deletions";
+    decode_warnings: By<Counter>, "fenliu_decode_warnings_total", Documents, ["warning"], "Documents of which a field was left out or mended, by part and reason" => "decode warnings";
     latency: Histogram, "fenliu_latency_seconds", Seconds, [], "From the reception of a batch's first document to its rows being with the sinks";
     sink_commits: By<Counter>, "fenliu_sink_commits_total", None, ["sink", "outcome"], "Commits to sinks, by whether they took effect";
     restarts: By<Counter>, "fenliu_restarts_total", None, ["why"], "Times that reading began again at the sinks' positions" => "restarts";

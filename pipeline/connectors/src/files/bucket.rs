@@ -46,13 +46,7 @@ impl Bucket {
         let prefix = url.split_once("://").and_then(|(_, place)| place.split_once('/'));
         let prefix = Path::parse(prefix.map_or("", |(_, prefix)| prefix));
         let prefix = prefix.map_err(|error| refused(error.into()))?;
-        let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
-        let mut builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
-        for (name, value) in storage {
-            builder = builder.with_config(AmazonS3ConfigKey::from_str(name).map_err(refused)?, value);
-        }
-        let store = builder.build().map_err(refused)?;
-        Ok(Bucket { url: url.to_owned(), prefix, store, runtime: runtime::handle()? })
+        Ok(Bucket { url: url.to_owned(), prefix, store: store(url, storage)?, runtime: runtime::handle()? })
     }
 
     fn run<T>(
@@ -115,6 +109,20 @@ impl Bucket {
         file.rewind().map_err(local)?;
         Ok(file)
     }
+}
+
+/// The store at `url`. `storage` takes precedence over the environment variables `AWS_...`.
+///
+/// # Errors
+/// An invalid address or option.
+pub(super) fn store(url: &str, storage: &Properties) -> Result<AmazonS3> {
+    let refused = |error: StoreError| Error::usage(format!("{url}: {error}"));
+    let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+    for (name, value) in storage {
+        builder = builder.with_config(AmazonS3ConfigKey::from_str(name).map_err(refused)?, value);
+    }
+    builder.build().map_err(refused)
 }
 
 /// The error with the kind that a file system would give it. A missing permission gets a kind of its own, since it is

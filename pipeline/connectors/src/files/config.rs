@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fenliu_config::{Properties, properties};
+use fenliu_decode::file::FileRules;
 use serde::{Deserialize, Serialize};
 
 /// Files in a directory or a bucket, under their final names only when they are complete: one an epoch, or one for each
@@ -73,6 +74,59 @@ impl FileFormat {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesSourceConfig {
-    /// `.jsonl`, `.ndjson`, `.json` (one object a line), `.parquet` or `.arrow` files, or directories of such.
+    /// Files, directories with everything below them, or patterns such as `news/**/*.jsonl.gz`; also in buckets
+    /// (`s3://BUCKET/PREFIX`, with the feature `s3`). JSON (an object a line,
+    /// arrays, objects), CSV and TSV with a header, Parquet, Arrow, Avro and WARC files are read, also compressed by
+    /// gzip, zstd, bzip2 or xz; what a file is follows from its first bytes.
     pub paths: Vec<PathBuf>,
+    /// What is a document: each `row`, or each `file` as a whole (with the format `bytes`).
+    pub each: Each,
+    /// A last line of CSV or plain text without a line break: `wait`, since it may still be in the writing, or `take` it.
+    pub final_line: FinalLine,
+    /// A file that has taken the path of another one: `stop`, or `read` it from its beginning.
+    pub replaced: Replaced,
+    /// Options of buckets, as those of a sink.
+    #[serde(deserialize_with = "properties")]
+    pub storage: Properties,
+}
+
+/// What of a file is a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Each {
+    /// Each row.
+    #[default]
+    Row,
+    /// The whole file.
+    File,
+}
+
+/// What is done with a last line of text that has no line break.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinalLine {
+    /// It is left until there is one.
+    #[default]
+    Wait,
+    /// It is a row.
+    Take,
+}
+
+/// What is done with a file that has taken the path of another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replaced {
+    /// The pipeline stops.
+    #[default]
+    Stop,
+    /// It is read from its beginning, as another file.
+    Read,
+}
+
+impl FilesSourceConfig {
+    /// How files are read: `decoder`'s rules with what is configured here.
+    pub(super) fn rules(&self, decoder: FileRules) -> FileRules {
+        let rules = if self.final_line == FinalLine::Take { decoder.complete() } else { decoder };
+        if self.each == Each::File { rules.whole() } else { rules }
+    }
 }

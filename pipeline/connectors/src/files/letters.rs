@@ -220,6 +220,7 @@ impl Columns {
             model_version: self.text("model_version", row),
             rejected_at_ms: self.time("rejected_at", row),
             payload: if payload { self.bytes("payload", row)? } else { None },
+            cut_from: None,
             key: if payload { self.bytes(KAFKA_KEY, row)? } else { None },
             headers: if payload { self.headers(row)? } else { vec![] },
         })
@@ -252,7 +253,7 @@ mod tests {
             builder.append_message(
                 origin,
                 message,
-                if offset == 4 { b"\xff\x00" } else { b"{}" },
+                Some(if offset == 4 { b"\xff\x00" } else { b"{}" }),
                 &Ok(document),
             );
         }

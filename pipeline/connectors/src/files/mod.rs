@@ -1,14 +1,18 @@
-//! Parquet, Arrow IPC and JSON Lines files, as a source and as outputs in a directory or a bucket.
+//! Files as a source, and Parquet, Arrow IPC and JSON Lines files as outputs in a directory or a bucket.
 
 mod appender;
 mod config;
 mod contents;
 mod datafile;
+mod describe;
 mod directory;
 mod documents;
 mod encode;
+mod find;
+mod found;
 mod history;
 mod housekeeping;
+mod identity;
 mod kind;
 mod letters;
 mod manifest;
@@ -25,7 +29,9 @@ mod staged;
 #[cfg(feature = "s3")]
 mod bucket;
 mod disk;
+#[cfg(feature = "s3")]
+mod object;
 
 pub use appender::FileAppender;
-pub use config::{FileFormat, FilesSinkConfig, FilesSourceConfig};
+pub use config::{Each, FileFormat, FilesSinkConfig, FilesSourceConfig, FinalLine, Replaced};
 pub use documents::{Documents, data_files, files_in};

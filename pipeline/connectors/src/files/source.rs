@@ -1,18 +1,23 @@
 //! Files as a source. Each row is read once: the sinks have stored how far they have read each file.
 //!
-//! A file stands for a topic with one partition. Its path as the user writes it, without `./`, is the name of the
-//! topic, and the number of a row (from 0) is its offset.
+//! A file stands for a topic with one partition. Its path as the user writes it, without `./`, is the name of the topic, and
+//! the number of a row (from 0) is its offset. Beside its position, sinks store what identifies the file, so that a file
+//! that was replaced under the same path is noticed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use fenliu_decode::file::{self, FileRows, FileRules};
 use fenliu_engine::batch::Batch;
+use fenliu_engine::position::Stored;
 use fenliu_engine::{Error, Result};
-use fenliu_schemas::{KeyAndHeaders, Origin};
+use fenliu_schemas::{Origin, TopicIdentity, Topics};
 
-use super::documents::{Documents, data_files};
+use super::config::{FilesSourceConfig, Replaced};
+use super::documents::readable;
+use super::found::Found;
+use super::identity;
 use crate::assemble::Assembler;
 use crate::links::SinkLinks;
 use crate::meter::Meter;
@@ -22,31 +27,99 @@ use crate::source::Source;
 /// How long a source without memory waits for a sink's report before it looks again.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// How many characters of its id are in the name of a file that replaced another one.
+const SHORT_ID: usize = 8;
+
 /// Reads files one after the other.
 pub(super) struct FilesSource {
-    files: Vec<PathBuf>,
+    files: Vec<Found>,
+    rules: FileRules,
+    replaced: Replaced,
     assembler: Assembler,
     links: SinkLinks,
 }
 
+/// A file whose rows are being read.
+struct Open {
+    /// The topic that its rows belong to.
+    topic: Arc<str>,
+    rows: Box<dyn FileRows>,
+    /// The first row that a sink lacks.
+    first: i64,
+}
+
 impl FilesSource {
-    /// A source over the files among `paths`. Rows that all sinks behind `links` have are not read again.
+    /// A source over the files among the paths of `config`. Rows that all sinks behind `links` have are not read again.
     ///
     /// # Errors
-    /// As [`data_files`].
-    pub(super) fn try_new(paths: &[PathBuf], assembler: Assembler, links: SinkLinks) -> Result<Self> {
-        Ok(FilesSource { files: data_files(paths)?, assembler, links })
+    /// A path that cannot be read, a named file of an unknown kind, or no file at all.
+    pub(super) fn try_new(
+        config: &FilesSourceConfig,
+        assembler: Assembler,
+        links: SinkLinks,
+    ) -> Result<Self> {
+        let rules = config.rules(assembler.file_rules());
+        let files = readable(&config.paths, &config.storage, &rules)?;
+        if files.is_empty() {
+            let shown: Vec<_> = config.paths.iter().map(|path| path.display().to_string()).collect();
+            return Err(Error::input(format!("no document files in {}", shown.join(", "))));
+        }
+        Ok(FilesSource { files, rules, replaced: config.replaced, assembler, links })
     }
 
-    /// The first row of the file `name` that a sink lacks; `None` when the pipeline ends.
-    fn first_row(&self, name: &Arc<str>, shutdown: &Shutdown) -> Option<i64> {
-        let stored = self.links.stored(&[(Arc::clone(name), 0)], shutdown)?;
-        let positions = stored.iter().map(|stored| stored.positions.get(name, 0).unwrap_or(0));
-        let first = positions.min().unwrap_or(0);
-        if first > 0 {
-            tracing::info!(event = "rows_skipped", file = %name, rows = first, "all sinks have the first rows of this file already");
+    /// Opens a file at the first row that a sink lacks; `None` when the pipeline ends.
+    fn open(&self, found: &Found, shutdown: &Shutdown) -> Result<Option<Open>> {
+        let (path, input) = (&found.path, found.open()?);
+        let now = identity::of(&*input, &file::kind_of(&*input, &self.rules)?);
+        let now = now.map_err(Error::file("read", path))?;
+        let mut topic: Arc<str> = path.display().to_string().into();
+        let Some(mut stored) = self.links.stored(&[(Arc::clone(&topic), 0)], shutdown) else {
+            return Ok(None);
+        };
+        let mut identity = stored_identity(&topic, &stored).unwrap_or_else(|| now.clone());
+        if !identity::is_same(&*input, &identity).map_err(Error::file("read", path))? {
+            topic = self.replacement(&topic, &now)?;
+            identity = now;
+            let Some(of_new) = self.links.stored(&[(Arc::clone(&topic), 0)], shutdown) else {
+                return Ok(None);
+            };
+            stored = of_new;
         }
-        Some(first)
+        if !self.links.tell(&Topics::from([(Arc::clone(&topic), identity)]), shutdown) {
+            return Ok(None);
+        }
+        let first =
+            stored.iter().map(|stored| stored.positions.get(&topic, 0).unwrap_or(0)).min().unwrap_or(0);
+        if first > 0 {
+            tracing::info!(event = "rows_skipped", file = %topic, rows = first, "all sinks have the first rows of this file already");
+        }
+        let rows = file::open(input, &self.rules, first)?;
+        Ok(Some(Open { topic, rows, first }))
+    }
+
+    /// The topic of a file that has taken the place of another one.
+    fn replacement(&self, name: &str, now: &TopicIdentity) -> Result<Arc<str>> {
+        if self.replaced == Replaced::Stop {
+            return Err(Error::input(format!(
+                "{name}: the sinks have rows of another file that had this path. Give the new file another name, or read it \
+                 from its beginning with `source.replaced = \"read\"`"
+            )));
+        }
+        let id: String = now
+            .id
+            .iter()
+            .flat_map(|id| id.chars())
+            .filter(char::is_ascii_alphanumeric)
+            .take(SHORT_ID)
+            .collect();
+        let topic = format!("{name}#{id}");
+        tracing::warn!(
+            event = "file_replaced",
+            file = name,
+            topic,
+            "another file has taken this path; it is read from its beginning"
+        );
+        Ok(topic.into())
     }
 
     /// Waits for memory, which returns when sinks have committed, then hands the batch on; `false` when the pipeline
@@ -62,6 +135,41 @@ impl FilesSource {
         };
         Ok(out.send(self.assembler.finish(permit)?).is_ok())
     }
+
+    /// Reads a file to its end; `false` when the pipeline ends.
+    fn read(
+        &mut self,
+        file: &mut Open,
+        out: &SyncSender<Batch>,
+        meter: &Meter,
+        shutdown: &Shutdown,
+    ) -> Result<bool> {
+        let mut next = file.first;
+        while let Some(row) = file.rows.next_row()? {
+            let origin = Origin { topic: &file.topic, partition: 0, offset: row.number, timestamp_ms: None };
+            meter.measure(|| self.assembler.push_row(&file.topic, origin, next, &row.content))?;
+            next = row.number + 1;
+            if self.assembler.is_due() && !self.hand_over(out, shutdown)? {
+                return Ok(false);
+            }
+            if shutdown.is_requested() {
+                return Ok(false);
+            }
+        }
+        if let Some(rest) = file.rows.rest() {
+            tracing::warn!(event = "file_rest", file = %file.topic, "{}: {rest}", file.topic);
+        }
+        // Only a file that was read to its end tells how many rows it has.
+        check_rows(&file.topic, file.rows.next_number(), file.first)?;
+        Ok(true)
+    }
+}
+
+/// The identity that one of the sinks has stored for a file. They agree, since each file is told to all of them.
+fn stored_identity(topic: &Arc<str>, stored: &[Stored]) -> Option<TopicIdentity> {
+    stored
+        .iter()
+        .find_map(|stored| stored.topics.get(topic).filter(|identity| identity.id.is_some()).cloned())
 }
 
 /// A file that shrank was replaced by a different file of the same name.
@@ -70,39 +178,21 @@ fn check_rows(name: &str, rows: i64, known: i64) -> Result<()> {
         return Ok(());
     }
     Err(Error::input(format!(
-        "{name}: has {rows} rows, but the sinks have the first {known}: was it made anew? A file is known by its path and may \
+        "{name}: has {rows} rows, but the sinks have the first {known}: was it replaced? A file is known by its path and may \
          only grow: give other documents another name"
     )))
 }
 
 impl Source for FilesSource {
     fn run(mut self: Box<Self>, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<()> {
-        'files: for path in std::mem::take(&mut self.files) {
-            let name: Arc<str> = path.display().to_string().into();
-            let Some(first) = self.first_row(&name, shutdown) else { return Ok(()) };
-            let mut next = first;
-            let mut documents = Documents::open(&path)?;
-            for document in documents.by_ref() {
-                let (row, payload) = document?;
-                if row < first {
-                    continue;
-                }
-                let origin = Origin { topic: &name, partition: 0, offset: row, timestamp_ms: None };
-                // Rows of files need no schema registry, so they are always taken.
-                let no_message = KeyAndHeaders::default();
-                meter.measure(|| self.assembler.push(&name, origin, next, no_message, &payload))?;
-                next = row + 1;
-                if self.assembler.is_due() && !self.hand_over(out, shutdown)? {
-                    return Ok(());
-                }
-                if shutdown.is_requested() {
-                    // Leaves the loop and not the function: what was read before the stop is still handed over.
-                    break 'files;
-                }
+        for found in std::mem::take(&mut self.files) {
+            let Some(mut file) = self.open(&found, shutdown)? else { return Ok(()) };
+            self.assembler.set_columns(found.columns);
+            if !self.read(&mut file, out, meter, shutdown)? {
+                break;
             }
-            // Only a file that was read to its end tells how many rows it has.
-            check_rows(&name, documents.rows(), first)?;
         }
+        // Also after a stop: what was read before it is still handed over.
         if !self.assembler.is_empty() {
             self.hand_over(out, shutdown)?;
         }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use fenliu_config::Problems;
+use fenliu_decode::Decoder;
 use fenliu_engine::Result;
 use rdkafka::Message;
 
@@ -14,14 +15,18 @@ use crate::cluster::KafkaConfig;
 use crate::history::{History, PartitionRange, VisitDocument};
 
 /// The topics of a source.
-pub(super) struct Topics(Vec<(Arc<str>, TopicReader)>);
+pub(super) struct Topics {
+    readers: Vec<(Arc<str>, TopicReader)>,
+    /// Tells deletions, which are no documents.
+    decoder: Decoder,
+}
 
 impl Topics {
-    /// The topics of `source`; nothing is asked yet.
+    /// The topics of `source`, whose messages `decoder` decodes; nothing is asked yet.
     ///
     /// # Errors
     /// Properties that librdkafka refuses, a broker inside another process.
-    pub(super) fn open(source: &KafkaSourceConfig, kafka: &KafkaConfig) -> Result<Self> {
+    pub(super) fn open(source: &KafkaSourceConfig, kafka: &KafkaConfig, decoder: &Decoder) -> Result<Self> {
         if kafka.is_embedded() {
             let message =
                 "`embedded` is a broker whose data ended with its process: there is nothing to compare with";
@@ -31,14 +36,15 @@ impl Topics {
             let client = client_config(kafka, &source.properties);
             Ok((Arc::from(topic.as_str()), TopicReader::try_new(client, topic)?))
         };
-        source.topics.iter().map(reader).collect::<Result<_>>().map(Topics)
+        let readers = source.topics.iter().map(reader).collect::<Result<_>>()?;
+        Ok(Topics { readers, decoder: decoder.clone() })
     }
 }
 
 impl History for Topics {
     fn ranges(&self) -> Result<Vec<PartitionRange>> {
         let mut ranges = vec![];
-        for (topic, reader) in &self.0 {
+        for (topic, reader) in &self.readers {
             for (partition, (first, next)) in reader.ends()? {
                 ranges.push((Arc::clone(topic), partition, first.unsigned_abs()..next.unsigned_abs()));
             }
@@ -48,14 +54,15 @@ impl History for Topics {
 
     fn topics(&self) -> Result<fenliu_schemas::Topics> {
         let mut topics = fenliu_schemas::Topics::new();
-        for (_, reader) in &self.0 {
+        for (_, reader) in &self.readers {
             topics.extend(reader.identity()?);
         }
         Ok(topics)
     }
 
     fn documents(&self, wanted: &[PartitionRange], visit: &mut VisitDocument<'_>) -> Result<()> {
-        for (topic, reader) in &self.0 {
+        let mut decoder = self.decoder.clone();
+        for (topic, reader) in &self.readers {
             tracing::info!(%topic, "reading the source");
             let of_topic = wanted.iter().filter(|(name, ..)| name == topic);
             let ranges: Ends = of_topic
@@ -64,7 +71,9 @@ impl History for Topics {
                 })
                 .collect();
             reader.read_between(&ranges, &mut |message| {
-                visit(topic, message.partition(), message.offset().unsigned_abs());
+                if !decoder.skips(message.payload()) {
+                    visit(topic, message.partition(), message.offset().unsigned_abs());
+                }
                 Ok(ControlFlow::Continue(()))
             })?;
         }

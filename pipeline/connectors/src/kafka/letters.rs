@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Message};
 
 use super::headers::{OWN_PREFIX, headers_of};
-use super::messages::ORIGINAL_KEY;
+use super::messages::{ORIGINAL_KEY, PAYLOAD_BYTES};
 use super::reader::TopicReader;
 use crate::dead_letter::{DeadLetter, OwnedHeader};
 use crate::reader::VisitLetter;
@@ -64,7 +64,8 @@ fn letter(message: &BorrowedMessage<'_>, payload: bool) -> Option<DeadLetter> {
         // No header holds this time. The letter is sent when its epoch is committed, so its own timestamp comes
         // closest.
         rejected_at_ms: message.timestamp().to_millis(),
-        payload: payload.then(|| message.payload().unwrap_or_default().to_vec()),
+        payload: message.payload().filter(|_| payload).map(<[u8]>::to_vec),
+        cut_from: text(PAYLOAD_BYTES).and_then(|bytes| bytes.parse().ok()),
         key: original_key(message, &headers).filter(|_| payload).map(<[u8]>::to_vec),
         headers: headers.iter().filter(|_| payload).filter(is_kept).map(owned).collect(),
     })

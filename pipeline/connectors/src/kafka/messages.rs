@@ -8,7 +8,7 @@ use fenliu_engine::Result;
 use fenliu_schemas::{
     Headers, KAFKA_HEADERS, KAFKA_KEY, Lineage, SchemaError, kafka_keys, primitive_column, text_column,
 };
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{Headers as _, OwnedHeaders};
 
 use super::headers::{header, without_own};
 use super::writer::{MessageWriter, NewMessage};
@@ -22,12 +22,24 @@ const LINEAGE: &str = r#""topic" || '/' || "partition" || '/' || "offset""#;
 /// The header of a dead letter with the original key, where the letter itself has another key.
 pub(super) const ORIGINAL_KEY: &str = "fenliu.key";
 
+/// The header of a dead letter whose value was cut: how many bytes the original has.
+pub(super) const PAYLOAD_BYTES: &str = "payload_bytes";
+
+/// The most bytes that a header takes beside its name and value.
+const HEADER_BYTES: usize = 10;
+
+/// The most bytes that a message takes beside key, value and headers: the head of its batch, its own fields, and the
+/// header that says that it was cut.
+const MESSAGE_BYTES: usize = 256;
+
 /// How the rows of an output become messages.
 #[derive(Clone, Debug)]
 pub(super) struct Messages {
     role: Role,
     key: MessageKey,
     headers: bool,
+    /// The most bytes that a message may have, if that is known.
+    limit: Option<usize>,
 }
 
 impl Messages {
@@ -37,7 +49,17 @@ impl Messages {
             Role::Labelled => (MessageKey::Id, false),
             Role::DeadLetters => (MessageKey::Source, true),
         };
-        Messages { role, key: topic.key.clone().unwrap_or(default), headers: topic.headers || always }
+        Messages {
+            role,
+            key: topic.key.clone().unwrap_or(default),
+            headers: topic.headers || always,
+            limit: None,
+        }
+    }
+
+    /// The same, where a message may have at most `limit` bytes.
+    pub(super) fn with_limit(self, limit: Option<usize>) -> Self {
+        Messages { limit, ..self }
     }
 
     /// Whether no message ever has a key, where the columns of its value are those of `schema`.
@@ -101,10 +123,30 @@ impl Messages {
             // The message may be a replayed dead letter. The headers of its earlier rejection would be taken for those
             // of this one.
             let original = headers.into_iter().flat_map(|headers| headers.row(row));
-            let headers = Some(letters.add_headers(without_own(original), row));
-            let message = NewMessage::new(topic, payloads.value(row));
-            writer.send(NewMessage { key: keys.row(row), headers, ..message })
+            let headers = letters.add_headers(without_own(original), row);
+            let value = payloads.is_valid(row).then(|| payloads.value(row));
+            let (value, headers) = self.cut(value, headers, keys.row(row));
+            let headers = Some(headers);
+            writer.send(NewMessage { key: keys.row(row), headers, value, ..NewMessage::new(topic, &[]) })
         })
+    }
+
+    /// The first bytes of a value that its topic would refuse as a whole; a header then says how long it is.
+    fn cut<'v>(
+        &self,
+        value: Option<&'v [u8]>,
+        headers: OwnedHeaders,
+        key: Option<&[u8]>,
+    ) -> (Option<&'v [u8]>, OwnedHeaders) {
+        let (Some(value), Some(limit)) = (value, self.limit) else { return (value, headers) };
+        let beside = headers
+            .iter()
+            .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len) + HEADER_BYTES);
+        let room = limit.saturating_sub(beside.sum::<usize>() + key.map_or(0, <[u8]>::len) + MESSAGE_BYTES);
+        if value.len() <= room {
+            return (Some(value), headers);
+        }
+        (value.get(..room), with_text(headers, PAYLOAD_BYTES, &value.len().to_string()))
     }
 }
 

@@ -14,6 +14,7 @@ mod identity;
 mod kind;
 mod leave;
 mod letters;
+mod limits;
 mod messages;
 mod native;
 mod output;
@@ -32,6 +33,7 @@ pub use config::{Delivery, KafkaSinkConfig, KafkaSourceConfig, Start, check_prop
 pub use consumer::{KafkaConsumer, committed, connect};
 pub use embedded::EmbeddedBroker;
 pub use headers::{header, headers_of, without_own};
+pub use limits::RowLimit;
 pub use reader::{Ends, TopicReader, look_up_cluster};
 pub use sink::TopicsConfig;
 pub use writer::{MessageWriter, NewMessage, keyless};

@@ -8,7 +8,7 @@
 //! At least once, where that cannot be or is not wanted: rows count when the brokers have acknowledged
 //! them, and the group's offsets follow later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::acknowledged::AcknowledgedSink;
 use super::client::{client_config, topic_client_config};
 use super::config::{Delivery, KafkaSourceConfig};
 use super::consumer::KafkaConsumer;
+use super::limits::RowLimit;
 use super::topics::{TopicRows, check_keys};
 use super::transactional::TransactionalSink;
 use super::writer::MessageWriter;
@@ -38,7 +39,13 @@ pub struct TopicsConfig {
     pub pipeline: String,
     /// When an epoch of topics closes at the latest.
     pub max_age: Duration,
+    /// How large a message of each topic may be, in bytes, by its brokers (`None`: those of the pipeline) and its name; what
+    /// is missing is not known.
+    pub limits: HashMap<(Option<String>, String), usize>,
 }
+
+/// librdkafka's own bound of a batch.
+const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 
 impl TopicsConfig {
     /// Whether `topics` are written in transactions, the group's offsets included.
@@ -87,11 +94,17 @@ impl TopicsConfig {
         let all: Vec<Topic> = topics.iter().map(|(topic, _)| topic.clone()).collect();
         let names: Vec<&str> = all.iter().map(|topic| topic.name.as_str()).collect();
         let name = format!("kafka ({})", names.join(", "));
-        let rows = topics.into_iter().map(|(topic, selection)| TopicRows::new(topic, selection)).collect();
+        let rows = topics.into_iter().map(|(topic, selection)| {
+            let limit = self.limit(&topic);
+            TopicRows::new(topic, selection).with_limit(limit)
+        });
+        let rows = rows.collect();
         let is_transactional = self.is_transactional(&all);
         let sink: Box<dyn Sink> = match (consumer.filter(|_| is_transactional), &self.source) {
             (Some(consumer), Some(source)) => {
-                let own = all.iter().flat_map(|topic| topic.properties.clone()).collect();
+                // What the user sets comes last, and so is kept.
+                let sizes = self.batch_size(&all).into_iter();
+                let own = sizes.chain(all.iter().flat_map(|topic| topic.properties.clone())).collect();
                 let client = client_config(&self.kafka, &own);
                 let group = source.group(&self.pipeline);
                 Box::new(TransactionalSink::try_new(client, group, source, rows, Arc::clone(consumer))?)
@@ -102,6 +115,44 @@ impl TopicsConfig {
             }
         };
         Ok(Some((name, sink)))
+    }
+
+    /// Asks the brokers how large the messages of `topics` may be. Where they do not tell, nothing is known.
+    ///
+    /// # Errors
+    /// Properties that librdkafka refuses.
+    pub fn ask_limits(&mut self, topics: &[Topic]) -> Result<()> {
+        let mut clusters: BTreeMap<&Option<String>, Vec<&Topic>> = BTreeMap::new();
+        let of_real_broker = |topic: &&Topic| !self.kafka.is_embedded() || topic.brokers.is_some();
+        topics
+            .iter()
+            .filter(of_real_broker)
+            .for_each(|topic| clusters.entry(&topic.brokers).or_default().push(topic));
+        for (brokers, topics) in clusters {
+            let Some(first) = topics.first() else { continue };
+            let writer = MessageWriter::try_new(topic_client_config(&self.kafka, first))?;
+            let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
+            let limits = writer.limits(&names).into_iter();
+            self.limits.extend(limits.map(|(name, bytes)| ((brokers.clone(), name), bytes)));
+        }
+        Ok(())
+    }
+
+    /// How large a message of `topic` may be, in bytes, if that is known.
+    fn limit(&self, topic: &Topic) -> Option<usize> {
+        self.limits.get(&(topic.brokers.clone(), topic.name.clone())).copied()
+    }
+
+    /// How large the rows of `selection` may be in `topic`, if that is known.
+    pub fn row_limit(&self, topic: &Topic, selection: Arc<Selection>) -> Option<RowLimit> {
+        self.limit(topic).map(|bytes| RowLimit::new(topic.name.clone(), bytes, selection))
+    }
+
+    /// The properties of a producer whose batches every one of `topics` takes: brokers compare the size of a whole batch
+    /// with the topic's bound.
+    fn batch_size(&self, topics: &[Topic]) -> Option<(String, String)> {
+        let least = topics.iter().filter_map(|topic| self.limit(topic)).min()?;
+        (least < DEFAULT_BATCH_BYTES).then(|| ("batch.size".to_owned(), least.max(1).to_string()))
     }
 
     /// Asks the brokers whether `topic` takes the rows of `selection`. If they do not answer at once, that is not an

@@ -354,11 +354,9 @@ impl KafkaSource {
         }
         let timestamp_ms = message.timestamp().to_millis();
         let origin = Origin { topic: message.topic(), partition, offset, timestamp_ms };
-        // A message without a value (a tombstone) holds no document: it is rejected as such.
-        let payload = message.payload().unwrap_or_default();
         let headers = if self.keeps_headers { message.header_list() } else { vec![] };
         let beside = KeyAndHeaders { key: message.key().filter(|_| self.keeps_keys), headers: &headers };
-        let taken = self.assembler.push(&self.topic, origin, first, beside, payload)?;
+        let taken = self.assembler.push(&self.topic, origin, first, beside, message.payload())?;
         if taken {
             self.reader.take(&self.topic, partition, offset);
         }

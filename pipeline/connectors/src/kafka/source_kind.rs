@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fenliu_config::Problems;
+use fenliu_decode::Decoder;
 use fenliu_engine::Result;
 use regex::Regex;
 
@@ -46,8 +47,8 @@ impl SourceKind for KafkaSourceConfig {
         Ok(Box::new(Member { consumer, config: self.clone(), drain_limit, refresh }))
     }
 
-    fn history(&self, kafka: &KafkaConfig) -> Result<Box<dyn History>> {
-        Ok(Box::new(Topics::open(self, kafka)?))
+    fn history(&self, kafka: &KafkaConfig, decoder: &Decoder) -> Result<Box<dyn History>> {
+        Ok(Box::new(Topics::open(self, kafka, decoder)?))
     }
 
     fn reads(&self, resource: &Resource, kafka: &KafkaConfig) -> Option<String> {

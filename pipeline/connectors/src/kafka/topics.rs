@@ -24,6 +24,11 @@ impl TopicRows {
         TopicRows { topic, selection, messages }
     }
 
+    /// The same, in a topic that takes messages of at most `limit` bytes, if that is known.
+    pub(super) fn with_limit(self, limit: Option<usize>) -> Self {
+        TopicRows { messages: self.messages.with_limit(limit), ..self }
+    }
+
     /// Sends what the topic gets of `epoch`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Sending messages and knowing that they arrived, with or without a transaction around them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ use rdkafka::{ClientConfig, ClientContext, Message, TopicPartitionList};
 use super::connection::Connections;
 use super::error::{advice, failed, kind_of, may_pass, of};
 use super::identity::broker_to_ask;
-use super::native;
 use super::transaction_timeout;
+use super::{limits, native};
 use crate::fault;
 
 /// How long a full local queue is given to drain before it is tried again.
@@ -49,8 +49,8 @@ pub struct NewMessage<'a> {
     pub partition: Option<i32>,
     /// The key; `None` is Kafka's null.
     pub key: Option<&'a [u8]>,
-    /// The value.
-    pub value: &'a [u8],
+    /// The value; `None` is Kafka's null, which deletes the key's earlier message from a compacted topic.
+    pub value: Option<&'a [u8]>,
     /// Headers, in order.
     pub headers: Option<OwnedHeaders>,
     /// Milliseconds since the Unix epoch; `None`: when it is sent.
@@ -60,11 +60,19 @@ pub struct NewMessage<'a> {
 impl<'a> NewMessage<'a> {
     /// A message with nothing but a value.
     pub fn new(topic: &'a str, value: &'a [u8]) -> Self {
-        NewMessage { topic, partition: None, key: None, value, headers: None, timestamp_ms: None }
+        NewMessage {
+            topic,
+            partition: None,
+            key: None,
+            value: Some(value),
+            headers: None,
+            timestamp_ms: None,
+        }
     }
 
     fn record(self) -> BaseRecord<'a, [u8], [u8]> {
-        let mut record = BaseRecord::to(self.topic).payload(self.value);
+        let mut record = BaseRecord::to(self.topic);
+        record.payload = self.value;
         record.partition = self.partition;
         record.key = self.key;
         record.headers = self.headers;
@@ -172,7 +180,8 @@ impl MessageWriter {
     /// # Errors
     /// A message that can never be sent, or an earlier one that was not delivered.
     pub fn send(&self, message: NewMessage<'_>) -> Result<()> {
-        let NewMessage { topic, value, .. } = message;
+        let topic = message.topic;
+        let length = message.value.map_or(0, <[u8]>::len);
         let mut record = message.record();
         loop {
             match self.producer.send(record) {
@@ -188,14 +197,13 @@ impl MessageWriter {
                 // as permanent.
                 Err((error @ KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
                     let mut failures = Failures::default();
-                    let length = value.len();
                     let hint = advice(error.rdkafka_error_code());
                     failures
                         .note(Kind::Refused, || format!("topic `{topic}`: {length} bytes: {error}{hint}"));
                     return failures.check();
                 }
                 Err((error, _)) => {
-                    return Err(of(&format!("send {} bytes to topic `{topic}`", value.len()), error));
+                    return Err(of(&format!("send {length} bytes to topic `{topic}`"), error));
                 }
             }
         }
@@ -245,22 +253,29 @@ impl MessageWriter {
         }
     }
 
+    /// How large a message of each of `topics` may be, in bytes, as far as the brokers tell.
+    pub(super) fn limits(&self, topics: &[String]) -> HashMap<String, usize> {
+        limits::parsed(self.settings(topics, "max.message.bytes"))
+    }
+
     /// The compacted ones of `topics`, as far as the brokers tell.
     pub fn compacted(&self, topics: &[String]) -> BTreeSet<String> {
-        let Some(first) = topics.first() else { return BTreeSet::new() };
+        let policies = self.settings(topics, "cleanup.policy").into_iter();
+        policies.filter(|(_, policy)| policy.contains("compact")).map(|(topic, _)| topic).collect()
+    }
+
+    /// The setting `name` of each of `topics`, as far as the brokers tell.
+    fn settings(&self, topics: &[String], name: &str) -> Vec<(String, String)> {
+        let Some(first) = topics.first() else { return vec![] };
         let client = self.producer.client();
-        let Ok(metadata) = client.fetch_metadata(Some(first), PROBE_TIMEOUT) else { return BTreeSet::new() };
-        let broker = broker_to_ask(&metadata);
-        match native::settings(client, topics, "cleanup.policy", broker) {
-            Ok(policies) => {
-                let compacted = policies.into_iter().filter(|(_, policy)| policy.contains("compact"));
-                compacted.map(|(topic, _)| topic).collect()
-            }
+        let Ok(metadata) = client.fetch_metadata(Some(first), PROBE_TIMEOUT) else { return vec![] };
+        match native::settings(client, topics, name, broker_to_ask(&metadata)) {
+            Ok(settings) => settings.into_iter().collect(),
             Err(reason) => {
                 // Reading the configuration of a topic takes a permission of its own (DESCRIBE_CONFIGS), which writing
                 // does not need.
-                tracing::debug!(reason, "the brokers do not tell which topics are compacted");
-                BTreeSet::new()
+                tracing::debug!(reason, "the brokers do not tell the setting {name} of topics");
+                vec![]
             }
         }
     }
