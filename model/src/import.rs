@@ -9,11 +9,14 @@
 //! (labels and most tokens), which exporters of Hugging Face models write, are read from the graph's
 //! directory, or from its parent if the graph is in a directory `onnx`.
 //!
+//! What the two files mean is the same for a checkpoint: [`label_names`] and [`tokenizer`] serve both imports.
+//!
 //! Not supported: graphs with other inputs or outputs, and several labels for one text.
 
 mod graph;
+pub mod label_names;
+pub mod tokenizer;
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
@@ -28,9 +31,11 @@ use crate::labels::Labels;
 use crate::session::Session;
 use crate::tokenize::{Encoding, Tokenizer};
 use graph::Graph;
+use label_names::{LabelNames, Outputs};
 
 /// The directory of the graph and its data in the bundle.
 const DIRECTORY: &str = "onnx";
+const CONFIG: &str = "config.json";
 /// Default limit on the tokens of a text: the number of positions of most encoders.
 const MAX_TOKENS: usize = 512;
 
@@ -39,7 +44,7 @@ const MAX_TOKENS: usize = 512;
 pub struct OnnxOptions {
     /// A Hugging Face `tokenizer.json`; `None` = the one beside the graph.
     pub tokenizer: Option<PathBuf>,
-    /// Labels in logit order; `None` = those of `config.json`.
+    /// Labels in logit order; `None` = those of `config.json`, or placeholders if it names none.
     pub labels: Option<Labels>,
     /// Most tokens of a text that the model reads; `None` = the limit in `config.json`, or 512.
     pub max_tokens: Option<usize>,
@@ -55,15 +60,13 @@ pub struct OnnxOptions {
 /// written. Nothing is published then.
 pub fn onnx(path: &Path, root: &Path, name: &str, options: &OnnxOptions) -> Result<Bundle> {
     let source = find_graph(path)?;
-    let config = match companion(&source, "config.json") {
-        Some(path) => Config::read(&path)?,
-        None => Config::default(),
-    };
-    let tokenizer = tokenizer(&source, options)?;
-    let labels = labels(&source, &config, options)?;
+    let config_path = companion(&source, CONFIG);
+    let config = config_path.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+    let tokenizer = open_tokenizer(&source, options, &config)?;
     let max_tokens = options.max_tokens.or(config.max_tokens()).unwrap_or(MAX_TOKENS);
     tokenizer.encode("", max_tokens)?;
-    probe(&source, &tokenizer, &labels, max_tokens)?;
+    let outputs = probe(&source, &tokenizer, max_tokens)?;
+    let labels = labels(&source, config_path.as_deref(), &config, outputs, options)?;
 
     let graph = Graph::read(&source)?;
     let writer = BundleWriter::create(root, name)?;
@@ -131,28 +134,39 @@ fn companion(graph: &Path, name: &str) -> Option<PathBuf> {
     [Some(beside), above].into_iter().flatten().map(|path| path.join(name)).find(|path| path.is_file())
 }
 
-fn tokenizer(graph: &Path, options: &OnnxOptions) -> Result<Tokenizer> {
+fn open_tokenizer(graph: &Path, options: &OnnxOptions, config: &Config) -> Result<Tokenizer> {
     match options.tokenizer.clone().or_else(|| companion(graph, "tokenizer.json")) {
-        Some(path) => Tokenizer::from_file(&path),
+        Some(path) => tokenizer::open(&path, config.model_type.as_deref()),
         None => {
             Err(ModelError::import(graph, "there is no tokenizer.json beside it: name the tokenizer's file"))
         }
     }
 }
 
-fn labels(graph: &Path, config: &Config, options: &OnnxOptions) -> Result<Labels> {
-    match (&options.labels, &config.id2label) {
-        (Some(labels), _) => Ok(labels.clone()),
-        (None, Some(names)) => Labels::from_ids(names.values()),
-        (None, None) => {
-            let problem = "there is no config.json with `id2label` beside it: name the labels, in the order of the logits";
-            Err(ModelError::import(graph, problem))
-        }
-    }
+fn labels(
+    graph: &Path,
+    config_path: Option<&Path>,
+    config: &Config,
+    number: usize,
+    options: &OnnxOptions,
+) -> Result<Labels> {
+    let (None, None) = (config_path, &options.labels) else {
+        let outputs = Outputs { number, origin: "`logits` of the graph" };
+        let labels = config.labels.labels(Some(outputs), options.labels.as_ref());
+        return labels.map_err(|problem| match config_path {
+            Some(path) => ModelError::import(path, problem),
+            None => ModelError::import(graph, problem),
+        });
+    };
+    let problem = format!(
+        "there is no {CONFIG} beside it: name the {number} labels (--labels), in the order of the logits"
+    );
+    Err(ModelError::import(graph, problem))
 }
 
-/// Runs the graph on the extreme inputs of serving: padding, the highest token, and the longest text.
-fn probe(graph: &Path, tokenizer: &Tokenizer, labels: &Labels, max_tokens: usize) -> Result<()> {
+/// Runs the graph on the extreme inputs of serving: padding, the highest token, and the longest text. Returns how
+/// many logits it gives.
+fn probe(graph: &Path, tokenizer: &Tokenizer, max_tokens: usize) -> Result<usize> {
     // On the original, before anything is copied: weights in external files can have gigabytes.
     let mut session = Session::open(graph, ClassifierOptions::default().threads, Device::Cpu)?;
     let highest = (tokenizer.vocab_size() - 1) as u32;
@@ -164,14 +178,9 @@ fn probe(graph: &Path, tokenizer: &Tokenizer, labels: &Labels, max_tokens: usize
         logits.map_err(|error| ModelError::import(graph, format!("it does not run on {what}: {error}")))
     };
     let logits = run(&[document(pad, 3), document(pad, 1)], "two texts of different length")?;
-    if logits.labels != labels.len() {
-        let ids = labels.ids().join(", ");
-        let problem = format!("it has {} logits but there are {} labels: {ids}", logits.labels, labels.len());
-        return Err(ModelError::import(graph, problem));
-    }
     run(&[document(highest, 1)], &format!("token {highest}, which the tokenizer has"))?;
     run(&[document(pad, max_tokens)], &format!("a text of {max_tokens} tokens, which `max_tokens` allows"))?;
-    Ok(())
+    Ok(logits.labels)
 }
 
 /// Copies the graph and the files of its weights; returns the graph's path in the bundle.
@@ -202,8 +211,8 @@ fn copy(source: &Path, graph: &Graph, bundle: &Path) -> Result<String> {
 #[derive(Debug, Default, Deserialize)]
 struct Config {
     model_type: Option<String>,
-    problem_type: Option<String>,
-    id2label: Option<BTreeMap<usize, String>>,
+    #[serde(flatten)]
+    labels: LabelNames,
     max_position_embeddings: Option<usize>,
     pad_token_id: Option<usize>,
 }
@@ -211,14 +220,7 @@ struct Config {
 impl Config {
     fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(ModelError::io("read", path))?;
-        let config: Self = serde_json::from_slice(&bytes).map_err(ModelError::json(path))?;
-        match config.problem_type.as_deref() {
-            None | Some("single_label_classification") => Ok(config),
-            Some(other) => {
-                let problem = format!("`problem_type` is `{other}` but one label of each text must be right");
-                Err(ModelError::import(path, problem))
-            }
-        }
+        serde_json::from_slice(&bytes).map_err(ModelError::json(path))
     }
 
     /// Number of positions that texts can use.
@@ -232,134 +234,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::session::graphs::TestGraph;
-    use crate::tokenize::VocabularyOptions;
-
-    /// A directory as exporters write it, with a graph of two labels.
-    fn export(config: &Value) -> tempfile::TempDir {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("onnx")).unwrap();
-        TestGraph::default().save(&directory.path().join("onnx/model.onnx"));
-        let options = VocabularyOptions { min_count: 1, ..VocabularyOptions::default() };
-        let tokenizer = Tokenizer::train_subword(&["bank match".to_owned()], &options).unwrap();
-        assert!(tokenizer.vocab_size() <= 64, "the graph has no more embeddings");
-        tokenizer.save(directory.path()).unwrap();
-        fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
-        directory
-    }
-
-    fn config() -> Value {
-        json!({
-            "model_type": "xlm-roberta", "id2label": {"1": "sports", "0": "finance"},
-            "max_position_embeddings": 66, "pad_token_id": 1, "hidden_size": 48,
-        })
-    }
-
-    fn import(path: &Path, options: &OnnxOptions) -> Result<Bundle> {
-        let root = path.ancestors().find(|path| path.join("config.json").exists()).unwrap();
-        onnx(path, &root.join("models"), "news", options)
-    }
-
-    #[test]
-    fn an_exported_directory_becomes_a_bundle_that_serves() {
-        let directory = export(&config());
-        let bundle = import(directory.path(), &OnnxOptions::default()).unwrap();
-        let bundle = Bundle::open(bundle.path()).unwrap();
-        assert_eq!(bundle.labels().ids(), ["finance", "sports"]);
-        let model = &bundle.manifest().model;
-        assert_eq!((model.max_tokens, model.preset.as_str()), (64, "xlm-roberta"));
-        assert_eq!((model.trainable, model.head_trained), (false, true));
-        // 64 embeddings and a head of two labels, each 48 wide; constants for axes are not parameters.
-        assert_eq!(model.parameters, 48 * (64 + 2));
-        let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
-        let encodings = classifier.encoder().encode_batch(&["bank", "match match bank"]).unwrap();
-        assert_eq!(classifier.classify(&encodings).unwrap().len(), 2);
-    }
-
-    /// `tests/references/onnx_graph.py` writes the graph.
-    #[test]
-    fn a_graph_that_pytorch_exported_gives_the_logits_of_pytorch() {
-        #[derive(Deserialize)]
-        struct Expected {
-            texts: Vec<String>,
-            logits: Vec<Vec<f32>>,
-        }
-        let references = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references");
-        let checkpoint = references.join("bert_classifier");
-        let directory = tempfile::tempdir().unwrap();
-        for file in [
-            references.join("bert_graph/model.onnx"),
-            checkpoint.join("config.json"),
-            checkpoint.join("tokenizer.json"),
-        ] {
-            fs::copy(&file, directory.path().join(file.file_name().unwrap())).unwrap();
-        }
-        let bundle = import(directory.path(), &OnnxOptions::default()).unwrap();
-        let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
-        let expected = fs::read(checkpoint.join("expected.json")).unwrap();
-        let Expected { texts, logits } = serde_json::from_slice(&expected).unwrap();
-        let encodings = classifier.encoder().encode_batch(&texts).unwrap();
-        let got = classifier.logits(&encodings).unwrap();
-        for (got, expected) in got.iter().flatten().zip(logits.iter().flatten()) {
-            assert!((got - expected).abs() <= 1e-4, "{got} and {expected}");
-        }
-        assert_eq!(got.iter().flatten().count(), texts.len() * 3);
-    }
-
-    #[test]
-    fn external_weights_are_copied_with_the_graph() {
-        let directory = export(&config());
-        let graph = directory.path().join("onnx/model.onnx");
-        let mut bytes = fs::read(&graph).unwrap();
-        // Concatenated protocol buffers are parsed as one message, so this adds a tensor to the graph.
-        bytes.extend(graph::tests::external_tensor("weights.bin"));
-        fs::write(&graph, bytes).unwrap();
-        fs::write(directory.path().join("onnx/weights.bin"), [0; 8]).unwrap();
-        let bundle = import(&graph, &OnnxOptions::default()).unwrap();
-        assert_eq!(fs::read(bundle.path().join("onnx/weights.bin")).unwrap(), [0; 8]);
-        fs::remove_file(directory.path().join("onnx/weights.bin")).unwrap();
-        let error = import(&graph, &OnnxOptions::default()).unwrap_err().to_string();
-        assert!(error.contains("weights.bin"), "{error}");
-    }
-
-    #[test]
-    fn mismatches_are_refused_by_name_and_nothing_is_published() {
-        let three = Labels::from_ids(["a", "b", "c"]).unwrap();
-        let short = OnnxOptions { max_tokens: Some(0), ..OnnxOptions::default() };
-        let labels = OnnxOptions { labels: Some(three), ..OnnxOptions::default() };
-        let with = |key: &str, value: Value| {
-            let mut config = config();
-            config[key] = value;
-            config
-        };
-        let plain = OnnxOptions::default();
-        for (config, options, message) in [
-            (config(), &labels, "it has 2 logits but there are 3 labels: a, b, c"),
-            (config(), &short, "`max_tokens` is 0"),
-            (with("id2label", Value::Null), &plain, "name the labels, in the order of the logits"),
-            (with("problem_type", json!("multi_label_classification")), &plain, "`problem_type` is `multi_"),
-            (with("id2label", json!({"a": "b"})), &plain, "config.json"),
-        ] {
-            let directory = export(&config);
-            let error = import(directory.path(), options).unwrap_err().to_string();
-            assert!(error.contains(message), "`{message}` is not in: {error}");
-            assert!(!directory.path().join("models").exists());
-        }
-    }
-
-    #[test]
-    fn a_missing_or_ambiguous_file_is_named() {
-        let directory = export(&config());
-        let refusal = |path: &Path| import(path, &OnnxOptions::default()).unwrap_err().to_string();
-        fs::copy(directory.path().join("onnx/model.onnx"), directory.path().join("onnx/int8.onnx")).unwrap();
-        assert!(refusal(directory.path()).contains("name one of: "));
-        fs::remove_file(directory.path().join("tokenizer.json")).unwrap();
-        assert!(refusal(&directory.path().join("onnx/int8.onnx")).contains("there is no tokenizer.json"));
-        fs::remove_dir_all(directory.path().join("onnx")).unwrap();
-        assert!(refusal(directory.path()).contains("it holds no .onnx file"));
-    }
-}
+mod tests;

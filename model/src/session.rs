@@ -1,8 +1,8 @@
 //! One ONNX classifier, opened with ONNX Runtime: padded token ids in, logits out.
 //!
 //! Contract of the graph: inputs `input_ids` and `attention_mask`, int64 `[batch, tokens]`, and
-//! optionally `token_type_ids`, which is fed zeros; an output `logits`, float32 `[batch, labels]`;
-//! both axes of the inputs are dynamic. Not here: tokenising, batching and softmax.
+//! optionally `token_type_ids`, which is fed zeros; an output `logits`, float32, float16 or bfloat16
+//! `[batch, labels]`; both axes of the inputs are dynamic. Not here: tokenising, batching and softmax.
 
 use std::path::Path;
 
@@ -17,8 +17,11 @@ use crate::device::Device;
 use crate::error::{ModelError, Result};
 use crate::runtime;
 
+mod floats;
 #[cfg(test)]
 pub(crate) mod graphs;
+
+use floats::{TYPES, floats};
 
 const INPUT_IDS: &str = "input_ids";
 const ATTENTION_MASK: &str = "attention_mask";
@@ -127,8 +130,7 @@ impl Session {
             ));
         }
         let outputs = self.session.run(inputs)?;
-        let (shape, values) = outputs[LOGITS].try_extract_tensor::<f32>()?;
-        Ok((shape.to_vec(), values.to_vec()))
+        floats(&outputs[LOGITS])
     }
 }
 
@@ -177,18 +179,24 @@ fn check_interface(inputs: &[Outlet], outputs: &[Outlet]) -> Result<(), String> 
                 input.name()
             ));
         }
-        check_type(input, TensorElementType::Int64)?;
+        check_type(input, &[TensorElementType::Int64])?;
     }
     let logits = outputs.iter().find(|output| output.name() == LOGITS);
     let logits = logits.ok_or_else(|| format!("it has no output `{LOGITS}`, only {}", names(outputs)))?;
-    check_type(logits, TensorElementType::Float32)
+    check_type(logits, &TYPES)
 }
 
-fn check_type(outlet: &Outlet, expected: TensorElementType) -> Result<(), String> {
+fn check_type(outlet: &Outlet, expected: &[TensorElementType]) -> Result<(), String> {
     match outlet.dtype() {
         // Exporters may leave the shape of an output out, which then reads as that of a scalar.
-        ValueType::Tensor { ty, shape, .. } if *ty == expected && [0, 2].contains(&shape.len()) => Ok(()),
-        other => Err(format!("`{}` is {other} but must be a matrix of {expected}", outlet.name())),
+        ValueType::Tensor { ty, shape, .. } if expected.contains(ty) && [0, 2].contains(&shape.len()) => {
+            Ok(())
+        }
+        other => {
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            let expected = expected.join(" or ");
+            Err(format!("`{}` is {other} but must be a matrix of {expected}", outlet.name()))
+        }
     }
 }
 
@@ -268,6 +276,10 @@ mod tests {
             (
                 TestGraph { input_type: TensorElementType::Int32, ..TestGraph::default() },
                 "`input_ids` is Tensor<i32>(dyn, dyn) but must be a matrix of i64",
+            ),
+            (
+                TestGraph { output_type: TensorElementType::Int32, ..TestGraph::default() },
+                "`logits` is Tensor<i32>(dyn, 2) but must be a matrix of f32 or f16 or bf16",
             ),
         ];
         for (graph, message) in cases {

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tokenizers::normalizers::NormalizerWrapper;
 
 use crate::error::{ModelError, Result};
 
@@ -80,6 +81,15 @@ impl Tokenizer {
     /// The file cannot be read or is not a tokenizer.
     pub fn from_file(tokenizer_json: &Path) -> Result<Self> {
         Ok(Self(Kind::Subword(Box::new(Subword::load(tokenizer_json)?))))
+    }
+
+    /// As [`Tokenizer::from_file`], but with the normalizer that `replace` returns for the one of the file; if it
+    /// returns `None`, that one stays.
+    pub(crate) fn from_file_with(
+        tokenizer_json: &Path,
+        replace: impl FnOnce(Option<&NormalizerWrapper>) -> Result<Option<NormalizerWrapper>>,
+    ) -> Result<Self> {
+        Ok(Self(Kind::Subword(Box::new(Subword::load_with(tokenizer_json, replace)?))))
     }
 
     /// BERT's tokenizer (`[CLS] text [SEP]`) with the WordPiece vocabulary of a `vocab.txt`, one token a line.

@@ -18,13 +18,23 @@ pub(crate) struct TestGraph {
     pub(crate) inputs: Vec<&'static str>,
     pub(crate) input_type: TensorElementType,
     pub(crate) output: &'static str,
+    pub(crate) output_type: TensorElementType,
+    /// A factor of the weights of the head.
+    pub(crate) scale: f32,
     pub(crate) labels: usize,
 }
 
 impl Default for TestGraph {
     fn default() -> Self {
         let inputs = vec![INPUT_IDS, ATTENTION_MASK];
-        Self { inputs, input_type: TensorElementType::Int64, output: LOGITS, labels: 2 }
+        Self {
+            inputs,
+            input_type: TensorElementType::Int64,
+            output: LOGITS,
+            output_type: TensorElementType::Float32,
+            scale: 1.0,
+            labels: 2,
+        }
     }
 }
 
@@ -38,15 +48,16 @@ impl TestGraph {
         let mut graph = Graph::new()?;
         let outlet = |name, element| Outlet::new(name, matrix_of(element));
         graph.set_inputs(self.inputs.iter().map(|name| outlet(*name, self.input_type)))?;
-        graph.set_outputs([outlet(self.output, TensorElementType::Float32)])?;
-        let weights = |rows: usize, columns: usize| {
-            let values: Vec<f32> = (0..rows * columns).map(|index| (index as f32 * 0.7).sin()).collect();
+        graph.set_outputs([outlet(self.output, self.output_type)])?;
+        let weights = |rows: usize, columns: usize, scale: f32| {
+            let values: Vec<f32> =
+                (0..rows * columns).map(|index| scale * (index as f32 * 0.7).sin()).collect();
             Tensor::from_array(([rows, columns], values))
         };
         let axis = |axis: i64| Tensor::from_array(([1], vec![axis]));
         // Cloned, since an initializer's memory must be ONNX Runtime's own.
-        graph.add_initializer("embeddings", weights(VOCABULARY, WIDTH)?.clone(), false)?;
-        graph.add_initializer("head", weights(WIDTH, self.labels)?.clone(), false)?;
+        graph.add_initializer("embeddings", weights(VOCABULARY, WIDTH, 1.0)?.clone(), false)?;
+        graph.add_initializer("head", weights(WIDTH, self.labels, self.scale)?.clone(), false)?;
         graph.add_initializer("axis_tokens", axis(1)?.clone(), false)?;
         graph.add_initializer("axis_width", axis(2)?.clone(), false)?;
         for node in self.nodes()? {
@@ -65,6 +76,7 @@ impl TestGraph {
         let ids = if self.inputs.contains(&INPUT_IDS) { INPUT_IDS } else { self.inputs[0] };
         let types = if has_token_types { TOKEN_TYPE_IDS } else { ids };
         let integers_to_floats = Attribute::new("to", 1i64)?;
+        let to_output = Attribute::new("to", onnx_type(self.output_type))?;
         let node = |operator: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute>| {
             Node::new(operator, ONNX_DOMAIN, output, inputs, [output], attributes)
         };
@@ -78,8 +90,19 @@ impl TestGraph {
             node("ReduceSum", &["masked", "axis_tokens"], "total", vec![Attribute::new("keepdims", 0i64)?])?,
             node("ReduceSum", &["mask", "axis_tokens"], "count", vec![])?,
             node("Div", &["total", "count"], "mean", vec![])?,
-            node("MatMul", &["mean", "head"], self.output, vec![])?,
+            node("MatMul", &["mean", "head"], "scores_f32", vec![])?,
+            node("Cast", &["scores_f32"], self.output, vec![to_output])?,
         ])
+    }
+}
+
+/// The value of `TensorProto.DataType`.
+fn onnx_type(ty: TensorElementType) -> i64 {
+    match ty {
+        TensorElementType::Float16 => 10,
+        TensorElementType::Bfloat16 => 16,
+        TensorElementType::Int32 => 6,
+        _ => 1,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
-use tokenizers::normalizers::BertNormalizer;
+use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{
@@ -82,6 +82,19 @@ impl Subword {
 
     pub(super) fn load(path: &Path) -> Result<Self> {
         Self::parse(std::fs::read_to_string(path).map_err(ModelError::io("read", path))?, path)
+    }
+
+    /// Reads a file but for its normalizer, which `replace` may exchange.
+    pub(super) fn load_with(
+        path: &Path,
+        replace: impl FnOnce(Option<&NormalizerWrapper>) -> Result<Option<NormalizerWrapper>>,
+    ) -> Result<Self> {
+        let failed = |error: tokenizers::Error| ModelError::tokenizer(path, error);
+        let json = std::fs::read_to_string(path).map_err(ModelError::io("read", path))?;
+        let mut tokenizer: tokenizers::Tokenizer = json.parse().map_err(failed)?;
+        let Some(normalizer) = replace(tokenizer.get_normalizer())? else { return Self::parse(json, path) };
+        tokenizer.with_normalizer(Some(normalizer)).map_err(failed)?;
+        Self::parse(tokenizer.to_string(true).map_err(failed)?, path)
     }
 
     fn parse(json: String, path: &Path) -> Result<Self> {

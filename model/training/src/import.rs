@@ -5,13 +5,17 @@
 //! is not implemented here is refused by the name of the setting, and nothing is published. How texts were
 //! cleaned is not known, so the manifest does not say it.
 //!
-//! The files are `config.json`, `model.safetensors` or `pytorch_model.bin`, and `tokenizer.json` or
-//! `vocab.txt`. All tokens have type 0, so the embedding of that type is added to those of the positions at
-//! import.
+//! The files are `config.json`; `model.safetensors` or `pytorch_model.bin`, whole or in shards with an index; and
+//! `tokenizer.json` or `vocab.txt`. Weights of half precision become those of single precision. All tokens have
+//! type 0, so the embedding of that type is added to those of the positions at import.
+//!
+//! The head's weights say how many labels there are, and `config.json` how they are called
+//! ([`fenliu_model::import::label_names`]).
 //!
 //! Not here: other kinds of encoder, sentence pairs, several labels for one text.
 
 mod config;
+mod head;
 mod pooling;
 mod tensors;
 mod tokenizer;
@@ -37,7 +41,7 @@ pub use pooling::Pooling;
 /// What can be chosen about an import.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// Labels in logit order; `None` = those of the checkpoint.
+    /// Labels in logit order; `None` = those of the checkpoint, or placeholders if it names none.
     pub labels: Option<Labels>,
     /// Most tokens of a text that the model reads; `None` = as many as the checkpoint has positions.
     pub max_tokens: Option<usize>,
@@ -57,11 +61,11 @@ pub struct ImportOptions {
 /// logits. Nothing is published then.
 pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOptions) -> Result<Bundle> {
     let start = Instant::now();
-    let tensors = StoredTensors::read(directory)?;
-    let checkpoint = Checkpoint::read(directory, &tensors, options.pooling)?;
+    let mut tensors = StoredTensors::read(directory)?;
+    let checkpoint = Checkpoint::read(directory, &mut tensors, options.pooling)?;
     let labels = checkpoint.labels(options.labels.as_ref())?;
     let max_tokens = checkpoint.max_tokens(options.max_tokens)?;
-    let tokenizer = tokenizer::load(directory)?;
+    let tokenizer = tokenizer::load(directory, checkpoint.model_type())?;
     checkpoint.check_vocabulary(&tokenizer)?;
     // Fails now, and not at the first document, if `max_tokens` leaves no room beside the special tokens.
     tokenizer.encode("", max_tokens)?;
@@ -90,7 +94,7 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
         training: json!({ "imported_from": origin(directory) }),
         parity_max_abs_diff,
         trainable: true,
-        head_trained: checkpoint.has_head,
+        head_trained: checkpoint.trained_head.is_some(),
     })
 }
 

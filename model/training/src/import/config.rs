@@ -1,12 +1,13 @@
 //! `config.json` of a checkpoint: the architecture that it describes, or why that is not implemented here.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fenliu_model::import::label_names::{LabelNames, Outputs};
 use fenliu_model::tokenize::Tokenizer;
 use fenliu_model::{Labels, ModelError, Result};
 use serde::Deserialize;
 
+use super::head::{self, TrainedHead};
 use super::pooling::Pooling;
 use super::tensors::StoredTensors;
 use crate::architecture::{Activation, Architecture, Head, NormPlacement};
@@ -98,10 +99,8 @@ struct File {
     position_embedding_type: Option<String>,
     #[serde(default)]
     is_decoder: bool,
-    #[serde(default)]
-    problem_type: Option<String>,
-    #[serde(default)]
-    id2label: Option<BTreeMap<usize, String>>,
+    #[serde(flatten)]
+    labels: LabelNames,
 }
 
 fn gelu() -> String {
@@ -131,12 +130,16 @@ pub(super) struct Checkpoint {
     pub(super) position_rows: usize,
     /// The row of the first position.
     pub(super) first_position: usize,
-    /// Whether a classification head was trained with it.
-    pub(super) has_head: bool,
+    /// The classification head that was trained with it.
+    pub(super) trained_head: Option<TrainedHead>,
 }
 
 impl Checkpoint {
-    pub(super) fn read(directory: &Path, tensors: &StoredTensors, pooling: Option<Pooling>) -> Result<Self> {
+    pub(super) fn read(
+        directory: &Path,
+        tensors: &mut StoredTensors,
+        pooling: Option<Pooling>,
+    ) -> Result<Self> {
         let path = directory.join(FILE);
         let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
         let file: File = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
@@ -147,6 +150,8 @@ impl Checkpoint {
         })?;
         let activation = file.check().map_err(refuse)?;
         let encoder = file.encoder();
+        tensors.unwrap(family.prefix())?;
+        let tensors = &*tensors;
         // A bare encoder is saved without the prefix that it has inside a model with a head.
         let prefix = if tensors.has("embeddings.word_embeddings.weight") { "" } else { family.prefix() };
         let rows_and_width =
@@ -159,17 +164,15 @@ impl Checkpoint {
             )));
         }
         let (position_rows, _) = rows_and_width("position_embeddings")?;
-        let has_head = file.has_head(tensors, family);
-        if has_head {
-            file.check_problem_type().map_err(refuse)?;
-        }
+        let architectures = file.architectures.as_deref().unwrap_or_default();
+        let trained_head = head::find(architectures, tensors, family, prefix, refuse)?;
         let architecture = Architecture {
             norm: NormPlacement::Post,
             norm_epsilon: file.layer_norm_eps,
             embedding_norm: true,
             embedding_width: (embedding_width != encoder.width).then_some(embedding_width),
             activation,
-            head: head(family, has_head, pooling),
+            head: head_of(family, trained_head.is_some(), pooling),
         };
         let first_position = file.first_position(family);
         if first_position >= position_rows {
@@ -186,7 +189,7 @@ impl Checkpoint {
             embedding_width,
             position_rows,
             first_position,
-            has_head,
+            trained_head,
         })
     }
 
@@ -207,19 +210,16 @@ impl Checkpoint {
         }
     }
 
-    /// The labels of the head: the chosen ones; otherwise those of the file; otherwise two placeholders.
+    /// The labels of the head: the chosen ones; otherwise those of the file; otherwise placeholders.
     pub(super) fn labels(&self, chosen: Option<&Labels>) -> Result<Labels> {
-        let own = match &self.file.id2label {
-            Some(names) if names.keys().copied().eq(0..names.len()) => names.values().cloned().collect(),
-            Some(_) => return Err(self.refuse("`id2label` does not number labels from 0")),
-            None => vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()],
-        };
-        let Some(chosen) = chosen else { return Labels::from_ids(own) };
-        if self.has_head && chosen.len() != own.len() {
-            let problem = format!("{} labels are given but the head has {}", chosen.len(), own.len());
-            return Err(ModelError::import(&self.directory, problem));
-        }
-        Ok(chosen.clone())
+        let head = self.trained_head.as_ref();
+        let outputs = head.map(|head| Outputs { number: head.outputs, origin: &head.origin });
+        self.file.labels.labels(outputs, chosen).map_err(|problem| self.refuse(&problem))
+    }
+
+    /// The value of `model_type`.
+    pub(super) fn model_type(&self) -> &str {
+        &self.file.model_type
     }
 
     pub(super) fn max_tokens(&self, chosen: Option<usize>) -> Result<usize> {
@@ -252,7 +252,7 @@ impl Checkpoint {
 }
 
 /// What the head reads: a trained head reads what its family's heads do, a new one what `pooling` says.
-fn head(family: Family, has_head: bool, pooling: Option<Pooling>) -> Head {
+fn head_of(family: Family, has_head: bool, pooling: Option<Pooling>) -> Head {
     match (has_head, pooling) {
         (false, None | Some(Pooling::Mean)) => Head::Mean,
         _ => Head::FirstToken(family.head_activation()),
@@ -277,16 +277,6 @@ impl File {
         }
     }
 
-    /// Checks that the trained head gives one label to each text.
-    fn check_problem_type(&self) -> Result<(), String> {
-        match self.problem_type.as_deref() {
-            None | Some("single_label_classification") => Ok(()),
-            Some(kind) => {
-                Err(format!("`problem_type` is `{kind}` but must be `single_label_classification`"))
-            }
-        }
-    }
-
     /// Checks that all settings are implemented here; returns the activation of the feed-forward part.
     fn check(&self) -> Result<Activation, String> {
         if let Some(kind) = self.position_embedding_type.as_deref().filter(|kind| *kind != "absolute") {
@@ -307,16 +297,5 @@ impl File {
                 "`hidden_act` is `{other}` but must be one of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, relu"
             )),
         }
-    }
-
-    /// Whether the checkpoint is a text classifier. Heads for other tasks have tensors of the same names, so
-    /// that `architectures` decides, if it is given.
-    fn has_head(&self, tensors: &StoredTensors, family: Family) -> bool {
-        let (dense, classifier) = family.head_layers();
-        let has_layers = [dense, classifier].iter().all(|layer| tensors.has(&format!("{layer}.weight")));
-        let architectures = self.architectures.as_deref().unwrap_or_default();
-        has_layers
-            && (architectures.is_empty()
-                || architectures.iter().any(|name| name.ends_with("ForSequenceClassification")))
     }
 }

@@ -1,61 +1,76 @@
 //! The tensors of a checkpoint by name.
+//!
+//! Contract: names are those that `transformers` gives to the parts of a model, whatever the program that trained
+//! it was wrapped in; values are converted to `f32` when they are taken. Only the tensors that are taken are read
+//! and checked, so that buffers and optimizer state of any type may lie beside them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::pickle::PthTensors;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use fenliu_model::{ModelError, Result};
 
-const SAFETENSORS: &str = "model.safetensors";
-const PICKLE: &str = "pytorch_model.bin";
+mod file;
+mod names;
+mod shards;
 
-/// Tensors of any type, as they are stored in the file.
+use file::TensorFile;
+use shards::Stored;
+
+/// Tensors of any type, as they are stored in their files.
 pub(super) struct StoredTensors {
-    path: PathBuf,
-    by_name: HashMap<String, Tensor>,
+    directory: PathBuf,
+    /// The file that names the tensors: that of the weights, or the index of several.
+    main: String,
+    files: Vec<TensorFile>,
+    by_name: HashMap<String, Place>,
+}
+
+/// Where a tensor is.
+#[derive(Clone, Debug)]
+struct Place {
+    /// Number of the file.
+    file: usize,
+    /// Its name in the file.
+    stored: String,
 }
 
 impl StoredTensors {
-    /// Reads `model.safetensors` or, if that is not there, `pytorch_model.bin`.
+    /// Opens the weights in one or several files; see [`shards`] for which.
     pub(super) fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(SAFETENSORS);
-        if path.exists() {
-            let by_name = candle_core::safetensors::load(&path, &Device::Cpu);
-            let by_name =
-                by_name.map_err(|error| ModelError::import(directory, format!("{SAFETENSORS}: {error}")))?;
-            return Ok(Self::new(path, by_name));
-        }
-        let path = directory.join(PICKLE);
-        if path.exists() {
-            let by_name = read_pickle(&path);
-            let by_name = by_name.map_err(|error| {
-                let advice = "a file of PyTorch before 1.6 or with other objects in it must be saved again";
-                ModelError::import(directory, format!("{PICKLE}: {error}; {advice}"))
-            })?;
-            return Ok(Self::new(path, by_name));
-        }
-        for shards in [SAFETENSORS, PICKLE].map(|file| format!("{file}.index.json")) {
-            if directory.join(&shards).exists() {
-                let problem = format!("{shards}: weights in several files are not read; save them in one");
+        let Stored { main, files, places } = shards::open(directory)?;
+        let mut by_name = HashMap::with_capacity(places.len());
+        for (file, stored) in places {
+            let name = names::canonical(&stored);
+            let place = Place { file, stored };
+            if let Some(other) = by_name.insert(name.clone(), place.clone()) {
+                let (first, second) = (&other.stored, &place.stored);
+                let problem = format!("{main}: `{first}` and `{second}` are both `{name}`; remove one");
                 return Err(ModelError::import(directory, problem));
             }
         }
-        Err(ModelError::import(directory, format!("it has neither {SAFETENSORS} nor {PICKLE}")))
+        Ok(Self { directory: directory.to_path_buf(), main, files, by_name })
     }
 
-    /// Renames the tensors of files that were converted from TensorFlow, where the weight and bias of a
-    /// normalisation are called `gamma` and `beta`.
-    fn new(path: PathBuf, by_name: HashMap<String, Tensor>) -> Self {
-        let renamed = by_name.into_iter().map(|(name, tensor)| {
-            let name = match name.rsplit_once('.') {
-                Some((layer, "gamma")) => format!("{layer}.weight"),
-                Some((layer, "beta")) => format!("{layer}.bias"),
-                _ => name,
-            };
-            (name, tensor)
-        });
-        Self { path, by_name: renamed.collect() }
+    /// Removes the name of an object that the whole model was a part of when it was saved, such as `module.`;
+    /// `prefix` is that of the family's encoder.
+    pub(super) fn unwrap(&mut self, prefix: &str) -> Result<()> {
+        let wrapper = names::wrapper(self.by_name.keys().map(String::as_str), prefix);
+        let wrapper = wrapper.map_err(|problem| self.refuse(&problem))?;
+        if let Some(wrapper) = wrapper {
+            tracing::info!(wrapper, "the tensors of the checkpoint lie under this name, which is left out");
+            let unwrapped = self.by_name.drain().map(|(name, place)| {
+                let name = name.strip_prefix(&wrapper).map_or(name.clone(), String::from);
+                (name, place)
+            });
+            self.by_name = unwrapped.collect();
+        }
+        Ok(())
+    }
+
+    /// The file that names the tensors, for messages.
+    pub(super) fn main(&self) -> &str {
+        &self.main
     }
 
     /// Whether there is a tensor of that name.
@@ -63,30 +78,54 @@ impl StoredTensors {
         self.by_name.contains_key(name)
     }
 
+    /// All names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
     /// The shape of a matrix.
     pub(super) fn rows_and_columns(&self, name: &str) -> Result<(usize, usize)> {
-        self.get(name)?.dims2().map_err(|error| self.problem(name, &error.to_string()))
+        let (place, file) = self.find(name)?;
+        match file.shape(&place.stored).map_err(|problem| self.problem(name, &problem))?[..] {
+            [rows, columns] => Ok((rows, columns)),
+            ref other => Err(self.problem(name, &format!("has the shape {other:?} but must be a matrix"))),
+        }
     }
 
     /// A tensor as `f32`, which must have this shape.
     pub(super) fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensor = self.get(name)?;
-        if tensor.dims() != shape {
-            let problem = format!("has the shape {:?} but config.json asks for {shape:?}", tensor.dims());
-            return Err(self.problem(name, &problem));
+        let (place, file) = self.find(name)?;
+        let failed = |problem: String| self.problem(name, &problem);
+        let found = file.shape(&place.stored).map_err(failed)?;
+        if found != shape {
+            return Err(failed(format!("has the shape {found:?} but config.json asks for {shape:?}")));
         }
+        let tensor = file.load(&place.stored).map_err(failed)?;
         if !matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16 | DType::F64) {
-            return Err(self.problem(name, &format!("is of type {:?}, not floats", tensor.dtype())));
+            let problem = "not floats of 16, 32 or 64 bits; save the checkpoint in one of them";
+            return Err(failed(format!("is of type {:?}, {problem}", tensor.dtype())));
         }
-        tensor.to_dtype(DType::F32).map_err(failed)
+        tensor.to_dtype(DType::F32).map_err(self::failed)
     }
 
-    fn get(&self, name: &str) -> Result<&Tensor> {
-        self.by_name.get(name).ok_or_else(|| self.problem(name, "is not there"))
+    fn find(&self, name: &str) -> Result<(&Place, &TensorFile)> {
+        let place = self.by_name.get(name).ok_or_else(|| self.problem(name, &self.missing(name)))?;
+        Ok((place, &self.files[place.file]))
+    }
+
+    /// That a tensor is not there, and under which name it might be.
+    fn missing(&self, name: &str) -> String {
+        let mut alike: Vec<&str> = self.names().filter(|other| other.ends_with(name)).collect();
+        alike.sort_unstable();
+        alike.first().map_or("is not there".to_owned(), |other| format!("is not there, but `{other}` is"))
     }
 
     fn problem(&self, name: &str, problem: &str) -> ModelError {
-        ModelError::import(&self.path, format!("tensor `{name}` {problem}"))
+        self.refuse(&format!("tensor `{name}` {problem}"))
+    }
+
+    fn refuse(&self, problem: &str) -> ModelError {
+        ModelError::import(&self.directory, format!("{}: {problem}", self.main))
     }
 }
 
@@ -96,45 +135,5 @@ pub(super) fn failed(error: candle_core::Error) -> ModelError {
     ModelError::Weights(error.to_string())
 }
 
-fn read_pickle(path: &Path) -> candle_core::Result<HashMap<String, Tensor>> {
-    let file = PthTensors::new(path, None)?;
-    let mut by_name = HashMap::new();
-    for (name, info) in file.tensor_infos() {
-        // A tensor that is a view into a larger storage would be read from the wrong place: candle takes its offset
-        // for bytes, but the file gives it in elements.
-        if info.layout.start_offset() > 0 {
-            candle_core::bail!("tensor `{name}` is a part of another one");
-        }
-        if let Some(tensor) = file.get(name)? {
-            by_name.insert(name.clone(), tensor);
-        }
-    }
-    Ok(by_name)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_precision_is_converted_and_old_names_are_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let halves = Tensor::new(&[0.5_f32, -2.0], &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap();
-        let numbers = Tensor::new(&[1_i64, 2], &Device::Cpu).unwrap();
-        let by_name = HashMap::from([("LayerNorm.gamma", halves), ("position_ids", numbers)]);
-        candle_core::safetensors::save(&by_name, directory.path().join(SAFETENSORS)).unwrap();
-        let tensors = StoredTensors::read(directory.path()).unwrap();
-        let values = tensors.take("LayerNorm.weight", &[2]).unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values, [0.5, -2.0]);
-        let message = tensors.take("position_ids", &[2]).unwrap_err().to_string();
-        assert!(message.contains("tensor `position_ids` is of type I64, not floats"), "{message}");
-    }
-
-    #[test]
-    fn weights_in_several_files_are_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("model.safetensors.index.json"), "{}").unwrap();
-        let message = StoredTensors::read(directory.path()).err().unwrap().to_string();
-        assert!(message.contains("model.safetensors.index.json: weights in several files"), "{message}");
-    }
-}
+mod tests;

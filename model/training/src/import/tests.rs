@@ -12,6 +12,8 @@ use crate::testing::has_runtime;
 use crate::weights::Weights;
 use crate::{Adaptation, Destination, FineTuneOptions, FineTuneRequest, Optimisation, stage_finetuned};
 
+mod variants;
+
 /// Recorded outputs of `transformers`.
 #[derive(Deserialize)]
 struct Expected {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fenliu_model::import::tokenizer;
 use fenliu_model::tokenize::{Tokenizer, WordPieceOptions};
 use fenliu_model::{ModelError, Result};
 use serde::Deserialize;
@@ -25,12 +26,10 @@ impl Default for Settings {
     }
 }
 
-pub(super) fn load(directory: &Path) -> Result<Tokenizer> {
+pub(super) fn load(directory: &Path, model_type: &str) -> Result<Tokenizer> {
     let fast = directory.join(FAST);
-    // `tokenizer.json` describes the whole tokenizer, so the settings beside a `vocab.txt` are read only without
-    // it.
     if fast.exists() {
-        return Tokenizer::from_file(&fast);
+        return tokenizer::open(&fast, Some(model_type));
     }
     let vocabulary = directory.join(VOCABULARY);
     if !vocabulary.exists() {

@@ -146,7 +146,7 @@ impl Converter<'_> {
         let checkpoint = self.checkpoint;
         let width = checkpoint.encoder.width;
         let (dense, classifier) = checkpoint.family.head_layers();
-        if checkpoint.has_head {
+        if checkpoint.trained_head.is_some() {
             self.linear("pooler", &[dense], width, width)?;
             return self.linear("head", &[classifier], width, labels);
         }

@@ -1,0 +1,140 @@
+//! The tokenizer of a checkpoint from elsewhere: `tokenizer.json` under the settings of
+//! `tokenizer_config.json`.
+//!
+//! Both files can say whether texts are lower-cased, and they can contradict each other. Contract: what counts is
+//! what `AutoTokenizer.from_pretrained` of `transformers` makes of them (checked with releases 4.57 and 5.24):
+//!
+//! - For BERT's tokenizer and its copies (DistilBERT, ELECTRA, …), `do_lower_case`, `strip_accents` and
+//!   `tokenize_chinese_chars` of `tokenizer_config.json` replace the settings of a `BertNormalizer` in
+//!   `tokenizer.json`. For a normalizer of another kind the two releases disagree about `do_lower_case`, so a
+//!   contradiction is refused.
+//! - For every other tokenizer `tokenizer.json` alone counts.
+//!
+//! One deviation: `transformers` takes a setting that `tokenizer_config.json` leaves out for its default, and would
+//! lower-case the texts of a cased `tokenizer.json` that comes alone. Here the only file that speaks counts, and a
+//! warning says so.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
+
+use crate::error::{ModelError, Result};
+use crate::tokenize::Tokenizer;
+
+const SETTINGS: &str = "tokenizer_config.json";
+const LOWER_CASE: &str = "do_lower_case";
+
+/// Tokenizers of `transformers` that apply the settings to a `BertNormalizer`; their names may end in `Fast`.
+const BERT_TOKENIZERS: [&str; 6] = [
+    "BertTokenizer",
+    "ConvBertTokenizer",
+    "DistilBertTokenizer",
+    "ElectraTokenizer",
+    "MobileBertTokenizer",
+    "SqueezeBertTokenizer",
+];
+/// The values of `model_type` whose tokenizers these are, if `tokenizer_class` is not given.
+const BERT_MODELS: [&str; 6] = ["bert", "convbert", "distilbert", "electra", "mobilebert", "squeezebert"];
+
+/// Opens `tokenizer.json` as `transformers` does for a checkpoint of this `model_type`, which is that of its
+/// `config.json`. The settings are read from the directory of the file.
+///
+/// # Errors
+///
+/// A file cannot be read or is invalid, or the two contradict each other and it is not certain which counts.
+pub fn open(tokenizer_json: &Path, model_type: Option<&str>) -> Result<Tokenizer> {
+    let settings_path = tokenizer_json.with_file_name(SETTINGS);
+    let settings = read(&settings_path)?;
+    if !is_bert(&settings, model_type) {
+        return Tokenizer::from_file(tokenizer_json);
+    }
+    let refuse = |problem: String| ModelError::import(&settings_path, problem);
+    Tokenizer::from_file_with(tokenizer_json, |normalizer| resolve(normalizer, &settings).map_err(refuse))
+}
+
+fn read(path: &Path) -> Result<Map<String, Value>> {
+    if !path.exists() {
+        return Ok(Map::new());
+    }
+    let bytes = std::fs::read(path).map_err(ModelError::io("read", path))?;
+    serde_json::from_slice(&bytes).map_err(ModelError::json(path))
+}
+
+fn is_bert(settings: &Map<String, Value>, model_type: Option<&str>) -> bool {
+    match settings.get("tokenizer_class").and_then(Value::as_str) {
+        Some(class) => BERT_TOKENIZERS.contains(&class.strip_suffix("Fast").unwrap_or(class)),
+        None => model_type.is_some_and(|model_type| BERT_MODELS.contains(&model_type)),
+    }
+}
+
+/// The normalizer that replaces the one of `tokenizer.json`; `None` if that one stays.
+fn resolve(
+    normalizer: Option<&NormalizerWrapper>,
+    settings: &Map<String, Value>,
+) -> Result<Option<NormalizerWrapper>, String> {
+    let lower_case = flag(settings, LOWER_CASE)?;
+    let Some(NormalizerWrapper::BertNormalizer(stored)) = normalizer else {
+        check_agreement(normalizer, lower_case)?;
+        return Ok(None);
+    };
+    let strip_accents = match settings.get("strip_accents") {
+        // Null is a value of its own: accents are stripped if texts are lower-cased.
+        Some(Value::Null) => None,
+        _ => flag(settings, "strip_accents")?.or(stored.strip_accents),
+    };
+    let chinese = flag(settings, "tokenize_chinese_chars")?.unwrap_or(stored.handle_chinese_chars);
+    let lower = lower_case.unwrap_or(stored.lowercase);
+    if lower_case.is_none() && !lower {
+        tracing::warn!(
+            "tokenizer.json does not lower-case texts, and tokenizer_config.json does not say do_lower_case, which \
+             transformers takes for true: tokenizer.json counts here"
+        );
+    }
+    let resolved = BertNormalizer::new(stored.clean_text, chinese, strip_accents, lower);
+    let is_other = (resolved.handle_chinese_chars, resolved.strip_accents, resolved.lowercase)
+        != (stored.handle_chinese_chars, stored.strip_accents, stored.lowercase);
+    if is_other {
+        tracing::warn!(
+            stored = ?stored,
+            used = ?resolved,
+            "tokenizer_config.json contradicts the normalizer of tokenizer.json, and counts, as in transformers"
+        );
+    }
+    Ok(is_other.then_some(NormalizerWrapper::BertNormalizer(resolved)))
+}
+
+fn check_agreement(normalizer: Option<&NormalizerWrapper>, lower_case: Option<bool>) -> Result<(), String> {
+    let stored = normalizer.is_some_and(lower_cases);
+    match lower_case {
+        Some(set) if set != stored => {
+            let does = if stored { "lower-cases" } else { "does not lower-case" };
+            Err(format!(
+                "`{LOWER_CASE}` is {set} but the `normalizer` of tokenizer.json {does} texts, and releases of \
+                 transformers disagree about which counts: set `{LOWER_CASE}` to {stored} if tokenizer.json is right, \
+                 or correct its `normalizer`"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lower_cases(normalizer: &NormalizerWrapper) -> bool {
+    match normalizer {
+        NormalizerWrapper::BertNormalizer(bert) => bert.lowercase,
+        NormalizerWrapper::Lowercase(_) => true,
+        NormalizerWrapper::Sequence(sequence) => sequence.as_ref().iter().any(lower_cases),
+        _ => false,
+    }
+}
+
+fn flag(settings: &Map<String, Value>, key: &str) -> Result<Option<bool>, String> {
+    match settings.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(other) => Err(format!("`{key}` is {other} but must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
