@@ -102,7 +102,7 @@ impl Tally {
         let (stages, reasons) = (text_column(letters, "stage")?, text_column(letters, "reason")?);
         for row in 0..letters.num_rows() {
             let (stage, reason) = (stages.value(row), reasons.value(row));
-            if stage != Stage::Clean.as_str() || reason == CLEAN_ERROR {
+            if is_failure(stage, reason) {
                 *self.failures.entry((stage.to_string(), reason.to_string())).or_default() += 1;
                 self.latest = Some(describe(letters, row)?);
             }
@@ -112,6 +112,15 @@ impl Tally {
 
     fn failures(&self) -> usize {
         self.failures.values().sum()
+    }
+}
+
+/// Whether a dead letter says that something failed, and not that a setting asked for it or that a document was deleted.
+fn is_failure(stage: &str, reason: &str) -> bool {
+    match reason {
+        "tombstone" | "deletion" => stage != Stage::Decode.as_str(),
+        CLEAN_ERROR => true,
+        _ => stage != Stage::Clean.as_str(),
     }
 }
 
@@ -146,6 +155,7 @@ mod tests {
         }
         let (records, rejected) = split_rejected(&builder.finish().unwrap()).unwrap();
         Batch {
+            deletions: 0,
             records,
             dead_letters: vec![dead_letters(&rejected, 0).unwrap()],
             offsets: Offsets::default(),

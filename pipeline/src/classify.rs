@@ -278,6 +278,7 @@ mod tests {
                 self.offset += 1;
             }
             let batch = Batch {
+                deletions: 0,
                 records: builder.finish().unwrap(),
                 dead_letters: vec![],
                 offsets,

@@ -98,8 +98,17 @@ impl Config {
 
     /// Which optional columns written rows have.
     pub(crate) fn labelled_options(&self) -> LabelledOptions {
-        let OutputConfig { body, tokens, kafka_key, kafka_headers } = self.output;
-        LabelledOptions { body, tokens, kafka_key, kafka_headers, unlabelled: !self.has_model() }
+        let OutputConfig { body, tokens, kafka_key, kafka_headers, decode_warnings } = self.output;
+        let unlabelled = !self.has_model();
+        LabelledOptions {
+            body,
+            tokens,
+            kafka_key,
+            kafka_headers,
+            payload: false,
+            decode_warnings,
+            unlabelled,
+        }
     }
 }
 
@@ -115,6 +124,8 @@ pub(crate) struct OutputConfig {
     pub kafka_key: bool,
     /// Add the headers of the Kafka message, as with the key.
     pub kafka_headers: bool,
+    /// Add what decoding left out or mended, such as `published_at:unreadable`, as with the key.
+    pub decode_warnings: bool,
 }
 
 /// Bounds of memory and batches.

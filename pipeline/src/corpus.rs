@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMillisecondType;
 use fenliu_connectors::files::{Documents, data_files};
-use fenliu_decode::DocumentsConfig;
-use fenliu_decode::{Decoder, Undecoded};
+use fenliu_decode::file::FileRules;
+use fenliu_decode::{Decoder, DocumentsConfig, Undecoded};
 use fenliu_operators::Plan;
 use fenliu_schemas::{Origin, RawBuilder, Texts, primitive_column, split_rejected, text_at, text_column};
 
@@ -56,16 +56,19 @@ pub(crate) fn read(
     let mut decoder = Decoder::for_files(documents);
     let mut corpus = Corpus::default();
     let mut builder = RawBuilder::default();
+    // A selection can be by any column, so that all are read.
+    let rules = if selection.is_some() { FileRules::default() } else { decoder.file_rules() }.complete();
     for path in data_files(paths)? {
         let topic = path.display().to_string();
-        for document in Documents::open(&path)? {
-            let (offset, payload) = document?;
-            if selection.is_some_and(|selection| !selection.keeps(&payload)) {
+        for row in Documents::open_at(&path, &rules, 0)? {
+            let row = row?;
+            let payload = row.content.payload();
+            if selection.is_some_and(|selection| !selection.keeps(payload)) {
                 continue;
             }
-            let origin = Origin { topic: &topic, partition: 0, offset, timestamp_ms: None };
-            let document = decoder.decode(&payload).map_err(Undecoded::into_reject);
-            builder.append(origin, &payload, &document);
+            let origin = Origin { topic: &topic, partition: 0, offset: row.number, timestamp_ms: None };
+            let document = decoder.decode_row(&row.content).map_err(Undecoded::into_reject);
+            builder.append(origin, payload, &document);
             if builder.len() >= BATCH_ROWS {
                 corpus.add(&mut builder, plan)?;
             }

@@ -11,6 +11,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use fenliu_engine::batch::Batch;
 use fenliu_engine::metrics::Metrics;
 use fenliu_model::DriftStatus;
+use fenliu_schemas::raw::DECODE_WARNINGS;
 use fenliu_schemas::text_column;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -165,10 +166,26 @@ impl Counters {
         ShadowCounts { compared: count(AGREEING) + disagreeing, disagreeing, dropped: count(DROPPED) }
     }
 
+    /// Counts what decoding left out or mended in `rows`, which have not been cleaned yet.
+    pub(crate) fn count_warnings(&self, rows: &RecordBatch) {
+        let Some(lists) = rows.column_by_name(DECODE_WARNINGS).and_then(|column| column.as_list_opt::<i32>())
+        else {
+            return;
+        };
+        // Null, and so without elements, in all rows of most batches.
+        let Some(warnings) = lists.values().as_string_opt::<i32>() else { return };
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        warnings.iter().flatten().for_each(|warning| *counts.entry(warning).or_default() += 1);
+        for (warning, rows) in counts {
+            self.metrics.decode_warnings.with(&[warning]).add(rows);
+        }
+    }
+
     /// Counts a batch that was handed to the sinks.
     pub(crate) fn count(&self, batch: &Batch) {
         let metrics = &self.metrics;
         let (with_source_label, agreeing) = agreement(&batch.records);
+        metrics.deletions.add(batch.deletions as u64);
         metrics.labelled_documents.add(batch.records.num_rows() as u64);
         metrics.source_labelled_documents.add(with_source_label);
         metrics.agreeing_documents.add(agreeing);

@@ -3,6 +3,7 @@
 //! Contract: a run uses exactly what [`Config::validate`] compiled: cleaning steps, columns, predicates, partitions, table
 //! schemas and the schema of messages. Nothing is compiled a second time.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -83,6 +84,7 @@ impl Config {
             pipeline: self.name.clone(),
             // Readers of a topic expect rows sooner than readers of a table.
             max_age: self.epoch.max_age.min(self.epoch.kafka_max_age),
+            limits: HashMap::new(),
         }
     }
 
@@ -152,9 +154,10 @@ impl Config {
     }
 }
 
-/// The columns that sinks can use: key and headers of the message too, whichever of them all sinks get.
+/// The columns that sinks can use: also those that come from the message and are optional, whichever of them all sinks
+/// get.
 fn usable(options: LabelledOptions) -> LabelledOptions {
-    LabelledOptions { kafka_key: true, kafka_headers: true, ..options }
+    LabelledOptions { kafka_key: true, kafka_headers: true, payload: true, decode_warnings: true, ..options }
 }
 
 fn names(schema: &Schema) -> Vec<String> {

@@ -124,7 +124,8 @@ impl Pipeline<'_> {
     /// Runs all stages, from the source to the sinks, until they end.
     fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
         let Pipeline { config, counters, .. } = self;
-        let topics = config.topics();
+        let mut topics = config.topics();
+        let limits = outputs::row_limits(&config.outputs, &mut topics)?;
         // Before the sinks are opened: a transactional sink commits offsets with the group membership of this
         // consumer.
         let connection = config.source.connect(&config.kafka, &config.name)?;
@@ -137,7 +138,11 @@ impl Pipeline<'_> {
         let mut stages = Stages::new(shutdown.clone());
         let (plan, stop) = (Arc::clone(&config.clean), shutdown.clone());
         let raw = stages.source("source", move |out, meter| source.run(out, meter, &stop))?;
-        let cleaned = stages.map("clean", raw, move |batch| clean(&plan, batch))?;
+        let warned = counters.clone();
+        let cleaned = stages.map("clean", raw, move |batch| {
+            warned.count_warnings(&batch.records);
+            clean(&plan, batch)
+        })?;
         let labelled = self.label(&mut stages, cleaned, Arc::clone(&config.schema))?;
         for (number, (sink, input)) in sinks.into_iter().zip(inputs).enumerate() {
             let queues = SinkQueues { number, input, reports: reports_in.clone() };
@@ -147,7 +152,8 @@ impl Pipeline<'_> {
         // The threads have their own senders. Without this one, the source sees a closed channel when all sinks
         // have ended.
         drop(reports_in);
-        let dispatcher = Dispatcher::new(streams, queues, Breaker::new(config.breaker), counters.clone());
+        let dispatcher =
+            Dispatcher::new(streams, queues, limits, Breaker::new(config.breaker), counters.clone());
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
 
         let meters = stages.meters();

@@ -1,14 +1,18 @@
 //! The stage `write`: counts each batch and hands it to the thread of every sink.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
+use chrono::Utc;
 use fenliu_connectors::Meter;
+use fenliu_connectors::kafka::RowLimit;
 use fenliu_connectors::kind::Stream;
 use fenliu_engine::Rows;
 use fenliu_engine::batch::Batch;
 use fenliu_engine::epoch::Delivery;
 use fenliu_engine::worker::Event;
+use fenliu_schemas::{Reject, Stage, set_aside};
 
 use crate::breaker::Breaker;
 use crate::deliver::delivery;
@@ -22,19 +26,21 @@ use crate::metrics::Counters;
 pub(crate) struct Dispatcher {
     streams: Vec<Box<dyn Stream>>,
     workers: Vec<Sender<Event<Rows>>>,
+    limits: Vec<RowLimit>,
     breaker: Breaker,
     counters: Counters,
 }
 
 impl Dispatcher {
-    /// Batches go to `streams` first and then to `workers`.
+    /// Batches go to `streams` first and then to `workers`, without rows that are above one of `limits`.
     pub(crate) fn new(
         streams: Vec<Box<dyn Stream>>,
         workers: Vec<Sender<Event<Rows>>>,
+        limits: Vec<RowLimit>,
         breaker: Breaker,
         counters: Counters,
     ) -> Self {
-        Dispatcher { streams, workers, breaker, counters }
+        Dispatcher { streams, workers, limits, breaker, counters }
     }
 
     /// Runs until `input` closes or a worker has ended.
@@ -54,10 +60,28 @@ impl Dispatcher {
 
     /// Counts a batch and writes it to the streams, which have no thread and store no positions. The breaker comes first,
     /// so that a batch that trips it is written nowhere.
-    fn prepare(&mut self, batch: Batch) -> Result<Arc<Delivery<Rows>>> {
+    fn prepare(&mut self, mut batch: Batch) -> Result<Arc<Delivery<Rows>>> {
+        self.set_aside(&mut batch)?;
         self.breaker.observe(&batch)?;
         self.streams.iter_mut().try_for_each(|stream| stream.write(&batch.records))?;
         self.counters.count(&batch);
         Ok(delivery(batch))
+    }
+
+    /// Makes rows that an output would refuse for their size dead letters. One document never stops a pipeline.
+    fn set_aside(&self, batch: &mut Batch) -> Result<()> {
+        let mut details: BTreeMap<usize, String> = BTreeMap::new();
+        for limit in &self.limits {
+            details.extend(limit.too_large(&batch.records)?);
+        }
+        if details.is_empty() {
+            return Ok(());
+        }
+        let reject = |detail| Reject::new(Stage::Write, "too_large", Some(detail));
+        let rejects = details.into_iter().map(|(row, detail)| (row, reject(detail))).collect();
+        let (kept, letters) = set_aside(&batch.records, &rejects, Utc::now().timestamp_millis())?;
+        batch.records = kept;
+        batch.dead_letters.push(letters);
+        Ok(())
     }
 }

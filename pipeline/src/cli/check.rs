@@ -22,6 +22,7 @@ pub(super) struct ConfigArgs {
 pub(super) fn check(common: &Common) -> Result<()> {
     let config = common.validated()?;
     let Preflight { model, unknown } = preflight(&config)?;
+    let source = config.source.describe(&config.decoder)?;
     outputs::check_topics(&config.outputs, &config.topics())?;
     for error in &unknown {
         tracing::warn!(
@@ -32,10 +33,13 @@ pub(super) fn check(common: &Common) -> Result<()> {
     }
     if common.json {
         let unknown: Vec<_> = unknown.iter().map(ToString::to_string).collect();
-        return output::json(&serde_json::json!({ "ok": true, "model": model, "unknown": unknown }));
+        return output::json(
+            &serde_json::json!({ "ok": true, "model": model, "unknown": unknown, "source": source }),
+        );
     }
     let model = model.map_or("no model: rows have no labels".to_string(), |model| format!("model {model}"));
-    output::line(format!("{}: ok, {model}", common.origin()))
+    output::line(format!("{}: ok, {model}", common.origin()))?;
+    source.into_iter().try_for_each(|line| output::line(format!("  {line}")))
 }
 
 pub(super) fn config(args: &ConfigArgs, common: &Common) -> Result<()> {

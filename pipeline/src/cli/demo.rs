@@ -31,7 +31,7 @@ const MARKER: &str = ".fenliu-demo";
 
 /// Invalid messages, which are sent on purpose to show that they become dead letters.
 const BROKEN: [&[u8]; 3] =
-    [b"{\"body\": \"cut off in the mid", b"{\"body\": \"not UTF-8: \xff\xfe\"}", b"{\"body\": \" \"}"];
+    [b"{\"body\": \"cut off in the mid", b"{\"id\": \"a story without a text\"}", b"{\"body\": \" \"}"];
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
@@ -136,7 +136,9 @@ fn config(mut config: Config, out: &Path) -> Result<Config> {
 
 /// The test documents of all sets, with the broken messages among them.
 fn messages(test_files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
-    let rows = |file: &PathBuf| Documents::open(file)?.map(|row| Ok(row?.1)).collect::<Result<Vec<_>>>();
+    let rows = |file: &PathBuf| {
+        Documents::open(file)?.map(|row| Ok(row?.content.payload().to_vec())).collect::<Result<Vec<_>>>()
+    };
     let mut messages = interleaved(test_files.iter().map(rows).collect::<Result<_>>()?);
     for (index, broken) in BROKEN.iter().enumerate() {
         messages.insert(messages.len() * (index + 1) / (BROKEN.len() + 1), broken.to_vec());

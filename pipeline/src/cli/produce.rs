@@ -46,7 +46,7 @@ pub(super) fn produce(args: &ProduceArgs, common: &Common) -> Result<()> {
             if shutdown.is_requested() {
                 break 'files;
             }
-            writer.send(NewMessage::new(&args.topic, &document?.1))?;
+            writer.send(NewMessage::new(&args.topic, document?.content.payload()))?;
             sent += 1;
             pace(start, sent, args.rate);
         }

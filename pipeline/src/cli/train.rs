@@ -6,6 +6,7 @@ use clap::Args;
 use fenliu_config::Problems;
 use fenliu_model::training_report::{EpochReport, RunSize, TrainReport};
 use fenliu_model::{Bundle, Example, Tokenization, runtime};
+use fenliu_operators::{Agreement, agreement};
 use fenliu_training::{
     Destination, DistillOptions, Observer, Preset, Teaching as DistillRequest, TrainOptions, TrainRequest,
     distill, train as train_model,
@@ -227,7 +228,8 @@ pub(super) fn fit(recipe: &Recipe, config: &Config) -> Result<FitResult> {
 fn teacher(path: &Path, config: &Config) -> Result<Bundle> {
     let bundle = Bundle::open(path).converted()?;
     let trained = Preprocessing::of_bundle(&bundle)?;
-    if trained.is_some_and(|trained| trained.fingerprint != config.clean.fingerprint()) {
+    let configured = config.clean.fingerprint();
+    if trained.is_some_and(|trained| agreement(&trained.fingerprint, &configured) == Agreement::Different) {
         return Err(Error::input(format!(
             "the teacher {} was trained on documents that were cleaned differently from what `clean` says",
             bundle.path().display()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fenliu_config::{Format, Problems, Renamed, redact};
+use fenliu_config::{Format, Problems, Renamed, escape_variables, redact};
 use toml::Value;
 
 use super::Config;
@@ -41,7 +41,10 @@ impl Config {
 
     /// The configuration as TOML; secrets are replaced by asterisks.
     pub(crate) fn to_redacted_toml(&self) -> String {
-        toml::to_string_pretty(&self.to_redacted_value()).unwrap_or_else(|error| error.to_string())
+        let mut value = self.to_redacted_value();
+        // What is printed may be read again, and then must not name environment variables.
+        escape_variables(&mut value);
+        toml::to_string_pretty(&value).unwrap_or_else(|error| error.to_string())
     }
 
     /// The configuration as a tree of values; secrets are replaced by asterisks.

@@ -81,7 +81,7 @@ fn schemas_must_come_from_one_place_and_be_used_by_the_format() {
             &["format='avro'", "schema='a.avsc'", "registry.url='http://x'"],
             "one of `schema` and `registry.url`",
         ),
-        (&["format='json'", "registry.url='http://x'"], "only the formats `avro` and `protobuf` use"),
+        (&["format='json'", "schema='a.avsc'"], "only the formats `avro` and `protobuf` use"),
         (&["format='protobuf'", "schema='a.proto'"], "`documents.message` is needed with a `.proto` file"),
         (&["format='avro'", "registry.url='http://x'", "message='M'"], "`documents.message` is needed"),
         (&["format='avro'", "schema='nowhere.avsc'"], "nowhere.avsc"),

@@ -193,11 +193,18 @@ impl Replay<'_> {
         if self.options.limit.is_some_and(|limit| self.done.total() >= limit) {
             return Ok(ControlFlow::Break(()));
         }
-        let payload = letter.payload.as_ref().ok_or_else(|| {
-            Error::input(format!(
+        if let Some(bytes) = letter.cut_from {
+            return Err(Error::input(format!(
+                "the dead letter of {origin} has only the first of {bytes} bytes, since its topic takes no more: read the \
+                 message at its origin"
+            )));
+        }
+        // A tombstone has no value, and is sent again without one.
+        if letter.payload.is_none() && letter.reason != "tombstone" {
+            return Err(Error::input(format!(
                 "the dead letter of {origin} has no payload: `dead_letters.columns` left it out"
-            ))
-        })?;
+            )));
+        }
         if !self.options.dry_run {
             let original = letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
             self.writer()?.send(NewMessage {
@@ -206,7 +213,8 @@ impl Replay<'_> {
                 key: letter.key.as_deref(),
                 headers: Some(header(without_own(original), REPLAYED_FROM, Some(origin.as_bytes()))),
                 timestamp_ms: letter.timestamp_ms,
-                ..NewMessage::new(&topic, payload)
+                value: letter.payload.as_deref(),
+                ..NewMessage::new(&topic, &[])
             })?;
         }
         // Counted when it is in the queue of the producer; `flush` at the end reports a message that was not

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use fenliu_connectors::KafkaConfig;
 use fenliu_connectors::files::{Documents, data_files};
 use fenliu_connectors::kafka::{Ends, TopicReader, client_config};
-use fenliu_decode::time::{parse_number, parse_text};
+use fenliu_decode::time::{DateRules, parse_number, parse_text};
 use fenliu_schemas::Feedback;
 use rdkafka::Message;
 use serde::{Deserialize, Serialize};
@@ -95,8 +95,9 @@ pub(super) fn read_files(paths: &[PathBuf], collected: &mut Collected) -> Result
     for path in data_files(paths)? {
         let topic = path.display().to_string();
         for row in Documents::open(&path)? {
-            let (offset, payload) = row?;
-            collected.add(FeedbackPosition { topic: topic.clone(), partition: 0, offset }, &payload, None);
+            let row = row?;
+            let position = FeedbackPosition { topic: topic.clone(), partition: 0, offset: row.number };
+            collected.add(position, row.content.payload(), None);
         }
     }
     Ok(())
@@ -162,7 +163,7 @@ struct Wire {
     title: Option<String>,
     body: Option<String>,
     text: Option<String>,
-    label: Option<String>,
+    label: Option<Scalar>,
     by: Option<Scalar>,
     at: Option<Scalar>,
 }
@@ -170,15 +171,18 @@ struct Wire {
 fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
     let wire: Wire = serde_json::from_slice(payload)
         .map_err(|error| Undecodable { reason: "invalid_json", detail: error.to_string() })?;
+    let rules = DateRules::default();
     let at = match wire.at {
         None => None,
-        Some(Scalar::Text(text)) => Some(parse_text(&text).ok_or(text)),
-        Some(Scalar::Integer(number)) => Some(parse_number(number).ok_or(number.to_string())),
+        Some(Scalar::Text(text)) => Some(parse_text(&text, &rules).map_err(|_| text)),
+        Some(Scalar::Integer(number)) => Some(parse_number(number, &rules).map_err(|_| number.to_string())),
     };
     let at = at
         .transpose()
-        .map_err(|value| Undecodable { reason: "invalid_time", detail: format!("`at` is {value}") })?;
-    let label = wire.label.map(|label| label.trim().to_string()).filter(|label| !label.is_empty());
+        .map_err(|value| Undecodable { reason: "invalid_time", detail: format!("`at` is {value}") })?
+        .map(|moment| moment.millis);
+    let label =
+        wire.label.map(|label| label.into_text().trim().to_string()).filter(|label| !label.is_empty());
     let feedback = Feedback {
         id: wire.id.map(Scalar::into_text),
         title: wire.title,

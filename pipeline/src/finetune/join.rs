@@ -91,8 +91,8 @@ fn look_up(
     let mut decoder = Decoder::json(&stored(documents));
     for path in files_of(texts)? {
         for row in Documents::open(&path)? {
-            let (_, payload) = row?;
-            if let Ok(document) = decoder.decode(&payload)
+            let row = row?;
+            if let Ok(document) = decoder.decode_row(&row.content)
                 && let Some(place) = document.id.as_deref().and_then(|id| wanted.get_mut(id))
             {
                 *place = Some(Stored::of(document));
@@ -188,7 +188,7 @@ fn document<'a>(feedback: &'a Feedback, stored: Option<&'a Stored>) -> Document<
         lang: stored.and_then(|stored| stored.lang.as_deref()).map(Into::into),
         published_at: stored.and_then(|stored| stored.published_at),
         label: Some(feedback.label.as_str().into()),
-        url: None,
+        ..Document::default()
     }
 }
 

@@ -15,7 +15,7 @@ use fenliu_model::{
     Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Failure,
     FailureKind, Labels, Probabilities, runtime,
 };
-use fenliu_operators::CleanConfig;
+use fenliu_operators::{Agreement, CleanConfig, agreement};
 use fenliu_schemas::{Reject, Stage, Texts};
 use parking_lot::Mutex;
 
@@ -280,11 +280,26 @@ fn texts(rows: &RecordBatch) -> Result<Vec<Cow<'_, str>>> {
     Ok(Texts::of(rows)?.iter().collect())
 }
 
-/// Refuses a model that was trained on texts that were cleaned differently from those that it would label.
+/// Refuses a model that was trained on texts that were cleaned differently from those that it would label. If only the
+/// versions of operators differ, as after an upgrade, it is served with a warning: most texts are the same.
 fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
     let configured = clean.fingerprint();
-    match Preprocessing::of_bundle(bundle)? {
-        Some(Preprocessing { fingerprint: trained, .. }) if trained != configured => {
+    let Some(Preprocessing { fingerprint: trained, .. }) = Preprocessing::of_bundle(bundle)? else {
+        return Ok(());
+    };
+    match agreement(&trained, &configured) {
+        Agreement::Same => Ok(()),
+        Agreement::Versions(operators) => {
+            let (operators, model) = (operators.join(", "), bundle.path().display());
+            tracing::warn!(
+                event = "cleaning_changed",
+                operators,
+                "the model {model} was trained on texts that earlier versions of operators had cleaned ({operators}); its \
+                 labels can differ for a few texts until it is trained again"
+            );
+            Ok(())
+        }
+        Agreement::Different => {
             Err(Problems::one(
                 "config",
                 "clean",
@@ -296,6 +311,5 @@ fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
             )
             .into())
         }
-        _ => Ok(()),
     }
 }

@@ -20,7 +20,7 @@ impl SourceDocuments {
     /// # Errors
     /// A file cannot be read, librdkafka refuses a property, or the broker is `embedded`.
     pub(super) fn open(plan: &Plan) -> Result<Self> {
-        plan.source.history(&plan.kafka).map(SourceDocuments)
+        plan.source.history(&plan.kafka, &plan.decoder).map(SourceDocuments)
     }
 
     /// The offsets that each partition has at present.

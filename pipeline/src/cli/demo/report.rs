@@ -43,7 +43,7 @@ fn groups(labelled: &Path) -> Result<BTreeMap<(String, String), Vec<Row>>> {
     let mut groups: BTreeMap<_, Vec<Row>> = BTreeMap::new();
     for file in data_files(&[labelled.to_path_buf()])? {
         for row in Documents::open(&file)? {
-            let row: Row = serde_json::from_slice(&row?.1)
+            let row: Row = serde_json::from_slice(row?.content.payload())
                 .map_err(|error| Error::internal(format!("{}: {error}", file.display())))?;
             let group = (row.source.clone().unwrap_or_default(), row.lang.clone().unwrap_or_default());
             groups.entry(group).or_default().push(row);

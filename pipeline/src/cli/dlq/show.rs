@@ -90,8 +90,10 @@ fn paragraph(letter: &DeadLetter) -> String {
         let value = value.as_ref().map_or_else(|| "(null)".to_string(), |value| readable(value));
         format!("  header       {name}: {value}")
     }));
+    lines.extend(letter.cut_from.map(|bytes| format!("  cut          the first bytes of {bytes}")));
     lines.push(match &letter.payload {
         Some(payload) => format!("  payload      {}", readable(payload)),
+        None if letter.reason == "tombstone" => "  payload      none: the message has no value".into(),
         None => "  payload      not kept (`dead_letters.columns`)".into(),
     });
     lines.join("\n")

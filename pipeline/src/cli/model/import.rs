@@ -13,7 +13,12 @@ use crate::cli::{Common, output};
 use crate::error::{Converted, Result};
 
 /// Files that contain the weights of a checkpoint. A directory without any of them is taken for one with an ONNX graph.
-const WEIGHTS: [&str; 3] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -23,7 +28,7 @@ pub(super) struct ImportArgs {
     /// Name of the model
     #[arg(long)]
     name: String,
-    /// Labels in the order of the logits, in place of those that config.json names
+    /// Labels in the order of the logits, one for each output of the head, in place of those that config.json names
     #[arg(long, value_name = "LABEL,...", value_delimiter = ',')]
     labels: Option<Vec<String>>,
     /// Most tokens of a text that the model reads
