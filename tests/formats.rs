@@ -180,7 +180,7 @@ fn evolves(format: &'static str, broken: &[(Vec<u8>, &str, &str)]) {
                 assert_eq!(reason, *expected, "{detail}");
                 assert!(detail.contains(said), "{detail}");
             }
-            None if format == "arrow" => assert_eq!(reason, "wrong_type", "{detail}"),
+            None if format == "arrow" => assert_eq!(reason, "missing_text", "{detail}"),
             None => {
                 assert_eq!(reason, "schema_incompatible", "{detail}");
                 assert!(

@@ -40,6 +40,8 @@ mod housekeeping;
 #[cfg(test)]
 mod iceberg;
 #[cfg(test)]
+mod inputs;
+#[cfg(test)]
 mod job;
 #[cfg(test)]
 mod kafka_harness;
@@ -49,6 +51,8 @@ mod kafka_job;
 mod keys;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod odd_messages;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
