@@ -317,7 +317,7 @@ fn a_file_that_is_not_read_is_named_with_what_it_may_be() {
         ("b.txt", b"plain words", "unknown kind"),
         ("b.xml", b"<?xml version='1.0'?><rss/>", "XML"),
         ("b.jsonl", b"id,title\n1,a\n", "is not JSON"),
-        ("index.jsonl", b"{\"id\":1,\"charset\":\"big5\"}\n", "the fields are id, charset"),
+        ("index.jsonl", b"{\"id\":1,\"charset\":\"big5\"}\n", "the fields are charset, id"),
     ] {
         let error = read_with(name, bytes, &rules(), 0).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(said), "{error}");
