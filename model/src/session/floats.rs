@@ -52,15 +52,16 @@ mod tests {
             attention_mask: vec![1, 1, 1, 0, 1, 1, 1, 1],
         };
         let exact = open(&TestGraph { labels: 3, ..TestGraph::default() }).run(&batch).unwrap();
-        let round_f16 = |value: f32| f16::from_f32(value).to_f32();
-        let round_bf16 = |value: f32| bf16::from_f32(value).to_f32();
-        let cases: [(_, fn(f32) -> f32); 2] =
-            [(TensorElementType::Float16, round_f16), (TensorElementType::Bfloat16, round_bf16)];
-        for (output_type, round) in cases {
+        let half = |values: &[f32]| values.iter().map(|value| f16::from_f32(*value).to_f32()).collect();
+        let brain = |values: &[f32]| values.iter().map(|value| bf16::from_f32(*value).to_f32()).collect();
+        let cases: [(_, Vec<f32>); 2] = [
+            (TensorElementType::Float16, half(&exact.values)),
+            (TensorElementType::Bfloat16, brain(&exact.values)),
+        ];
+        for (output_type, rounded) in cases {
             let graph = TestGraph { labels: 3, output_type, ..TestGraph::default() };
             let logits = open(&graph).run(&batch).unwrap();
             assert_eq!((logits.rows, logits.labels), (2, 3));
-            let rounded: Vec<f32> = exact.values.iter().copied().map(round).collect();
             assert_eq!(logits.values, rounded, "{output_type}");
             assert_ne!(logits.values, exact.values, "{output_type}");
         }
