@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder,
+    Array, ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringBuilder,
     TimestampMillisecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -222,10 +222,10 @@ impl RawBuilder {
             Arc::new(self.partition.finish()),
             Arc::new(self.offset.finish()),
             Arc::new(self.kafka_timestamp.finish()),
-            Arc::new(self.payload.finish()),
+            Arc::new(shrunk(self.payload.finish())),
             Arc::new(self.id.finish()),
             Arc::new(self.title.finish()),
-            Arc::new(self.body.finish()),
+            Arc::new(shrunk(self.body.finish())),
             Arc::new(self.url.finish()),
             Arc::new(self.source.finish()),
             Arc::new(self.lang.finish()),
@@ -240,6 +240,13 @@ impl RawBuilder {
         ];
         Ok(RecordBatch::try_new(schema(), columns)?)
     }
+}
+
+/// The column without the room that was left over. The builder has room for as much as the batch before needed, and rows
+/// can wait for a sink for minutes: batches of a few rows would then hold the memory of full ones.
+fn shrunk<T: Array>(mut column: T) -> T {
+    column.shrink_to_fit();
+    column
 }
 
 #[cfg(test)]

@@ -359,7 +359,10 @@ mod tests {
                 "云梯 5 n 备注",
                 "has something after its frequency and tag: the form is `word [frequency] [tag]`",
             ),
-            ("云梯 99999999999999999999 n", "line 2: the frequency of `云梯` is too large: at most 1000000000000"),
+            (
+                "云梯 99999999999999999999 n",
+                "line 2: the frequency of `云梯` is too large: at most 1000000000000",
+            ),
         ] {
             std::fs::write(directory.path().join(USER_DICT_FILE), format!("# 好\n{line}\n")).unwrap();
             let error = Words::load(directory.path()).err().unwrap().to_string();
