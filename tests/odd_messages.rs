@@ -38,7 +38,9 @@ impl Job {
     /// The topic of rows takes messages of at most `rows` bytes.
     fn new(broker: &'static Broker, rows: usize) -> Self {
         let topic = unique_name("odd");
-        broker.create_topic_with(&topic, 1, &[("max.message.bytes", "10000000")]).unwrap();
+        let settings =
+            [("max.message.bytes", "10000000"), ("message.timestamp.after.max.ms", "9223372036854775807")];
+        broker.create_topic_with(&topic, 1, &settings).unwrap();
         broker
             .create_topic_with(&format!("{topic}-rows"), 1, &[("max.message.bytes", &rows.to_string())])
             .unwrap();

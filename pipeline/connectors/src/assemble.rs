@@ -63,9 +63,17 @@ impl Assembler {
         message: KeyAndHeaders<'_>,
         payload: Option<&[u8]>,
     ) -> Result<bool> {
+        self.begin();
         let pushed = self.rows.push(origin, message, payload)?;
         let bytes = COPIES * payload.unwrap_or_default().len() + message.len();
         Ok(self.count(topic, origin, first, bytes, pushed))
+    }
+
+    /// Notes when the first message of a batch came. To be called before it is added.
+    fn begin(&mut self) {
+        if self.is_empty() {
+            self.received_at = Instant::now();
+        }
     }
 
     /// Counts a message or row by what became of it; whether it was taken.
@@ -79,9 +87,6 @@ impl Assembler {
     ) -> bool {
         if pushed == Pushed::NotTaken {
             return false;
-        }
-        if self.is_empty() {
-            self.received_at = Instant::now();
         }
         self.offsets.add(topic, origin.partition, first, origin.offset);
         match pushed {
@@ -102,6 +107,7 @@ impl Assembler {
         first: i64,
         row: &Content,
     ) -> Result<()> {
+        self.begin();
         let pushed = self.rows.push_row(origin, row)?;
         self.count(topic, origin, first, COPIES * row.payload().len(), pushed);
         Ok(())
@@ -150,5 +156,29 @@ impl Assembler {
             closes_epoch: false,
             permit,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fenliu_decode::DocumentsConfig;
+
+    /// Without it each document would be a batch of its own, and rows that wait for a sink would take the memory of full
+    /// batches.
+    #[test]
+    fn the_first_document_of_a_batch_waits_for_others() {
+        let decoder = Decoder::for_files(&DocumentsConfig::default());
+        let mut assembler = Assembler::new(decoder, Budget::new(1 << 20), 3, Duration::from_secs(600));
+        // As if the batch before had been closed long ago.
+        assembler.received_at = Instant::now().checked_sub(Duration::from_secs(3_600)).unwrap();
+        let topic: Arc<str> = "news".into();
+        let row = Content::Bytes(b"{\"title\":\"A\"}".to_vec());
+        for offset in 0..3 {
+            assert!(!assembler.is_due(), "{offset}");
+            let origin = Origin { topic: &topic, partition: 0, offset, timestamp_ms: None };
+            assembler.push_row(&topic, origin, offset, &row).unwrap();
+        }
+        assert!(assembler.is_due());
     }
 }
