@@ -58,7 +58,7 @@ pub(crate) fn expand_variables(
     expansion.filled
 }
 
-/// Writes the `$` in every string so that [`expand_variables`] gives the string back: for a configuration that is
+/// Writes the `$` in every string so that reading them gives the string back: for a configuration that is
 /// printed after variables were filled in, and read again.
 pub fn escape_variables(value: &mut Value) {
     match value {
