@@ -49,7 +49,7 @@ fn dependencies_point_one_way() {
         ("fenliu-skip", vec![]),
         ("fenliu-engine", vec!["fenliu-schemas"]),
         ("fenliu-config", vec!["fenliu-engine"]),
-        ("fenliu-decode", vec!["fenliu-config", "fenliu-engine", "fenliu-schemas"]),
+        ("fenliu-decode", vec!["fenliu-config", "fenliu-engine", "fenliu-schemas", "fenliu-text"]),
         ("fenliu-operators", vec!["fenliu-schemas", "fenliu-text"]),
         (
             "fenliu-connectors",
