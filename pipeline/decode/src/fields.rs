@@ -332,7 +332,7 @@ impl<'m, 'a> BestValues<'m, 'a> {
         }
     }
 
-    /// Warns of a declared language that is none. It stays in the column, for the cleaning steps to judge by the text.
+    /// Warns of a declared language that does not exist. It stays in the column, for the cleaning steps to judge by the text.
     fn check_language(&mut self) {
         let Some(Best { name, what, .. }) = &self.texts[Part::Lang as usize] else { return };
         if fenliu_text::canonical_lang(what, "") == DeclaredLang::Doubted {

@@ -25,7 +25,7 @@ pub(super) struct EvaluateArgs {
     /// Bundle: models/NAME, models/NAME@VERSION or one version's directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Labelled documents: JSON Lines, Parquet or Arrow files, or directories
+    /// Labelled documents: files such as JSON Lines, CSV, Parquet or Arrow, directories, or patterns
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=valid

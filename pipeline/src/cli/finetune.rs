@@ -24,7 +24,7 @@ pub(super) struct FinetuneArgs {
     /// Directory of the model, models/NAME [default: model.bundle]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Labelled documents to train on: JSON Lines, Parquet or Arrow files, or directories
+    /// Labelled documents to train on: files such as JSON Lines, CSV, Parquet or Arrow, directories, or patterns
     #[arg(long, value_name = "PATH", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows of --data whose FIELD has this VALUE, such as split=train

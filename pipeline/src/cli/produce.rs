@@ -14,7 +14,7 @@ use crate::error::Result;
 
 #[derive(Debug, Args)]
 pub(super) struct ProduceArgs {
-    /// Documents: JSON Lines, Parquet or Arrow files, or directories
+    /// Documents: files such as JSON Lines, CSV, Parquet or Arrow, directories, or patterns
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
     /// Topic to send to

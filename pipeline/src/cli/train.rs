@@ -28,7 +28,7 @@ use crate::texts::Preprocessing;
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
-    /// Labelled documents: JSON Lines, Parquet or Arrow files, or directories
+    /// Labelled documents: files such as JSON Lines, CSV, Parquet or Arrow, directories, or patterns
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=train

@@ -2,7 +2,7 @@
 
 /// The names in the order of their numbers, which must be 0, 1, 2, … without a gap.
 ///
-/// A gap cannot be closed by sorting: nobody knows which output the names behind it belong to.
+/// A gap cannot be closed by sorting: it is not known which output the names behind it belong to.
 pub(super) fn numbered(key: &str, mut entries: Vec<(usize, String)>) -> Result<Vec<String>, String> {
     entries.sort_by_key(|(number, _)| *number);
     for (position, (number, name)) in entries.iter().enumerate() {

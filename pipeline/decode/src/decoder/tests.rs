@@ -187,7 +187,7 @@ fn every_shape_of_a_field_gives_the_value_that_it_holds() {
             r#"{"title": "m"}"#,
         ),
         (r#"{"title": "t", "link": [{"href": "http://a"}]}"#, r#"{"title": "t", "url": "http://a"}"#),
-        // What says nothing is absent, and what cannot be used is told.
+        // A value that says nothing counts as absent; one that cannot be used gives a warning.
         (r#"{"title": "t", "source": {"id": 1}}"#, r#"{"title": "t", "warnings": ["source:type"]}"#),
         (
             r#"{"title": "t", "source": {"id": 1}, "domain": "bbc.com"}"#,

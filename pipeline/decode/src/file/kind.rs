@@ -53,7 +53,7 @@ pub enum Kind {
     Warc,
 }
 
-/// A file that is none of the kinds that can be read.
+/// A file of a kind that cannot be read, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKind(String);
 

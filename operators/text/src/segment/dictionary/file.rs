@@ -65,7 +65,7 @@ pub fn all_entries<'a>(
 ///
 /// # Errors
 /// The first line that is not UTF-8, with the encoding that the file seems to have. As in jieba, no other encoding is
-/// read: a word that was guessed wrongly would never be found, and nobody would notice.
+/// read: a word that was guessed wrongly would never be found, without any message.
 pub fn dictionary_text(file: &[u8]) -> Result<&str, InvalidLine> {
     if is_utf16(file) {
         return Err(invalid(1, "the file is UTF-16"));
