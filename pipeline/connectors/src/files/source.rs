@@ -165,7 +165,8 @@ impl FilesSource {
     }
 }
 
-/// The identity that one of the sinks has stored for a file. They agree, since the identity of each file is sent to all of them.
+/// The identity that one of the sinks has stored for a file. They agree, since the identity of each file is sent to all
+/// of them.
 fn stored_identity(topic: &Arc<str>, stored: &[Stored]) -> Option<TopicIdentity> {
     stored
         .iter()

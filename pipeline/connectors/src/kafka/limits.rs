@@ -37,7 +37,7 @@ impl RowLimit {
     /// An expression that fails on a row.
     pub fn too_large(&self, rows: &RecordBatch) -> Result<Vec<(usize, String)>> {
         let mut found = vec![];
-        for (row, bytes) in text_bytes(rows).into_iter().enumerate() {
+        for (row, bytes) in self.text_bytes(rows).into_iter().enumerate() {
             // Most rows are so small that their size as JSON need not be known.
             if bytes * MOST_JSON_BYTES + OVERHEAD_BYTES <= self.bytes {
                 continue;
@@ -53,24 +53,27 @@ impl RowLimit {
         }
         Ok(found)
     }
-}
 
-/// How many bytes the texts of each row have.
-fn text_bytes(rows: &RecordBatch) -> Vec<usize> {
-    let mut bytes = vec![0; rows.num_rows()];
-    for column in rows.columns() {
-        match column.data_type() {
-            DataType::Utf8 => add(&mut bytes, column.as_string::<i32>().value_offsets()),
-            DataType::Binary => add(&mut bytes, column.as_binary::<i32>().value_offsets()),
-            DataType::List(_) => {
-                let elements = column.as_list::<i32>();
-                let of_row = |row: usize| elements.value(row).to_data().get_slice_memory_size().unwrap_or(0);
-                bytes.iter_mut().enumerate().for_each(|(row, bytes)| *bytes += of_row(row));
+    /// How many bytes of text each row has in the columns that the output uses.
+    fn text_bytes(&self, rows: &RecordBatch) -> Vec<usize> {
+        let mut bytes = vec![0; rows.num_rows()];
+        let schema = rows.schema();
+        let columns = schema.fields().iter().zip(rows.columns());
+        for (_, column) in columns.filter(|(field, _)| self.selection.uses(field.name())) {
+            match column.data_type() {
+                DataType::Utf8 => add(&mut bytes, column.as_string::<i32>().value_offsets()),
+                DataType::Binary => add(&mut bytes, column.as_binary::<i32>().value_offsets()),
+                DataType::List(_) => {
+                    let elements = column.as_list::<i32>();
+                    let of_row =
+                        |row: usize| elements.value(row).to_data().get_slice_memory_size().unwrap_or(0);
+                    bytes.iter_mut().enumerate().for_each(|(row, bytes)| *bytes += of_row(row));
+                }
+                _ => {}
             }
-            _ => {}
         }
+        bytes
     }
-    bytes
 }
 
 fn add(bytes: &mut [usize], offsets: &[i32]) {
