@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fenliu_tests::binary::{self, Running};
-use fenliu_tests::kafka::secure::{Listener, PASSWORD, Secure, USER};
+use fenliu_tests::kafka::secure::{Listener, PASSWORD, SCOPE, STORE_PASSWORD, Secure, USER};
 use fenliu_tests::kafka::{self, Broker, unique_name};
+use fenliu_tests::token_server::{self, CLIENT, SECRET, TokenServer};
 
 use crate::fixtures::{PATIENCE, json, stop};
 
@@ -17,6 +18,8 @@ const CONFIG: &str = r#"
     brokers = "BROKERS"
     [kafka.properties]
     PROPERTIES
+    [kafka.oauth]
+    OAUTH
     [source]
     type = "kafka"
     topics = ["TOPIC"]
@@ -37,6 +40,8 @@ const CONFIG: &str = r#"
 struct Client {
     brokers: String,
     properties: String,
+    /// The settings of `kafka.oauth`.
+    oauth: String,
     directory: tempfile::TempDir,
     topic: String,
 }
@@ -46,13 +51,21 @@ impl Client {
         let topic = unique_name("connections");
         broker.create_topic(&topic, 1).unwrap();
         let lines = properties.iter().map(|(name, value)| format!("\"{name}\" = \"{value}\"\n"));
-        Client { brokers, properties: lines.collect(), directory: tempfile::tempdir().unwrap(), topic }
+        let (properties, oauth) = (lines.collect(), String::new());
+        Client { brokers, properties, oauth, directory: tempfile::tempdir().unwrap(), topic }
+    }
+
+    /// Connects with a token.
+    fn with_token(broker: &Broker, oauth: String) -> Self {
+        let address = broker.secure().unwrap().address(Listener::Token);
+        let client = Client::new(broker, address, &[("security.protocol", "sasl_plaintext")]);
+        Client { oauth, ..client }
     }
 
     fn config(&self) -> String {
         let path = self.directory.path().join("fenliu.toml");
         let text = CONFIG.replace("BROKERS", &self.brokers).replace("PROPERTIES", &self.properties);
-        let text = text.replace("TOPIC", &self.topic);
+        let text = text.replace("TOPIC", &self.topic).replace("OAUTH", &self.oauth);
         std::fs::write(&path, text.replace("DIR", &self.directory.path().display().to_string())).unwrap();
         path.display().to_string()
     }
@@ -98,6 +111,19 @@ impl Client {
         self.stops(&["produce", "--topic", &self.topic, "--data", data], cause, remedy);
     }
 
+    /// A document is written to the topic and read.
+    fn writes_and_reads(&self) {
+        let data = self.directory.path().join("news.jsonl");
+        std::fs::write(&data, "{\"title\": \"x\"}\n").unwrap();
+        for arguments in [&["doctor"][..], &["produce", "--topic", &self.topic, "--data", path(&data)]] {
+            let finished = self.start(arguments).wait(PATIENCE).unwrap();
+            assert!(finished.status.success(), "{arguments:?}: {}{}", finished.stdout, finished.stderr);
+        }
+        let finished = self.start(&["run", "--stop-at-end", "--json"]).wait(PATIENCE).unwrap();
+        assert!(finished.status.success(), "{}", finished.stderr);
+        assert_eq!(json(&finished.stdout)["documents"], 1);
+    }
+
     /// All documents of the topic are read.
     fn works(&self) {
         let finished = self.start(&["run", "--stop-at-end", "--json"]).wait(PATIENCE).unwrap();
@@ -121,6 +147,13 @@ fn right(secure: &Secure, listener: Listener, mechanism: &'static str) -> Vec<(&
     ];
     match listener {
         Listener::Tls => vec![("security.protocol", "ssl".into()), ("ssl.ca.location", authority)],
+        Listener::MutualTls => vec![
+            ("security.protocol", "ssl".into()),
+            ("ssl.ca.location", authority),
+            ("ssl.keystore.location", path(secure.client_key()).into()),
+            ("ssl.keystore.password", STORE_PASSWORD.into()),
+        ],
+        Listener::Token => vec![("security.protocol", "sasl_plaintext".into())],
         Listener::Sasl => [vec![("security.protocol", "sasl_plaintext".into())], sasl.to_vec()].concat(),
         Listener::SaslTls => {
             [vec![("security.protocol", "sasl_ssl".into()), ("ssl.ca.location", authority)], sasl.to_vec()]
@@ -153,6 +186,70 @@ fn with_the_right_settings_every_listener_is_reached() {
     client(broker, Listener::Tls, "", &[]).works();
     client(broker, Listener::Sasl, "PLAIN", &[]).works();
     client(broker, Listener::SaslTls, "SCRAM-SHA-256", &[]).works();
+    client(broker, Listener::MutualTls, "", &[]).works();
+}
+
+#[test]
+fn a_listener_that_wants_a_certificate_of_the_client_says_so() {
+    let Some(broker) = kafka::secured().unwrap() else { return };
+    let secure = broker.secure().unwrap();
+    let authority = path(secure.authority()).to_string();
+    let properties = [("security.protocol", "ssl"), ("ssl.ca.location", authority.as_str())];
+    let client = Client::new(broker, secure.address(Listener::MutualTls), &properties);
+    client.stops(&["run"], "certificate", "ssl.certificate.location");
+    client.other_commands_stop("certificate", "ssl.certificate.location");
+}
+
+fn credentials(server: &TokenServer, secret: &str) -> String {
+    let url = server.url();
+    format!("token_url = '{url}'\nclient_id = '{CLIENT}'\nclient_secret = '{secret}'\nscope = '{SCOPE}'")
+}
+
+/// All commands, with a token by client credentials and with one that a command prints.
+#[test]
+fn a_listener_that_wants_a_token_is_reached() {
+    let Some(broker) = kafka::secured().unwrap() else { return };
+    let lifetime = Duration::from_secs(300);
+    let server = TokenServer::start(SCOPE, lifetime).unwrap();
+    let by_server = Client::with_token(broker, credentials(&server, SECRET));
+    by_server.writes_and_reads();
+    assert!(server.given() > 0);
+    let printed = token_server::token(SCOPE, lifetime);
+    Client::with_token(broker, format!("command = ['echo', '{printed}']")).writes_and_reads();
+}
+
+#[test]
+fn a_token_that_is_not_given_or_refused_stops_it_and_is_named() {
+    let Some(broker) = kafka::secured().unwrap() else { return };
+    let lifetime = Duration::from_secs(300);
+    let server = TokenServer::start(SCOPE, lifetime).unwrap();
+    let wrong_secret = Client::with_token(broker, credentials(&server, "rabbit"));
+    wrong_secret.stops(&["run"], "invalid_client", "client_secret");
+    wrong_secret.other_commands_stop("invalid_client", "client_secret");
+    let wrong_scope = token_server::token("sports", lifetime);
+    let client = Client::with_token(broker, format!("command = ['echo', '{wrong_scope}']"));
+    client.stops(&["run"], "SASL authentication error", "kafka.oauth");
+    let failing = Client::with_token(broker, "command = ['sh', '-c', 'echo who are you >&2; exit 3']".into());
+    failing.is_told_and_waits("who are you", "kafka.oauth");
+    let nowhere = Client::with_token(broker, String::new());
+    let mechanism = "kafka.properties.\"sasl.mechanism\"=\"OAUTHBEARER\"";
+    nowhere.stops(&["run", "--set", mechanism], "does not say where tokens come from", "kafka.oauth");
+}
+
+/// A token that expires while a pipeline runs is replaced.
+#[test]
+fn a_token_is_replaced_before_it_expires() {
+    let Some(broker) = kafka::secured().unwrap() else { return };
+    let server = TokenServer::start(SCOPE, Duration::from_secs(3)).unwrap();
+    let client = Client::with_token(broker, credentials(&server, SECRET));
+    let running = client.start(&["run"]);
+    let start = Instant::now();
+    while server.given() < 4 && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let stderr = stop(running).stderr;
+    assert!(server.given() >= 4, "{} tokens: {stderr}", server.given());
+    assert!(!stderr.contains("kafka_unreachable"), "{stderr}");
 }
 
 #[test]

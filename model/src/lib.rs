@@ -66,6 +66,8 @@ pub use labels::{Label, Labels};
 pub use lock::Lease;
 pub use probabilities::Probabilities;
 pub use quality::QualityReport;
-pub use registry::{Alias, AliasRecord, Registry, VersionEntry};
+pub use registry::{
+    Alias, AliasRecord, REQUIRED_AGREEMENT, REQUIRED_DOCUMENTS, Recheck, Registry, VersionEntry,
+};
 pub use runtime::Runtime;
 pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};

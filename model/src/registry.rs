@@ -6,6 +6,7 @@
 //!   aliases/champion.json     the version in use          } an AliasRecord each
 //!   aliases/challenger.json   the one that may follow it  }
 //!   history.jsonl             every move of an alias and every removal
+//!   rechecks/<ulid>.json      labels of a version before and after a change of the cleaning
 //!   .lock  .lease             locks between processes
 //! ```
 //!
@@ -31,11 +32,13 @@ use crate::lock::{ChangeLock, Lease};
 mod alias;
 mod history;
 mod open;
+mod recheck;
 mod selector;
 mod versions;
 
 pub use alias::{Alias, AliasRecord};
 pub use history::{History, HistoryEntry};
+pub use recheck::{REQUIRED_AGREEMENT, REQUIRED_DOCUMENTS, Recheck};
 pub use versions::VersionEntry;
 
 use selector::Selector;

@@ -18,4 +18,5 @@ pub mod proxy;
 pub mod readers;
 pub mod schema_registry;
 pub mod scripts;
+pub mod token_server;
 mod watchdog;

@@ -21,7 +21,7 @@ mod typed;
 mod variables;
 
 pub use load::{Format, load, parse};
-pub use place::{check_place, is_bucket, same_place};
+pub use place::{check_place, is_bucket, is_object, same_place};
 pub use problems::{Problem, Problems};
 pub use properties::{Properties, properties};
 pub use renamed::{Renamed, RenamedValue};

@@ -10,6 +10,13 @@ pub fn is_bucket(path: &str) -> bool {
     path.starts_with("s3://") || path.starts_with("s3a://")
 }
 
+/// Whether `path` is the address of an object or a prefix in a store that sources can read: S3, Google Cloud Storage
+/// (`gs://`) or Azure (`az://`, `abfs://`, `abfss://`).
+pub fn is_object(path: &str) -> bool {
+    let scheme = path.split_once("://").map_or("", |(scheme, _)| scheme);
+    is_bucket(path) || ["gs", "az", "azure", "abfs", "abfss"].contains(&scheme)
+}
+
 /// Checks the `path` and the `storage` options of the output `key`: the path must be a directory or the address of a
 /// bucket, and only a bucket may have options. `has_buckets` says whether this binary was built with support for
 /// buckets.
@@ -71,6 +78,14 @@ mod tests {
         assert_eq!(same_place(&real.join("o3")), same_place(&link.join("o3")));
         assert_eq!(place("s3a://b/p"), place("s3://b/p"));
         assert_ne!(place("o3"), place("o33"));
+    }
+
+    #[test]
+    fn sources_read_more_stores_than_outputs_write() {
+        for path in ["s3://b/p", "gs://b/p", "az://c/p", "abfss://c@account.dfs.core.windows.net/p"] {
+            assert!(is_object(path), "{path}");
+        }
+        assert!(!is_object("news/gs") && !is_object("ftp://host/p"));
     }
 
     #[test]

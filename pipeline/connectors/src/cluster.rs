@@ -1,7 +1,11 @@
 //! The Kafka cluster of a pipeline, and topics as outputs: what other modules must know of Kafka.
 
+mod oauth;
+
 use fenliu_config::{Properties, properties};
 use serde::{Deserialize, Serialize};
+
+pub use self::oauth::OAuthConfig;
 
 /// The value of `kafka.brokers` that starts a broker inside the process.
 pub const EMBEDDED: &str = "embedded";
@@ -16,11 +20,17 @@ pub struct KafkaConfig {
     /// librdkafka properties for every client: TLS, SASL, time-outs.
     #[serde(deserialize_with = "properties")]
     pub properties: Properties,
+    /// Where clients get tokens, for brokers that ask for `OAUTHBEARER`.
+    pub oauth: OAuthConfig,
 }
 
 impl Default for KafkaConfig {
     fn default() -> Self {
-        KafkaConfig { brokers: "localhost:9092".into(), properties: Properties::new() }
+        KafkaConfig {
+            brokers: "localhost:9092".into(),
+            properties: Properties::new(),
+            oauth: OAuthConfig::default(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod config;
 mod decoder;
 mod fields;
 pub mod file;
+pub mod http;
 mod json;
 mod looks;
 mod names;

@@ -7,6 +7,7 @@
 mod change;
 mod import;
 mod list;
+mod recheck;
 mod show;
 mod verify;
 
@@ -50,6 +51,8 @@ enum Command {
         #[arg(value_name = "NAME[@VERSION]")]
         name: String,
     },
+    /// Compare the labels that an earlier release gave with those under the cleaning of this release
+    Recheck(recheck::RecheckArgs),
     /// Make a version the champion, which `models/NAME` stands for
     Promote {
         /// Model and version; the challenger unless another is named
@@ -104,6 +107,7 @@ pub(super) fn model(args: &ModelArgs, common: &Common) -> Result<ExitCode> {
         Command::Import(args) => import::import(args, models, common)?,
         Command::Show { name } => show::show(&open(name)?, json)?,
         Command::Verify { name } => return verify::verify(&open(name)?, json),
+        Command::Recheck(args) => return recheck::recheck(args, &open(&args.name)?, common),
         Command::Promote { name, challenger: true, why } => {
             change::challenge(&open(name)?, &why.reason, json)?
         }

@@ -39,6 +39,7 @@ impl Config {
         let is_named = !self.kafka.brokers.is_empty();
         problems.require(is_named, "kafka.brokers", "empty", "host:port,... or `embedded`");
         check_properties(&self.kafka.properties, "kafka.properties", problems);
+        self.kafka.oauth.check(problems);
     }
 
     fn check_documents(&self, problems: &mut Problems) {

@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use fenliu_config::Problems;
 use fenliu_model::{
     Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Failure,
-    FailureKind, Labels, Probabilities, runtime,
+    FailureKind, Labels, Probabilities, Recheck, runtime,
 };
 use fenliu_operators::{Agreement, CleanConfig, agreement};
 use fenliu_schemas::{Reject, Stage, Texts};
@@ -280,6 +280,31 @@ fn texts(rows: &RecordBatch) -> Result<Vec<Cow<'_, str>>> {
     Ok(Texts::of(rows)?.iter().collect())
 }
 
+/// Warns that a model was trained on texts that earlier versions of `operators` had cleaned, unless it was measured how
+/// little that changes.
+fn warn_of_versions(bundle: &Bundle, configured: &str, operators: &str) {
+    let model = bundle.path().display();
+    // A record that cannot be read is as good as none: then there is a warning.
+    if let Ok(Some(record)) = Recheck::of(bundle)
+        && record.fingerprint == configured
+    {
+        let (changed, documents) = (record.changed, record.documents);
+        tracing::info!(
+            event = "cleaning_rechecked",
+            changed,
+            documents,
+            "the labels of {model} were rechecked"
+        );
+        return;
+    }
+    tracing::warn!(
+        event = "cleaning_changed",
+        operators,
+        "the model {model} was trained on texts that earlier versions of operators had cleaned ({operators}); its labels can \
+         differ for a few texts until it is trained again; `fenliu model recheck` measures how many"
+    );
+}
+
 /// Refuses a model that was trained on texts that were cleaned differently from those that it would label. If only the
 /// versions of operators differ, as after an upgrade, it is served with a warning: most texts are the same.
 fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
@@ -290,13 +315,7 @@ fn check_preprocessing(bundle: &Bundle, clean: &CleanConfig) -> Result<()> {
     match agreement(&trained, &configured) {
         Agreement::Same => Ok(()),
         Agreement::Versions(operators) => {
-            let (operators, model) = (operators.join(", "), bundle.path().display());
-            tracing::warn!(
-                event = "cleaning_changed",
-                operators,
-                "the model {model} was trained on texts that earlier versions of operators had cleaned ({operators}); its \
-                 labels can differ for a few texts until it is trained again"
-            );
+            warn_of_versions(bundle, &configured, &operators.join(", "));
             Ok(())
         }
         Agreement::Different => {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::secure::Secure;
+use super::secure::{LISTENERS, PROTOCOLS, Secure};
 use crate::proxy::{Proxy, kafka_request};
 use crate::scripts;
 use crate::watchdog::Watchdog;
@@ -58,10 +58,11 @@ impl Process {
     /// Formats a log directory, starts the broker on it and waits until it answers.
     fn try_start(jars: &Path, secured: bool) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("fenliu-kafka-").tempdir()?;
-        let [broker_port, controller_port, proxied_port, tls, sasl, sasl_tls] = free_ports()?;
+        let [broker_port, controller_port, proxied_port, secured_ports @ ..] =
+            free_ports::<{ 3 + LISTENERS }>()?;
         let proxy = Proxy::start(proxied_port, kafka_request)?;
         let ports = Ports { broker_port, controller_port, proxied_port };
-        let make = || Secure::make(directory.path(), [tls, sasl, sasl_tls]);
+        let make = || Secure::make(directory.path(), secured_ports);
         let secure = secured.then(make).transpose()?;
         let properties = directory.path().join("server.properties");
         let text = server_properties(directory.path(), &ports, &proxy.address(), secure.as_ref());
@@ -144,7 +145,7 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
 /// Clients that came through the proxy are told its address, so that they stay there.
 fn server_properties(directory: &Path, ports: &Ports, proxy: &str, secure: Option<&Secure>) -> String {
     let listeners = secure.map_or(String::new(), Secure::listeners);
-    let settings = secure.map_or(String::new(), |secure| secure.settings(directory));
+    let settings = secure.map_or(String::new(), Secure::settings);
     let Ports { broker_port, controller_port, proxied_port } = ports;
     format!(
         "process.roles=broker,controller
@@ -153,7 +154,7 @@ controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://127.0.0.1:{proxied_port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker_port},PROXIED://{proxy}{listeners}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL{PROTOCOLS}
 inter.broker.listener.name=PLAINTEXT
 log.dirs={directory}/log
 auto.create.topics.enable=false

@@ -14,8 +14,17 @@ pub const USER: &str = "alice";
 /// The user's password.
 pub const PASSWORD: &str = "wonderland";
 
-/// Opens the broker's key store.
-const STORE_PASSWORD: &str = "changeit";
+/// The scope that the broker wants to see in a token. It takes tokens without a signature: what is tested is the client.
+pub const SCOPE: &str = "news";
+
+/// Opens key stores.
+pub const STORE_PASSWORD: &str = "changeit";
+
+/// How many kinds of listeners there are.
+pub(super) const LISTENERS: usize = 5;
+
+/// The protocols of the listeners that are not named after theirs.
+pub(super) const PROTOCOLS: &str = ",TOKEN:SASL_PLAINTEXT,MUTUAL:SSL";
 
 /// What a listener asks of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +35,24 @@ pub enum Listener {
     Sasl,
     /// TLS and a password.
     SaslTls,
+    /// A token, without TLS.
+    Token,
+    /// TLS, with a certificate of the client.
+    MutualTls,
 }
 
 impl Listener {
-    const ALL: [Listener; 3] = [Listener::Tls, Listener::Sasl, Listener::SaslTls];
+    const ALL: [Listener; LISTENERS] =
+        [Listener::Tls, Listener::Sasl, Listener::SaslTls, Listener::Token, Listener::MutualTls];
 
-    /// As Kafka calls it.
+    /// Its name in the broker's configuration.
     fn name(self) -> &'static str {
         match self {
             Listener::Tls => "SSL",
             Listener::Sasl => "SASL_PLAINTEXT",
             Listener::SaslTls => "SASL_SSL",
+            Listener::Token => "TOKEN",
+            Listener::MutualTls => "MUTUAL",
         }
     }
 }
@@ -44,17 +60,19 @@ impl Listener {
 /// Where the listeners of a broker are.
 #[derive(Debug)]
 pub struct Secure {
-    ports: [u16; 3],
+    ports: [u16; LISTENERS],
     authority: PathBuf,
     stranger: PathBuf,
+    key: PathBuf,
 }
 
 impl Secure {
     /// Makes keys in `directory`; the listeners will be at `ports`.
-    pub(super) fn make(directory: &Path, ports: [u16; 3]) -> Result<Self> {
+    pub(super) fn make(directory: &Path, ports: [u16; LISTENERS]) -> Result<Self> {
         let authority = key_pair(directory, "broker")?;
         let stranger = key_pair(directory, "stranger")?;
-        Ok(Secure { ports, authority, stranger })
+        let key = directory.join("broker.p12");
+        Ok(Secure { ports, authority, stranger, key })
     }
 
     /// `host:port` of a listener.
@@ -67,6 +85,13 @@ impl Secure {
     #[must_use]
     pub fn authority(&self) -> &Path {
         &self.authority
+    }
+
+    /// A certificate with its key that the listener for client certificates accepts, in PKCS #12, opened by
+    /// [`STORE_PASSWORD`].
+    #[must_use]
+    pub fn client_key(&self) -> &Path {
+        &self.key
     }
 
     /// A certificate that has nothing to do with the broker, in PEM.
@@ -84,18 +109,25 @@ impl Secure {
     }
 
     /// Settings of the broker beside its listeners.
-    pub(super) fn settings(&self, directory: &Path) -> String {
-        let store = directory.join("broker.p12");
+    pub(super) fn settings(&self) -> String {
+        let store = self.key.as_path();
         let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+        let token = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required";
         let mut settings = format!(
-            "ssl.keystore.location={}
+            "listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.location={store}
+listener.name.mutual.ssl.truststore.type=PKCS12
+listener.name.mutual.ssl.truststore.password={STORE_PASSWORD}
+listener.name.token.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.token.oauthbearer.sasl.jaas.config={token} unsecuredLoginStringClaim_sub=\"broker\" unsecuredValidatorRequiredScope=\"{SCOPE}\";
+ssl.keystore.location={store}
 ssl.keystore.type=PKCS12
 ssl.keystore.password={STORE_PASSWORD}
 ssl.key.password={STORE_PASSWORD}
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
 ",
-            store.display()
+            store = store.display()
         );
         for listener in ["sasl_plaintext", "sasl_ssl"] {
             let _ = write!(

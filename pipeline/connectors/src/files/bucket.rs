@@ -6,25 +6,21 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use fenliu_config::Properties;
 use fenliu_engine::{Error, Result};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, RetryConfig};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use tokio::runtime::Handle;
 
 use super::directory::Directory;
+use super::store;
 use crate::runtime;
 
 /// Objects are sent and fetched in pieces of this size; S3 wants at least 5 MiB.
 const PIECE: usize = 8 << 20;
-
-/// How long the library repeats a request. After that the error goes to the pipeline, which has its own pauses between
-/// attempts.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -46,7 +42,12 @@ impl Bucket {
         let prefix = url.split_once("://").and_then(|(_, place)| place.split_once('/'));
         let prefix = Path::parse(prefix.map_or("", |(_, prefix)| prefix));
         let prefix = prefix.map_err(|error| refused(error.into()))?;
-        Ok(Bucket { url: url.to_owned(), prefix, store: store(url, storage)?, runtime: runtime::handle()? })
+        Ok(Bucket {
+            url: url.to_owned(),
+            prefix,
+            store: store::s3(url, storage)?,
+            runtime: runtime::handle()?,
+        })
     }
 
     fn run<T>(
@@ -109,20 +110,6 @@ impl Bucket {
         file.rewind().map_err(local)?;
         Ok(file)
     }
-}
-
-/// The store at `url`. `storage` takes precedence over the environment variables `AWS_...`.
-///
-/// # Errors
-/// An invalid address or option.
-pub(super) fn store(url: &str, storage: &Properties) -> Result<AmazonS3> {
-    let refused = |error: StoreError| Error::usage(format!("{url}: {error}"));
-    let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
-    let mut builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
-    for (name, value) in storage {
-        builder = builder.with_config(AmazonS3ConfigKey::from_str(name).map_err(refused)?, value);
-    }
-    builder.build().map_err(refused)
 }
 
 /// The error with the kind that a file system would give it. A missing permission gets a kind of its own, since it is

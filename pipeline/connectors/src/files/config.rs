@@ -74,8 +74,8 @@ impl FileFormat {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesSourceConfig {
-    /// Files, directories with everything below them, or patterns such as `news/**/*.jsonl.gz`; also in buckets
-    /// (`s3://BUCKET/PREFIX`, with the feature `s3`). JSON (an object a line,
+    /// Files, directories with everything below them, or patterns such as `news/**/*.jsonl.gz`; with the feature `s3`
+    /// also in buckets (`s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`). JSON (an object a line,
     /// arrays, objects), CSV and TSV with a header, Parquet, Arrow, Avro and WARC files are read, also compressed by
     /// gzip, zstd, bzip2 or xz; what a file is follows from its first bytes.
     pub paths: Vec<PathBuf>,
@@ -85,7 +85,7 @@ pub struct FilesSourceConfig {
     pub final_line: FinalLine,
     /// A file that has taken the path of another one: `stop`, or `read` it from its beginning.
     pub replaced: Replaced,
-    /// Options of buckets, as those of a sink.
+    /// Options of the object store, such as `region` or `azure_storage_account_name`: object_store's keys of its kind.
     #[serde(deserialize_with = "properties")]
     pub storage: Properties,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use fenliu_config::{Properties, is_bucket};
+use fenliu_config::{Properties, is_object};
 use fenliu_engine::{Error, Result};
 use globset::GlobBuilder;
 use walkdir::{DirEntry, WalkDir};
@@ -22,7 +22,7 @@ const MOST_NAMES: usize = 20;
 pub(super) fn find(paths: &[PathBuf], storage: &Properties) -> Result<Vec<Found>> {
     let mut found = vec![];
     for path in paths {
-        if let Some(url) = path.to_str().filter(|path| is_bucket(path)) {
+        if let Some(url) = path.to_str().filter(|path| is_object(path)) {
             found.extend(in_bucket(url, storage)?);
         } else if path.is_dir() {
             found.extend(below(path)?);

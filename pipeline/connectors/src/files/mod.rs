@@ -31,6 +31,8 @@ mod bucket;
 mod disk;
 #[cfg(feature = "s3")]
 mod object;
+#[cfg(feature = "s3")]
+mod store;
 
 pub use appender::FileAppender;
 pub use config::{Each, FileFormat, FilesSinkConfig, FilesSourceConfig, FinalLine, Replaced};

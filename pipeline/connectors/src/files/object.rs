@@ -13,8 +13,8 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tokio::runtime::Handle;
 
-use super::bucket;
 use super::found::{Found, Place, columns_of, is_hidden};
+use super::store;
 use crate::runtime;
 
 /// How much is fetched at once.
@@ -36,7 +36,7 @@ pub(super) struct Object {
 pub(super) fn find(url: &str, storage: &Properties) -> Result<Vec<Found>> {
     let failed = |error: &dyn std::fmt::Display| Error::input(format!("{url}: {error}"));
     let (bucket, place) = parts(url);
-    let store: Arc<dyn ObjectStore> = Arc::new(bucket::store(&bucket, storage)?);
+    let store = store::any(&bucket, storage)?;
     let runtime = runtime::handle()?;
     let prefix = place
         .split('/')

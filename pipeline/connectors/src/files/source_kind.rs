@@ -1,6 +1,6 @@
 //! Files as a kind of source.
 
-use fenliu_config::{Problems, is_bucket};
+use fenliu_config::{Problems, is_object};
 use fenliu_decode::Decoder;
 use fenliu_engine::Result;
 
@@ -20,7 +20,7 @@ impl SourceKind for FilesSourceConfig {
         for path in self
             .paths
             .iter()
-            .filter(|path| !path.exists() && !is_pattern(path) && !path.to_str().is_some_and(is_bucket))
+            .filter(|path| !path.exists() && !is_pattern(path) && !path.to_str().is_some_and(is_object))
         {
             problems.add("source.paths", format!("names {}, which does not exist", path.display()));
         }

@@ -6,6 +6,7 @@ use fenliu_config::Properties;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use super::token;
 use crate::cluster::{KafkaConfig, Topic};
 
 /// How long a client waits for answers to its own questions (metadata, watermarks).
@@ -19,6 +20,9 @@ pub fn client_config(kafka: &KafkaConfig, own: &Properties) -> ClientConfig {
     config.set("log.connection.close", "true");
     // librdkafka logs them at this level; rdkafka's default level would leave them out.
     config.set_log_level(RDKafkaLogLevel::Info);
+    if kafka.oauth.is_used() {
+        token::ask_for(&kafka.oauth, &mut config);
+    }
     for (name, value) in kafka.properties.iter().chain(own) {
         config.set(name, value);
     }

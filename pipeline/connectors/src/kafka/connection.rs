@@ -17,6 +17,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
 use super::client::REQUEST_TIMEOUT;
 use super::error::of;
+use super::token;
 
 /// How long repeats of the same cause are not logged, for all clients of one kind together. A broker that is away makes
 /// many errors a second.
@@ -59,6 +60,13 @@ const CAUSES: &[(&str, &str, bool)] = &[
          expect at this port",
         true,
     ),
+    (
+        token::REFUSED,
+        "check `kafka.oauth`: its `client_id`, `client_secret` and `scope`, or its `command`",
+        true,
+    ),
+    (token::FAILED, "check `kafka.oauth`, and that the server of tokens can be reached from here", false),
+    ("invalid_token", "check the token that `kafka.oauth` gives: its issuer, audience and scope", true),
     ("SASL", "check `kafka.properties.\"sasl.username\"`, \"sasl.password\" and \"sasl.mechanism\"", true),
     (
         "SSL handshake failed",

@@ -9,6 +9,7 @@ use fenliu_engine::position::Stored;
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::{Positions, TopicPartition};
 use parking_lot::Mutex;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -20,6 +21,7 @@ use super::config::KafkaSourceConfig;
 use super::connection::Connections;
 use super::error::{failed, of};
 use super::identity::{note, noted};
+use super::token;
 use crate::cluster::KafkaConfig;
 
 /// Caps of librdkafka's own prefetch (its defaults, 64 MiB and 100,000 messages, lie outside our
@@ -106,12 +108,18 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.connection.log(level, facility, text);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.connection.error(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, token::NoToken> {
+        token::token(settings)
     }
 }
 
@@ -205,7 +213,7 @@ pub fn connect(kafka: &KafkaConfig, source: &KafkaSourceConfig, pipeline: &str) 
         // The only sign of the end of a partition: the offsets before its end may hold no message, but transaction
         // markers.
         .set("enable.partition.eof", "true");
-    client.create_with_context(Context::default()).map_err(failed("make a consumer"))
+    client.create_with_context(Context::default()).map(token::begin).map_err(failed("make a consumer"))
 }
 
 /// Checks that the consumer has had no fatal error, after which it does not work any more.

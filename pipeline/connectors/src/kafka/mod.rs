@@ -22,6 +22,7 @@ mod reader;
 mod sink;
 mod source;
 mod source_kind;
+mod token;
 mod topics;
 mod transaction_timeout;
 mod transactional;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use fenliu_engine::{Error, Kind, Result};
 use fenliu_schemas::Topics;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -20,6 +21,7 @@ use super::client::REQUEST_TIMEOUT;
 use super::connection::Connections;
 use super::error::failed;
 use super::identity::look_up;
+use super::token;
 
 /// If no message comes for this long before the end is reached, reading fails.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -37,12 +39,18 @@ pub type Ends = BTreeMap<i32, (i64, i64)>;
 struct Observed(Connections);
 
 impl ClientContext for Observed {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.0.log(level, facility, text);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.0.error(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, token::NoToken> {
+        token::token(settings)
     }
 }
 
@@ -55,6 +63,7 @@ impl ConsumerContext for Observed {}
 pub fn look_up_cluster(client: &ClientConfig) -> Result<(usize, usize)> {
     let consumer: BaseConsumer<Observed> = client
         .create_with_context(Observed(Connections::new("reader")))
+        .map(token::begin)
         .map_err(failed("make a consumer"))?;
     let metadata = ask(&consumer, "look up the brokers", |wait| consumer.fetch_metadata(None, wait))?;
     Ok((metadata.brokers().len(), metadata.topics().len()))
@@ -89,8 +98,10 @@ impl TopicReader {
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed");
         let action = format!("make a consumer for topic `{topic}`");
-        let consumer =
-            client.create_with_context(Observed(Connections::new("reader"))).map_err(failed(action))?;
+        let consumer = client
+            .create_with_context(Observed(Connections::new("reader")))
+            .map(token::begin)
+            .map_err(failed(action))?;
         Ok(TopicReader { consumer, topic: topic.to_string() })
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fenliu_engine::{Error, Kind, Result};
 use parking_lot::Mutex;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -17,7 +18,7 @@ use super::connection::Connections;
 use super::error::{advice, failed, kind_of, may_pass, of};
 use super::identity::broker_to_ask;
 use super::transaction_timeout;
-use super::{limits, native};
+use super::{limits, native, token};
 use crate::fault;
 
 /// How long a full local queue is given to drain before it is tried again.
@@ -121,12 +122,18 @@ struct Deliveries {
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         self.connection.log(level, facility, text);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.connection.error(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, settings: Option<&str>) -> Result<OAuthToken, token::NoToken> {
+        token::token(settings)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 
 use crate::config::RegistryConfig;
+use crate::http::agent;
 use crate::prefix::SchemaId;
 use crate::schema::SchemaText;
 
@@ -74,23 +75,11 @@ pub(super) struct Client {
 impl Client {
     /// A client for the registry of `config`. It does not connect yet.
     pub(super) fn new(config: &RegistryConfig) -> Self {
-        let agent = Agent::config_builder()
-            .timeout_global(Some(config.timeout))
-            // The body of an error answer has the code that tells a missing schema from a wrong address.
-            .http_status_as_error(false)
-            .user_agent("fenliu");
-        #[cfg(feature = "tls")]
-        let agent = agent.tls_config(
-            ureq::tls::TlsConfig::builder()
-                .provider(ureq::tls::TlsProvider::NativeTls)
-                .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-                .build(),
-        );
         let authorization = (!config.username.is_empty()).then(|| {
             format!("Basic {}", STANDARD.encode(format!("{}:{}", config.username, config.password)))
         });
         Client {
-            agent: agent.build().into(),
+            agent: agent(config.timeout),
             url: config.url.trim_end_matches('/').to_string(),
             authorization,
         }
