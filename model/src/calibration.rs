@@ -199,7 +199,10 @@ impl Scaled {
 ///
 /// The target of a row is slightly below 1 (Platt 1999: `(n + 1) / (n + 2)`). Otherwise the temperature would
 /// go to zero if all held-out rows are classified correctly.
-fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
+///
+/// `gold[row]` is an index into `logits[row]`, and both have the same number of rows. The result is between 0.1
+/// and 10; it means nothing without rows.
+pub fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
     let smoothing = 1.0 / (gold.len() as f64 + 2.0);
     let loss = |log_temperature: f64| cross_entropy(gold, logits, log_temperature.exp(), smoothing);
     // The inverse of the golden ratio: each step keeps this share of the interval.

@@ -37,6 +37,7 @@ mod example;
 pub mod gates;
 pub mod import;
 mod labels;
+pub mod linear;
 mod lock;
 pub mod onnx;
 mod probabilities;
@@ -51,7 +52,7 @@ pub mod training_report;
 
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
-pub use calibration::{Calibration, ClassThreshold, ConfidenceError};
+pub use calibration::{Calibration, ClassThreshold, ConfidenceError, best_temperature};
 pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome};
 pub use compare::{Comparison, Slice, Speed};
 pub use device::Device;
@@ -63,6 +64,7 @@ pub use evaluate::{ClassScores, Confusion, CoveragePoint, Evaluation, Reliabilit
 pub use example::Example;
 pub use gates::{Gate, GateInputs, GateLimits};
 pub use labels::{Label, Labels};
+pub use linear::{FeatureOptions, Features, LinearExpert};
 pub use lock::Lease;
 pub use probabilities::Probabilities;
 pub use quality::QualityReport;

@@ -18,7 +18,7 @@ use crate::error::{ModelError, Result};
 mod encoding;
 mod subword;
 mod vocabulary;
-mod words;
+pub(crate) mod words;
 
 use subword::Subword;
 use words::Words;

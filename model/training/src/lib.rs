@@ -37,6 +37,7 @@ mod from_scratch;
 mod grow;
 mod hyperparameters;
 mod import;
+pub mod linear;
 mod network;
 mod observer;
 mod onnx;
