@@ -5,7 +5,7 @@ use std::path::Path;
 use fenliu_text::Segmenter;
 use serde::{Deserialize, Serialize};
 
-use super::prepare::{lower_case, prepare};
+use super::prepare::prepare;
 use super::{characters, words};
 use crate::error::{ModelError, Result};
 use crate::tokenize::words::segmenter;
@@ -15,17 +15,18 @@ pub(super) const MAX_CHARACTERS: usize = 8;
 /// Most words of an n-gram.
 const MAX_WORDS: usize = 8;
 
-/// Which n-grams of characters are features.
+/// Which n-grams of characters are features. Spaces count as characters.
+///
+/// A script is called unspaced if it puts no spaces between words (Han, kana, Thai, Lao, Khmer, Myanmar), and Hangul
+/// is, too: Korean has spaces, but what stands between them is a word with its particles, of which most are rare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CharacterScope {
-    /// Those whose characters are all of scripts without spaces between words (Han, kana, Thai, Lao, Khmer,
-    /// Myanmar), or Hangul.
-    ///
-    /// Korean has spaces, but what stands between them is a word with its particles, of which most are rare.
+    /// Those whose characters are all of unspaced scripts.
     Unspaced,
-    /// Those with at least one such character: also `5年`, and `行 降` across a space.
-    Touching,
+    /// All of a text that has a character of an unspaced script, also those of its digits and Latin letters; none of
+    /// other texts.
+    UnspacedTexts,
     /// All, for the reference classifier.
     All,
 }
@@ -47,13 +48,13 @@ pub struct FeatureOptions {
 }
 
 impl Default for FeatureOptions {
-    /// Without punctuation: characters 1–3 of scripts without spaces, words 1–2.
+    /// Without punctuation: characters 1–3 of texts in scripts without spaces, words 1–2 of all.
     fn default() -> Self {
         Self {
             nfkc: true,
             strip_punctuation: true,
             max_characters: 3,
-            character_scope: CharacterScope::Unspaced,
+            character_scope: CharacterScope::UnspacedTexts,
             max_words: 2,
         }
     }
@@ -61,8 +62,10 @@ impl Default for FeatureOptions {
 
 impl FeatureOptions {
     fn check(&self) -> Result<()> {
-        let bounds =
-            [("max_characters", self.max_characters, MAX_CHARACTERS), ("max_words", self.max_words, MAX_WORDS)];
+        let bounds = [
+            ("max_characters", self.max_characters, MAX_CHARACTERS),
+            ("max_words", self.max_words, MAX_WORDS),
+        ];
         for (option, value, most) in bounds {
             if value > most {
                 return Err(ModelError::option(option, value, format!("must be at most {most}")));
@@ -122,12 +125,7 @@ impl Features {
         let options = &self.options;
         let text = prepare(text, options);
         if options.max_characters > 0 {
-            characters::visit(
-                &lower_case(&text),
-                options.max_characters,
-                options.character_scope,
-                &mut use_key,
-            );
+            characters::visit(&text, options.max_characters, options.character_scope, &mut use_key);
         }
         if options.max_words > 0 {
             words::visit(&text, options.max_words, options.strip_punctuation, &self.segmenter, use_key);
@@ -175,7 +173,7 @@ mod tests {
         let with = Features::try_new(options.clone(), Some("云梯计划 n\n".to_owned())).unwrap();
         assert_eq!(with.keys("云梯计划").len(), 1);
         assert_eq!(features(options.clone()).keys("云梯计划").len(), 2);
-        let error = Features::try_new(options, Some("云梯 x y z\n".to_owned())).unwrap_err().to_string();
+        let error = Features::try_new(options, Some("云梯 5 n 备注\n".to_owned())).unwrap_err().to_string();
         assert!(error.contains("user_dict.txt") && error.contains("line 1"), "{error}");
     }
 
@@ -183,7 +181,10 @@ mod tests {
     fn options_out_of_bounds_are_refused() {
         let default = FeatureOptions::default;
         for (options, message) in [
-            (FeatureOptions { max_characters: 9, ..default() }, "`max_characters` is 9 but must be at most 8"),
+            (
+                FeatureOptions { max_characters: 9, ..default() },
+                "`max_characters` is 9 but must be at most 8",
+            ),
             (FeatureOptions { max_words: 9, ..default() }, "`max_words` is 9 but must be at most 8"),
             (
                 FeatureOptions { max_words: 0, max_characters: 0, ..default() },
@@ -196,8 +197,8 @@ mod tests {
     }
 
     fn any_options() -> impl Strategy<Value = FeatureOptions> {
-        let scope =
-            prop::sample::select(vec![CharacterScope::Unspaced, CharacterScope::Touching, CharacterScope::All]);
+        use CharacterScope::{All, Unspaced, UnspacedTexts};
+        let scope = prop::sample::select(vec![Unspaced, UnspacedTexts, All]);
         (any::<bool>(), any::<bool>(), 1..=MAX_CHARACTERS, scope, 0..3_usize).prop_map(
             |(nfkc, strip_punctuation, max_characters, character_scope, max_words)| FeatureOptions {
                 nfkc,

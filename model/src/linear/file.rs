@@ -51,7 +51,8 @@ fn serialize(expert: &LinearExpert) -> Result<Vec<u8>, String> {
     let tensors = tensors(expert);
     let mut views = Vec::with_capacity(tensors.len());
     for (name, dtype, shape, bytes) in &tensors {
-        views.push((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| error.to_string())?));
+        views
+            .push((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| error.to_string())?));
     }
     let metadata = HashMap::from([(METADATA.to_owned(), description)]);
     safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())

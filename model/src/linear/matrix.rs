@@ -20,7 +20,8 @@ impl Matrix {
     pub fn new(numerators: &[f32], denominators: &[f32], bias: Vec<f32>) -> Self {
         let classes = bias.len().max(1);
         let features = numerators.chunks(classes).zip(denominators.chunks(classes));
-        let values = features.flat_map(|(numerator, denominator)| [numerator, denominator].concat()).collect();
+        let values =
+            features.flat_map(|(numerator, denominator)| [numerator, denominator].concat()).collect();
         Self { values, bias }
     }
 
@@ -46,11 +47,16 @@ impl Matrix {
     /// Says what makes the values unusable for `features` features and `classes` classes, if anything does.
     pub(super) fn check(&self, features: usize, classes: usize) -> Result<(), String> {
         if self.bias.len() != classes {
-            return Err(format!("tensor `bias` has {} values but there are {classes} classes", self.bias.len()));
+            return Err(format!(
+                "tensor `bias` has {} values but there are {classes} classes",
+                self.bias.len()
+            ));
         }
         if self.values.len() != 2 * features * classes {
             let values = self.values.len();
-            return Err(format!("`num` and `den` have {values} values but 2 x {features} x {classes} are wanted"));
+            return Err(format!(
+                "`num` and `den` have {values} values but 2 x {features} x {classes} are wanted"
+            ));
         }
         check_values("num", self.numerators(), -LARGEST)?;
         check_values("den", self.denominators(), 0.0)?;

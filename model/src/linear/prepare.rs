@@ -6,6 +6,7 @@ use fenliu_text::strip_punctuation;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 use super::features::FeatureOptions;
+use crate::tokenize::words::lowercase;
 
 /// The text in Normalization Form KC and without punctuation, as far as the options say so.
 ///
@@ -34,11 +35,7 @@ pub(super) fn lower_case(text: &str) -> String {
         if !lower.is_empty() {
             lower.push(' ');
         }
-        if word.chars().any(char::is_uppercase) {
-            lower.push_str(&word.to_lowercase());
-        } else {
-            lower.push_str(word);
-        }
+        lower.push_str(&lowercase(word));
     }
     lower
 }
@@ -58,6 +55,6 @@ mod tests {
             let options = FeatureOptions { nfkc, strip_punctuation, ..FeatureOptions::default() };
             assert_eq!(prepare(text, &options), expected);
         }
-        assert_eq!(lower_case("  央行 \n\tGDP增长\u{3000}"), "央行 gdp增长");
+        assert_eq!(lower_case("  央行 \n\tGDP Q1\u{3000}"), "央行 gdp q1");
     }
 }

@@ -48,11 +48,17 @@ impl Table {
 /// Says what makes keys unusable for a table, if anything does.
 pub(super) fn check(keys: &[u64]) -> Result<(), String> {
     if keys.len() > MAX_FEATURES {
-        return Err(format!("tensor `keys` has {} values but at most {MAX_FEATURES} are allowed", keys.len()));
+        return Err(format!(
+            "tensor `keys` has {} values but at most {MAX_FEATURES} are allowed",
+            keys.len()
+        ));
     }
     let Some(place) = keys.windows(2).position(|pair| pair[0] >= pair[1]) else { return Ok(()) };
     let next = place + 1;
-    Err(format!("tensor `keys`: value {next} is {} but must be above the one before, {}", keys[next], keys[place]))
+    Err(format!(
+        "tensor `keys`: value {next} is {} but must be above the one before, {}",
+        keys[next], keys[place]
+    ))
 }
 
 #[cfg(test)]

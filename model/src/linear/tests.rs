@@ -126,6 +126,9 @@ fn shapes_that_do_not_fit_the_keys_are_refused() {
 fn a_text_of_a_megabyte_is_read_whole() {
     let expert = expert(None);
     let filler = "今天天气不错我们去公园散步。The weather is fine!".repeat(20_000);
-    assert_eq!(expert.logits(&format!("{filler} 湖人队夺冠")), expert.logits(&format!("湖人队夺冠 {filler}")));
+    assert_eq!(
+        expert.logits(&format!("{filler} 湖人队夺冠")),
+        expert.logits(&format!("湖人队夺冠 {filler}"))
+    );
     assert_ne!(expert.logits(&format!("{filler} 湖人队夺冠")), expert.logits(&filler));
 }

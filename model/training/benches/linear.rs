@@ -22,7 +22,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SEED: u64 = 7;
 
 fn main() -> Result<()> {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     for (name, load) in [
         ("headlines", headlines as fn() -> Option<Task>),
@@ -126,18 +127,14 @@ fn variants() -> Vec<(&'static str, FeatureOptions)> {
         character_scope,
         ..options.clone()
     };
-    use CharacterScope::{All, Touching, Unspaced};
+    use CharacterScope::{Unspaced, UnspacedTexts};
     vec![
         ("default", stripped.clone()),
-        ("stripped, no words", with(&stripped, 0, Unspaced)),
-        ("stripped, touching", with(&stripped, 2, Touching)),
-        ("stripped, all, no words", with(&stripped, 0, All)),
-        ("stripped, all", with(&stripped, 2, All)),
+        ("stripped, no words", with(&stripped, 0, UnspacedTexts)),
+        ("stripped, unspaced", with(&stripped, 2, Unspaced)),
         ("stripped, words alone", FeatureOptions { max_characters: 0, ..stripped.clone() }),
-        ("stripped, one word", with(&stripped, 1, Unspaced)),
-        ("kept, touching", with(&kept, 2, Touching)),
-        ("kept, all, no words", with(&kept, 0, All)),
-        ("kept, all", with(&kept, 2, All)),
+        ("kept", with(&kept, 2, UnspacedTexts)),
+        ("kept, no words", with(&kept, 0, UnspacedTexts)),
     ]
 }
 
@@ -148,9 +145,6 @@ fn measure(name: &str, task: &Task) -> Result<()> {
     let scores = baseline(&task.train.borrowed(), &dev, &task.classes)?;
     report(task, "reference", &scores, &format!("{:.1} s", started.elapsed().as_secs_f64()));
     for (variant, features) in variants() {
-        if features.max_characters == 0 && features.max_words == 0 {
-            continue;
-        }
         measure_variant(task, variant, features)?;
     }
     Ok(())

@@ -23,12 +23,7 @@ pub struct LinearOptions {
 
 impl Default for LinearOptions {
     fn default() -> Self {
-        Self {
-            features: FeatureOptions::default(),
-            min_documents: 2,
-            max_features: MAX_FEATURES,
-            cost: 0.3,
-        }
+        Self { features: FeatureOptions::default(), min_documents: 2, max_features: MAX_FEATURES, cost: 0.3 }
     }
 }
 

@@ -151,3 +151,6 @@ impl Range {
         self.high - self.low
     }
 }
+
+#[cfg(test)]
+mod tests;

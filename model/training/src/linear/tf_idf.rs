@@ -88,3 +88,25 @@ impl Design for TfIdf {
         self.row(row).map(|(_, value)| value * value).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `TfidfVectorizer(sublinear_tf=True)` of scikit-learn computes them, by its formulas.
+    #[test]
+    fn values_are_those_of_the_formulas() {
+        let documents = [vec![1, 2], vec![1, 2, 3, 1], vec![3]].map(Counted::new);
+        assert_eq!(documents[1].keys, [1, 2, 3]);
+        let idf = inverse_frequencies(&documents, &[1, 2, 3]);
+        assert!(idf.iter().all(|idf| (idf - ((4.0_f64 / 3.0).ln() + 1.0)).abs() < 1e-12));
+        let design = TfIdf::new(&documents, &[1, 2, 3], &idf);
+        // 1 + ln 2 against 1 and 1, since the frequencies are equal.
+        let tf = 1.0 + 2.0_f64.ln();
+        let length = (tf * tf + 2.0).sqrt();
+        for (weights, expected) in [([1.0, 0.0, 0.0], tf / length), ([0.0, 1.0, 1.0], 2.0 / length)] {
+            assert!((design.dot(1, &weights) - expected).abs() < 1e-6);
+        }
+        assert!((0..3).all(|row| (design.squared_norm(row) - 1.0).abs() < 1e-6));
+    }
+}
