@@ -226,8 +226,10 @@ mod tests {
         }
 
         #[test]
-        fn words_beside_a_space_keep_their_features(left in "[a-z]{1,9}", right in "[中国股市新闻记者]{1,9}") {
-            let features = features(FeatureOptions { max_words: 1, ..FeatureOptions::default() });
+        fn texts_beside_a_space_keep_their_features(left in "[a-z]{1,9}", right in "[中国股市新闻记者]{1,9}") {
+            let character_scope = CharacterScope::Unspaced;
+            let options = FeatureOptions { max_words: 1, character_scope, ..FeatureOptions::default() };
+            let features = features(options);
             let both = features.keys(&format!("{left} {right}"));
             let mut apart = [features.keys(&left), features.keys(&right)].concat();
             apart.sort_unstable();
