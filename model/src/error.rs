@@ -62,6 +62,16 @@ pub enum ModelError {
         /// What is wrong, naming the file, setting or tensor.
         problem: String,
     },
+    /// A checkpoint that cannot be fetched from a hub.
+    #[error("cannot fetch {reference}: {problem}")]
+    Hub {
+        /// The reference, as it was given.
+        reference: String,
+        /// Whose fault it is.
+        cause: HubCause,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A set of labels that no classifier can have.
     #[error("invalid labels: {0}")]
     Labels(String),
@@ -128,6 +138,21 @@ pub enum ModelError {
     /// A training run failed, or its result is unusable.
     #[error("training failed: {0}")]
     Training(String),
+}
+
+/// Whose fault it is that a checkpoint cannot be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubCause {
+    /// The reference or an option is wrong.
+    Usage,
+    /// The hub does not answer, or cannot serve at present.
+    Unavailable,
+    /// The hub refuses the access token, or there is none.
+    Denied,
+    /// The repository, the revision or a file does not exist, or is not in the cache.
+    Absent,
+    /// What the hub or the cache gives cannot be used.
+    Unusable,
 }
 
 impl ModelError {

@@ -58,7 +58,7 @@ pub use device::Device;
 pub use drift::{
     DriftMonitor, DriftOptions, DriftReference, DriftStatus, MIN_REFERENCE_ROWS, Signal, SignalDrift,
 };
-pub use error::{ModelError, Result};
+pub use error::{HubCause, ModelError, Result};
 pub use evaluate::{ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, evaluate};
 pub use example::Example;
 pub use gates::{Gate, GateInputs, GateLimits};

@@ -12,6 +12,8 @@
 //! The head's weights say how many labels there are, and `config.json` how they are called
 //! ([`fenliu_model::import::label_names`]).
 //!
+//! [`crate::hub`] fetches such a directory.
+//!
 //! Not here: other kinds of encoder, sentence pairs, several labels for one text.
 
 mod config;
@@ -47,6 +49,8 @@ pub struct ImportOptions {
     pub max_tokens: Option<usize>,
     /// Pooling of an encoder without a classification head; `None` = the mean.
     pub pooling: Option<Pooling>,
+    /// Where the checkpoint comes from, for the manifest; `None` = the name of the directory.
+    pub origin: Option<Value>,
 }
 
 /// Imports the checkpoint in `directory` as a new version of `<root>/<name>`.
@@ -91,7 +95,7 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
         preset: checkpoint.family.name().to_owned(),
         parameters: network.parameters(),
         preprocessing: Value::Null,
-        training: json!({ "imported_from": origin(directory) }),
+        training: options.origin.clone().unwrap_or_else(|| json!({ "imported_from": origin(directory) })),
         parity_max_abs_diff,
         trainable: true,
         head_trained: checkpoint.trained_head.is_some(),

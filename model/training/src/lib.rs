@@ -35,6 +35,7 @@ mod finetune;
 mod fit;
 mod from_scratch;
 mod grow;
+pub mod hub;
 mod hyperparameters;
 mod import;
 mod network;
