@@ -33,7 +33,7 @@ impl Reply {
         Self { status, ..Self::default() }
     }
 
-    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn with(mut self, name: &str, value: &impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
@@ -135,10 +135,10 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         state.received.push(request.clone());
         answer(&mut state, &request)
     };
-    write(stream, &request, reply);
+    write(stream, &request, &reply);
 }
 
-fn write(mut stream: TcpStream, request: &Received, reply: Reply) {
+fn write(mut stream: TcpStream, request: &Received, reply: &Reply) {
     let mut head = format!("HTTP/1.1 {} Status\r\nConnection: close\r\n", reply.status);
     let named = |name: &str| reply.headers.iter().any(|(other, _)| other == name);
     let mut headers = reply.headers.clone();
@@ -161,11 +161,11 @@ fn write(mut stream: TcpStream, request: &Received, reply: Reply) {
 fn answer(state: &mut State, request: &Received) -> Reply {
     if state.outages > 0 {
         state.outages -= 1;
-        return Reply::status(503).with("Retry-After", 0);
+        return Reply::status(503).with("Retry-After", &0);
     }
     let token = state.token.as_ref().map(|token| format!("Bearer {token}"));
     if token.is_some() && request.headers.get("authorization") != token.as_ref() {
-        return Reply::status(401).with("X-Error-Code", "RepoNotFound");
+        return Reply::status(401).with("X-Error-Code", &"RepoNotFound");
     }
     if let Some(revision) = request.path.strip_prefix("/api/models/owner/name/revision/") {
         return list(state, revision.trim_end_matches("?blobs=true"));
@@ -173,13 +173,13 @@ fn answer(state: &mut State, request: &Received) -> Reply {
     let prefix = format!("/owner/name/resolve/{}/", state.commit);
     match request.path.strip_prefix(&prefix).or_else(|| request.path.strip_prefix("/storage/")) {
         Some(file) => resolve(state, request, file),
-        None => Reply::status(404).with("X-Error-Code", "RepoNotFound"),
+        None => Reply::status(404).with("X-Error-Code", &"RepoNotFound"),
     }
 }
 
 fn list(state: &State, revision: &str) -> Reply {
     if !state.revisions.iter().any(|known| known == revision) {
-        return Reply::status(404).with("X-Error-Code", "RevisionNotFound");
+        return Reply::status(404).with("X-Error-Code", &"RevisionNotFound");
     }
     let entry = |(name, stored): (&String, &Stored)| -> Value {
         let size = stored.content.len();
@@ -196,20 +196,20 @@ fn list(state: &State, revision: &str) -> Reply {
 
 fn resolve(state: &mut State, request: &Received, file: &str) -> Reply {
     let Some(stored) = state.files.get(file).cloned() else {
-        return Reply::status(404).with("X-Error-Code", "EntryNotFound");
+        return Reply::status(404).with("X-Error-Code", &"EntryNotFound");
     };
     if state.is_gated {
-        return Reply::status(403).with("X-Error-Code", "GatedRepo");
+        return Reply::status(403).with("X-Error-Code", &"GatedRepo");
     }
     if stored.is_large && !state.storage.is_empty() {
         return Reply::status(302)
-            .with("Location", format!("{}/storage/{file}", state.storage))
-            .with("X-Linked-Etag", format!("\"{}\"", sha256(&stored.content)))
-            .with("X-Linked-Size", stored.content.len());
+            .with("Location", &format!("{}/storage/{file}", state.storage))
+            .with("X-Linked-Etag", &format!("\"{}\"", sha256(&stored.content)))
+            .with("X-Linked-Size", &stored.content.len());
     }
     let etag = if stored.is_large { sha256(&stored.content) } else { git_blob(&stored.content) };
     let content = state.forged.get(file).unwrap_or(&stored.content).clone();
-    let mut reply = part(state, request, &content).with("ETag", format!("\"{etag}\""));
+    let mut reply = part(state, request, &content).with("ETag", &format!("\"{etag}\""));
     if request.method == "HEAD" {
         return reply;
     }
@@ -228,7 +228,7 @@ fn part(state: &State, request: &Received, content: &[u8]) -> Reply {
         Some(from) => {
             let (last, total) = (content.len() - 1, content.len());
             let reply = Reply { body: content[from..].to_vec(), ..Reply::status(206) };
-            reply.with("Content-Range", format!("bytes {from}-{last}/{total}"))
+            reply.with("Content-Range", &format!("bytes {from}-{last}/{total}"))
         }
     }
 }
