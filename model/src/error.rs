@@ -62,6 +62,14 @@ pub enum ModelError {
         /// What is wrong, naming the file, setting or tensor.
         problem: String,
     },
+    /// A file of thresholds that cannot be used.
+    #[error("invalid thresholds {}: {problem}", path.display())]
+    Thresholds {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, naming the key.
+        problem: String,
+    },
     /// A set of labels that no classifier can have.
     #[error("invalid labels: {0}")]
     Labels(String),
@@ -151,6 +159,11 @@ impl ModelError {
     /// A model that cannot be imported from `path`.
     pub fn import(path: &Path, problem: impl Into<String>) -> Self {
         Self::Import { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    /// A file of thresholds in `path` that cannot be used.
+    pub fn thresholds(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Thresholds { path: path.to_path_buf(), problem: problem.into() }
     }
 
     /// A model in `path` whose versions and aliases do not allow an operation.

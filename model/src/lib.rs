@@ -45,6 +45,7 @@ pub mod registry;
 pub mod report;
 pub mod runtime;
 pub mod session;
+pub mod thresholds;
 mod time;
 pub mod tokenize;
 pub mod training_report;
