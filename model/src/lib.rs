@@ -60,7 +60,9 @@ pub use drift::{
     DriftMonitor, DriftOptions, DriftReference, DriftStatus, MIN_REFERENCE_ROWS, Signal, SignalDrift,
 };
 pub use error::{ModelError, Result};
-pub use evaluate::{ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, evaluate};
+pub use evaluate::{
+    ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, SliceScores, evaluate, evaluate_slices,
+};
 pub use example::Example;
 pub use gates::{Gate, GateInputs, GateLimits};
 pub use labels::{Label, Labels};
