@@ -27,12 +27,18 @@ pub struct LabelledOptions {
     pub payload: bool,
     /// What decoding left out or mended.
     pub decode_warnings: bool,
+    /// The confidence from which on a label of the document's source is trusted. Not where cleaning has added a
+    /// column of this name.
+    pub threshold: bool,
     /// There is no model: without [`MODEL_COLUMNS`].
     pub unlabelled: bool,
 }
 
 /// The columns of labelled rows that a model fills.
 pub const MODEL_COLUMNS: &[&str] = &["label", "score", "top_k", "abstained", "model_name", "model_version"];
+
+/// The optional column with the threshold that `abstained` was decided by.
+pub const THRESHOLD: &str = "threshold";
 
 /// The prediction of a model for one document: its best labels with their probabilities.
 ///
@@ -43,6 +49,8 @@ pub struct Prediction<'a> {
     pub top: Vec<(&'a str, f32)>,
     /// Whether the best label should not be trusted: a person should look at the document.
     pub abstained: bool,
+    /// The score from which on the best label is trusted, from 0 to 1; `None` if there is no threshold per source.
+    pub threshold: Option<f32>,
 }
 
 /// The labelled schema for cleaned rows of schema `cleaned`.
@@ -56,6 +64,7 @@ pub struct Prediction<'a> {
 /// | `label`, `score` | Utf8, Float32 | never |
 /// | `top_k` | List\<Struct\<label Utf8, score Float32\>\> | never; best first |
 /// | `abstained` | Boolean | never; true: `label` should not be trusted |
+/// | `threshold` (optional) | Float32 | there are no thresholds per source; `abstained` is `score < threshold` |
 /// | `source_label` | Utf8 | the document came without a label |
 /// | `model_name`, `model_version` | Utf8 | never |
 /// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
@@ -84,6 +93,11 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
         Field::new("score", DataType::Float32, false),
         Field::new_list("top_k", Field::new("item", DataType::Struct(top_k_fields()), true), false),
         Field::new("abstained", DataType::Boolean, false),
+    ]);
+    if options.threshold && !options.unlabelled && adds_threshold(cleaned) {
+        fields.push(Field::new(THRESHOLD, DataType::Float32, true));
+    }
+    fields.extend([
         text("source_label"),
         named("model_name"),
         named("model_version"),
@@ -110,6 +124,12 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
     }
     fields.extend(added_columns(cleaned).map(|i| cleaned.field(i).clone()));
     Arc::new(Schema::new(fields))
+}
+
+/// Whether labelling can add the column [`THRESHOLD`] to rows of schema `cleaned`: earlier releases did not have it, so a
+/// cleaning step may have added one of this name.
+pub fn adds_threshold(cleaned: &Schema) -> bool {
+    cleaned.field_with_name(THRESHOLD).is_err()
 }
 
 /// The indexes of the columns that cleaning added to the raw schema, except `tokens`.
@@ -151,6 +171,9 @@ pub fn label_rows(
             "score" => Arc::new(Float32Array::from_iter_values(best.iter().map(|(_, score)| *score))),
             "top_k" => top_k(predictions),
             "abstained" => Arc::new(BooleanArray::from_iter(predictions.iter().map(|p| Some(p.abstained)))),
+            THRESHOLD if adds_threshold(&cleaned.schema()) => {
+                Arc::new(Float32Array::from_iter(predictions.iter().map(|p| p.threshold)))
+            }
             "model_name" => same(model.0),
             "model_version" => same(model.1),
             name => cleaned_column(cleaned, name, processed_at_ms)?,
@@ -227,6 +250,7 @@ mod tests {
     use super::*;
     use crate::{Document, Headers, KeyAndHeaders, Origin, RawBuilder, kafka_keys};
     use arrow::array::AsArray;
+    use arrow::datatypes::Float32Type;
 
     fn cleaned() -> RecordBatch {
         let mut builder = RawBuilder::default();
@@ -247,8 +271,8 @@ mod tests {
         let rows = cleaned();
         let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
         let predictions = [
-            Prediction { top: vec![("sports", 0.75), ("tech", 0.25)], abstained: false },
-            Prediction { top: vec![("tech", 0.5)], abstained: true },
+            Prediction { top: vec![("sports", 0.75), ("tech", 0.25)], abstained: false, threshold: None },
+            Prediction { top: vec![("tech", 0.5)], abstained: true, threshold: Some(0.75) },
         ];
         let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
         let labels = labelled.column_by_name("label").unwrap().as_string::<i32>();
@@ -261,7 +285,7 @@ mod tests {
     }
 
     fn prediction(top: Vec<(&str, f32)>) -> Prediction<'_> {
-        Prediction { top, abstained: false }
+        Prediction { top, abstained: false, threshold: None }
     }
 
     #[test]
@@ -272,6 +296,30 @@ mod tests {
         assert!(label_rows(&rows, &one, &schema, ("m", "v1"), 1).is_err());
         let empty = [prediction(vec![("sports", 1.0)]), prediction(vec![])];
         assert!(label_rows(&rows, &empty, &schema, ("m", "v1"), 1).is_err());
+    }
+
+    #[test]
+    fn the_threshold_is_optional_and_gives_way_to_a_column_of_cleaning() {
+        let rows = cleaned();
+        let options = LabelledOptions { threshold: true, ..LabelledOptions::default() };
+        let with = |threshold| Prediction { threshold, ..prediction(vec![("sports", 0.5)]) };
+        let predictions = [with(Some(0.75)), with(None)];
+        let schema = labelled_schema(&rows.schema(), options);
+        let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
+        let thresholds = labelled.column_by_name(THRESHOLD).unwrap().as_primitive::<Float32Type>();
+        assert_eq!(thresholds.iter().collect::<Vec<_>>(), [Some(0.75), None]);
+        let unlabelled = LabelledOptions { unlabelled: true, ..options };
+        for options in [LabelledOptions::default(), unlabelled] {
+            assert!(labelled_schema(&rows.schema(), options).field_with_name(THRESHOLD).is_err());
+        }
+
+        let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(THRESHOLD, DataType::Utf8, true)));
+        let columns = [rows.columns(), &[Arc::new(StringArray::from(vec!["mine"; 2])) as ArrayRef]].concat();
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let schema = labelled_schema(&rows.schema(), options);
+        let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
+        assert_eq!(labelled.column_by_name(THRESHOLD).unwrap().as_string::<i32>().value(1), "mine");
     }
 
     #[test]
