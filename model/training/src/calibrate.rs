@@ -5,7 +5,7 @@ use fenliu_model::{Calibration, Classifier, DriftReference, Probabilities, Resul
 use crate::staged::Staged;
 
 impl Staged {
-    /// Writes `calibration.json` (temperature and thresholds, fitted to the development rows) and
+    /// Writes `calibration.json` (temperature, thresholds and goals, fitted to the development rows) and
     /// `reference/drift.json` (the distribution of those rows) into the bundle. `classifier` must be this
     /// bundle's.
     ///
@@ -17,7 +17,7 @@ impl Staged {
     pub fn calibrate(&self, classifier: &mut Classifier) -> Result<bool> {
         let Some((encodings, gold)) = self.dev() else { return Ok(false) };
         let logits = classifier.logits(encodings)?;
-        let calibration = Calibration::fit(&self.labels().ids(), gold, &logits)?;
+        let calibration = Calibration::fit_per_source(&self.labels().ids(), gold, &logits)?;
         calibration.save(self.path())?;
         // The reference must be measured as documents will be in service: with the calibrated confidences.
         let at_temperature =
