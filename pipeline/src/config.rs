@@ -11,6 +11,7 @@ mod load;
 mod model;
 mod selection;
 mod serve;
+mod thresholds;
 mod validate;
 
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) use finetune::{FinetuneConfig, PromotePolicy, parse_schedule};
 pub(crate) use model::ModelConfig;
 pub(crate) use selection::RowFilter;
 pub(crate) use serve::{CanaryConfig, ShadowConfig};
+pub(crate) use thresholds::ThresholdsConfig;
 
 /// The configuration of one pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub clean: CleanConfig,
     /// The classifier, if there is one: see [`Config::has_model`].
     pub model: ModelConfig,
+    /// Which labels are trusted.
+    pub thresholds: ThresholdsConfig,
     /// Comparison of a challenger with the model in use.
     pub shadow: ShadowConfig,
     /// When documents count as different from those that the model was evaluated on.
@@ -77,6 +81,7 @@ impl Default for Config {
             documents: DocumentsConfig::default(),
             clean: CleanConfig::default(),
             model: ModelConfig::default(),
+            thresholds: ThresholdsConfig::default(),
             shadow: ShadowConfig::default(),
             drift: DriftOptions::default(),
             finetune: FinetuneConfig::default(),
@@ -98,7 +103,7 @@ impl Config {
 
     /// Which optional columns written rows have.
     pub(crate) fn labelled_options(&self) -> LabelledOptions {
-        let OutputConfig { body, tokens, kafka_key, kafka_headers, decode_warnings } = self.output;
+        let OutputConfig { body, tokens, kafka_key, kafka_headers, decode_warnings, threshold } = self.output;
         let unlabelled = !self.has_model();
         LabelledOptions {
             body,
@@ -107,6 +112,7 @@ impl Config {
             kafka_headers,
             payload: false,
             decode_warnings,
+            threshold,
             unlabelled,
         }
     }
@@ -126,6 +132,8 @@ pub(crate) struct OutputConfig {
     pub kafka_headers: bool,
     /// Add what decoding left out or mended, such as `published_at:unreadable`, as with the key.
     pub decode_warnings: bool,
+    /// Add the score from which on a label of the document's source is trusted, as with the key.
+    pub threshold: bool,
 }
 
 /// Bounds of memory and batches.
