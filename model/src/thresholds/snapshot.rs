@@ -169,7 +169,7 @@ mod tests {
     fn snapshot() -> Snapshot {
         let identity = Identity { pipeline: "news".into(), model: "m".into(), version: "v1".into() };
         let daily = (0..10).map(|row| ("daily", row as f32 / 10.0));
-        let rule = Rule { goal: 0.8, default_threshold: 0.77, window: 10 };
+        let rule = Rule { goal: 0.79, default_threshold: 0.77, window: 10 };
         Snapshot::fit(identity, rule, daily.chain([("rare", 0.9)]))
     }
 
