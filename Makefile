@@ -12,7 +12,7 @@ SELECT = --workspace --locked $(TLS) $(foreach feature,$(subst $(comma), ,$(FEAT
 comma := ,
 # What tests run has every sink, and can be made to fail at any step of a commit.
 TESTED = $(SELECT) --features fenliu/failpoints,fenliu/delta,fenliu/iceberg
-# Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries.
+# Without OpenSSL's headers everything still works but TLS and SASL/SCRAM to Kafka and https to registries and model hubs.
 TLS := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-features)
 
 # Where `make install` puts what it installs; DESTDIR is put before it, as packagers want.

@@ -48,7 +48,7 @@ fn batch(criterion: &mut Criterion) {
     // Lengths spread over 1..=256 in no order: 97 has no factor in common with 256.
     let lengths: Vec<usize> = (0..ROWS).map(|row| row * 97 % MAX_TOKENS + 1).collect();
     let encodings: Vec<Encoding> =
-        lengths.iter().map(|length| Encoding { ids: vec![7; *length], truncated: false }).collect();
+        lengths.iter().map(|length| Encoding::new(vec![7; *length], false)).collect();
     let batches = plan(&lengths, &BatchOptions::default());
 
     let mut group = criterion.benchmark_group("batch");
@@ -59,7 +59,7 @@ fn batch(criterion: &mut Criterion) {
     group.bench_function("pad", |bencher| {
         bencher.iter(|| {
             for rows in &batches {
-                let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
+                let members: Vec<&[u32]> = rows.iter().map(|row| encodings[*row].ids.as_slice()).collect();
                 black_box(TokenBatch::pad(&members, 0));
             }
         });

@@ -5,7 +5,6 @@
 //! text that does. A plan holds row indices, from which the caller restores the order of the results.
 
 use crate::error::{ModelError, Result};
-use crate::tokenize::Encoding;
 
 /// Bounds of one inference call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +80,14 @@ pub struct TokenBatch {
 }
 
 impl TokenBatch {
-    /// Pads `encodings` on the right to the length of the longest.
-    pub fn pad(encodings: &[&Encoding], pad_id: u32) -> Self {
-        let rows = encodings.len();
-        let tokens = encodings.iter().map(|encoding| encoding.ids.len()).max().unwrap_or(0);
+    /// Pads token ids, one slice for each row, on the right to the length of the longest.
+    pub fn pad(ids: &[&[u32]], pad_id: u32) -> Self {
+        let rows = ids.len();
+        let tokens = ids.iter().map(|ids| ids.len()).max().unwrap_or(0);
         let mut input_ids = Vec::with_capacity(rows * tokens);
         let mut attention_mask = Vec::with_capacity(rows * tokens);
-        for (encoding, end) in encodings.iter().zip((1..).map(|row| row * tokens)) {
-            input_ids.extend(encoding.ids.iter().map(|id| i64::from(*id)));
+        for (ids, end) in ids.iter().zip((1..).map(|row| row * tokens)) {
+            input_ids.extend(ids.iter().map(|id| i64::from(*id)));
             // First ones for the tokens that were just added, then zeros up to the end of the row.
             attention_mask.resize(input_ids.len(), 1);
             input_ids.resize(end, i64::from(pad_id));
@@ -118,8 +117,7 @@ mod tests {
 
     #[test]
     fn padding_is_on_the_right_and_masked() {
-        let encodings = [vec![5, 6, 7], vec![8]].map(|ids| Encoding { ids, truncated: false });
-        let batch = TokenBatch::pad(&encodings.each_ref(), 3);
+        let batch = TokenBatch::pad(&[&[5, 6, 7], &[8]], 3);
         let expected = TokenBatch {
             rows: 2,
             tokens: 3,

@@ -6,7 +6,8 @@
 //!     manifest.json           what it is and how it was made
 //!     labels.json             labels in logit order
 //!     config.json             network hyper-parameters
-//!     vocabulary.txt | tokenizer.json
+//!     vocabulary.txt | tokenizer.json   if it has a graph
+//!     linear/*.safetensors      the linear experts, if it has some
 //!     calibration.json        temperature and thresholds, if it was calibrated
 //!     weights/model.safetensors   onnx/fp32.onnx   eval/report.json
 //!     reference/drift.json    distribution of its held-out documents
@@ -36,7 +37,9 @@ mod writer;
 pub use writer::BundleWriter;
 pub(crate) use writer::{remove_leftovers, staging_name};
 
-const FORMAT: u32 = 1;
+/// The highest format that this program reads. A bundle has the lowest one that says all of it, so that earlier
+/// releases read what they can serve.
+const FORMAT: u32 = 2;
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 const LABELS_FILE: &str = "labels.json";
 
@@ -51,7 +54,7 @@ pub enum ProblemType {
 /// `manifest.json`: what a bundle is and how it was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the directory layout; this program reads and writes 1.
+    /// Version of the directory layout: 1 for a graph alone that reads one window, else 2.
     pub format: u32,
     /// The model's name, the same for all its versions.
     pub name: String,
@@ -67,14 +70,22 @@ pub struct Manifest {
 /// The part of the manifest that the maker of a model provides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ModelDescription {
-    /// How texts are cut into tokens.
-    pub tokenization: Tokenization,
-    /// Most tokens of a text that the model reads.
+    /// How texts are cut into tokens; `None` without a graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenization: Option<Tokenization>,
+    /// Most tokens of a window that the graph reads.
     pub max_tokens: usize,
+    /// Most windows of a text that the graph reads, one after another; the mean of their logits counts.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub windows: usize,
     /// Token id that batches are filled with.
     pub pad_id: u32,
-    /// Path of the ONNX graph inside the bundle.
-    pub onnx: String,
+    /// Path of the ONNX graph inside the bundle; `None` if linear experts are the whole model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnx: Option<String>,
+    /// The linear experts, whose logits are added to those of the graph.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linear: Vec<LinearPart>,
     /// How logits become a decision.
     pub problem_type: ProblemType,
     /// Name of the size preset, or of the architecture of an imported model.
@@ -98,9 +109,37 @@ pub struct ModelDescription {
     pub head_trained: bool,
 }
 
+/// A linear expert's part in the sum of logits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearPart {
+    /// Its file inside the bundle.
+    pub file: String,
+    /// Its logits count `weight / temperature` times.
+    pub weight: f64,
+    /// The temperature that suits the expert alone.
+    pub temperature: f64,
+}
+
 /// Default for manifests that were written before the field existed.
 fn yes() -> bool {
     true
+}
+
+/// Default for manifests that were written before there were windows.
+fn one() -> usize {
+    1
+}
+
+fn is_one(windows: &usize) -> bool {
+    *windows == 1
+}
+
+impl ModelDescription {
+    /// The lowest format that says all of this description.
+    fn format(&self) -> u32 {
+        if self.linear.is_empty() && self.onnx.is_some() && self.windows == 1 { 1 } else { 2 }
+    }
 }
 
 /// An opened, verified bundle.
@@ -118,21 +157,30 @@ impl Bundle {
         let manifest = read_manifest(path)?;
         let bundle =
             Self { path: path.to_path_buf(), manifest, labels: Labels::load(&path.join(LABELS_FILE))? };
-        bundle.check_onnx_path()?;
+        bundle.check_files()?;
         Ok(bundle)
     }
 
-    fn check_onnx_path(&self) -> Result<()> {
-        // The path comes from a file that may have been copied from elsewhere: `..` or an absolute path would open
-        // a file that no digest covers.
-        let onnx = Path::new(&self.manifest.model.onnx);
-        let is_inside = onnx.components().all(|component| matches!(component, Component::Normal(_)));
-        if !is_inside || !self.onnx_path().is_file() {
-            let problem =
-                format!("{MANIFEST_FILE}: `onnx` is `{}`, which is not a file of the bundle", onnx.display());
+    fn check_files(&self) -> Result<()> {
+        let ModelDescription { onnx, linear, .. } = &self.manifest.model;
+        if onnx.is_none() && linear.is_empty() {
+            let problem = format!("{MANIFEST_FILE}: it has neither `onnx` nor `linear`");
             return Err(ModelError::bundle(&self.path, problem));
         }
-        Ok(())
+        self.check_file("onnx", onnx.as_deref())?;
+        linear.iter().try_for_each(|part| self.check_file("linear", Some(&part.file)))
+    }
+
+    fn check_file(&self, field: &str, file: Option<&str>) -> Result<()> {
+        let Some(file) = file else { return Ok(()) };
+        // The path comes from a file that may have been copied from elsewhere: `..` or an absolute path would open
+        // a file that no digest covers.
+        let is_inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        if is_inside && self.path.join(file).is_file() {
+            return Ok(());
+        }
+        let problem = format!("{MANIFEST_FILE}: `{field}` is `{file}`, which is not a file of the bundle");
+        Err(ModelError::bundle(&self.path, problem))
     }
 
     /// The version's directory.
@@ -150,9 +198,9 @@ impl Bundle {
         &self.labels
     }
 
-    /// The ONNX graph.
-    pub fn onnx_path(&self) -> PathBuf {
-        self.path.join(&self.manifest.model.onnx)
+    /// The ONNX graph; `None` if linear experts are the whole model.
+    pub fn onnx_path(&self) -> Option<PathBuf> {
+        self.manifest.model.onnx.as_ref().map(|file| self.path.join(file))
     }
 
     /// The SHA-256 of `SHA256SUMS`, and so of everything in the bundle, in lower-case hexadecimal.
@@ -172,9 +220,11 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// The tokenizer's files are unusable.
+    /// The bundle has no tokenizer, or its files are unusable.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Tokenizer::load(&self.path, self.manifest.model.tokenization)
+        let problem = "it has no tokenizer: linear experts are the whole model";
+        let kind = self.manifest.model.tokenization;
+        Tokenizer::load(&self.path, kind.ok_or_else(|| ModelError::bundle(&self.path, problem))?)
     }
 }
 
@@ -187,8 +237,8 @@ fn read_manifest(directory: &Path) -> Result<Manifest> {
     let bytes = std::fs::read(&path).map_err(ModelError::io("read", &path))?;
     // Checked first, because another format may lack the other fields.
     let Format { format } = serde_json::from_slice(&bytes).map_err(ModelError::json(&path))?;
-    if format != FORMAT {
-        let problem = format!("{MANIFEST_FILE}: `format` is {format} but this program reads {FORMAT}");
+    if !(1..=FORMAT).contains(&format) {
+        let problem = format!("{MANIFEST_FILE}: `format` is {format} but this program reads 1 to {FORMAT}");
         return Err(ModelError::bundle(directory, problem));
     }
     serde_json::from_slice(&bytes).map_err(ModelError::json(&path))
@@ -220,10 +270,12 @@ pub(crate) mod tests {
     /// The description of a word model.
     pub(crate) fn description() -> ModelDescription {
         ModelDescription {
-            tokenization: Tokenization::Words,
+            tokenization: Some(Tokenization::Words),
             max_tokens: 32,
+            windows: 1,
             pad_id: 0,
-            onnx: "onnx/fp32.onnx".to_owned(),
+            onnx: Some("onnx/fp32.onnx".to_owned()),
+            linear: Vec::new(),
             problem_type: ProblemType::SingleLabel,
             preset: "tiny".to_owned(),
             parameters: 12,
@@ -270,7 +322,7 @@ pub(crate) mod tests {
             assert_eq!(bundle.manifest().name, "news");
             assert_eq!(bundle.manifest().model.training, serde_json::json!({"seed": 7}));
             assert_eq!(bundle.labels().ids(), ["sports", "finance"]);
-            assert_eq!(fs::read(bundle.onnx_path()).unwrap(), b"graph");
+            assert_eq!(fs::read(bundle.onnx_path().unwrap()).unwrap(), b"graph");
             assert_eq!(bundle.tokenizer().unwrap().encode("bank", 9).unwrap().ids, [2]);
         }
         let version = Ulid::from_str(&written.manifest().version).unwrap();
@@ -338,7 +390,7 @@ pub(crate) mod tests {
     fn an_unsupported_manifest_is_refused() {
         let root = tempfile::tempdir().unwrap();
         for (from, to, message) in [
-            ("\"format\": 1", "\"format\": 2", "`format` is 2 but this program reads 1"),
+            ("\"format\": 1", "\"format\": 3", "`format` is 3 but this program reads 1 to 2"),
             (
                 "\"onnx\": \"onnx",
                 "\"onnx\": \"../onnx",

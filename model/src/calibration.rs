@@ -16,6 +16,7 @@ use crate::evaluate::coverage::{CoveragePoint, coverage, lowest_threshold};
 use crate::evaluate::reliability::{Prediction, expected_error, reliability};
 use crate::labels::Labels;
 use crate::probabilities::Probabilities;
+use crate::thresholds::{SOFTENING, SourceGoals};
 
 const CALIBRATION_FILE: &str = "calibration.json";
 /// The precision that trusted predictions of each label should have.
@@ -46,6 +47,10 @@ pub struct Calibration {
     /// Accuracy on the held-out rows that reach a threshold, against their share, for one threshold over all
     /// labels.
     pub coverage: Vec<CoveragePoint>,
+    /// Goals for thresholds per source ([`crate::thresholds`]); `None` if the bundle has none. A file without them
+    /// has no such key, and programs that do not know it can read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_source: Option<SourceGoals>,
 }
 
 /// The threshold of one label.
@@ -82,7 +87,34 @@ impl Calibration {
     /// gold label is not an index into `labels`; or a logit is not finite.
     pub fn fit(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<Self> {
         check_rows(labels, gold, logits)?;
-        let temperature = best_temperature(gold, logits);
+        Ok(Self::at(labels, gold, logits, best_temperature(gold, logits)).0)
+    }
+
+    /// As [`Calibration::fit`], with goals for thresholds per source. For these, all confidences are softer: the
+    /// fitted temperature is multiplied by 1.15, and everything else is fitted at the product.
+    ///
+    /// The result is that of [`Calibration::fit`] if no goal can be taken from so few rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Calibration::fit`].
+    pub fn fit_per_source(labels: &[String], gold: &[usize], logits: &[Vec<f32>]) -> Result<Self> {
+        check_rows(labels, gold, logits)?;
+        let fitted = best_temperature(gold, logits);
+        let (softened, predictions) = Self::at(labels, gold, logits, SOFTENING * fitted);
+        Ok(match SourceGoals::fit(&predictions) {
+            Some(goals) => Self { per_source: Some(goals), ..softened },
+            None => Self::at(labels, gold, logits, fitted).0,
+        })
+    }
+
+    /// The calibration with this temperature, and the prediction of each row.
+    fn at(
+        labels: &[String],
+        gold: &[usize],
+        logits: &[Vec<f32>],
+        temperature: f64,
+    ) -> (Self, Vec<Prediction>) {
         // Only for the report: how much the temperature improves the confidences.
         let raw = Scaled::new(gold, logits, 1.0);
         let scaled = Scaled::new(gold, logits, temperature);
@@ -99,7 +131,7 @@ impl Calibration {
                 rows: of_class.len(),
             }
         };
-        Ok(Self {
+        let calibration = Self {
             rows: gold.len(),
             temperature,
             target_precision: TARGET_PRECISION,
@@ -108,14 +140,17 @@ impl Calibration {
             before: raw.error,
             after: scaled.error,
             coverage: coverage(&predictions),
-        })
+            per_source: None,
+        };
+        (calibration, predictions)
     }
 
     /// Reads `calibration.json` in a bundle's directory; `None` if the bundle was not calibrated.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not such JSON, or its temperature is not a positive number.
+    /// The file cannot be read, is not such JSON, its temperature is not a positive number, or its goals are
+    /// not shares.
     pub fn load(bundle: &Path) -> Result<Option<Self>> {
         let path = bundle.join(CALIBRATION_FILE);
         if !path.exists() {
@@ -127,6 +162,9 @@ impl Calibration {
         if !(temperature.is_finite() && temperature > 0.0) {
             let problem = format!("{CALIBRATION_FILE}: `temperature` is {temperature} but must be above 0");
             return Err(ModelError::bundle(bundle, problem));
+        }
+        if let Some(problem) = calibration.per_source.as_ref().and_then(SourceGoals::problem) {
+            return Err(ModelError::bundle(bundle, format!("{CALIBRATION_FILE}: {problem}")));
         }
         Ok(Some(calibration))
     }
@@ -199,7 +237,10 @@ impl Scaled {
 ///
 /// The target of a row is slightly below 1 (Platt 1999: `(n + 1) / (n + 2)`). Otherwise the temperature would
 /// go to zero if all held-out rows are classified correctly.
-fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
+///
+/// `gold[row]` is an index into `logits[row]`, and both have the same number of rows. The result is between 0.1
+/// and 10; it means nothing without rows.
+pub fn best_temperature(gold: &[usize], logits: &[Vec<f32>]) -> f64 {
     let smoothing = 1.0 / (gold.len() as f64 + 2.0);
     let loss = |log_temperature: f64| cross_entropy(gold, logits, log_temperature.exp(), smoothing);
     // The inverse of the golden ratio: each step keeps this share of the interval.
@@ -318,6 +359,50 @@ mod tests {
         calibration.save(root.path()).unwrap();
         let error = Calibration::load(root.path()).unwrap_err().to_string();
         assert!(error.contains("calibration.json: `temperature` is 0 but must be above 0"), "{error}");
+    }
+
+    #[test]
+    fn goals_soften_the_confidences_and_are_optional_in_the_file() {
+        let root = tempfile::tempdir().unwrap();
+        let (gold, logits) = rows(1.0);
+        let plain = Calibration::fit(&labels(2), &gold, &logits).unwrap();
+        plain.save(root.path()).unwrap();
+        let text = std::fs::read_to_string(root.path().join(CALIBRATION_FILE)).unwrap();
+        assert!(!text.contains("per_source"), "programs that do not know the key refuse it");
+        assert_eq!(Calibration::load(root.path()).unwrap().unwrap().per_source, None);
+
+        let fitted = Calibration::fit_per_source(&labels(2), &gold, &logits).unwrap();
+        assert!((fitted.temperature / plain.temperature - 1.15).abs() < 1e-9);
+        let goals = fitted.per_source.clone().expect("there are enough rows");
+        assert_eq!(goals.temperature_factor, 1.15);
+        fitted.save(root.path()).unwrap();
+        let loaded = Calibration::load(root.path()).unwrap().unwrap().per_source.unwrap();
+        assert_eq!(loaded.goal(None).unwrap().mean_confidence, goals.goal(None).unwrap().mean_confidence);
+
+        let few = Calibration::fit_per_source(&labels(2), &gold[..50], &logits[..50]).unwrap();
+        assert_eq!(few, Calibration::fit(&labels(2), &gold[..50], &logits[..50]).unwrap());
+    }
+
+    #[test]
+    fn goals_that_are_no_shares_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let (gold, logits) = rows(1.0);
+        let mut calibration = Calibration::fit_per_source(&labels(2), &gold, &logits).unwrap();
+        let goals = calibration.per_source.as_mut().unwrap();
+        goals.goals[0].mean_confidence = 1.5;
+        calibration.save(root.path()).unwrap();
+        let error = Calibration::load(root.path()).unwrap_err().to_string();
+        assert!(error.contains("calibration.json: `per_source.goals`") && error.contains("1.5"), "{error}");
+    }
+
+    #[test]
+    fn the_calibration_of_an_earlier_release_opens() {
+        let models =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/state/78ec496/models/headlines/versions");
+        for version in std::fs::read_dir(models).unwrap() {
+            let calibration = Calibration::load(&version.unwrap().path()).unwrap().expect("it has one");
+            assert_eq!(calibration.per_source, None);
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! A classifier: encodes texts, groups them into batches, runs the graph, and applies softmax at the bundle's
 //! temperature.
 //!
+//! A bundle is a product of experts (Hinton, 2002): their logits are summed, each scaled by its weight and its own
+//! temperature. The graph gives the sum of those that read tokens, here averaged over the windows of a long text. The
+//! linear expert reads the whole text while it is encoded ([`Encoding::linear`]).
+//!
 //! Contract: probabilities are returned in the order of the texts. They do not depend on the other texts of a
 //! call, except for rounding: kernels differ by the shape of a batch, which changes a probability by at most
 //! 1e-5.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use crate::batcher::{BatchOptions, TokenBatch, plan};
 use crate::bundle::Bundle;
@@ -17,60 +20,13 @@ use crate::error::{ModelError, Result};
 use crate::labels::Labels;
 use crate::probabilities::Probabilities;
 use crate::session::{Logits, Session};
-use crate::tokenize::{Encoding, Tokenizer};
+use crate::tokenize::Encoding;
 
+mod encoder;
 mod isolate;
 
+pub use encoder::Encoder;
 pub use isolate::{Failure, FailureKind, Outcome};
-
-/// A bundle's tokenizer with the bundle's limit on tokens. It can be shared with threads that tokenise ahead
-/// of the classifier.
-#[derive(Debug)]
-pub struct Encoder {
-    tokenizer: Tokenizer,
-    max_tokens: usize,
-}
-
-impl Encoder {
-    /// An encoder that cuts texts off after `max_tokens` tokens.
-    pub fn new(tokenizer: Tokenizer, max_tokens: usize) -> Self {
-        Self { tokenizer, max_tokens }
-    }
-
-    /// The ids of many texts, in their order, computed on rayon's threads.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tokenizer::encode_batch`].
-    pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Encoding>> {
-        self.tokenizer.encode_batch(texts, self.max_tokens)
-    }
-
-    /// For each text, in their order, its ids or the error.
-    ///
-    /// # Errors
-    ///
-    /// No text can be encoded, not even the empty one, so that the tokenizer is at fault and not the texts.
-    pub fn encode_each<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Result<Encoding>>> {
-        let encode = |text: &T| self.tokenizer.encode(text.as_ref(), self.max_tokens);
-        let encodings: Vec<_> = texts.par_iter().map(encode).collect();
-        // Texts can all be bad, but not the empty one: its error is that of the tokenizer.
-        if !encodings.is_empty() && encodings.iter().all(Result::is_err) {
-            self.tokenizer.encode("", self.max_tokens)?;
-        }
-        Ok(encodings)
-    }
-
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// Most tokens of an encoding.
-    pub fn max_tokens(&self) -> usize {
-        self.max_tokens
-    }
-}
 
 /// How a classifier runs its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,15 +49,22 @@ impl Default for ClassifierOptions {
 /// An open classifier. It works on one call at a time; its [`Encoder`] may be used meanwhile.
 #[derive(Debug)]
 pub struct Classifier {
-    session: Session,
+    /// `None` if the bundle is a linear expert alone.
+    session: Option<Session>,
+    device: Device,
     encoder: Arc<Encoder>,
     labels: Labels,
     calibration: Option<Calibration>,
     name: String,
     version: String,
     pad_id: u32,
+    /// Most tokens of one window.
+    window: usize,
     batch: BatchOptions,
 }
+
+/// What gives the logits of a batch: [`Session::run`] or [`Session::scores`].
+type Score = fn(&mut Session, &TokenBatch) -> Result<Logits>;
 
 impl Classifier {
     /// Loads a bundle's tokenizer, calibration and graph, and runs the graph once.
@@ -114,15 +77,18 @@ impl Classifier {
         options.batch.validate()?;
         bundle.check_head()?;
         let manifest = bundle.manifest();
-        let session = Session::open(&bundle.onnx_path(), options.threads, options.device)?;
+        let open = |path: PathBuf| Session::open(&path, options.threads, options.device);
+        let session = bundle.onnx_path().map(open).transpose()?;
         let mut classifier = Self {
+            device: session.as_ref().map_or(Device::Cpu, Session::device),
             session,
-            encoder: Arc::new(Encoder::new(bundle.tokenizer()?, manifest.model.max_tokens)),
+            encoder: Arc::new(Encoder::open(bundle)?),
             labels: bundle.labels().clone(),
             calibration: calibration(bundle)?,
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             pad_id: manifest.model.pad_id,
+            window: manifest.model.max_tokens,
             batch: options.batch,
         };
         // A bundle that cannot classify is refused here, and the first real batch finds warm caches.
@@ -147,7 +113,7 @@ impl Classifier {
         Ok(logits.iter().map(|logits| Probabilities::at_temperature(logits, temperature)).collect())
     }
 
-    /// The graph's logits of all labels for each text, in the order of the texts.
+    /// The logits of all labels for each text, in the order of the texts.
     ///
     /// # Errors
     ///
@@ -159,11 +125,8 @@ impl Classifier {
         for rows in plan(&lengths, &self.batch) {
             // Batches are made of rows of similar length; `results` restores the order of the texts.
             let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
-            let batch = TokenBatch::pad(&members, self.pad_id);
-            for (row, logits) in
-                rows.into_iter().zip(self.run(&batch, Session::run)?.chunks_exact(self.labels.len()))
-            {
-                results[row] = logits.to_vec();
+            for (row, logits) in rows.into_iter().zip(self.score(&members, Session::run)?) {
+                results[row] = logits;
             }
         }
         Ok(results)
@@ -178,19 +141,30 @@ impl Classifier {
         self.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature)
     }
 
-    /// One call; `score` is [`Session::run`] or [`Session::scores`].
-    fn run(
-        &mut self,
-        batch: &TokenBatch,
-        score: fn(&mut Session, &TokenBatch) -> Result<Logits>,
-    ) -> Result<Vec<f32>> {
-        let logits = score(&mut self.session, batch)?;
+    /// The logits of texts that share one call: the mean over a text's windows, and the linear expert's part.
+    fn score(&mut self, members: &[&Encoding], score: Score) -> Result<Vec<Vec<f32>>> {
+        let mut windows = self.graph_logits(members, score)?.into_iter();
+        let count = |encoding: &Encoding| encoding.windows(self.window).len();
+        let sum = |encoding: &&Encoding| {
+            let mean = mean(&mut windows.by_ref().take(count(encoding)), self.labels.len());
+            add(mean, &encoding.linear)
+        };
+        Ok(members.iter().map(sum).collect())
+    }
+
+    /// The graph's logits of each window of each text; nothing without a graph.
+    fn graph_logits(&mut self, members: &[&Encoding], score: Score) -> Result<Vec<Vec<f32>>> {
+        let Some(session) = &mut self.session else { return Ok(Vec::new()) };
+        let windows: Vec<&[u32]> =
+            members.iter().flat_map(|encoding| encoding.windows(self.window)).collect();
+        let batch = TokenBatch::pad(&windows, self.pad_id);
+        let logits = score(session, &batch)?;
         if logits.labels != self.labels.len() {
             let problem =
                 format!("the graph has {} logits but there are {} labels", logits.labels, self.labels.len());
             return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
         }
-        Ok(logits.values)
+        Ok(logits.values.chunks_exact(logits.labels).map(<[f32]>::to_vec).collect())
     }
 
     /// The calibration, if the bundle has one.
@@ -205,7 +179,7 @@ impl Classifier {
 
     /// The device that it actually runs on: CPU or CUDA.
     pub fn device(&self) -> Device {
-        self.session.device()
+        self.device
     }
 
     /// The model's name.
@@ -217,6 +191,19 @@ impl Classifier {
     pub fn version(&self) -> &str {
         &self.version
     }
+}
+
+/// The mean of rows of `width` values; zeros if there is no row.
+fn mean(rows: &mut dyn Iterator<Item = Vec<f32>>, width: usize) -> Vec<f32> {
+    let Some(first) = rows.next() else { return vec![0.0; width] };
+    let (sum, count) = rows.fold((first, 1.0), |(sum, count), row| (add(sum, &row), count + 1.0));
+    sum.into_iter().map(|value| value / count).collect()
+}
+
+/// `row + other`, where `other` may be empty.
+fn add(mut row: Vec<f32>, other: &[f32]) -> Vec<f32> {
+    row.iter_mut().zip(other).for_each(|(value, other)| *value += other);
+    row
 }
 
 fn calibration(bundle: &Bundle) -> Result<Option<Calibration>> {
@@ -233,6 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bundle::ModelDescription;
     use crate::bundle::tests::{description, staged};
     use crate::session::graphs::TestGraph;
 
@@ -264,6 +252,27 @@ mod tests {
         assert_ne!(probabilities[0], probabilities[1]);
         assert_eq!(classifier.name(), "news");
         assert_eq!(classifier.labels().ids(), ["sports", "finance"]);
+    }
+
+    #[test]
+    fn a_long_text_has_the_mean_of_its_windows_and_a_text_that_is_longer_still_is_cut_off() {
+        let root = tempfile::tempdir().unwrap();
+        let graph = root.path().join("graph.onnx");
+        TestGraph::default().save(&graph);
+        let description = ModelDescription { max_tokens: 3, windows: 2, ..description() };
+        let bundle = staged(root.path(), &std::fs::read(&graph).unwrap()).finish(description).unwrap();
+        assert_eq!(bundle.manifest().format, 2);
+        let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
+        let encoder = classifier.encoder();
+        let encode = |text: &str| encoder.encode_batch(&[text]).unwrap().remove(0);
+        let whole = encode("bank match bank match");
+        let [first, second] = ["bank match", "bank match"].map(encode);
+        assert_eq!((whole.ids.len(), whole.truncated), (4, false));
+        assert!(encode("bank bank bank bank bank bank bank").truncated);
+        let logits = classifier.logits(&[whole, first, second]).unwrap();
+        for ((whole, first), second) in logits[0].iter().zip(&logits[1]).zip(&logits[2]) {
+            assert!((whole - (first + second) / 2.0).abs() < 1e-5, "{logits:?}");
+        }
     }
 
     #[test]
@@ -316,7 +325,7 @@ mod tests {
         ) {
             let mut classifier = open(BatchOptions { max_batch_tokens, max_batch_rows: 16 });
             let encodings: Vec<Encoding> =
-                texts.into_iter().map(|ids| Encoding { ids, truncated: false }).collect();
+                texts.into_iter().map(|ids| Encoding::new(ids, false)).collect();
             let together = classifier.classify(&encodings).unwrap();
             for (encoding, row) in encodings.iter().zip(&together) {
                 let alone = classifier.classify(std::slice::from_ref(encoding)).unwrap();

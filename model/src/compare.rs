@@ -11,13 +11,15 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
+use crate::evaluate::Interval;
 use crate::evaluate::counts::{ClassCounts, macro_f1, ratio};
+use crate::evaluate::interval::{self, percentiles};
 use crate::probabilities::Probabilities;
 
 pub use speed::{Speed, measure_speed};
 
 /// Resamples of [`paired_bootstrap`] that make its interval steady to about a tenth of its width.
-pub const RESAMPLES: usize = 1000;
+pub const RESAMPLES: usize = interval::RESAMPLES;
 
 /// A score of both models, and their difference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -238,17 +240,13 @@ fn model_scores(counts: &[ClassCounts]) -> ModelScores {
 
 fn difference(all: &Scores, resampled: &[Scores], score: fn(&ModelScores) -> f64) -> Difference {
     let of = |scores: &Scores| score(&scores.challenger) - score(&scores.champion);
-    let mut differences: Vec<f64> = resampled.iter().map(of).collect();
-    differences.sort_by(f64::total_cmp);
-    // `resamples` is at least 1, so this does not underflow.
-    let last = differences.len() - 1;
-    let quantile = |share: f64| differences[(share * last as f64).round() as usize];
+    let Interval { low, high } = percentiles(resampled.iter().map(of).collect());
     Difference {
         champion: score(&all.champion),
         challenger: score(&all.challenger),
         difference: of(all),
-        low: quantile(0.025),
-        high: quantile(0.975),
+        low,
+        high,
     }
 }
 

@@ -211,7 +211,7 @@ pub(crate) mod tests {
         let rest = (1.0 - confidence) / 2.0;
         let logits: Vec<f32> =
             (0..3).map(|index| if index == label { confidence.ln() } else { rest.ln() }).collect();
-        (Encoding { ids, truncated: false }, Probabilities::from_logits(&logits))
+        (Encoding::new(ids, false), Probabilities::from_logits(&logits))
     }
 
     /// The reference of documents with every length of 10 to 49, evenly spread labels and confidences,

@@ -62,6 +62,24 @@ pub enum ModelError {
         /// What is wrong, naming the file, setting or tensor.
         problem: String,
     },
+    /// A file of thresholds that cannot be used.
+    #[error("invalid thresholds {}: {problem}", path.display())]
+    Thresholds {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, naming the key.
+        problem: String,
+    },
+    /// A checkpoint that cannot be fetched from a hub.
+    #[error("cannot fetch {reference}: {problem}")]
+    Hub {
+        /// The reference, as it was given.
+        reference: String,
+        /// Whose fault it is.
+        cause: HubCause,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A set of labels that no classifier can have.
     #[error("invalid labels: {0}")]
     Labels(String),
@@ -130,6 +148,21 @@ pub enum ModelError {
     Training(String),
 }
 
+/// Whose fault it is that a checkpoint cannot be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubCause {
+    /// The reference or an option is wrong.
+    Usage,
+    /// The hub does not answer, or cannot serve at present.
+    Unavailable,
+    /// The hub refuses the access token, or there is none.
+    Denied,
+    /// The repository, the revision or a file does not exist, or is not in the cache.
+    Absent,
+    /// What the hub or the cache gives cannot be used.
+    Unusable,
+}
+
 impl ModelError {
     /// For `map_err` on file operations.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -151,6 +184,11 @@ impl ModelError {
     /// A model that cannot be imported from `path`.
     pub fn import(path: &Path, problem: impl Into<String>) -> Self {
         Self::Import { path: path.to_path_buf(), problem: problem.into() }
+    }
+
+    /// A file of thresholds in `path` that cannot be used.
+    pub fn thresholds(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Thresholds { path: path.to_path_buf(), problem: problem.into() }
     }
 
     /// A model in `path` whose versions and aliases do not allow an operation.

@@ -5,8 +5,10 @@
 
 pub(crate) mod counts;
 pub(crate) mod coverage;
+pub(crate) mod interval;
 pub(crate) mod reliability;
 mod roc;
+mod slice;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +17,11 @@ use crate::probabilities::Probabilities;
 use counts::{ClassCounts, macro_f1, ratio};
 use reliability::{Prediction, expected_error};
 
-pub use coverage::CoveragePoint;
+pub use coverage::{CoveragePoint, Trustable};
+pub use interval::{Interval, Intervals};
 pub use reliability::ReliabilityBin;
 pub use roc::{RocCurve, roc_curves};
+pub use slice::{SliceScores, Trusted, evaluate_slices};
 
 /// Lower bound of probabilities in the log loss, so that one row with probability 0 does not make it infinite.
 const LEAST_PROBABILITY: f32 = f32::EPSILON;
@@ -84,6 +88,18 @@ pub struct Evaluation {
     /// Accuracy on the rows that reach a confidence, against their share.
     #[serde(default)]
     pub coverage: Vec<CoveragePoint>,
+    /// Area under the risk–coverage curve, from 0, the best; `None` in evaluations of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aurc: Option<f64>,
+    /// Shares of the rows that could be trusted at 85 %, 90 % and 95 % right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trustable: Vec<Trustable>,
+    /// 95 % intervals of accuracy and macro-F1; only by [`evaluate_slices`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Intervals>,
+    /// Scores of all rows and of parts of them; only by [`evaluate_slices`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceScores>,
 }
 
 /// Compares the most probable label of each row with its gold label.
@@ -118,6 +134,10 @@ pub fn evaluate(labels: &[String], gold: &[usize], probabilities: &[Probabilitie
         brier: mean(gold, probabilities, brier),
         reliability,
         coverage: coverage::coverage(&predictions),
+        aurc: Some(coverage::aurc(&predictions)),
+        trustable: coverage::trustable(&predictions),
+        intervals: None,
+        slices: vec![],
     })
 }
 

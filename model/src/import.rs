@@ -74,10 +74,12 @@ pub fn onnx(path: &Path, root: &Path, name: &str, options: &OnnxOptions) -> Resu
     labels.save(&writer.path().join("labels.json"))?;
     tokenizer.save(writer.path())?;
     let description = ModelDescription {
-        tokenization: tokenizer.kind(),
+        tokenization: Some(tokenizer.kind()),
         max_tokens,
+        windows: 1,
         pad_id: tokenizer.pad_id(),
-        onnx: file,
+        onnx: Some(file),
+        linear: Vec::new(),
         problem_type: ProblemType::SingleLabel,
         preset: config.model_type.unwrap_or_else(|| "onnx".to_owned()),
         parameters: graph.parameters(),
@@ -171,9 +173,9 @@ fn probe(graph: &Path, tokenizer: &Tokenizer, max_tokens: usize) -> Result<usize
     let mut session = Session::open(graph, ClassifierOptions::default().threads, Device::Cpu)?;
     let highest = (tokenizer.vocab_size() - 1) as u32;
     let pad = tokenizer.pad_id();
-    let document = |id: u32, length: usize| Encoding { ids: vec![id; length], truncated: false };
+    let document = |id: u32, length: usize| Encoding::new(vec![id; length], false);
     let mut run = |documents: &[Encoding], what: &str| {
-        let rows: Vec<&Encoding> = documents.iter().collect();
+        let rows: Vec<&[u32]> = documents.iter().map(|document| document.ids.as_slice()).collect();
         let logits = session.run(&TokenBatch::pad(&rows, pad));
         logits.map_err(|error| ModelError::import(graph, format!("it does not run on {what}: {error}")))
     };

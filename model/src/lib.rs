@@ -37,6 +37,7 @@ mod example;
 pub mod gates;
 pub mod import;
 mod labels;
+pub mod linear;
 mod lock;
 pub mod onnx;
 mod probabilities;
@@ -45,24 +46,28 @@ pub mod registry;
 pub mod report;
 pub mod runtime;
 pub mod session;
+pub mod thresholds;
 mod time;
 pub mod tokenize;
 pub mod training_report;
 
 pub use batcher::BatchOptions;
-pub use bundle::{Bundle, BundleWriter, Manifest, ModelDescription, ProblemType};
-pub use calibration::{Calibration, ClassThreshold, ConfidenceError};
+pub use bundle::{Bundle, BundleWriter, LinearPart, Manifest, ModelDescription, ProblemType};
+pub use calibration::{Calibration, ClassThreshold, ConfidenceError, best_temperature};
 pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome};
 pub use compare::{Comparison, Slice, Speed};
 pub use device::Device;
 pub use drift::{
     DriftMonitor, DriftOptions, DriftReference, DriftStatus, MIN_REFERENCE_ROWS, Signal, SignalDrift,
 };
-pub use error::{ModelError, Result};
-pub use evaluate::{ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, evaluate};
+pub use error::{HubCause, ModelError, Result};
+pub use evaluate::{
+    ClassScores, Confusion, CoveragePoint, Evaluation, ReliabilityBin, SliceScores, evaluate, evaluate_slices,
+};
 pub use example::Example;
 pub use gates::{Gate, GateInputs, GateLimits};
 pub use labels::{Label, Labels};
+pub use linear::{FeatureOptions, Features, LinearExpert};
 pub use lock::Lease;
 pub use probabilities::Probabilities;
 pub use quality::QualityReport;

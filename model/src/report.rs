@@ -25,7 +25,7 @@ mod tests {
     use super::*;
     use crate::calibration::Calibration;
     use crate::compare::{Speed, paired_bootstrap, slices};
-    use crate::evaluate::{evaluate, roc_curves};
+    use crate::evaluate::{evaluate, evaluate_slices, roc_curves};
     use crate::gates::{GateInputs, GateLimits, check};
     use crate::probabilities::Probabilities;
     use crate::quality::{Conflict, QualityReport, Suspect};
@@ -77,6 +77,8 @@ mod tests {
             best_epoch: 2,
             dev: None,
             ngram_weight: None,
+            experts: Vec::new(),
+            baseline_accuracy: None,
             parity_max_abs_diff: 1e-6,
             seconds: 3.0,
         }
@@ -155,6 +157,14 @@ mod tests {
             calibration: Some(&calibration),
         };
         check_page(&page.to_html());
+
+        let trusted = vec![true; gold.len()];
+        let detailed = evaluate_slices(&labels, &gold, &challenger, &names, Some(&trusted)).unwrap();
+        let html = EvaluationPage { evaluation: &detailed, ..page }.to_html();
+        check_page(&html);
+        for shown in ["all documents", "95 % interval", "trustable at 85 %", "of these right"] {
+            assert!(html.contains(shown), "{shown}");
+        }
 
         let comparison = paired_bootstrap(&labels, &gold, &champion, &challenger, 50, 1).unwrap();
         let both = Some((&champion_evaluation, &comparison));

@@ -18,7 +18,7 @@ use crate::error::{ModelError, Result};
 mod encoding;
 mod subword;
 mod vocabulary;
-mod words;
+pub(crate) mod words;
 
 use subword::Subword;
 use words::Words;
@@ -219,7 +219,7 @@ mod tests {
         for tokenizer in trained() {
             let one_by_one = TEXTS.map(|text| tokenizer.encode(text, 4).unwrap());
             assert_eq!(tokenizer.encode_batch(&TEXTS, 4).unwrap(), one_by_one);
-            assert_eq!(one_by_one[2], Encoding { ids: vec![UNK_ID], truncated: false });
+            assert_eq!(one_by_one[2], Encoding::new(vec![UNK_ID], false));
             let highest = one_by_one.iter().flat_map(|encoding| &encoding.ids).max().unwrap();
             assert!((*highest as usize) < tokenizer.vocab_size());
         }

@@ -38,6 +38,19 @@ pub struct EpochReport {
     pub seconds: f64,
 }
 
+/// One expert of a product, and the reference beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpertReport {
+    /// `linear`, `mean` or `encoder`.
+    pub name: String,
+    /// The weight of its logits in the sum, after they were divided by `temperature`.
+    pub weight: f64,
+    /// The temperature that suits the expert alone.
+    pub temperature: f64,
+    /// Its accuracy alone on the development rows; `None` without development rows.
+    pub dev_accuracy: Option<f64>,
+}
+
 /// A finished run; `eval/report.json` in the bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainReport {
@@ -55,6 +68,13 @@ pub struct TrainReport {
     /// side path were trained together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ngram_weight: Option<f32>,
+    /// The experts whose logits are summed; empty for a model that is no such sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub experts: Vec<ExpertReport>,
+    /// Accuracy on the same development rows of a linear support vector machine on tf-idf of n-grams, which anyone trains
+    /// in seconds; `None` without development rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_accuracy: Option<f64>,
     /// Largest difference between a logit of the trained network and of the ONNX graph.
     pub parity_max_abs_diff: f64,
     /// Wall time from texts to graph.

@@ -159,7 +159,11 @@ impl Labeller {
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
             self.counters.set_drift(drift);
         }
-        let labelled = self.labelled(&batch.records, &generation, &classified)?;
+        let labelled = self.labelled(&batch.records, &generation, &encodings, &classified)?;
+        // After all rows were judged: thresholds change only between batches.
+        if let Some(trust) = generation.trust() {
+            trust.observe(&batch.records, &classified.probabilities);
+        }
         if let Some(shadow) = &self.shadow {
             shadow.offer(&batch.records, &labelled, &classified)?;
         }
@@ -189,17 +193,23 @@ impl Labeller {
         &self,
         rows: &RecordBatch,
         generation: &Generation,
+        encodings: &[Encoding],
         classified: &Classified,
     ) -> Result<RecordBatch> {
         let top = |row: &Probabilities| {
             row.top(self.top_k).into_iter().map(|(index, score)| (generation.label(index), score)).collect()
         };
-        let predictions: Vec<Prediction<'_>> = classified
-            .probabilities
-            .iter()
-            .zip(&classified.abstained)
-            .map(|(row, abstained)| Prediction { top: top(row), abstained: *abstained })
-            .collect();
+        let thresholds = generation.trust().map(|trust| trust.thresholds(rows));
+        let prediction = |(row, (probabilities, abstained)): (usize, (&Probabilities, &bool))| {
+            let best: Vec<(&str, f32)> = top(probabilities);
+            let threshold = thresholds.as_ref().and_then(|thresholds| thresholds.get(row)).copied();
+            let is_below = |threshold: f32| best.first().is_none_or(|(_, score)| *score < threshold);
+            let abstained = threshold.map_or(*abstained, is_below);
+            let truncated = encodings.get(row).is_some_and(|encoding| encoding.truncated);
+            Prediction { top: best, abstained, threshold, truncated }
+        };
+        let rows_of = classified.probabilities.iter().zip(&classified.abstained);
+        let predictions: Vec<Prediction<'_>> = rows_of.enumerate().map(prediction).collect();
         let model = (generation.name(), generation.version());
         let now = Utc::now().timestamp_millis();
         Ok(label_rows(rows, &predictions, &self.schema, model, now)?)

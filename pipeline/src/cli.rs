@@ -16,6 +16,7 @@ mod output;
 mod predict;
 mod produce;
 mod run;
+mod thresholds;
 mod train;
 mod verify;
 
@@ -60,6 +61,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Manage models: their versions, and which one is in use
     Model(model::ModelArgs),
+    /// Make and show files with thresholds per source
+    Thresholds(thresholds::ThresholdsArgs),
     /// List, show and replay dead letters
     Dlq(dlq::DlqArgs),
     /// Compare the source with the sinks: find lost and duplicated documents
@@ -102,6 +105,7 @@ fn execute(command: Command, common: &Common) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate::evaluate(&args, common),
         Command::Predict(args) => predict::predict(&args, common),
         Command::Model(args) => return model::model(&args, common),
+        Command::Thresholds(args) => thresholds::thresholds(&args, common),
         Command::Dlq(args) => dlq::dlq(&args, common),
         Command::Verify(args) => return verify::verify(&args, common),
         Command::Compact(args) => compact::compact(&args, common),

@@ -11,18 +11,21 @@ mod load;
 mod model;
 mod selection;
 mod serve;
+mod thresholds;
 mod validate;
 
 use std::time::Duration;
 
+use arrow::datatypes::Schema;
 use bytesize::ByteSize;
+use fenliu_config::Problems;
 use fenliu_connectors::files::FilesSinkConfig;
 use fenliu_connectors::kafka::Delivery;
 use fenliu_connectors::{DeadLetterConfig, KafkaConfig, SinkConfig, SourceConfig};
 use fenliu_decode::DocumentsConfig;
 use fenliu_model::DriftOptions;
 use fenliu_operators::CleanConfig;
-use fenliu_schemas::LabelledOptions;
+use fenliu_schemas::{LabelledOptions, THRESHOLD, TRUNCATED, adds};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use breaker::BreakerConfig;
@@ -30,6 +33,7 @@ pub(crate) use finetune::{FinetuneConfig, PromotePolicy, parse_schedule};
 pub(crate) use model::ModelConfig;
 pub(crate) use selection::RowFilter;
 pub(crate) use serve::{CanaryConfig, ShadowConfig};
+pub(crate) use thresholds::ThresholdsConfig;
 
 /// The configuration of one pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +52,8 @@ pub(crate) struct Config {
     pub clean: CleanConfig,
     /// The classifier, if there is one: see [`Config::has_model`].
     pub model: ModelConfig,
+    /// Which labels are trusted.
+    pub thresholds: ThresholdsConfig,
     /// Comparison of a challenger with the model in use.
     pub shadow: ShadowConfig,
     /// When documents count as different from those that the model was evaluated on.
@@ -77,6 +83,7 @@ impl Default for Config {
             documents: DocumentsConfig::default(),
             clean: CleanConfig::default(),
             model: ModelConfig::default(),
+            thresholds: ThresholdsConfig::default(),
             shadow: ShadowConfig::default(),
             drift: DriftOptions::default(),
             finetune: FinetuneConfig::default(),
@@ -98,7 +105,8 @@ impl Config {
 
     /// Which optional columns written rows have.
     pub(crate) fn labelled_options(&self) -> LabelledOptions {
-        let OutputConfig { body, tokens, kafka_key, kafka_headers, decode_warnings } = self.output;
+        let OutputConfig { body, tokens, kafka_key, kafka_headers, decode_warnings, threshold, truncated } =
+            self.output;
         let unlabelled = !self.has_model();
         LabelledOptions {
             body,
@@ -107,6 +115,8 @@ impl Config {
             kafka_headers,
             payload: false,
             decode_warnings,
+            threshold,
+            truncated,
             unlabelled,
         }
     }
@@ -126,6 +136,22 @@ pub(crate) struct OutputConfig {
     pub kafka_headers: bool,
     /// Add what decoding left out or mended, such as `published_at:unreadable`, as with the key.
     pub decode_warnings: bool,
+    /// Add the score from which on a label of the document's source is trusted, as with the key.
+    pub threshold: bool,
+    /// Add whether the model has not read the end of the text, as with the key.
+    pub truncated: bool,
+}
+
+impl OutputConfig {
+    /// Checks the optional columns that labelling adds against those of cleaned rows.
+    pub(crate) fn check_columns(&self, cleaned: &Schema, problems: &mut Problems) {
+        for (is_wanted, name) in [(self.threshold, THRESHOLD), (self.truncated, TRUNCATED)] {
+            if is_wanted && !adds(cleaned, name) {
+                let message = format!("is true, but a cleaning step sets the column `{name}`");
+                problems.add(format!("output.{name}"), message);
+            }
+        }
+    }
 }
 
 /// Bounds of memory and batches.

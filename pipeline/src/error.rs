@@ -1,7 +1,7 @@
 //! Converts the errors of the model and operator crates into errors of the pipeline. This is the one place that decides
 //! which kind, and so which exit code, each of them has.
 
-use fenliu_model::ModelError;
+use fenliu_model::{HubCause, ModelError};
 use fenliu_operators::OperatorError;
 
 pub(crate) use fenliu_engine::{Error, Kind, Result};
@@ -32,8 +32,20 @@ pub(crate) fn of_model(error: ModelError) -> Error {
     match error {
         ModelError::Io { action, path, source } => Error::file(action, path)(source),
         ModelError::Option { .. } => Error::usage(error.to_string()),
+        ModelError::Hub { cause, .. } => Error::new(of_hub(cause), error.to_string()),
         ModelError::Leased { .. } => Error::new(Kind::Conflict, error.to_string()),
         ModelError::Runtime { .. } => Error::new(Kind::NotFound, error.to_string()),
         other => Error::input(other.to_string()),
+    }
+}
+
+/// The kind of an error of a model hub.
+fn of_hub(cause: HubCause) -> Kind {
+    match cause {
+        HubCause::Usage => Kind::Usage,
+        HubCause::Unavailable => Kind::Unavailable,
+        HubCause::Denied => Kind::Denied,
+        HubCause::Absent => Kind::NotFound,
+        HubCause::Unusable => Kind::Input,
     }
 }

@@ -62,6 +62,10 @@ impl Config {
         // Sinks are compiled for the columns that cleaning produces; without those, every problem would be a
         // consequence of the first.
         if let Some(clean) = &clean {
+            if self.has_model() {
+                self.thresholds.check_columns(clean.schema(), &mut problems);
+            }
+            self.output.check_columns(clean.schema(), &mut problems);
             outputs = self.compile_sinks(clean, &mut problems);
         }
         outputs.extend(self.compile_dead_letters(&mut problems));
@@ -154,10 +158,18 @@ impl Config {
     }
 }
 
-/// The columns that sinks can use: also those that come from the message and are optional, whichever of them all sinks
-/// get.
+/// The columns that sinks can use: also the optional ones that come from the message or from the model, whichever of them
+/// all sinks get.
 fn usable(options: LabelledOptions) -> LabelledOptions {
-    LabelledOptions { kafka_key: true, kafka_headers: true, payload: true, decode_warnings: true, ..options }
+    LabelledOptions {
+        kafka_key: true,
+        kafka_headers: true,
+        payload: true,
+        decode_warnings: true,
+        threshold: true,
+        truncated: true,
+        ..options
+    }
 }
 
 fn names(schema: &Schema) -> Vec<String> {

@@ -9,6 +9,8 @@
 //! - A [`Watcher`] follows the alias that the configuration names. If the alias moves to another version, that version
 //!   is loaded, verified and warmed up in the background, then put in use between two batches. A version that cannot be
 //!   loaded, or that was trained on texts that were cleaned differently, is refused, and the model in use stays.
+//! - [`SourceTrust`] says which labels of a generation are trusted, by the source of the document. Every generation has
+//!   its own: scores of another version say nothing about it. Generations are compared by the thresholds of their labels.
 //! - [`Shadow`] lets a challenger label a sample of the documents beside the champion.
 //!
 //! Contract: batches in flight are not affected by a swap, so a swap neither loses nor repeats a document.
@@ -20,6 +22,7 @@ mod live;
 mod phase;
 mod sample;
 mod shadow;
+mod thresholds;
 mod watch;
 
 pub(crate) use bundle::{model_config, open};

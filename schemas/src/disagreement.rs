@@ -122,8 +122,12 @@ mod tests {
         }
         let rows = builder.finish().unwrap();
         let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
-        let predictions =
-            ["a", "b", "a"].map(|label| Prediction { top: vec![(label, 0.75)], abstained: false });
+        let predictions = ["a", "b", "a"].map(|label| Prediction {
+            top: vec![(label, 0.75)],
+            abstained: false,
+            threshold: None,
+            truncated: false,
+        });
         label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap()
     }
 

@@ -27,12 +27,23 @@ pub struct LabelledOptions {
     pub payload: bool,
     /// What decoding left out or mended.
     pub decode_warnings: bool,
+    /// The confidence from which on a label of the document's source is trusted. Not where cleaning has added a
+    /// column of this name.
+    pub threshold: bool,
+    /// Whether a part of the text was not read by the model, as with the threshold.
+    pub truncated: bool,
     /// There is no model: without [`MODEL_COLUMNS`].
     pub unlabelled: bool,
 }
 
 /// The columns of labelled rows that a model fills.
 pub const MODEL_COLUMNS: &[&str] = &["label", "score", "top_k", "abstained", "model_name", "model_version"];
+
+/// The optional column with the threshold that `abstained` was decided by.
+pub const THRESHOLD: &str = "threshold";
+
+/// The optional column that says whether the model did not read a part of the text.
+pub const TRUNCATED: &str = "truncated";
 
 /// The prediction of a model for one document: its best labels with their probabilities.
 ///
@@ -43,6 +54,10 @@ pub struct Prediction<'a> {
     pub top: Vec<(&'a str, f32)>,
     /// Whether the best label should not be trusted: a person should look at the document.
     pub abstained: bool,
+    /// The score from which on the best label is trusted, from 0 to 1; `None` if there is no threshold per source.
+    pub threshold: Option<f32>,
+    /// Whether the text was cut off, because it has more tokens than the model reads.
+    pub truncated: bool,
 }
 
 /// The labelled schema for cleaned rows of schema `cleaned`.
@@ -56,6 +71,8 @@ pub struct Prediction<'a> {
 /// | `label`, `score` | Utf8, Float32 | never |
 /// | `top_k` | List\<Struct\<label Utf8, score Float32\>\> | never; best first |
 /// | `abstained` | Boolean | never; true: `label` should not be trusted |
+/// | `threshold` (optional) | Float32 | there are no thresholds per source; `abstained` is `score < threshold` |
+/// | `truncated` (optional) | Boolean | never; true: the encoder has not read the end of the text |
 /// | `source_label` | Utf8 | the document came without a label |
 /// | `model_name`, `model_version` | Utf8 | never |
 /// | `topic`, `partition`, `offset` | Utf8, Int32, Int64 | never |
@@ -84,6 +101,14 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
         Field::new("score", DataType::Float32, false),
         Field::new_list("top_k", Field::new("item", DataType::Struct(top_k_fields()), true), false),
         Field::new("abstained", DataType::Boolean, false),
+    ]);
+    if options.threshold && !options.unlabelled && adds(cleaned, THRESHOLD) {
+        fields.push(Field::new(THRESHOLD, DataType::Float32, true));
+    }
+    if options.truncated && !options.unlabelled && adds(cleaned, TRUNCATED) {
+        fields.push(Field::new(TRUNCATED, DataType::Boolean, false));
+    }
+    fields.extend([
         text("source_label"),
         named("model_name"),
         named("model_version"),
@@ -110,6 +135,12 @@ pub fn labelled_schema(cleaned: &Schema, options: LabelledOptions) -> SchemaRef 
     }
     fields.extend(added_columns(cleaned).map(|i| cleaned.field(i).clone()));
     Arc::new(Schema::new(fields))
+}
+
+/// Whether labelling can add the column `name`, [`THRESHOLD`] or [`TRUNCATED`], to rows of schema `cleaned`: earlier
+/// releases did not have them, so a cleaning step may have added one of this name.
+pub fn adds(cleaned: &Schema, name: &str) -> bool {
+    cleaned.field_with_name(name).is_err()
 }
 
 /// The indexes of the columns that cleaning added to the raw schema, except `tokens`.
@@ -151,6 +182,12 @@ pub fn label_rows(
             "score" => Arc::new(Float32Array::from_iter_values(best.iter().map(|(_, score)| *score))),
             "top_k" => top_k(predictions),
             "abstained" => Arc::new(BooleanArray::from_iter(predictions.iter().map(|p| Some(p.abstained)))),
+            THRESHOLD if adds(&cleaned.schema(), THRESHOLD) => {
+                Arc::new(Float32Array::from_iter(predictions.iter().map(|p| p.threshold)))
+            }
+            TRUNCATED if adds(&cleaned.schema(), TRUNCATED) => {
+                Arc::new(BooleanArray::from_iter(predictions.iter().map(|p| Some(p.truncated))))
+            }
             "model_name" => same(model.0),
             "model_version" => same(model.1),
             name => cleaned_column(cleaned, name, processed_at_ms)?,
@@ -227,6 +264,7 @@ mod tests {
     use super::*;
     use crate::{Document, Headers, KeyAndHeaders, Origin, RawBuilder, kafka_keys};
     use arrow::array::AsArray;
+    use arrow::datatypes::Float32Type;
 
     fn cleaned() -> RecordBatch {
         let mut builder = RawBuilder::default();
@@ -247,8 +285,13 @@ mod tests {
         let rows = cleaned();
         let schema = labelled_schema(&rows.schema(), LabelledOptions::default());
         let predictions = [
-            Prediction { top: vec![("sports", 0.75), ("tech", 0.25)], abstained: false },
-            Prediction { top: vec![("tech", 0.5)], abstained: true },
+            Prediction {
+                top: vec![("sports", 0.75), ("tech", 0.25)],
+                abstained: false,
+                threshold: None,
+                truncated: false,
+            },
+            Prediction { top: vec![("tech", 0.5)], abstained: true, threshold: Some(0.75), truncated: true },
         ];
         let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
         let labels = labelled.column_by_name("label").unwrap().as_string::<i32>();
@@ -261,7 +304,7 @@ mod tests {
     }
 
     fn prediction(top: Vec<(&str, f32)>) -> Prediction<'_> {
-        Prediction { top, abstained: false }
+        Prediction { top, abstained: false, threshold: None, truncated: false }
     }
 
     #[test]
@@ -272,6 +315,41 @@ mod tests {
         assert!(label_rows(&rows, &one, &schema, ("m", "v1"), 1).is_err());
         let empty = [prediction(vec![("sports", 1.0)]), prediction(vec![])];
         assert!(label_rows(&rows, &empty, &schema, ("m", "v1"), 1).is_err());
+    }
+
+    #[test]
+    fn a_text_that_was_cut_off_says_so() {
+        let rows = cleaned();
+        let options = LabelledOptions { truncated: true, ..LabelledOptions::default() };
+        let with = |truncated| Prediction { truncated, ..prediction(vec![("sports", 0.5)]) };
+        let schema = labelled_schema(&rows.schema(), options);
+        let labelled = label_rows(&rows, &[with(true), with(false)], &schema, ("m", "v1"), 1).unwrap();
+        let truncated = labelled.column_by_name(TRUNCATED).unwrap().as_boolean();
+        assert_eq!(truncated.iter().collect::<Vec<_>>(), [Some(true), Some(false)]);
+    }
+
+    #[test]
+    fn the_threshold_is_optional_and_gives_way_to_a_column_of_cleaning() {
+        let rows = cleaned();
+        let options = LabelledOptions { threshold: true, ..LabelledOptions::default() };
+        let with = |threshold| Prediction { threshold, ..prediction(vec![("sports", 0.5)]) };
+        let predictions = [with(Some(0.75)), with(None)];
+        let schema = labelled_schema(&rows.schema(), options);
+        let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
+        let thresholds = labelled.column_by_name(THRESHOLD).unwrap().as_primitive::<Float32Type>();
+        assert_eq!(thresholds.iter().collect::<Vec<_>>(), [Some(0.75), None]);
+        let unlabelled = LabelledOptions { unlabelled: true, ..options };
+        for options in [LabelledOptions::default(), unlabelled] {
+            assert!(labelled_schema(&rows.schema(), options).field_with_name(THRESHOLD).is_err());
+        }
+
+        let mut fields: Vec<_> = rows.schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(THRESHOLD, DataType::Utf8, true)));
+        let columns = [rows.columns(), &[Arc::new(StringArray::from(vec!["mine"; 2])) as ArrayRef]].concat();
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let schema = labelled_schema(&rows.schema(), options);
+        let labelled = label_rows(&rows, &predictions, &schema, ("m", "v1"), 1).unwrap();
+        assert_eq!(labelled.column_by_name(THRESHOLD).unwrap().as_string::<i32>().value(1), "mine");
     }
 
     #[test]

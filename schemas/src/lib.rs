@@ -31,7 +31,8 @@ pub use document::{Document, Warning, Warnings};
 pub use error::SchemaError;
 pub use feedback::Feedback;
 pub use labelled::{
-    LabelledOptions, MODEL_COLUMNS, Prediction, is_settable, label_rows, labelled_schema, unlabelled_rows,
+    LabelledOptions, MODEL_COLUMNS, Prediction, THRESHOLD, TRUNCATED, adds, is_settable, label_rows,
+    labelled_schema, unlabelled_rows,
 };
 pub use message::{Header, Headers, KAFKA_HEADERS, KAFKA_KEY, KeyAndHeaders, kafka_fields, kafka_keys};
 pub use offsets::{OffsetRange, Offsets, Positions, TopicPartition};

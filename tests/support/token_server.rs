@@ -58,12 +58,9 @@ impl TokenServer {
 }
 
 /// A token without a signature, as Kafka's validator for development takes it.
-///
-/// # Panics
-/// Before 1970.
 #[must_use]
 pub fn token(scope: &str, lifetime: Duration) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (issued, expires) = (now.as_secs(), (now + lifetime).as_secs());
     let claims = format!(r#"{{"sub": "desk", "scope": "{scope}", "iat": {issued}, "exp": {expires}}}"#);
     format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg": "none"}"#), URL_SAFE_NO_PAD.encode(claims))

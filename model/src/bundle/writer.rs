@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ulid::Ulid;
 
 use super::digest::{self, SUMS_FILE};
-use super::{Bundle, FORMAT, LABELS_FILE, MANIFEST_FILE, Manifest, ModelDescription};
+use super::{Bundle, LABELS_FILE, MANIFEST_FILE, Manifest, ModelDescription};
 use crate::durable::{sync, sync_tree};
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
@@ -73,7 +73,7 @@ impl BundleWriter {
 
     fn manifest(&self, model: ModelDescription) -> Manifest {
         Manifest {
-            format: FORMAT,
+            format: model.format(),
             name: self.name.clone(),
             version: self.version.to_string(),
             created_at: chrono::DateTime::<chrono::Utc>::from(self.version.datetime()).to_rfc3339(),

@@ -6,7 +6,7 @@
 //! the model or the device is at fault, and an error is returned.
 
 use super::Classifier;
-use crate::batcher::{BatchOptions, TokenBatch, plan};
+use crate::batcher::{BatchOptions, plan};
 use crate::error::{ModelError, Result};
 use crate::probabilities::Probabilities;
 use crate::session::Session;
@@ -57,15 +57,16 @@ impl Classifier {
         let mut outcomes: Vec<(usize, Outcome)> = Vec::with_capacity(encodings.len());
         while let Some(rows) = calls.pop() {
             let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
-            let batch = TokenBatch::pad(&members, self.pad_id);
-            match self.run(&batch, Session::scores) {
+            match self.score(&members, Session::scores) {
                 Ok(scores) => {
-                    let logits = scores.chunks_exact(self.labels.len()).map(|logits| self.outcome(logits));
+                    let logits = scores.iter().map(|logits| self.outcome(logits));
                     outcomes.extend(rows.into_iter().zip(logits));
                 }
                 // Not the fault of a text: if even one text alone does not fit, the run fails, and no document
                 // becomes a dead letter.
-                Err(error) if is_out_of_memory(&error) => calls.extend(self.cheaper(&rows, &batch, error)?),
+                Err(error) if is_out_of_memory(&error) => {
+                    calls.extend(self.cheaper(&rows, &members, error)?);
+                }
                 Err(error) => match rows.as_slice() {
                     [row] => outcomes.push((*row, Err(inference_failure(error)))),
                     _ => calls.extend(rows.chunks(rows.len().div_ceil(2)).map(<[usize]>::to_vec)),
@@ -92,20 +93,16 @@ impl Classifier {
     }
 
     /// Splits a batch that ran out of memory into batches of half its padded tokens.
-    fn cheaper(&self, rows: &[usize], batch: &TokenBatch, error: ModelError) -> Result<Vec<Vec<usize>>> {
+    fn cheaper(&self, rows: &[usize], members: &[&Encoding], error: ModelError) -> Result<Vec<Vec<usize>>> {
         // A single text cannot be divided, so the memory does not suffice for this model.
         if rows.len() < 2 {
             return Err(error);
         }
+        let lengths: Vec<usize> = members.iter().map(|encoding| encoding.ids.len()).collect();
+        let tokens = lengths.iter().copied().max().unwrap_or(0);
         // Half of what was tried, and not half of the configured budget, which this batch may not have used up.
-        let max_batch_tokens = batch.input_ids.len() / 2;
-        tracing::warn!(rows = batch.rows, tokens = batch.tokens, max_batch_tokens, %error, "memory is short");
-        let lengths: Vec<usize> = batch
-            // The mask gives the lengths without padding.
-            .attention_mask
-            .chunks_exact(batch.tokens)
-            .map(|mask| mask.iter().filter(|mask| **mask == 1).count())
-            .collect();
+        let max_batch_tokens = rows.len() * tokens / 2;
+        tracing::warn!(rows = rows.len(), tokens, max_batch_tokens, %error, "memory is short");
         let options = BatchOptions { max_batch_tokens, ..self.batch };
         let calls = plan(&lengths, &options).into_iter();
         Ok(calls.map(|call| call.into_iter().map(|place| rows[place]).collect()).collect())

@@ -1,10 +1,10 @@
 //! Parts of a page that show how good one model is.
 
 use super::chart::{Axis, Chart, Ink, figures};
-use super::html::{Html, optional_score, section};
+use super::html::{Html, optional_score, score, section};
 use super::mistakes::Mistake;
 use super::table::{Cell, confusion, table};
-use crate::evaluate::{Evaluation, ReliabilityBin, RocCurve};
+use crate::evaluate::{Evaluation, Interval, ReliabilityBin, RocCurve, SliceScores, Trusted};
 
 /// Scores by label; with a champion also its F1 and the difference.
 pub(super) fn per_class(evaluation: &Evaluation, champion: Option<&Evaluation>) -> Html {
@@ -29,6 +29,49 @@ pub(super) fn per_class(evaluation: &Evaluation, champion: Option<&Evaluation>) 
     let intro = "Precision: share of the documents given the label that have it. Recall: share of the documents \
                  that have the label and got it. F1: their harmonic mean.";
     section("Labels", intro, &table(&headings, &rows))
+}
+
+/// Scores of parts of the documents, near and far side by side.
+pub(super) fn slices(slices: &[SliceScores]) -> Html {
+    let has_rule = slices.iter().any(|slice| slice.trusted.is_some());
+    let rows: Vec<Vec<Cell>> = slices.iter().map(|slice| slice_row(slice, has_rule)).collect();
+    let headings = [
+        "slice",
+        "documents",
+        "accuracy",
+        "95 % interval",
+        "macro-F1",
+        "95 % interval",
+        "calibration error",
+        "trustable at 85 %",
+        "at 90 %",
+        "at 95 %",
+        "trusted",
+        "of these right",
+    ];
+    let intro = "Intervals hold the true value with 95 % probability (bootstrap, 1,000 resamples). Trustable: the \
+                 largest share of the documents that is right so often, if the threshold is chosen on these very \
+                 documents. Trusted: by the threshold of each source, which is chosen without labels.";
+    section("Slices", intro, &table(&headings, &rows))
+}
+
+fn slice_row(slice: &SliceScores, has_rule: bool) -> Vec<Cell> {
+    let interval = |ends: Interval| Cell::Number(format!("{} to {}", score(ends.low), score(ends.high)));
+    let mut cells = vec![
+        Cell::Text(slice.name.clone()),
+        Cell::count(slice.rows),
+        Cell::Share(slice.accuracy),
+        interval(slice.intervals.accuracy),
+        Cell::Share(slice.macro_f1),
+        interval(slice.intervals.macro_f1),
+        Cell::Number(score(slice.ece)),
+    ];
+    cells.extend(slice.trustable.iter().map(|at| Cell::Share(at.share)));
+    if has_rule {
+        let trusted = slice.trusted.unwrap_or(Trusted { share: 0.0, precision: 0.0 });
+        cells.extend([Cell::Share(trusted.share), Cell::Share(trusted.precision)]);
+    }
+    cells
 }
 
 /// The confusion matrix and the pairs that are confused most.

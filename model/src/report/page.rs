@@ -21,7 +21,7 @@ pub struct EvaluationPage<'a> {
     pub evaluation: &'a Evaluation,
     /// Curves of [`crate::evaluate::roc_curves`].
     pub roc: &'a [RocCurve],
-    /// Accuracy on parts of the documents; may be empty.
+    /// Accuracy on parts of the documents; may be empty. Not shown if the evaluation has scores of slices itself.
     pub slices: &'a [Slice],
     /// Examples of [`super::mistakes`].
     pub mistakes: &'a [Mistake],
@@ -46,13 +46,18 @@ impl EvaluationPage<'_> {
             evaluation::mistakes(self.mistakes),
             evaluation::confidence(e),
             evaluation::roc(self.roc),
-            comparison::slices(self.slices),
+            self.slices(),
             self.calibration.map(training::calibration).unwrap_or_default(),
             provenance(self.facts),
         ]
         .into_iter()
         .collect();
         document(self.title, &body)
+    }
+
+    fn slices(&self) -> Html {
+        let detailed = &self.evaluation.slices;
+        if detailed.is_empty() { comparison::slices(self.slices) } else { evaluation::slices(detailed) }
     }
 }
 

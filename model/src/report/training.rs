@@ -5,6 +5,7 @@ use super::html::{Html, count, optional_score, score, section};
 use super::table::{Cell, table};
 use crate::calibration::Calibration;
 use crate::quality::{QualityReport, Suspect};
+use crate::thresholds::{Goal, SourceGoals};
 use crate::training_report::TrainReport;
 
 /// Most suspects that a page shows.
@@ -54,7 +55,30 @@ pub(super) fn calibration(calibration: &Calibration) -> Html {
         score(calibration.after.ece),
         calibration.target_precision * 100.0
     );
-    section("Calibration", &intro, &table(&["label", "held-out documents", "trusted from"], &rows))
+    let labels =
+        section("Calibration", &intro, &table(&["label", "held-out documents", "trusted from"], &rows));
+    [labels, calibration.per_source.as_ref().map(goals).unwrap_or_default()].into_iter().collect()
+}
+
+/// The goals of thresholds per source.
+fn goals(goals: &SourceGoals) -> Html {
+    let row = |goal: &Goal| {
+        vec![
+            Cell::Share(goal.precision),
+            Cell::Number(format!("{:.3}", goal.mean_confidence)),
+            Cell::Share(goal.trusted),
+            Cell::Number(format!("{:.3}", goal.default_threshold)),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = goals.goals.iter().map(row).collect();
+    let intro = format!(
+        "With a threshold for each source, its trusted documents have at least this mean confidence. The precision \
+         is that of the held-out documents; {:.0} % is used unless another is asked for. A source with too few \
+         documents has the default threshold.",
+        goals.target_precision * 100.0
+    );
+    let headings = ["precision", "mean confidence", "held-out documents trusted", "default threshold"];
+    section("Goals for sources", &intro, &table(&headings, &rows))
 }
 
 /// Leaks, conflicts and probable label errors.

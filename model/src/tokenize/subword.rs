@@ -153,7 +153,7 @@ impl Subword {
         if ids.is_empty() {
             ids.push(self.unk_id);
         }
-        Ok(Encoding { ids, truncated })
+        Ok(Encoding::new(ids, truncated))
     }
 }
 
@@ -285,7 +285,7 @@ mod tests {
         for (spaces, ids, truncated) in [(124, &bank, false), (128, &unknown, true), (4_000, &unknown, true)]
         {
             let text = format!("{}bank", "\u{3000}".repeat(spaces));
-            let encoding = Encoding { ids: ids.clone(), truncated };
+            let encoding = Encoding::new(ids.clone(), truncated);
             assert_eq!(subword.encode(&text, 2).unwrap(), encoding, "{spaces} spaces");
         }
     }
@@ -312,7 +312,7 @@ mod tests {
             ("a b x", 4, vec![1, 4, 9, 2], true),
             ("", 4, vec![1, 2], false),
         ] {
-            assert_eq!(subword.encode(text, max_tokens).unwrap(), Encoding { ids, truncated }, "{text}");
+            assert_eq!(subword.encode(text, max_tokens).unwrap(), Encoding::new(ids, truncated), "{text}");
         }
         let message = subword.encode("a", 2).unwrap_err().to_string();
         assert!(

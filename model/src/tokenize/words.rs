@@ -19,7 +19,7 @@ use super::vocabulary::{PAD_TOKEN, UNK_ID, UNK_TOKEN, VocabularyOptions};
 use crate::error::{ModelError, Result};
 
 const VOCABULARY_FILE: &str = "vocabulary.txt";
-const USER_DICT_FILE: &str = "user_dict.txt";
+pub(crate) const USER_DICT_FILE: &str = "user_dict.txt";
 
 /// Texts are segmented in pieces of about this size, so that a long article is not segmented far beyond the
 /// last token that is kept.
@@ -87,7 +87,7 @@ impl Words {
         if ids.is_empty() {
             ids.push(UNK_ID);
         }
-        Encoding { ids, truncated }
+        Encoding::new(ids, truncated)
     }
 
     /// A word outside the vocabulary becomes its characters if it is Chinese, else the unknown token.
@@ -113,7 +113,7 @@ fn read(path: &Path) -> Result<String> {
 ///
 /// A word that contains a character at which jieba always splits can never be found. The cleaning step refuses such a
 /// word; here it is accepted, because the dictionaries of existing bundles may contain some.
-fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Segmenter> {
+pub(crate) fn segmenter(user_dict: Option<&str>, path: Option<&Path>) -> Result<Segmenter> {
     let Some(user_dict) = user_dict else {
         // Loaded here, so that no document waits for the dictionary.
         return Ok(Segmenter::loaded());
@@ -193,7 +193,7 @@ fn most_frequent(words: HashMap<String, usize>, options: &VocabularyOptions) -> 
 ///
 /// jieba segments the text between such characters independently, so that the words of the pieces are the
 /// words of the text.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let is_break = |character: char| character.is_whitespace() || "，。！？；：、".contains(character);
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -207,7 +207,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Calls `visit` with each word of `text` in order; white space is dropped.
-fn for_each_word(segmenter: &Segmenter, text: &str, mut visit: impl FnMut(&str)) {
+pub(crate) fn for_each_word(segmenter: &Segmenter, text: &str, mut visit: impl FnMut(&str)) {
     let tokens = segmenter.cut(text);
     for run in tokens.chunk_by(|left, right| joins(left.word, right.word)) {
         // A run of one token is a token of jieba as it is; white space is dropped here.
@@ -235,22 +235,27 @@ fn joins(left: &str, right: &str) -> bool {
 /// Korean is excluded although it uses spaces: its units between spaces include particles, so that most of
 /// them would be unknown words.
 fn is_spaced_letter(character: char) -> bool {
-    character.is_alphanumeric()
-        && !matches!(character,
-            '\u{0E00}'..='\u{0EFF}'     // Thai, Lao
-            | '\u{1000}'..='\u{109F}'   // Myanmar
-            | '\u{1100}'..='\u{11FF}'   // Hangul letters
-            | '\u{1780}'..='\u{17FF}'   // Khmer
-            | '\u{2E80}'..='\u{9FFF}'   // CJK radicals to unified ideographs, kana between
-            | '\u{A960}'..='\u{A97F}'   // Hangul letters
-            | '\u{AC00}'..='\u{D7FF}'   // Hangul syllables
-            | '\u{F900}'..='\u{FAFF}'   // CJK compatibility ideographs
-            | '\u{FF66}'..='\u{FFDC}'   // half-width kana and Hangul
-            | '\u{20000}'..='\u{3FFFF}' // CJK extensions
-        )
+    character.is_alphanumeric() && !is_unspaced(character)
 }
 
-fn lowercase(word: &str) -> Cow<'_, str> {
+/// Whether the character is of a script whose characters, not words, are its units here: one that puts no spaces
+/// between words, or Hangul.
+pub fn is_unspaced(character: char) -> bool {
+    matches!(character,
+        '\u{0E00}'..='\u{0EFF}'     // Thai, Lao
+        | '\u{1000}'..='\u{109F}'   // Myanmar
+        | '\u{1100}'..='\u{11FF}'   // Hangul letters
+        | '\u{1780}'..='\u{17FF}'   // Khmer
+        | '\u{2E80}'..='\u{9FFF}'   // CJK radicals to unified ideographs, kana between
+        | '\u{A960}'..='\u{A97F}'   // Hangul letters
+        | '\u{AC00}'..='\u{D7FF}'   // Hangul syllables
+        | '\u{F900}'..='\u{FAFF}'   // CJK compatibility ideographs
+        | '\u{FF66}'..='\u{FFDC}'   // half-width kana and Hangul
+        | '\u{20000}'..='\u{3FFFF}' // CJK extensions
+    )
+}
+
+pub(crate) fn lowercase(word: &str) -> Cow<'_, str> {
     if word.chars().any(char::is_uppercase) { Cow::Owned(word.to_lowercase()) } else { Cow::Borrowed(word) }
 }
 
@@ -307,7 +312,7 @@ mod tests {
             ("", 3, vec![UNK_ID], false),
             (" \n", 3, vec![UNK_ID], false),
         ] {
-            assert_eq!(words.encode(text, max_tokens), Encoding { ids, truncated }, "{text:?}");
+            assert_eq!(words.encode(text, max_tokens), Encoding::new(ids, truncated), "{text:?}");
         }
     }
 

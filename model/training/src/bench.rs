@@ -74,9 +74,9 @@ impl StepBench {
         let mut generator = SmallRng::seed_from_u64(1);
         let mut network = Network::new(config, &mut generator)?;
         adapt(&mut network, self.adaptation, &mut generator);
-        let mut document = || Encoding {
-            ids: (0..self.tokens).map(|_| generator.random_range(2..self.vocabulary as u32)).collect(),
-            truncated: false,
+        let mut document = || {
+            let ids = (0..self.tokens).map(|_| generator.random_range(2..self.vocabulary as u32));
+            Encoding::new(ids.collect(), false)
         };
         let documents = (0..self.rows).map(|_| document()).collect();
         let data = Dataset::new(documents, (0..self.rows).map(|row| row % 8).collect());

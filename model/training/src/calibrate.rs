@@ -1,11 +1,11 @@
 //! Calibration of a staged bundle, and the reference for its drift, both measured on its development rows.
 
-use fenliu_model::{Calibration, Classifier, DriftReference, Probabilities, Result};
+use fenliu_model::{Calibration, Classifier, DriftReference, Probabilities, Result, Tokenizer, UNK_ID};
 
 use crate::staged::Staged;
 
 impl Staged {
-    /// Writes `calibration.json` (temperature and thresholds, fitted to the development rows) and
+    /// Writes `calibration.json` (temperature, thresholds and goals, fitted to the development rows) and
     /// `reference/drift.json` (the distribution of those rows) into the bundle. `classifier` must be this
     /// bundle's.
     ///
@@ -17,14 +17,15 @@ impl Staged {
     pub fn calibrate(&self, classifier: &mut Classifier) -> Result<bool> {
         let Some((encodings, gold)) = self.dev() else { return Ok(false) };
         let logits = classifier.logits(encodings)?;
-        let calibration = Calibration::fit(&self.labels().ids(), gold, &logits)?;
+        let calibration = Calibration::fit_per_source(&self.labels().ids(), gold, &logits)?;
         calibration.save(self.path())?;
         // The reference must be measured as documents will be in service: with the calibrated confidences.
         let at_temperature =
             |logits: &Vec<f32>| Probabilities::at_temperature(logits, calibration.temperature);
         let probabilities: Vec<Probabilities> = logits.iter().map(at_temperature).collect();
-        let unk_id = classifier.encoder().tokenizer().unk_id();
+        let unk_id = classifier.encoder().tokenizer().map_or(UNK_ID, Tokenizer::unk_id);
         DriftReference::measure(self.labels(), encodings, unk_id, &probabilities)?.save(self.path())?;
+        self.refit()?;
         Ok(true)
     }
 }

@@ -8,15 +8,21 @@ use fenliu_model::{Bundle, Example, Label, Labels, ModelError, Result};
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
-use crate::network::Network;
-use crate::options::TrainOptions;
+use crate::options::{Preset, TrainOptions};
+use crate::reads::Reads;
 
 /// All rows of a run.
 pub(super) struct Corpus {
-    pub(super) tokenizer: Tokenizer,
+    /// `None` for a linear expert alone, which reads texts.
+    pub(super) tokenizer: Option<Tokenizer>,
     pub(super) labels: Labels,
     pub(super) train: Dataset,
     pub(super) dev: Dataset,
+    /// The same documents as texts, for the linear expert.
+    pub(super) train_texts: Vec<String>,
+    pub(super) dev_texts: Vec<String>,
+    /// Content of the user dictionary that the linear expert segments with.
+    pub(super) user_dict: Option<String>,
     /// SHA-256 over labels and texts.
     pub(super) sha256: String,
 }
@@ -43,7 +49,7 @@ impl Corpus {
         let train = numbered(train, &labels)?;
         let dev = numbered(dev, &labels)?;
         let tokenizer = tokenizer(&train.0, options)?;
-        Self::encode(tokenizer, labels, sha256, train, dev, options.max_tokens)
+        Self::encode(tokenizer, labels, sha256, train, dev, options.reads())
     }
 
     /// Rows for training from `base`, in its tokens. Its labels come first, in their order; new labels
@@ -58,8 +64,8 @@ impl Corpus {
         let sha256 = digest(&train, &dev, &[]);
         let train = numbered(train, &labels)?;
         let dev = numbered(dev, &labels)?;
-        let max_tokens = base.manifest().model.max_tokens;
-        Self::encode(base.tokenizer()?, labels, sha256, train, dev, max_tokens)
+        let tokenizer = base.manifest().model.tokenization.map(|_| base.tokenizer()).transpose()?;
+        Self::encode(tokenizer, labels, sha256, train, dev, Reads::of(base))
     }
 
     /// Rows for a student. `labels` are its teacher's, `soft` the teacher's probabilities for the training
@@ -86,23 +92,26 @@ impl Corpus {
         let dev = numbered(dev, labels)?;
         let tokenizer = tokenizer(&texts, options)?;
         let train = (texts, numbers);
-        let mut corpus = Self::encode(tokenizer, labels.clone(), sha256, train, dev, options.max_tokens)?;
+        let mut corpus = Self::encode(tokenizer, labels.clone(), sha256, train, dev, options.reads())?;
         corpus.train.soft = soft;
         Ok(corpus)
     }
 
     fn encode(
-        tokenizer: Tokenizer,
+        tokenizer: Option<Tokenizer>,
         labels: Labels,
         sha256: String,
         (train_texts, train_labels): Numbered,
         (dev_texts, dev_labels): Numbered,
-        max_tokens: usize,
+        reads: Reads,
     ) -> Result<Self> {
-        let encode = |texts: &[String]| tokenizer.encode_batch(texts, max_tokens);
-        let train = Dataset::new(encode(&train_texts)?, train_labels);
-        let dev = Dataset::new(encode(&dev_texts)?, dev_labels);
-        Ok(Self { tokenizer, labels, train, dev, sha256 })
+        let encode = |texts: &[String]| match &tokenizer {
+            Some(tokenizer) => tokenizer.encode_batch(texts, reads.max_tokens.saturating_mul(reads.windows)),
+            None => Ok(vec![Encoding::default(); texts.len()]),
+        };
+        let train = Dataset::with_windows(encode(&train_texts)?, train_labels, reads.max_tokens);
+        let dev = Dataset::with_windows(encode(&dev_texts)?, dev_labels, reads.max_tokens);
+        Ok(Self { tokenizer, labels, train, dev, train_texts, dev_texts, user_dict: None, sha256 })
     }
 
     /// The development documents, or the training documents when there are none.
@@ -110,15 +119,20 @@ impl Corpus {
         if self.dev.len() > 0 { &self.dev.documents } else { &self.train.documents }
     }
 
-    /// The sizes of a run of this corpus with `network`.
-    pub(super) fn size(&self, network: &Network, epochs: usize) -> RunSize {
+    /// Entries of the vocabulary; 0 without a tokenizer.
+    pub(super) fn vocabulary(&self) -> usize {
+        self.tokenizer.as_ref().map_or(0, Tokenizer::vocab_size)
+    }
+
+    /// The sizes of a run of this corpus with a model of `parameters` weights.
+    pub(super) fn size(&self, parameters: u64, epochs: usize) -> RunSize {
         RunSize {
-            train_rows: self.train.len(),
-            dev_rows: self.dev.len(),
+            train_rows: self.train.documents.len(),
+            dev_rows: self.dev.documents.len(),
             train_tokens: self.train.tokens(),
             labels: self.labels.len(),
-            vocabulary: self.tokenizer.vocab_size(),
-            parameters: network.parameters(),
+            vocabulary: self.vocabulary(),
+            parameters,
             epochs,
         }
     }
@@ -135,12 +149,17 @@ fn label_ids(examples: &[Example]) -> BTreeSet<&str> {
     examples.iter().map(|example| example.label.as_str()).collect()
 }
 
-fn tokenizer(texts: &[String], options: &TrainOptions) -> Result<Tokenizer> {
-    match (options.tokenization, &options.tokenizer) {
+/// The tokenizer of the network; `None` without a network.
+fn tokenizer(texts: &[String], options: &TrainOptions) -> Result<Option<Tokenizer>> {
+    if options.preset == Preset::Linear {
+        return Ok(None);
+    }
+    let tokenizer = match (options.tokenization, &options.tokenizer) {
         (Tokenization::Subword, Some(file)) => Tokenizer::from_file(file),
         (Tokenization::Subword, None) => Tokenizer::train_subword(texts, &options.vocabulary),
         (Tokenization::Words, _) => Tokenizer::train_words(texts, &options.vocabulary),
-    }
+    };
+    tokenizer.map(Some)
 }
 
 /// Texts, and the indices of their labels.

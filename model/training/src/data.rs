@@ -1,10 +1,16 @@
 //! Encoded documents, and the batches drawn from them.
+//!
+//! A long document has several windows, each of which is a row that is trained on and scored by itself. The logits of a
+//! document are the mean over its windows, as in service.
+
+use std::collections::HashMap;
+use std::ops::Range;
 
 use fenliu_model::tokenize::Encoding;
 use rand::{Rng, rngs::SmallRng, seq::SliceRandom};
 
 use crate::features::FeatureLayout;
-use crate::ops::Target;
+use crate::ops::{Target, add};
 
 /// Encoded documents with their labels.
 #[derive(Debug)]
@@ -15,6 +21,15 @@ pub(super) struct Dataset {
     pub(super) labels: Vec<usize>,
     /// For each document a teacher's probability of each label; empty without a teacher.
     pub(super) soft: Vec<Vec<f32>>,
+    /// The windows of all documents, one document after another: the document, and the range of its ids.
+    windows: Vec<(usize, Range<usize>)>,
+}
+
+/// How documents are cut to shorter pieces in training, so that a network does not learn to expect whole texts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crops {
+    /// The share of the rows of a batch that are cut to a random contiguous piece of more than half of their tokens.
+    pub(super) share: f32,
 }
 
 /// The tokens of a batch of documents, one document after another, without padding.
@@ -33,14 +48,44 @@ pub(super) struct Features {
 }
 
 impl Dataset {
-    /// Documents that all have a label.
+    /// Documents that all have a label, with one window each.
     pub(super) fn new(documents: Vec<Encoding>, labels: Vec<usize>) -> Self {
-        Self { documents, labels, soft: Vec::new() }
+        Self::with_windows(documents, labels, usize::MAX)
     }
 
-    /// Number of documents.
+    /// Documents that all have a label, in windows of at most `tokens` tokens.
+    pub(super) fn with_windows(documents: Vec<Encoding>, labels: Vec<usize>, tokens: usize) -> Self {
+        let mut windows = Vec::with_capacity(documents.len());
+        for (document, encoding) in documents.iter().enumerate() {
+            let mut start = 0;
+            for window in encoding.windows(tokens) {
+                windows.push((document, start..start + window.len()));
+                start += window.len();
+            }
+        }
+        Self { documents, labels, soft: Vec::new(), windows }
+    }
+
+    /// Number of rows: the windows of all documents.
     pub(super) fn len(&self) -> usize {
-        self.documents.len()
+        self.windows.len()
+    }
+
+    /// The logits of each document: the mean over its windows, whose logits are `rows`.
+    pub(super) fn of_documents(&self, rows: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        if self.windows.len() == self.documents.len() {
+            return rows;
+        }
+        let mut counts = vec![0.0_f32; self.documents.len()];
+        let mut sums: Vec<Vec<f32>> = vec![Vec::new(); self.documents.len()];
+        for ((document, _), row) in self.windows.iter().zip(rows) {
+            counts[*document] += 1.0;
+            let sum = &mut sums[*document];
+            sum.resize(row.len(), 0.0);
+            add(sum, &row);
+        }
+        let mean = |(sum, count): (Vec<f32>, f32)| sum.into_iter().map(|value| value / count).collect();
+        sums.into_iter().zip(counts).map(mean).collect()
     }
 
     /// Tokens of all documents.
@@ -55,19 +100,34 @@ impl Dataset {
     }
 
     fn length(&self, row: usize) -> usize {
-        self.documents[row].ids.len()
+        self.windows[row].1.len()
     }
 
-    /// The documents at `rows` as a batch.
+    fn ids(&self, row: usize) -> &[u32] {
+        let (document, range) = &self.windows[row];
+        &self.documents[*document].ids[range.clone()]
+    }
+
+    /// The windows at `rows` as a batch.
     pub(super) fn batch(&self, rows: &[usize]) -> Batch<'_> {
-        Batch::new(rows.iter().map(|row| self.documents[*row].ids.as_slice()).collect())
+        Batch::new(rows.iter().map(|row| self.ids(*row)).collect())
     }
 
-    /// The training targets of the documents at `rows`.
+    /// The windows at `rows` as a batch, some of them cropped. A row that occurs twice is cropped twice in the same way.
+    pub(super) fn cropped(&self, rows: &[usize], crops: Crops, generator: &mut SmallRng) -> Batch<'_> {
+        let mut pieces: HashMap<usize, &[u32]> = HashMap::new();
+        let piece = |row: &usize| *pieces.entry(*row).or_insert_with(|| crops.of(self.ids(*row), generator));
+        Batch::new(rows.iter().map(piece).collect())
+    }
+
+    /// The training targets of the windows at `rows`: those of their documents.
     pub(super) fn targets(&self, rows: &[usize]) -> Vec<Target<'_>> {
-        let target = |row: &usize| Target {
-            gold: self.labels.get(*row).copied(),
-            soft: self.soft.get(*row).map(Vec::as_slice),
+        let target = |row: &usize| {
+            let document = self.windows[*row].0;
+            Target {
+                gold: self.labels.get(document).copied(),
+                soft: self.soft.get(document).map(Vec::as_slice),
+            }
         };
         rows.iter().map(target).collect()
     }
@@ -128,6 +188,18 @@ impl Dataset {
     }
 }
 
+impl Crops {
+    /// `ids`, or a random contiguous piece of more than half of them.
+    fn of<'a>(self, ids: &'a [u32], generator: &mut SmallRng) -> &'a [u32] {
+        if ids.len() < 3 || generator.random::<f32>() >= self.share {
+            return ids;
+        }
+        let length = generator.random_range(ids.len() / 2 + 1..=ids.len());
+        let start = generator.random_range(0..=ids.len() - length);
+        &ids[start..start + length]
+    }
+}
+
 impl<'a> Batch<'a> {
     /// A batch of documents of any lengths.
     pub(super) fn new(ids: Vec<&'a [u32]>) -> Self {
@@ -173,7 +245,7 @@ mod tests {
     use super::*;
 
     fn dataset(lengths: &[usize]) -> Dataset {
-        let document = |length: &usize| Encoding { ids: vec![2; *length], truncated: false };
+        let document = |length: &usize| Encoding::new(vec![2; *length], false);
         Dataset::new(lengths.iter().map(document).collect(), vec![0; lengths.len()])
     }
 
@@ -194,6 +266,31 @@ mod tests {
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_long_document_is_trained_on_by_windows_and_scored_by_their_mean() {
+        let document = |ids: Range<u32>| Encoding::new(ids.collect(), false);
+        let data = Dataset::with_windows(vec![document(0..5), document(5..7)], vec![1, 0], 3);
+        assert_eq!(data.batch(&[0, 1, 2]).ids, [&[0, 1, 2][..], &[3, 4], &[5, 6]]);
+        let gold: Vec<_> = data.targets(&[0, 1, 2]).iter().map(|target| target.gold).collect();
+        assert_eq!(gold, [Some(1), Some(1), Some(0)]);
+        let logits = data.of_documents(vec![vec![1.0, 2.0], vec![3.0, 4.0], vec![5.0, 6.0]]);
+        assert_eq!(logits, [[2.0, 3.0], [5.0, 6.0]]);
+    }
+
+    #[test]
+    fn a_crop_is_a_piece_of_more_than_half() {
+        let data = Dataset::new(vec![Encoding::new((0..10).collect(), false)], vec![0]);
+        let mut generator = SmallRng::seed_from_u64(1);
+        let mut lengths = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let batch = data.cropped(&[0, 0], Crops { share: 0.5 }, &mut generator);
+            assert_eq!(batch.ids[0], batch.ids[1], "both passes over a document read the same piece");
+            assert!(batch.ids[0].windows(2).all(|pair| pair[0] + 1 == pair[1]), "contiguous");
+            lengths.insert(batch.ids[0].len());
+        }
+        assert_eq!(lengths, (6..=10).collect());
     }
 
     #[test]

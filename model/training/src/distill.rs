@@ -9,6 +9,7 @@ use crate::corpus::Corpus;
 use crate::from_scratch::{TrainRequest, Trained, finish, random_network, with_dev};
 use crate::hyperparameters::Hyperparameters;
 use crate::observer::Observer;
+use crate::options::Preset;
 use crate::staged::{Provenance, RunSpec, Staged};
 use crate::threads::on_threads;
 
@@ -97,11 +98,16 @@ pub fn distill(
             "unlabelled_rows": unlabelled.len(),
         });
         let corpus = Corpus::for_student(teacher.labels(), train, dev, unlabelled, soft, options)?;
+        let provenance = Provenance::from_scratch(options, preprocessing, training);
+        if options.preset == Preset::Linear {
+            return Staged::linear_alone(destination, corpus, provenance, observer);
+        }
         let spec = RunSpec {
             network: random_network(&corpus, options)?,
             corpus,
-            provenance: Provenance::from_scratch(options, preprocessing, training),
+            provenance,
             hyperparameters: &hyperparameters,
+            linear: options.linear,
             checkpoints: None,
         };
         Staged::build(destination, spec, observer)

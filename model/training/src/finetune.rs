@@ -17,6 +17,7 @@ use crate::network::Network;
 use crate::observer::Observer;
 use crate::optimisation::{Optimisation, Transfer};
 use crate::options::Preset;
+use crate::reads::Reads;
 use crate::shape::{NetworkConfig, NgramShape};
 use crate::staged::{Destination, Provenance, RunSpec, Staged};
 use crate::threads::on_threads;
@@ -158,14 +159,19 @@ pub fn stage_finetuned(request: FineTuneRequest<'_>, observer: &mut dyn Observer
     }
     on_threads(options.threads, || {
         let corpus = Corpus::for_base(base, train, dev)?;
+        let provenance = Provenance::of_finetuned(base, options, preprocessing);
+        if base.manifest().model.onnx.is_none() {
+            return Staged::linear_alone(destination, corpus, provenance, observer);
+        }
         let network = adapted_network(base, &corpus, options)?;
         let hyperparameters = options.hyperparameters();
         let key = run_key(base, &corpus, &network.config, &hyperparameters);
         let spec = RunSpec {
             network,
             corpus,
-            provenance: Provenance::of_finetuned(base, options, preprocessing),
+            provenance,
             hyperparameters: &hyperparameters,
+            linear: !base.manifest().model.linear.is_empty(),
             checkpoints: work.map(|work| Checkpoints::new(work, key)),
         };
         Staged::build(destination, spec, observer)
@@ -191,7 +197,7 @@ impl Provenance {
         Self {
             preset: manifest.model.preset.clone(),
             tokenization: manifest.model.tokenization,
-            max_tokens: manifest.model.max_tokens,
+            reads: Reads::of(base),
             preprocessing,
             training: json!({
                 "base": { "name": manifest.name, "version": manifest.version },
@@ -213,6 +219,7 @@ mod tests {
     use fenliu_model::{Classifier, ClassifierOptions};
 
     use super::*;
+    use crate::options::TrainOptions;
     use crate::testing::{base, examples, has_runtime, options, run};
 
     /// A request for a new version of `<root>/animals` that saves no progress.
@@ -249,6 +256,17 @@ mod tests {
         let encodings = classifier.encoder().encode_batch(&[text]).unwrap();
         let (number, _) = classifier.classify(&encodings).unwrap()[0].top(1)[0];
         classifier.labels().ids()[number].clone()
+    }
+
+    #[test]
+    fn linear_experts_alone_learn_a_new_label() {
+        let root = tempfile::tempdir().unwrap();
+        let options = TrainOptions::new(Preset::Linear, Tokenization::Words);
+        let base = run(examples(120), &options, root.path()).unwrap().bundle;
+        let staged = finetune(&base, root.path(), Adaptation::Full, relabelled(120));
+        let mut classifier = staged.classifier(&ClassifierOptions::default()).unwrap();
+        assert_eq!(classifier.labels().ids(), ["land", "sea", "desert"]);
+        assert_eq!(label(&mut classifier, "gamma camel"), "desert");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn fit(
     observer: &mut dyn Observer,
 ) -> Result<Fitted> {
     let mut trainer = Trainer::try_new(options, network)?;
-    observer.start(&corpus.size(trainer.network(), options.optimisation.epochs));
+    observer.start(&corpus.size(trainer.network().parameters(), options.optimisation.epochs));
     let mut run = Run { progress: Progress::default(), kept: None };
     if let Some((progress, mut tensors)) = checkpoints.map_or(Ok(None), Checkpoints::load)? {
         tracing::info!(
@@ -182,7 +182,7 @@ fn evaluation(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Evalu
     }
     let logits = match mixed(trainer, corpus)? {
         Some(Mixed { logits, .. }) => logits,
-        None => trainer.logits(&corpus.dev)?,
+        None => corpus.dev.of_documents(trainer.logits(&corpus.dev)?),
     };
     let probabilities: Vec<Probabilities> =
         logits.iter().map(|logits| Probabilities::from_logits(logits)).collect();
@@ -200,8 +200,9 @@ struct Mixed {
 fn mixed(trainer: &mut Trainer<'_>, corpus: &Corpus) -> Result<Option<Mixed>> {
     let dev = &corpus.dev;
     let Some(side) = trainer.side_path_logits(dev) else { return Ok(None) };
+    let side = dev.of_documents(side);
     // `logits` contain the side path with weight 1; without it, those of the encoder are left.
-    let encoder = added(&trainer.logits(dev)?, &side, -1.0);
+    let encoder = added(&dev.of_documents(trainer.logits(dev)?), &side, -1.0);
     let ngram_weight = side_weight(&encoder, &side, &dev.labels);
     Ok(Some(Mixed { logits: added(&encoder, &side, ngram_weight), ngram_weight }))
 }

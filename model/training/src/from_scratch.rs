@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::corpus::Corpus;
 use crate::network::Network;
 use crate::observer::Observer;
-use crate::options::TrainOptions;
+use crate::options::{Preset, TrainOptions};
 use crate::publish;
 use crate::split;
 use crate::staged::{Destination, Provenance, RunSpec, Staged};
@@ -94,16 +94,25 @@ pub fn stage(request: TrainRequest<'_>, observer: &mut dyn Observer) -> Result<S
     on_threads(options.threads, || {
         let (train, dev) = with_dev(train, dev, options);
         let corpus = Corpus::from_scratch(train, dev, options)?;
+        let provenance = Provenance::from_scratch(options, preprocessing, json!({ "options": options }));
+        if options.preset == Preset::Linear {
+            return Staged::linear_alone(destination, corpus, provenance, observer);
+        }
         let spec = RunSpec {
             network: random_network(&corpus, options)?,
             corpus,
-            provenance: Provenance::from_scratch(options, preprocessing, json!({ "options": options })),
+            provenance,
             hyperparameters: &options.hyperparameters(),
+            linear: options.linear,
             checkpoints: None,
         };
         Staged::build(destination, spec, observer)
     })
 }
+
+/// The most training rows that are held out. They suffice for temperatures, and rows that are held out are lost to the
+/// network.
+const MOST_HELD_OUT: f32 = 1500.0;
 
 /// Training and development rows. If no development rows are given, some training rows are held out.
 pub(crate) fn with_dev(
@@ -113,13 +122,16 @@ pub(crate) fn with_dev(
 ) -> (Vec<Example>, Vec<Example>) {
     match dev {
         Some(dev) => (train, dev),
-        None => split::hold_out(train, options.dev_share, options.optimisation.seed),
+        None => {
+            let share = options.dev_share.min(MOST_HELD_OUT / train.len().max(1) as f32);
+            split::hold_out(train, share, options.optimisation.seed)
+        }
     }
 }
 
 /// The network of `options` for the vocabulary and labels of `corpus`, with random weights.
 pub(crate) fn random_network(corpus: &Corpus, options: &TrainOptions) -> Result<Network> {
-    let config = options.network(corpus.tokenizer.vocab_size(), corpus.labels.len());
+    let config = options.network(corpus.vocabulary(), corpus.labels.len());
     Network::new(config, &mut SmallRng::seed_from_u64(options.optimisation.seed))
 }
 
@@ -133,8 +145,8 @@ impl Provenance {
     ) -> Self {
         Self {
             preset: options.preset.name().to_owned(),
-            tokenization: options.tokenization,
-            max_tokens: options.max_tokens,
+            tokenization: (options.preset != Preset::Linear).then_some(options.tokenization),
+            reads: options.reads(),
             preprocessing,
             training,
         }
@@ -189,6 +201,47 @@ mod tests {
             let (land, sea) = (0, 1);
             assert_eq!(labels, [sea, land, land], "{tokenization:?}");
         }
+    }
+
+    #[test]
+    fn the_experts_of_a_product_are_reported_and_its_linear_ones_read_the_whole_text() {
+        if !has_runtime() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let mut options = options(Tokenization::Words);
+        options.max_tokens = 4;
+        let trained = run(examples(200), &options, root.path()).unwrap();
+        let names: Vec<&str> = trained.report.experts.iter().map(|expert| expert.name.as_str()).collect();
+        assert_eq!(names, ["linear stripped", "linear plain", "mean", "encoder"]);
+        assert_eq!(trained.report.baseline_accuracy, Some(1.0));
+        let model = &trained.bundle.manifest().model;
+        assert_eq!((model.linear.len(), model.windows), (2, 2));
+        let mut classifier = Classifier::open(&trained.bundle, &ClassifierOptions::default()).unwrap();
+        let filler = "alpha beta gamma delta epsilon zeta eta alpha";
+        let encodings =
+            classifier.encoder().encode_batch(&[format!("{filler} whale"), format!("{filler} camel")]);
+        let encodings = encodings.unwrap();
+        assert!(encodings.iter().all(|encoding| encoding.truncated), "the encoder does not see the keyword");
+        let best =
+            classifier.classify(&encodings).unwrap().iter().map(|row| row.top(1)[0].0).collect::<Vec<_>>();
+        assert_eq!(best, [1, 0]);
+    }
+
+    #[test]
+    fn linear_experts_alone_need_no_graph_and_no_tokenizer() {
+        let root = tempfile::tempdir().unwrap();
+        let options = TrainOptions::new(Preset::Linear, Tokenization::Words);
+        let trained = run(examples(200), &options, root.path()).unwrap();
+        assert_eq!(trained.report.dev.as_ref().map(|dev| dev.accuracy), Some(1.0));
+        let bundle = Bundle::open(&root.path().join("animals")).unwrap();
+        assert!(bundle.onnx_path().is_none() && bundle.tokenizer().is_err());
+        assert!(Calibration::load(bundle.path()).unwrap().is_some());
+        let mut classifier = Classifier::open(&bundle, &ClassifierOptions::default()).unwrap();
+        let encodings = classifier.encoder().encode_batch(&["beta whale", "a camel", ""]).unwrap();
+        let rows = classifier.classify(&encodings).unwrap();
+        assert_eq!([rows[0].top(1)[0].0, rows[1].top(1)[0].0], [1, 0]);
+        assert!(rows[2].as_slice().iter().all(|share| share.is_finite()));
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! The head's weights say how many labels there are, and `config.json` how they are called
 //! ([`fenliu_model::import::label_names`]).
 //!
+//! [`crate::hub`] fetches such a directory.
+//!
 //! Not here: other kinds of encoder, sentence pairs, several labels for one text.
 
 mod config;
@@ -47,6 +49,8 @@ pub struct ImportOptions {
     pub max_tokens: Option<usize>,
     /// Pooling of an encoder without a classification head; `None` = the mean.
     pub pooling: Option<Pooling>,
+    /// Where the checkpoint comes from, for the manifest; `None` = the name of the directory.
+    pub origin: Option<Value>,
 }
 
 /// Imports the checkpoint in `directory` as a new version of `<root>/<name>`.
@@ -83,15 +87,17 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
     let parity_max_abs_diff = parity(&network, writer.path(), &tokenizer, max_tokens, &mut generator)?;
     tracing::info!(seconds = start.elapsed().as_secs_f64(), parity_max_abs_diff, "imported checkpoint");
     writer.finish(ModelDescription {
-        tokenization: tokenizer.kind(),
+        tokenization: Some(tokenizer.kind()),
         max_tokens,
+        windows: 1,
         pad_id: tokenizer.pad_id(),
-        onnx: ONNX_FILE.to_owned(),
+        onnx: Some(ONNX_FILE.to_owned()),
+        linear: Vec::new(),
         problem_type: ProblemType::SingleLabel,
         preset: checkpoint.family.name().to_owned(),
         parameters: network.parameters(),
         preprocessing: Value::Null,
-        training: json!({ "imported_from": origin(directory) }),
+        training: options.origin.clone().unwrap_or_else(|| json!({ "imported_from": origin(directory) })),
         parity_max_abs_diff,
         trainable: true,
         head_trained: checkpoint.trained_head.is_some(),
@@ -108,9 +114,8 @@ fn parity(
     generator: &mut SmallRng,
 ) -> Result<f64> {
     let vocabulary = tokenizer.vocab_size() as u32;
-    let mut document = |length: usize| Encoding {
-        ids: (0..length).map(|_| generator.random_range(0..vocabulary)).collect(),
-        truncated: false,
+    let mut document = |length: usize| {
+        Encoding::new((0..length).map(|_| generator.random_range(0..vocabulary)).collect(), false)
     };
     // Many lengths in one batch test padding and masks; the longest text alone tests that all positions are there.
     let short: Vec<Encoding> = (1..=max_tokens.min(48)).step_by(4).map(&mut document).collect();

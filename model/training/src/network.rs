@@ -244,6 +244,16 @@ impl Network {
         self.layers.iter_mut().flat_map(Layer::linears_mut).for_each(Linear::merge);
     }
 
+    /// Multiplies the logits of the encoder and those of the side path.
+    pub(super) fn scale(&mut self, encoder: f32, side: f32) {
+        for parameter in self.head.parameters_mut() {
+            parameter.values.iter_mut().for_each(|value| *value *= encoder);
+        }
+        if let Some(table) = &mut self.ngrams {
+            table.scale(side);
+        }
+    }
+
     /// The table rows of a batch without dropout.
     pub(super) fn inputs(&self, batch: &Batch<'_>) -> Inputs {
         Inputs {

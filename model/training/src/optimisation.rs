@@ -34,6 +34,10 @@ pub struct Optimisation {
     /// large in use as in training: on held-out Chinese headlines that scores better than inverted dropout
     /// does.
     pub ngram_dropout: f32,
+    /// Share of the documents of a batch that are cut to a random contiguous piece of more than half of their tokens, so
+    /// that a label does not depend on the length of a text.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub crop_share: f32,
     /// Probability spread over all labels in the training target.
     pub label_smoothing: f32,
     /// Weight of the loss that makes two passes over one document under different dropout agree (R-Drop,
@@ -54,6 +58,11 @@ pub struct Optimisation {
     pub mixed_precision: bool,
 }
 
+/// Left out of the key of a checkpoint if it changes nothing, so that runs of earlier releases resume.
+fn is_zero(share: &f32) -> bool {
+    *share == 0.0
+}
+
 impl Default for Optimisation {
     fn default() -> Self {
         Self {
@@ -66,6 +75,7 @@ impl Default for Optimisation {
             dropout: 0.2,
             token_dropout: 0.1,
             ngram_dropout: 0.5,
+            crop_share: 0.0,
             label_smoothing: 0.1,
             consistency: 0.0,
             weight_decay: 0.01,
@@ -91,6 +101,7 @@ impl Optimisation {
             ("dropout", self.dropout),
             ("token_dropout", self.token_dropout),
             ("ngram_dropout", self.ngram_dropout),
+            ("crop_share", self.crop_share),
             ("label_smoothing", self.label_smoothing),
             ("warmup_share", self.warmup_share),
         ])?;

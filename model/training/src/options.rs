@@ -13,6 +13,7 @@ use crate::bounds::{check_at_least_one, check_shares};
 use crate::features::FeatureLayout;
 use crate::hyperparameters::Hyperparameters;
 use crate::optimisation::{Optimisation, Transfer};
+use crate::reads::Reads;
 use crate::shape::{EncoderShape, NetworkConfig, NgramShape};
 
 /// A named size of network, with training settings that suit it.
@@ -27,11 +28,13 @@ pub enum Preset {
     Base,
     /// The reference architecture: 2 layers, width 512, 8 heads of 64, feed-forward 2048.
     Classic,
+    /// The linear experts alone, which are served without a graph.
+    Linear,
 }
 
 impl Preset {
-    /// All presets, smallest first.
-    pub const ALL: [Self; 4] = [Self::Tiny, Self::Small, Self::Base, Self::Classic];
+    /// All presets.
+    pub const ALL: [Self; 5] = [Self::Tiny, Self::Small, Self::Base, Self::Classic, Self::Linear];
 
     /// The name used in options and manifests.
     pub fn name(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Preset {
             Self::Small => "small",
             Self::Base => "base",
             Self::Classic => "classic",
+            Self::Linear => "linear",
         }
     }
 
@@ -49,6 +53,8 @@ impl Preset {
             Self::Small => (2, 128, 4, 512),
             Self::Base => (4, 256, 4, 1024),
             Self::Classic => (2, 512, 8, 2048),
+            // Not used: there is no encoder.
+            Self::Linear => (0, 1, 1, 1),
         };
         EncoderShape { layers, width, heads, feed_forward }
     }
@@ -56,7 +62,7 @@ impl Preset {
     /// The peak learning rate that suits the size: wider networks need smaller steps.
     pub(crate) fn learning_rate(self) -> f32 {
         match self {
-            Self::Tiny | Self::Small => 2e-3,
+            Self::Tiny | Self::Small | Self::Linear => 2e-3,
             Self::Base => 1e-3,
             Self::Classic => 5e-4,
         }
@@ -92,9 +98,19 @@ pub struct TrainOptions {
     pub encoder: EncoderShape,
     /// Size of the n-gram side path.
     pub ngrams: NgramShape,
-    /// Most tokens read of a document; the rest is cut off.
+    /// Most tokens of a window of a document that the encoder reads.
     pub max_tokens: usize,
-    /// Share of the training rows held out for development when no development rows are given.
+    /// Most windows of a document, one after another; the encoder does not read what follows them.
+    pub windows: usize,
+    /// Whether the encoder learns an embedding of each position. It then learns that long titles mean certain labels,
+    /// which does not hold for texts of another source; without, it knows of order only what attention finds.
+    pub positions: bool,
+    /// Rows of the encoder's embedding table that bigrams of tokens are hashed to; 0 = none. They tell an encoder without
+    /// positions which tokens stand beside each other.
+    pub bigrams: usize,
+    /// Whether linear experts over n-grams of the whole text are added to the network.
+    pub linear: bool,
+    /// Share of the training rows held out for development when no development rows are given, 1,500 at most.
     pub dev_share: f32,
     /// Threads; 0 = one per core.
     pub threads: usize,
@@ -114,9 +130,18 @@ impl TrainOptions {
             encoder: preset.encoder(),
             ngrams: NgramShape::default(),
             max_tokens: 256,
-            dev_share: 0.05,
+            windows: 2,
+            positions: false,
+            bigrams: 32_749,
+            linear: true,
+            dev_share: 0.1,
             threads: 0,
-            optimisation: Optimisation { learning_rate: preset.learning_rate(), ..Optimisation::default() },
+            optimisation: Optimisation {
+                epochs: 8,
+                learning_rate: preset.learning_rate(),
+                crop_share: 0.5,
+                ..Optimisation::default()
+            },
         }
     }
 
@@ -130,8 +155,12 @@ impl TrainOptions {
             ("encoder.heads", self.encoder.heads),
             ("encoder.feed_forward", self.encoder.feed_forward),
             ("max_tokens", self.max_tokens),
+            ("windows", self.windows),
         ])?;
         check_shares(&[("dev_share", self.dev_share)])?;
+        if self.positions && self.windows > 1 {
+            return Err(ModelError::option("windows", self.windows, "must be 1 with `positions`"));
+        }
         if let (Tokenization::Words, Some(file)) = (self.tokenization, &self.tokenizer) {
             let bound = "is only for the tokenization `subword`";
             return Err(ModelError::option("tokenizer", file.display(), bound));
@@ -145,21 +174,26 @@ impl TrainOptions {
     }
 
     /// The settings of the training loop; options that only fine-tuning has get values that change nothing.
+    ///
+    /// Beside a linear expert, encoder and side path are experts of their own, each with a loss of its own.
     pub(crate) fn hyperparameters(&self) -> Hyperparameters {
-        Hyperparameters::new(
-            Adaptation::Full,
-            self.optimisation.clone(),
-            Transfer::from_scratch(self.optimisation.learning_rate),
-        )
+        let transfer = Transfer::from_scratch(self.optimisation.learning_rate);
+        let transfer = Transfer { ngrams_apart: self.linear, ..transfer };
+        Hyperparameters::new(Adaptation::Full, self.optimisation.clone(), transfer)
+    }
+
+    /// What the network reads of a text.
+    pub(crate) fn reads(&self) -> Reads {
+        Reads { max_tokens: self.max_tokens, windows: self.windows }
     }
 
     /// The network that these options describe for a vocabulary and a number of labels.
     pub(crate) fn network(&self, vocabulary: usize, labels: usize) -> NetworkConfig {
-        let positions = self.max_tokens;
+        let positions = if self.positions { self.max_tokens } else { 0 };
         NetworkConfig {
             labels,
             encoder: self.encoder,
-            embedding: FeatureLayout { tokens: vocabulary, bigrams: 0, trigrams: 0, positions },
+            embedding: FeatureLayout { tokens: vocabulary, bigrams: self.bigrams, trigrams: 0, positions },
             ngrams: self.ngrams.layout(vocabulary),
             architecture: Architecture::default(),
         }
@@ -176,7 +210,7 @@ mod tests {
     fn options_are_written_and_read_without_a_prefix() {
         let options = TrainOptions::new(Preset::Tiny, Tokenization::Words);
         let mut value = serde_json::to_value(&options).unwrap();
-        assert_eq!((&value["epochs"], &value["encoder"]["layers"]), (&json!(6), &json!(1)));
+        assert_eq!((&value["epochs"], &value["encoder"]["layers"]), (&json!(8), &json!(1)));
         value["epochs"] = json!(2);
         let read: TrainOptions = serde_json::from_value(value).unwrap();
         assert_eq!(read.optimisation, Optimisation { epochs: 2, ..options.optimisation });

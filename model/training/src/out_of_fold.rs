@@ -63,7 +63,7 @@ fn fold_logits(
         let position = Position { epoch, ..Position::default() };
         trainer.epoch(kept, position, &mut (), &mut |_, _| Ok(()))?;
     }
-    trainer.logits(held)
+    Ok(held.of_documents(trainer.logits(held)?))
 }
 
 fn options() -> TrainOptions {

@@ -7,7 +7,7 @@ use fenliu_model::{ModelError, Result};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use crate::adaptation::Adaptation;
-use crate::data::{Batch, Dataset};
+use crate::data::{Batch, Crops, Dataset};
 use crate::hyperparameters::Hyperparameters;
 use crate::network::{
     Buffers, DropoutSource, Frozen, Inputs, Network, Passes, Step, StepInput, TableGradient, open_device,
@@ -259,7 +259,13 @@ impl<'a> Trainer<'a> {
     /// Forward and backward pass over `rows`. Gradients of dense parameters are added to those that the
     /// parameters hold.
     fn pass(&mut self, data: &Dataset, rows: &[usize], generator: &mut SmallRng) -> Result<Step> {
-        let batch = data.batch(rows);
+        let share = self.options.optimisation.crop_share;
+        let batch = if share > 0.0 && self.network.frozen() == Frozen::Nothing {
+            data.cropped(rows, Crops { share }, generator)
+        } else {
+            // The states of frozen layers are cached for whole documents.
+            data.batch(rows)
+        };
         let inputs = self.inputs(&batch, generator);
         let dropout = DropoutSource { rate: self.options.optimisation.dropout, seed: generator.random() };
         let targets = data.targets(rows);
@@ -284,7 +290,7 @@ impl<'a> Trainer<'a> {
         Ok(step)
     }
 
-    /// Logits of all development documents, in their order, without dropout.
+    /// Logits of all development rows, in their order, without dropout.
     ///
     /// # Errors
     ///
@@ -452,7 +458,7 @@ mod tests {
     }
 
     fn data() -> Dataset {
-        let document = |ids: [u32; 3]| Encoding { ids: ids.to_vec(), truncated: false };
+        let document = |ids: [u32; 3]| Encoding::new(ids.to_vec(), false);
         Dataset::new(vec![document([2, 3, 4]), document([5, 6, 7])], vec![0, 1])
     }
 

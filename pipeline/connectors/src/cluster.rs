@@ -5,7 +5,7 @@ mod oauth;
 use fenliu_config::{Properties, properties};
 use serde::{Deserialize, Serialize};
 
-pub use self::oauth::OAuthConfig;
+pub use oauth::OAuthConfig;
 
 /// The value of `kafka.brokers` that starts a broker inside the process.
 pub const EMBEDDED: &str = "embedded";

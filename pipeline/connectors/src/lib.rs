@@ -34,7 +34,7 @@ pub mod kafka;
 mod stdout;
 
 pub use assemble::Assembler;
-pub use cluster::{EMBEDDED, KafkaConfig, MessageKey, Topic};
+pub use cluster::{EMBEDDED, KafkaConfig, MessageKey, OAuthConfig, Topic};
 pub use dead_letter::{DeadLetter, OwnedHeader};
 pub use kind::SinkKind;
 pub use kinds::{DeadLetterConfig, SinkConfig, SourceConfig};

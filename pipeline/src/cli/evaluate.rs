@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use fenliu_decode::DocumentsConfig;
-use fenliu_model::compare::{project, union};
-use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate as score};
+use fenliu_model::compare::{project, slice_names, union};
+use fenliu_model::thresholds::{Identity, Rule, Snapshot};
+use fenliu_model::{Bundle, Classifier, Evaluation, Probabilities, evaluate_slices};
 use serde::Serialize;
 
 use super::common::Common;
 use super::output;
-use crate::config::RowFilter;
+use crate::config::{Config, RowFilter, ThresholdsConfig};
 use crate::corpus::{self, CleanDocument};
 use crate::error::{Converted, Error, Result};
 use crate::serve;
@@ -69,25 +69,24 @@ struct Answers {
 
 pub(super) fn evaluate(args: &EvaluateArgs, common: &Common) -> Result<()> {
     let config = common.load()?;
-    let measured = measure(args, &config.documents, config.model.onnxruntime)?;
+    let measured = measure(args, &config)?;
     if common.json { output::json(&measured) } else { output::line(measured.table().trim_end()) }
 }
 
-fn measure(
-    args: &EvaluateArgs,
-    documents: &DocumentsConfig,
-    onnxruntime: Option<PathBuf>,
-) -> Result<Measured> {
-    let (bundle, mut classifier) = serve::open(&serve::model_config(args.model.clone(), onnxruntime))?;
+fn measure(args: &EvaluateArgs, config: &Config) -> Result<Measured> {
+    let model = serve::model_config(args.model.clone(), config.model.onnxruntime.clone());
+    let (bundle, mut classifier) = serve::open(&model)?;
     let cleaner = TextCleaner::of_bundle(&bundle)?;
-    let corpus = corpus::read(&args.data, args.select.as_ref(), documents, cleaner.plan())?;
+    let corpus = corpus::read(&args.data, args.select.as_ref(), &config.documents, cleaner.plan())?;
     let rejected = corpus.rejected;
     let start = Instant::now();
     let answers = Answers::of(&bundle, &mut classifier, corpus.documents)?;
+    let docs_per_s = answers.documents.len() as f64 / start.elapsed().as_secs_f64();
+    let by_source = answers.trusted_by_source(&classifier, &config.thresholds)?;
     let measured = Measured {
-        docs_per_s: answers.documents.len() as f64 / start.elapsed().as_secs_f64(),
-        evaluation: score(&answers.labels, &answers.gold, &answers.probabilities).converted()?,
-        trusted: answers.trusted(&classifier),
+        docs_per_s,
+        evaluation: answers.evaluate(by_source.as_deref())?,
+        trusted: answers.trusted(&classifier, by_source.as_deref()),
         rejected,
     };
     if let Some(path) = &args.html {
@@ -112,13 +111,50 @@ impl Answers {
         Ok(Answers { labels, gold, probabilities, documents })
     }
 
-    fn trusted(&self, classifier: &Classifier) -> Option<Trusted> {
+    /// The scores of all documents and of slices of them.
+    fn evaluate(&self, trusted: Option<&[bool]>) -> Result<Evaluation> {
+        let Answers { labels, gold, probabilities, documents } = self;
+        let names = |document: &CleanDocument| {
+            slice_names(&document.text, document.lang.as_deref(), document.source.as_deref())
+        };
+        let names: Vec<Vec<String>> = documents.iter().map(names).collect();
+        evaluate_slices(labels, gold, probabilities, &names, trusted).converted()
+    }
+
+    /// Which documents are trusted by the threshold of their source, taken from these documents without their labels;
+    /// `None` if the model has no goal for it.
+    fn trusted_by_source(
+        &self,
+        classifier: &Classifier,
+        thresholds: &ThresholdsConfig,
+    ) -> Result<Option<Vec<bool>>> {
+        let goals = classifier.calibration().and_then(|calibration| calibration.per_source.as_ref());
+        let Some(goals) = goals.filter(|_| thresholds.is_on()) else { return Ok(None) };
+        let rule = Rule::new(&goals.goal(thresholds.target).converted()?, thresholds.window);
+        let confidence = |row: &Probabilities| row.top(1).first().map_or(0.0, |(_, confidence)| *confidence);
+        let source = |document: &CleanDocument| document.source.clone().unwrap_or_default();
+        let sources: Vec<String> = self.documents.iter().map(source).collect();
+        let confidences: Vec<f32> = self.probabilities.iter().map(confidence).collect();
+        let documents = || sources.iter().map(String::as_str).zip(confidences.iter().copied());
+        // The identity is not shown and not kept.
+        let identity = Identity { pipeline: String::new(), model: String::new(), version: String::new() };
+        let snapshot = Snapshot::fit(identity, rule, documents());
+        Ok(Some(documents().map(|(source, confidence)| confidence >= snapshot.threshold(source)).collect()))
+    }
+
+    /// The trusted documents: by the thresholds of their sources, as `fenliu run` decides, or by those of their labels if
+    /// the model has no goal for sources.
+    fn trusted(&self, classifier: &Classifier, by_source: Option<&[bool]>) -> Option<Trusted> {
         classifier.calibration()?;
         let is_correct = |(gold, row): &(&usize, &Probabilities)| {
             row.top(1).first().is_some_and(|(label, _)| label == *gold)
         };
         let rows = self.gold.iter().zip(&self.probabilities);
-        let trusted: Vec<_> = rows.filter(|(_, row)| !classifier.abstains(row)).collect();
+        let is_trusted = |number: usize, row: &Probabilities| {
+            by_source.map_or_else(|| !classifier.abstains(row), |trusted| trusted.get(number) == Some(&true))
+        };
+        let numbered = rows.enumerate().filter(|(number, (_, row))| is_trusted(*number, row));
+        let trusted: Vec<_> = numbered.map(|(_, pair)| pair).collect();
         let right = trusted.iter().filter(|row| is_correct(row)).count();
         Some(Trusted {
             share: trusted.len() as f64 / self.gold.len().max(1) as f64,

@@ -37,7 +37,7 @@ enum Command {
         /// Model
         name: Option<String>,
     },
-    /// Make a version of a model that was trained elsewhere
+    /// Make a version of a model that was trained elsewhere: a directory, a file, or hf:OWNER/NAME on a hub
     Import(import::ImportArgs),
     /// Describe a version, the one in use unless another is named, and the model's latest changes
     Show {

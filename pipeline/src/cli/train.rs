@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fenliu_config::Problems;
-use fenliu_model::training_report::{EpochReport, RunSize, TrainReport};
+use fenliu_model::training_report::{EpochReport, ExpertReport, RunSize, TrainReport};
 use fenliu_model::{Bundle, Example, Tokenization, runtime};
 use fenliu_operators::{Agreement, agreement};
 use fenliu_training::{
@@ -46,11 +46,11 @@ pub(super) struct TrainArgs {
     /// Directory of models
     #[arg(long, value_name = "DIR", default_value = "models")]
     out: PathBuf,
-    /// Size of the network: tiny, small, base or classic
-    #[arg(long, default_value = "small")]
+    /// Size of the network: tiny, small, base or classic; or linear, without a network
+    #[arg(long, default_value = "tiny")]
     preset: Preset,
     /// words: jieba segmentation and a built vocabulary; subword: a tokenizer.json
-    #[arg(long, default_value = "words", value_parser = tokenization)]
+    #[arg(long, default_value = "subword", value_parser = tokenization)]
     tokenization: Tokenization,
     /// A tokenizer.json to use; without it, one is trained on the documents
     #[arg(long, value_name = "FILE")]
@@ -173,14 +173,21 @@ impl FitResult {
                 dev.rows, dev.accuracy, dev.macro_f1
             )
         });
+        let baseline = self.report.baseline_accuracy;
+        let baseline = baseline.map_or(String::new(), |accuracy| format!(" (a linear SVM: {accuracy:.4})"));
+        let experts: String = self.report.experts.iter().filter_map(expert).collect();
         format!(
-            "trained on {} documents in {:.0} s, best epoch {}{dev}: {}",
+            "trained on {} documents in {:.0} s{dev}{baseline}{experts}: {}",
             self.report.size.train_rows,
             self.report.seconds,
-            self.report.best_epoch,
             self.bundle.display()
         )
     }
+}
+
+/// The accuracy of an expert alone; `None` without development rows.
+fn expert(expert: &ExpertReport) -> Option<String> {
+    Some(format!(", {} alone {:.4}", expert.name, expert.dev_accuracy?))
 }
 
 /// Reads and cleans the documents, trains a model, and writes it as a bundle. Progress is printed to standard error.

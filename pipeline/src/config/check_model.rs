@@ -6,6 +6,7 @@ use fenliu_model::{DriftOptions, Registry};
 use super::Config;
 use super::model::ModelConfig;
 use super::serve::ShadowConfig;
+use super::thresholds::ThresholdsConfig;
 
 impl ModelConfig {
     fn check(&self, problems: &mut Problems) {
@@ -45,6 +46,7 @@ impl Config {
         }
         let needs_model = [
             ("shadow", self.shadow != ShadowConfig::default()),
+            ("thresholds", self.thresholds != ThresholdsConfig::default()),
             ("drift", self.drift != DriftOptions::default()),
             ("finetune", self.finetune.is_scheduled()),
         ];

@@ -371,6 +371,7 @@ fn settings_that_need_a_model_are_refused_without_one() {
         ("[model]\ntop_k = 5".to_string(), "`model.bundle` is empty"),
         ("[model]\nonnxruntime = 'lib.so'".to_string(), "`model.bundle` is empty"),
         ("[shadow]\nshare = 0.1".to_string(), "`shadow` is set, but there is no `[model]`"),
+        ("[thresholds]\nby = 'topic'".to_string(), "`thresholds` is set, but there is no `[model]`"),
         ("[drift]\non = 0.5".to_string(), "`drift` is set, but there is no `[model]`"),
         ("[finetune]\non_drift = true".to_string(), "`finetune` is scheduled, but there is no `[model]`"),
         (sink("columns = ['id', 'label']"), no_columns),
@@ -384,6 +385,28 @@ fn settings_that_need_a_model_are_refused_without_one() {
     }
     let misspelt = problems(&sink("columns = ['idd']"));
     assert!(misspelt.contains("idd") && !misspelt.contains("model`"), "{misspelt}");
+}
+
+#[test]
+fn the_source_of_a_threshold_is_a_text_column_of_cleaned_rows() {
+    let with = |by: &str| problems(&format!("[model]\nbundle = 'models/news'\n[thresholds]\nby = '{by}'"));
+    for by in ["source", "topic", "lang", "none"] {
+        assert!(!with(by).contains("thresholds.by"), "{by}: {}", with(by));
+    }
+    assert!(with("feed").contains("`thresholds.by` is `feed`") && with("feed").contains("no such column"));
+    assert!(with("offset").contains("its type is Int64"), "{}", with("offset"));
+    for (line, expected) in [
+        ("window = 100", "`thresholds.window` is 100 but must be 200 to 1000000"),
+        ("target = 0.5", "`thresholds.target` is 0.5 but must be 0.8 to 0.99"),
+        ("path = 's3://news/state'", "must be a directory on a disk"),
+        ("file = 'nowhere.json'", "names nowhere.json, which is not a file"),
+    ] {
+        let found = problems(&format!("[model]\nbundle = 'models/news'\n[thresholds]\n{line}"));
+        assert!(found.contains(expected), "{line}: {found}");
+    }
+    let step = "[clean]\nsteps = [{ column = 'threshold', sql = '1' }]\n";
+    assert!(problems(&format!("{step}[output]\nthreshold = true")).contains("`output.threshold` is true"));
+    assert_eq!(problems(step), "", "the column is the user's");
 }
 
 #[test]

@@ -29,6 +29,7 @@ impl Config {
         self.source.check(problems);
         self.check_documents(problems);
         self.check_model(problems);
+        self.thresholds.check(problems);
         self.check_finetune(problems);
         self.check_breaker(problems);
         self.check_limits(problems);

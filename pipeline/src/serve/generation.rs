@@ -20,6 +20,7 @@ use fenliu_schemas::{Reject, Stage, Texts};
 use parking_lot::Mutex;
 
 use super::bundle::classifier_options;
+use super::thresholds::SourceTrust;
 use crate::config::Config;
 use crate::error::{Converted, Error, Result};
 use crate::system::GiveBackOnDrop;
@@ -42,6 +43,8 @@ pub(crate) struct Generation {
     classifier: Mutex<Classifier>,
     /// `None` if the bundle contains no, or too few, statistics of the documents that it was evaluated on.
     drift: Option<Mutex<DriftMonitor>>,
+    /// `None` if there are no thresholds per source.
+    trust: Option<SourceTrust>,
     /// Set when the generation was rolled back: it must not label any more batches.
     withdrawn: AtomicBool,
     /// Set when the generation has labelled a document. Before, a failure on every document of a batch means that the
@@ -56,7 +59,7 @@ pub(crate) struct Generation {
 pub(crate) struct Classified {
     /// One entry per row, over the labels of the generation.
     pub probabilities: Vec<Probabilities>,
-    /// For each row, whether its label should not be trusted.
+    /// For each row, whether its label should not be trusted by the threshold of the label.
     pub abstained: Vec<bool>,
     /// How long inference took.
     pub took: Duration,
@@ -66,8 +69,8 @@ impl Generation {
     /// Opens, verifies and warms up the bundle at `config.model.bundle`.
     ///
     /// # Errors
-    /// The library or the bundle is missing, a file does not match its digest, or the model was trained on texts that
-    /// were cleaned differently from what `config.clean` says.
+    /// The library or the bundle is missing, a file does not match its digest, the model was trained on texts that were
+    /// cleaned differently from what `config.clean` says, or `config.thresholds` asks for what it does not have.
     pub(crate) fn open(config: &Config) -> Result<Self> {
         runtime::load(config.model.onnxruntime.as_deref()).converted()?;
         Self::load(&Bundle::open(&config.model.bundle).converted()?, config)
@@ -82,6 +85,8 @@ impl Generation {
         check_preprocessing(bundle, &config.clean)?;
         let classifier = Classifier::open(bundle, &classifier_options(&config.model)).converted()?;
         let reference = DriftReference::load(bundle.path(), bundle.labels()).converted()?;
+        let (name, version) = (classifier.name(), classifier.version());
+        let trust = SourceTrust::open(config, name, version, classifier.calibration())?;
         Ok(Generation {
             name: classifier.name().to_string(),
             version: classifier.version().to_string(),
@@ -90,6 +95,7 @@ impl Generation {
             encoder: classifier.encoder(),
             classifier: Mutex::new(classifier),
             drift: reference.map(|reference| Mutex::new(DriftMonitor::new(reference, config.drift))),
+            trust,
             withdrawn: AtomicBool::new(false),
             proven: AtomicBool::new(false),
             _memory: GiveBackOnDrop,
@@ -129,6 +135,11 @@ impl Generation {
     /// The label of the logit `index`.
     pub(crate) fn label(&self, index: usize) -> &str {
         self.labels.get(index).map_or("", |label| label.id.as_str())
+    }
+
+    /// The thresholds per source, if there are any.
+    pub(crate) fn trust(&self) -> Option<&SourceTrust> {
+        self.trust.as_ref()
     }
 
     /// The token ids of cleaned rows, and the rejected rows, which the tokenizer cannot encode.

@@ -91,7 +91,8 @@ impl Job {
                     builder.finish().unwrap()
                 };
                 let (good, bad) = (raw(false), raw(true));
-                let prediction = Prediction { top: vec![("a", 0.5)], abstained: false };
+                let prediction =
+                    Prediction { top: vec![("a", 0.5)], abstained: false, threshold: None, truncated: false };
                 let labels = vec![prediction; good.num_rows()];
                 let rejects = vec![Reject::new(Stage::Infer, "not_finite", None); bad.num_rows()];
                 let rows = Rows {

@@ -65,12 +65,12 @@ fn logits(bundle: &Bundle, expected: &Expected) -> Vec<(usize, Vec<f32>)> {
     let encodings = bundle.tokenizer().unwrap().encode_batch(&expected.texts, model.max_tokens).unwrap();
     let ids: Vec<_> = encodings.iter().map(|encoding| encoding.ids.clone()).collect();
     assert_eq!(ids, expected.ids);
-    let mut session = Session::open(&bundle.onnx_path(), 1, Device::Cpu).unwrap();
+    let mut session = Session::open(&bundle.onnx_path().unwrap(), 1, Device::Cpu).unwrap();
     let all: Vec<usize> = (0..encodings.len()).collect();
     let groups = all.iter().map(|row| vec![*row]).chain([all.clone()]);
     let mut results = Vec::new();
     for rows in groups {
-        let members: Vec<&Encoding> = rows.iter().map(|row| &encodings[*row]).collect();
+        let members: Vec<&[u32]> = rows.iter().map(|row| encodings[*row].ids.as_slice()).collect();
         let output = session.run(&TokenBatch::pad(&members, model.pad_id)).unwrap();
         results.extend(rows.into_iter().zip(output.values.chunks(output.labels).map(<[f32]>::to_vec)));
     }

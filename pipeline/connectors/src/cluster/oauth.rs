@@ -61,7 +61,7 @@ impl OAuthConfig {
                 format!("is {token_url} but must begin with http:// or https://"),
             );
         }
-        if token_url.is_empty() == !client_id.is_empty() {
+        if token_url.is_empty() != client_id.is_empty() {
             problems.add("kafka.oauth.client_id", "is needed with `token_url`, and only there");
         }
         if self.is_used() && !cfg!(feature = "tls") {

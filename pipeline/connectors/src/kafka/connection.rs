@@ -34,6 +34,13 @@ const GRACE: Duration = Duration::from_secs(3);
 /// first entry that matches counts, so a special text stands before a general one that it contains: "certificate verify
 /// failed" before "SSL handshake failed", "mechanism handshake failed" before "SASL".
 const CAUSES: &[(&str, &str, bool)] = &[
+    // Alerts of the broker about the client's certificate (RFC 8446, section 6.2). With TLS 1.3 they arrive after the
+    // handshake, so they stand before what is told by the state of the connection.
+    ("alert bad certificate", CLIENT_CERTIFICATE, true),
+    ("alert certificate required", CLIENT_CERTIFICATE, true),
+    ("alert certificate expired", CLIENT_CERTIFICATE, true),
+    ("alert certificate unknown", CLIENT_CERTIFICATE, true),
+    ("alert unknown ca", CLIENT_CERTIFICATE, true),
     // Told by the state of the connection. librdkafka means to append a hint to the text, but since 2.12 it compares
     // the format string in place of the message, so the hint is missing.
     (
@@ -49,11 +56,7 @@ const CAUSES: &[(&str, &str, bool)] = &[
     ),
     ("certificate verify failed", CERTIFICATE, true),
     ("certificate could not be verified", CERTIFICATE, true),
-    (
-        "client SSL authentication might be required",
-        "set `kafka.properties.\"ssl.certificate.location\"` and \"ssl.key.location\" to the client's certificate and key",
-        true,
-    ),
+    ("client SSL authentication might be required", CLIENT_CERTIFICATE, true),
     (
         "mechanism handshake failed",
         "set `kafka.properties.\"sasl.mechanism\"` to one that the brokers support, and \"security.protocol\" to what they \
@@ -66,7 +69,8 @@ const CAUSES: &[(&str, &str, bool)] = &[
         true,
     ),
     (token::FAILED, "check `kafka.oauth`, and that the server of tokens can be reached from here", false),
-    ("invalid_token", "check the token that `kafka.oauth` gives: its issuer, audience and scope", true),
+    // The broker's answer to a token that it refuses (RFC 7628, section 3.2.2).
+    ("{\"status\":", "check the token that `kafka.oauth` gives: its issuer, audience and scope", true),
     ("SASL", "check `kafka.properties.\"sasl.username\"`, \"sasl.password\" and \"sasl.mechanism\"", true),
     (
         "SSL handshake failed",
@@ -84,6 +88,9 @@ const CLOSED_AT_ONCE: Duration = Duration::from_secs(2);
 
 const NO_PASSWORD: &str = "if the brokers expect a password, set `kafka.properties.\"security.protocol\"` to \"sasl_ssl\" or \
     \"sasl_plaintext\", and \"sasl.mechanism\", \"sasl.username\" and \"sasl.password\" beside it";
+
+const CLIENT_CERTIFICATE: &str = "set `kafka.properties.\"ssl.certificate.location\"` and \"ssl.key.location\" to a \
+    certificate of this client that the brokers accept, and to its key";
 
 const CERTIFICATE: &str = "set `kafka.properties.\"ssl.ca.location\"` to the certificate (PEM) of the authority that signed \
     the brokers' certificates; these must name the hosts of `kafka.brokers`";
@@ -245,9 +252,15 @@ impl Connections {
         };
         // Only a client that was never connected gives up. For one that has worked, the other side may be in the middle
         // of a change, such as an exchange of certificates.
-        let kind = if state.is_hopeless() { Kind::Denied } else { error.kind() };
+        let kind = match (state.is_hopeless(), cause.lasts) {
+            (true, _) => Kind::Denied,
+            // librdkafka reports a token that could not be got as refused credentials, although it asks again.
+            (false, false) => Kind::Unavailable,
+            (false, true) => error.kind(),
+        };
+        let is_retryable = kind == Kind::Unavailable || (kind == error.kind() && error.is_retryable());
         let told = explained(Error::new(kind, error.to_string()), cause);
-        if kind == error.kind() && error.is_retryable() { told.retryable() } else { told }
+        if is_retryable { told.retryable() } else { told }
     }
 
     /// Asks the brokers something that needs a connection, for [`REQUEST_TIMEOUT`] at most, and for less where a cause
@@ -351,6 +364,17 @@ mod tests {
             (PASSWORD, "sasl.password", true),
             ("x: Failed to resolve 'x:9092': Name or service not known", "kafka.brokers", false),
             ("x: Connect to ipv4#127.0.0.1:1 failed: Connections refused", "kafka.brokers", false),
+            (
+                "ssl://x/bootstrap: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert \
+                 number 42 (after 9ms in state APIVERSION_QUERY)",
+                "ssl.certificate.location",
+                true,
+            ),
+            (
+                "x: SASL authentication error: {\"status\":\"insufficient_scope\", \"scope\":\"[news]\"}",
+                "kafka.oauth",
+                true,
+            ),
             (
                 "x: SASL SCRAM-SHA-256 mechanism handshake failed: Broker: Unsupported SASL mechanism",
                 "sasl.mechanism",

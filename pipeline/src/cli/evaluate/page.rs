@@ -1,6 +1,5 @@
 //! The HTML page of `fenliu evaluate --html`.
 
-use fenliu_model::compare::{slice_names, slices};
 use fenliu_model::evaluate::roc_curves;
 use fenliu_model::report::{EvaluationPage, mistakes};
 use fenliu_model::{Bundle, Classifier};
@@ -20,16 +19,13 @@ pub(super) fn page(
 ) -> String {
     let Answers { labels, gold, probabilities, documents } = answers;
     let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
-    let names: Vec<Vec<String>> = documents
-        .iter()
-        .map(|document| slice_names(&document.text, document.lang.as_deref(), document.source.as_deref()))
-        .collect();
     EvaluationPage {
         title: &format!("{} on {}", bundle.manifest().name, data(args)),
         facts: &facts(args, bundle, measured),
         evaluation: &measured.evaluation,
         roc: &roc_curves(labels, gold, probabilities),
-        slices: &slices(&names, gold, None, probabilities),
+        // The evaluation has its own.
+        slices: &[],
         mistakes: &mistakes(labels, gold, probabilities, &texts, MISTAKES),
         calibration: classifier.calibration(),
     }

@@ -6,11 +6,15 @@ use clap::Args;
 use fenliu_config::Problems;
 use fenliu_model::import::{OnnxOptions, onnx};
 use fenliu_model::{Bundle, Labels, Manifest, runtime};
+use fenliu_training::hub::{self, HubOptions, Reference};
 use fenliu_training::{ImportOptions, Pooling, huggingface};
+use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::{Common, output};
 use crate::error::{Converted, Result};
+use crate::progress::bar;
 
 /// Files that contain the weights of a checkpoint. A directory without any of them is taken for one with an ONNX graph.
 const WEIGHTS: [&str; 4] = [
@@ -23,7 +27,9 @@ const WEIGHTS: [&str; 4] = [
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// Checkpoint directory of Hugging Face transformers (BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA); or an
-    /// .onnx file, or a directory with one, to serve only
+    /// .onnx file, or a directory with one, to serve only; or hf:OWNER/NAME[@REVISION], a checkpoint that is fetched from
+    /// the Hugging Face hub (HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE=1 as in its own tools)
+    #[arg(value_name = "PATH|hf:OWNER/NAME[@REVISION]")]
     path: PathBuf,
     /// Name of the model
     #[arg(long)]
@@ -52,22 +58,46 @@ struct Imported {
 
 pub(super) fn import(args: &ImportArgs, models: &Path, common: &Common) -> Result<()> {
     runtime::load(common.load()?.model.onnxruntime.as_deref()).converted()?;
-    let labels = args.labels.as_ref().map(Labels::from_ids).transpose().converted()?;
-    let bundle = if is_checkpoint(&args.path) {
-        refuse("--tokenizer", args.tokenizer.is_some(), "is for .onnx files: a checkpoint contains its own")?;
-        let (max_tokens, pooling) = (args.max_tokens, args.pooling);
-        huggingface(&args.path, models, &args.name, &ImportOptions { labels, max_tokens, pooling })
-            .converted()?
-    } else {
-        refuse(
-            "--pooling",
-            args.pooling.is_some(),
-            "is for checkpoints: the head of a graph cannot be changed",
-        )?;
-        let (max_tokens, tokenizer) = (args.max_tokens, args.tokenizer.clone());
-        onnx(&args.path, models, &args.name, &OnnxOptions { tokenizer, labels, max_tokens }).converted()?
+    let bundle = match args.path.to_str().filter(|text| hub::is_reference(text)) {
+        Some(reference) => import_from_hub(reference, args, models)?,
+        None if is_checkpoint(&args.path) => import_checkpoint(&args.path, None, args, models)?,
+        None => import_graph(args, models)?,
     };
     report(&bundle, common.json)
+}
+
+/// Fetches a checkpoint and imports it.
+fn import_from_hub(reference: &str, args: &ImportArgs, models: &Path) -> Result<Bundle> {
+    let reference = reference.parse::<Reference>().converted()?;
+    let options = HubOptions::from_environment().converted()?;
+    let mut download = Download::default();
+    let snapshot =
+        hub::fetch(&reference, &options, &mut |progress| download.advance(&progress)).converted()?;
+    drop(download);
+    output::note(format!("{reference} is the commit {}", snapshot.commit));
+    import_checkpoint(&snapshot.directory, Some(snapshot.origin()), args, models)
+}
+
+fn import_checkpoint(
+    directory: &Path,
+    origin: Option<Value>,
+    args: &ImportArgs,
+    models: &Path,
+) -> Result<Bundle> {
+    refuse("--tokenizer", args.tokenizer.is_some(), "is for .onnx files: a checkpoint contains its own")?;
+    let (labels, max_tokens, pooling) = (labels(args)?, args.max_tokens, args.pooling);
+    let options = ImportOptions { labels, max_tokens, pooling, origin };
+    huggingface(directory, models, &args.name, &options).converted()
+}
+
+fn import_graph(args: &ImportArgs, models: &Path) -> Result<Bundle> {
+    refuse("--pooling", args.pooling.is_some(), "is for checkpoints: the head of a graph cannot be changed")?;
+    let (labels, max_tokens, tokenizer) = (labels(args)?, args.max_tokens, args.tokenizer.clone());
+    onnx(&args.path, models, &args.name, &OnnxOptions { tokenizer, labels, max_tokens }).converted()
+}
+
+fn labels(args: &ImportArgs) -> Result<Option<Labels>> {
+    args.labels.as_ref().map(Labels::from_ids).transpose().converted()
 }
 
 fn is_checkpoint(path: &Path) -> bool {
@@ -95,4 +125,35 @@ fn report(bundle: &Bundle, json: bool) -> Result<()> {
         model.max_tokens,
         bundle.path().display()
     ))
+}
+
+/// Reports the progress of a download: a bar for each file on a terminal.
+#[derive(Default)]
+struct Download {
+    file: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Download {
+    fn advance(&mut self, progress: &hub::Progress<'_>) {
+        if self.file != progress.file {
+            self.clear();
+            progress.file.clone_into(&mut self.file);
+        }
+        let bar = self.bar.get_or_insert_with(|| bar(Some(progress.total), "bytes"));
+        bar.set_position(progress.bytes);
+        bar.set_message(self.file.clone());
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use fenliu_model::registry::{History, HistoryEntry};
-use fenliu_model::{Alias, AliasRecord, Registry, VersionEntry};
+use fenliu_model::{Alias, AliasRecord, ModelDescription, Registry, VersionEntry};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ impl Shown {
         facts.extend([
             ("model", format!("{}, {}, {} parameters", manifest.name, model.preset, model.parameters)),
             ("labels", format!("{}: {shown}{more}", labels.len())),
-            ("texts", format!("{}, at most {} tokens", word(&model.tokenization), model.max_tokens)),
+            ("texts", reads(model)),
         ]);
         facts.push(match (model.trainable, model.head_trained) {
             (false, _) => ("use", "serve only: an imported graph".to_owned()),
@@ -110,6 +110,14 @@ fn line(entry: &HistoryEntry) -> String {
             format!("{at}  removed {version} by {by}{}", because(reason))
         }
     }
+}
+
+/// What the model reads of a text.
+fn reads(model: &ModelDescription) -> String {
+    let Some(tokenization) = &model.tokenization else { return "n-grams of the whole text".to_owned() };
+    let linear = if !model.linear.is_empty() { ", and n-grams of the whole text" } else { "" };
+    let tokens = model.max_tokens * model.windows;
+    format!("{}, at most {tokens} tokens{linear}", word(tokenization))
 }
 
 /// The value as it is written in JSON, without quotation marks.

@@ -152,8 +152,9 @@ fn rows(first: i64, next: i64) -> Vec<Arc<Rows>> {
         builder.append(origin, b"{}", &Ok(Document::default()));
     }
     let schema = labelled_schema(&raw::schema(), LabelledOptions::default());
-    let predictions: Vec<_> =
-        (first..next).map(|_| Prediction { top: vec![("a", 0.5)], abstained: false }).collect();
+    let predictions: Vec<_> = (first..next)
+        .map(|_| Prediction { top: vec![("a", 0.5)], abstained: false, threshold: None, truncated: false })
+        .collect();
     let labelled =
         label_rows(&builder.finish().unwrap(), &predictions, &schema, ("m", "1"), 1_700_000_000_456);
     vec![Arc::new(Rows { labelled: labelled.unwrap(), dead_letters: vec![] })]

@@ -72,7 +72,12 @@ fn rows(first: i64, next: i64) -> Vec<Arc<Rows>> {
     let schema = labelled_schema(&raw::schema(), LabelledOptions::default());
     let labels = ["world/../..", "体育", ""];
     let predictions: Vec<_> = (first..next)
-        .map(|n| Prediction { top: vec![(labels[n as usize % 3], 0.5), ("b", 0.25)], abstained: false })
+        .map(|n| Prediction {
+            top: vec![(labels[n as usize % 3], 0.5), ("b", 0.25)],
+            abstained: false,
+            threshold: None,
+            truncated: false,
+        })
         .collect();
     let labelled =
         label_rows(&builder.finish().unwrap(), &predictions, &schema, ("m", "1"), 1_700_000_000_456);
