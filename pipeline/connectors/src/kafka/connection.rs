@@ -252,9 +252,10 @@ impl Connections {
         };
         // Only a client that was never connected gives up. For one that has worked, the other side may be in the middle
         // of a change, such as an exchange of certificates.
-        let kind = match (state.is_hopeless(), cause.lasts) {
+        let kind = match (state.is_hopeless(), cause.lasts && !state.has_worked) {
             (true, _) => Kind::Denied,
-            // librdkafka reports a token that could not be got as refused credentials, although it asks again.
+            // librdkafka also reports a token that could not be got, and a renewal of the authentication that failed, as
+            // refused credentials, although it asks and connects again.
             (false, false) => Kind::Unavailable,
             (false, true) => error.kind(),
         };
