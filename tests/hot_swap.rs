@@ -114,6 +114,12 @@ fn train(models: &Path, count: usize, seed: &str, more: &[&str]) {
     run(&[&args[..], &small[..], &paths[..], more].concat());
 }
 
+fn median(values: &[u64]) -> u64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
 /// Oldest first.
 fn versions(models: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(models.join("news/versions")).unwrap();
@@ -237,7 +243,8 @@ fn thirty_swaps_lose_no_document_and_mix_no_batch() {
     assert_eq!(summary["serving"]["swaps"], 30, "{summary}");
     assert!(changes <= 30 * PARTITIONS, "{changes}: a version came back within a batch");
     assert_eq!((&summary["serving"]["rollbacks"], &summary["dead_letters"]), (&value!(0), &value!({})));
-    let (early, late) = (memory[4], memory[29]);
+    // Medians, since a single value depends on what is loaded at that moment: the model that comes, the one that goes.
+    let (early, late) = (median(&memory[..10]), median(&memory[20..]));
     assert!(late < early + 40, "MiB after each swap: {memory:?}");
     println!(
         "{} documents, 30 swaps: 0 lost, 0 twice, 0 mixed; {differing} of {ARTICLES} articles tell the versions apart; resident MiB {memory:?}",
