@@ -6,6 +6,7 @@
 //!   aliases/champion.json     the version in use          } an AliasRecord each
 //!   aliases/challenger.json   the one that may follow it  }
 //!   history.jsonl             every move of an alias and every removal
+//!   thresholds/               what pipelines know of their sources, see [`crate::thresholds`]
 //!   rechecks/<ulid>.json      labels of a version before and after a change of the cleaning
 //!   .lock  .lease             locks between processes
 //! ```

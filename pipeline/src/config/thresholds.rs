@@ -24,7 +24,8 @@ pub(crate) struct ThresholdsConfig {
     /// Fewest documents of a source that its threshold is taken from. The newest ones are used, at most twice as many.
     /// Until then the model's default threshold holds. Default: 200.
     pub window: u64,
-    /// Directory in which the thresholds are kept over restarts. Empty: they begin anew. Default: out/thresholds.
+    /// Directory in which the thresholds are kept over restarts. Empty, the default: `thresholds` beside the versions of
+    /// the model.
     pub path: PathBuf,
     /// File with thresholds (`fenliu thresholds fit`), which then never change, so that a run can be repeated. Default:
     /// none.
@@ -33,13 +34,7 @@ pub(crate) struct ThresholdsConfig {
 
 impl Default for ThresholdsConfig {
     fn default() -> Self {
-        ThresholdsConfig {
-            by: "source".into(),
-            target: None,
-            window: 200,
-            path: "out/thresholds".into(),
-            file: None,
-        }
+        ThresholdsConfig { by: "source".into(), target: None, window: 200, path: PathBuf::new(), file: None }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -86,7 +87,9 @@ impl Generation {
         let classifier = Classifier::open(bundle, &classifier_options(&config.model)).converted()?;
         let reference = DriftReference::load(bundle.path(), bundle.labels()).converted()?;
         let (name, version) = (classifier.name(), classifier.version());
-        let trust = SourceTrust::open(config, name, version, classifier.calibration())?;
+        let home = bundle.path().parent().filter(|parent| parent.ends_with("versions"));
+        let home = home.and_then(Path::parent).map(|model| model.join("thresholds"));
+        let trust = SourceTrust::open(config, name, version, classifier.calibration(), home)?;
         Ok(Generation {
             name: classifier.name().to_string(),
             version: classifier.version().to_string(),

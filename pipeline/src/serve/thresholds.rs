@@ -4,6 +4,7 @@
 //! a batch are judged by the same ones. They are no part of exactly once: the state may be lost, and documents that are
 //! read again may differ in `abstained` and `threshold`, in nothing else. A failure to keep them is a warning.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
@@ -39,7 +40,8 @@ struct State {
 
 impl SourceTrust {
     /// The thresholds that the model `name` of this `version` begins with: those of the configured file; else those that
-    /// were kept for this version; else the default of its calibration. `None` if there are none per source.
+    /// were kept for this version; else the default of its calibration. `None` if there are none per source. They are kept
+    /// in the configured directory, or in `home` if none is configured.
     ///
     /// # Errors
     /// The configured file cannot be used, or the calibration has no goal for the configured precision.
@@ -48,6 +50,7 @@ impl SourceTrust {
         name: &str,
         version: &str,
         calibration: Option<&Calibration>,
+        home: Option<PathBuf>,
     ) -> Result<Option<Self>> {
         let settings = &config.thresholds;
         if !settings.is_on() {
@@ -66,7 +69,7 @@ impl SourceTrust {
         let rule = Rule::new(&goal, settings.window);
         let identity =
             Identity { pipeline: config.name.clone(), model: name.to_string(), version: version.to_string() };
-        let store = store(config, &identity);
+        let store = store(config, home, &identity);
         let newest = store.as_ref().map(newest).unwrap_or_default();
         Ok(Some(Self::new(settings, SourceThresholds::new(identity, rule, newest), store)))
     }
@@ -150,13 +153,14 @@ fn warn_without_goals(settings: &ThresholdsConfig, version: &str) {
 }
 
 /// The place where the thresholds of `identity` are kept; `None` if they are not.
-fn store(config: &Config, identity: &Identity) -> Option<Store> {
-    let path = &config.thresholds.path;
+fn store(config: &Config, home: Option<PathBuf>, identity: &Identity) -> Option<Store> {
+    let configured = Some(config.thresholds.path.clone()).filter(|path| !path.as_os_str().is_empty());
+    let path = configured.or(home)?;
     // A name that is kept over restarts lets a process go on with its own documents. Any other name must be new, so that
     // no two processes write the same files.
     let kept = config.source.group().and_then(|group| group.instance.clone());
     let instance = kept.unwrap_or_else(|| Ulid::generate().to_string());
-    (!path.as_os_str().is_empty()).then(|| Store::new(path, identity.clone(), &instance))
+    Some(Store::new(&path, identity.clone(), &instance))
 }
 
 /// What was kept; nothing if it cannot be read.
@@ -210,7 +214,7 @@ mod tests {
     fn thresholds_follow_the_documents_and_are_kept() {
         let root = tempfile::tempdir().unwrap();
         let (config, calibration) = (config(root.path()), calibration());
-        let open = || SourceTrust::open(&config, "m", VERSION, Some(&calibration)).unwrap().unwrap();
+        let open = || SourceTrust::open(&config, "m", VERSION, Some(&calibration), None).unwrap().unwrap();
         let batch = rows(&[Some("a"), None, Some("b")]);
         let default = calibration.per_source.as_ref().unwrap().goal(None).unwrap().default_threshold;
 
@@ -222,8 +226,22 @@ mod tests {
         assert!((after[0] - 0.952).abs() < 2e-3 && after[1..] == [default; 2], "{after:?}");
         drop(trust);
         assert_eq!(open().thresholds(&batch), after, "another instance begins with its documents");
-        let other = SourceTrust::open(&config, "m", "02", Some(&calibration)).unwrap().unwrap();
+        let other = SourceTrust::open(&config, "m", "02", Some(&calibration), None).unwrap().unwrap();
         assert_eq!(other.thresholds(&batch), [default; 3], "another version begins with its default");
+    }
+
+    #[test]
+    fn without_a_directory_of_their_own_they_are_kept_beside_the_model() {
+        let root = tempfile::tempdir().unwrap();
+        let (config, calibration) = (Config::default(), calibration());
+        let home = root.path().join("thresholds");
+        let open = || SourceTrust::open(&config, "m", VERSION, Some(&calibration), Some(home.clone()));
+        let trust = open().unwrap().unwrap();
+        trust.observe(&rows(&[Some("a"); 200]), &sure(200));
+        let after = trust.thresholds(&rows(&[Some("a")]));
+        drop(trust);
+        assert_eq!(open().unwrap().unwrap().thresholds(&rows(&[Some("a")])), after);
+        assert!(home.join(&config.name).is_dir());
     }
 
     #[test]
@@ -232,10 +250,10 @@ mod tests {
         let mut config = config(root.path());
         let plain = Calibration { per_source: None, ..calibration() };
         for calibration in [None, Some(&plain)] {
-            assert!(SourceTrust::open(&config, "m", VERSION, calibration).unwrap().is_none());
+            assert!(SourceTrust::open(&config, "m", VERSION, calibration, None).unwrap().is_none());
         }
         config.thresholds.by = "none".into();
-        assert!(SourceTrust::open(&config, "m", VERSION, Some(&calibration())).unwrap().is_none());
+        assert!(SourceTrust::open(&config, "m", VERSION, Some(&calibration()), None).unwrap().is_none());
     }
 
     #[test]
@@ -247,14 +265,14 @@ mod tests {
         Snapshot::fit(identity, rule, (0..200).map(|_| ("a", 0.95))).save(&file).unwrap();
         let mut config = config(&root.path().join("state"));
         config.thresholds.file = Some(file);
-        let trust = SourceTrust::open(&config, "m", VERSION, None).unwrap().unwrap();
+        let trust = SourceTrust::open(&config, "m", VERSION, None, None).unwrap().unwrap();
         let batch = rows(&[Some("a"), Some("b")]);
         let before = trust.thresholds(&batch);
         trust.observe(&rows(&[Some("b"); 500]), &sure(500));
         assert_eq!(trust.thresholds(&batch), before);
         drop(trust);
         assert!(!root.path().join("state").exists(), "nothing is kept");
-        let error = SourceTrust::open(&config, "m", "02", None).unwrap_err().to_string();
+        let error = SourceTrust::open(&config, "m", "02", None, None).unwrap_err().to_string();
         assert!(error.contains("pinned.json") && error.contains("02"), "{error}");
     }
 }
