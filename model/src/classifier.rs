@@ -3,7 +3,7 @@
 //!
 //! A bundle is a product of experts (Hinton, 2002): their logits are summed, each scaled by its weight and its own
 //! temperature. The graph gives the sum of those that read tokens, here averaged over the windows of a long text. The
-//! linear expert reads the whole text while it is encoded ([`Encoding::linear`]).
+//! linear experts read the whole text while it is encoded ([`Encoding::linear`]).
 //!
 //! Contract: probabilities are returned in the order of the texts. They do not depend on the other texts of a
 //! call, except for rounding: kernels differ by the shape of a batch, which changes a probability by at most
@@ -49,7 +49,7 @@ impl Default for ClassifierOptions {
 /// An open classifier. It works on one call at a time; its [`Encoder`] may be used meanwhile.
 #[derive(Debug)]
 pub struct Classifier {
-    /// `None` if the bundle is a linear expert alone.
+    /// `None` if linear experts are the whole model.
     session: Option<Session>,
     device: Device,
     encoder: Arc<Encoder>,
@@ -141,7 +141,7 @@ impl Classifier {
         self.calibration.as_ref().map_or(1.0, |calibration| calibration.temperature)
     }
 
-    /// The logits of texts that share one call: the mean over a text's windows, and the linear expert's part.
+    /// The logits of texts that share one call: the mean over a text's windows, and the part of the linear experts.
     fn score(&mut self, members: &[&Encoding], score: Score) -> Result<Vec<Vec<f32>>> {
         let mut windows = self.graph_logits(members, score)?.into_iter();
         let count = |encoding: &Encoding| encoding.windows(self.window).len();

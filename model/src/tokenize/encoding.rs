@@ -7,12 +7,12 @@ pub struct Encoding {
     pub ids: Vec<u32>,
     /// Whether tokens were cut off at the end of the text.
     pub truncated: bool,
-    /// The part of the linear expert in the logits of all labels, from the whole text; empty if there is no such expert.
+    /// The part of the linear experts in the logits of all labels, from the whole text; empty if there are none.
     pub linear: Vec<f32>,
 }
 
 impl Encoding {
-    /// An encoding for a model without a linear expert.
+    /// An encoding for a model without linear experts.
     pub fn new(ids: Vec<u32>, truncated: bool) -> Self {
         Self { ids, truncated, linear: Vec::new() }
     }

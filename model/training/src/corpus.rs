@@ -18,11 +18,9 @@ pub(super) struct Corpus {
     pub(super) labels: Labels,
     pub(super) train: Dataset,
     pub(super) dev: Dataset,
-    /// The same documents as texts, for the linear expert.
+    /// The same documents as texts, for the linear experts.
     pub(super) train_texts: Vec<String>,
     pub(super) dev_texts: Vec<String>,
-    /// Content of the user dictionary that the linear expert segments with.
-    pub(super) user_dict: Option<String>,
     /// SHA-256 over labels and texts.
     pub(super) sha256: String,
 }
@@ -111,7 +109,7 @@ impl Corpus {
         };
         let train = Dataset::with_windows(encode(&train_texts)?, train_labels, reads.max_tokens);
         let dev = Dataset::with_windows(encode(&dev_texts)?, dev_labels, reads.max_tokens);
-        Ok(Self { tokenizer, labels, train, dev, train_texts, dev_texts, user_dict: None, sha256 })
+        Ok(Self { tokenizer, labels, train, dev, train_texts, dev_texts, sha256 })
     }
 
     /// The development documents, or the training documents when there are none.

@@ -52,8 +52,8 @@ impl Kind {
         if rows.texts.len() < FEW_ROWS {
             options.min_documents = 1;
         }
-        let user_dict = rows.user_dict.clone();
-        fit(&LinearRows::new(&rows.texts, &rows.labels), labels, &options, user_dict, SEED)
+        // Texts are not segmented, so no dictionary is needed.
+        fit(&LinearRows::new(&rows.texts, &rows.labels), labels, &options, None, SEED)
     }
 }
 
@@ -62,8 +62,6 @@ impl Kind {
 pub(crate) struct OwnedRows {
     texts: Vec<String>,
     labels: Vec<usize>,
-    /// Content of the user dictionary of the segmenter.
-    user_dict: Option<String>,
 }
 
 impl OwnedRows {
@@ -75,7 +73,7 @@ impl OwnedRows {
             corpus.train.labels.get(row).copied().unwrap_or_else(soft)
         };
         let labels = (0..corpus.train_texts.len()).map(label).collect();
-        Self { texts: corpus.train_texts.clone(), labels, user_dict: corpus.user_dict.clone() }
+        Self { texts: corpus.train_texts.clone(), labels }
     }
 
     /// The training and development rows of `corpus`.

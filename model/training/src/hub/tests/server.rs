@@ -55,7 +55,7 @@ pub(super) struct State {
     pub(super) files: BTreeMap<String, Stored>,
     /// The token that may read; `None` = everyone.
     pub(super) token: Option<String>,
-    /// Whether nobody has accepted the licence.
+    /// Whether the licence has not been accepted.
     pub(super) is_gated: bool,
     /// Address of the storage, to which large files are redirected; empty = the hub itself has them.
     pub(super) storage: String,
