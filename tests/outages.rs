@@ -87,7 +87,8 @@ fn a_slow_sink_holds_the_source_back_within_the_memory_budget() {
     let small = ["--set", "limits.memory=\"8 MiB\"", "--set", "epoch.max_bytes=\"4 MiB\""];
     let poll = ["--set", "source.properties.\"max.poll.interval.ms\"=6500"];
     let running = job.start(Some("a"), "files-staged=sleep(1500)", &[&small[..], &poll[..]].concat());
-    job.wait_until_committed(500);
+    // After a few epochs each thread has allocated what it needs for its work, which the memory budget does not count.
+    job.wait_until_committed(2_500);
     let mut resident = vec![];
     while job.committed() < documents {
         resident.push(running.resident_bytes().unwrap() >> 20);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::FieldNames;
 use crate::preset::Preset;
+use crate::strict;
 use crate::time::{DateOrder, DateRules, Zone};
 
 /// How a message is decoded into a document.
@@ -38,6 +39,9 @@ pub struct DocumentsConfig {
     /// document was deleted: `skip` counts it, `dead_letter` makes it a dead letter with the reason `tombstone` or
     /// `deletion`. Neither is a failure.
     pub deletions: Deletions,
+    /// Warnings that make a document a dead letter with the reason `strict`: parts such as `published_at`, or one reason of
+    /// a part, such as `lang:unknown`. Default: none.
+    pub strict: Vec<String>,
     /// The time zone of times that name none: `UTC`, an offset such as `+08:00`, or a name such as `Asia/Shanghai`.
     pub timezone: Zone,
     /// The order of day and month in dates such as `03/04/2023`: `unknown`, `day-first` or `month-first`. As long as it
@@ -59,6 +63,7 @@ impl Default for DocumentsConfig {
             preset: Preset::default(),
             records: String::new(),
             deletions: Deletions::default(),
+            strict: vec![],
             timezone: Zone::default(),
             date_order: DateOrder::default(),
             registry: RegistryConfig::default(),
@@ -75,6 +80,7 @@ impl DocumentsConfig {
         if self.fields.title.is_empty() && self.fields.body.is_empty() {
             problems.add("documents.fields", "names no field for `title` nor for `body`");
         }
+        strict::check(&self.strict, problems);
         self.check_schemas(of_files, problems);
         check_registry(&self.registry, problems);
     }

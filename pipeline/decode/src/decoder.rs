@@ -5,13 +5,12 @@ use fenliu_schemas::Document;
 
 use crate::avro::AvroMessages;
 use crate::config::{Deletions, DocumentsConfig, PayloadFormat};
-use crate::fields::{BestValues, DELETION, Fields};
+use crate::fields::{DELETION, Fields, Wanted};
 use crate::file::{Content, FileRules};
 use crate::schemas::Schemas;
 use crate::time::DateRules;
 use crate::undecoded::{Undecoded, reject};
-use crate::value::Value;
-use crate::{arrow, json, looks, prefix, protobuf};
+use crate::{arrow, json, looks, prefix, protobuf, strict};
 
 /// Decodes messages by the configured format and field names.
 ///
@@ -23,6 +22,8 @@ pub struct Decoder {
     dates: DateRules,
     format: Format,
     deletions: Deletions,
+    /// The warnings that no document may have.
+    strict: Vec<String>,
     /// Where the array of documents is inside a JSON file that is one object.
     records: Option<String>,
     /// Values that every document has beside its own fields, by name.
@@ -89,6 +90,7 @@ impl Decoder {
             dates: config.date_rules(),
             format: Format::Json { is_prefixed: false },
             deletions: config.deletions,
+            strict: config.strict.clone(),
             records: config.records(),
             columns: vec![],
         }
@@ -120,11 +122,11 @@ impl Decoder {
     pub fn served(&self, row: &Content) -> Vec<(&'static str, String)> {
         let found = match (row, &self.format) {
             (Content::Cells(rows, index), _) => {
-                let mut found = self.start();
+                let mut found = self.wanted().start();
                 rows.take(*index, &self.fields, &mut found);
                 found
             }
-            (Content::Bytes(payload), Format::Json { .. }) => match json::found(payload, &self.fields) {
+            (Content::Bytes(payload), Format::Json { .. }) => match json::found(payload, self.wanted()) {
                 Some(found) => found,
                 None => return vec![],
             },
@@ -142,9 +144,10 @@ impl Decoder {
             Content::Bytes(payload) => self.decode(payload),
             Content::Cells(rows, index) => {
                 self.check_size(rows.json(*index))?;
-                let mut found = self.start();
+                let mut found = self.wanted().start();
                 rows.take(*index, &self.fields, &mut found);
-                Ok(found.into_document(&self.dates)?)
+                let document = found.into_document(&self.dates)?;
+                Ok(strict::without_warnings(document, &self.strict)?)
             }
             Content::Broken { reason, detail } => Err(reject(reason, detail.clone()).into()),
         }
@@ -156,9 +159,8 @@ impl Decoder {
         self.columns = columns;
     }
 
-    /// What is known of a document before it is read.
-    fn start<'m, 'a>(&'m self) -> BestValues<'m, 'a> {
-        start(&self.fields, &self.columns)
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { fields: &self.fields, columns: &self.columns }
     }
 
     fn check_size(&self, payload: &[u8]) -> std::result::Result<(), Undecoded> {
@@ -188,38 +190,41 @@ impl Decoder {
     /// Decodes one message.
     ///
     /// # Errors
-    /// Why the message cannot be read as a document. The reasons of rejections are `too_large`, `missing_text`, `deletion`,
+    /// Why the message cannot be read as a document. The reasons of rejections are `too_large`, `missing_text`, `deletion`, `strict`,
     /// `invalid_utf8`, `invalid_json`, `invalid_avro`, `invalid_protobuf`, `invalid_arrow` and `rows`; with
     /// a registry also `no_schema_id`, `unknown_schema` and `schema_incompatible`. Of a message that is in another format,
     /// the detail says which.
     pub fn decode<'a>(&mut self, payload: &'a [u8]) -> std::result::Result<Document<'a>, Undecoded> {
         self.check_size(payload)?;
         let document = self.document(payload);
-        document.map_err(|why| looks::named(why, payload, self.format.name()))
+        let document = document.map_err(|why| looks::named(why, payload, self.format.name()))?;
+        Ok(strict::without_warnings(document, &self.strict)?)
     }
 
     fn document<'a>(&mut self, payload: &'a [u8]) -> std::result::Result<Document<'a>, Undecoded> {
-        let Decoder { fields, dates, .. } = self;
-        let mut found = start(fields, &self.columns);
-        match &mut self.format {
+        let Decoder { fields, dates, columns, .. } = self;
+        let wanted = Wanted { fields, columns };
+        let found = match &mut self.format {
             // The whole message is the body, which the cleaning step `decode_bytes` takes from the payload.
             Format::Bytes => return Ok(Document::default()),
             Format::Json { is_prefixed } => {
                 let json = Some(payload).filter(|_| *is_prefixed).and_then(prefix::json_behind);
-                return Ok(json::document(json.unwrap_or(payload), fields, &found, dates)?);
+                return Ok(json::document(json.unwrap_or(payload), wanted, dates)?);
             }
             Format::Arrow => {
                 let row = arrow::read(payload)?;
-                let mut found = start(fields, &self.columns);
+                let mut found = wanted.start();
                 row.take(0, fields, &mut found);
                 return Ok(found.into_document(dates)?.into_owned());
             }
-            Format::Avro(messages) => return messages.document(payload, fields, &found, dates),
+            Format::Avro(messages) => return messages.document(payload, wanted, dates),
             Format::Protobuf(schemas) => {
                 let (schema, message) = schemas.find(payload, fields)?;
+                let mut found = wanted.start();
                 schema.read(message, fields, &mut found)?;
+                found
             }
-        }
+        };
         Ok(found.into_document(dates)?)
     }
 }
@@ -234,17 +239,6 @@ impl Format {
             Format::Arrow => PayloadFormat::Arrow,
         }
     }
-}
-
-/// The values of those of `columns` that are wanted.
-fn start<'m, 'a>(fields: &'m Fields, columns: &[(String, String)]) -> BestValues<'m, 'a> {
-    let mut found = BestValues::default();
-    for (name, value) in columns {
-        if let Some(field) = fields.get(name) {
-            found.offer(field, Value::Text(value.clone().into()));
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use fenliu_schemas::{Document, Reject, Warnings};
 use fenliu_text::DeclaredLang;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use crate::names::{FieldNames, is_summary};
@@ -30,12 +31,16 @@ pub(super) const DELETION: &str = "deletion";
 /// How long the same warning is not logged again.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Fields by name. Every field of every message is looked up here, so the hash is a fast one; messages add no names, which
+/// could be made to collide.
+type ByName = HashMap<String, Field, RandomState>;
+
 /// The fields that are wanted from one record, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
-    by_name: HashMap<String, Field>,
+    by_name: ByName,
     /// The same by [`folded`] name. Exact names are looked up first.
-    by_folded: HashMap<String, Field>,
+    by_folded: ByName,
 }
 
 /// A field that is wanted, with the parts that it may hold.
@@ -153,6 +158,27 @@ impl Fields {
     }
 }
 
+/// What is wanted of each message, and what is known of its document before it is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'m> {
+    pub(super) fields: &'m Fields,
+    /// Values that every document has beside its own fields, by name.
+    pub(super) columns: &'m [(String, String)],
+}
+
+impl<'m> Wanted<'m> {
+    /// The values that are known before the message is read.
+    pub(super) fn start<'a>(self) -> BestValues<'m, 'a> {
+        let mut found = BestValues::default();
+        for (name, value) in self.columns {
+            if let Some(field) = self.fields.get(name) {
+                found.offer(field, Value::Text(value.clone().into()));
+            }
+        }
+        found
+    }
+}
+
 /// Writes `name` without `_`, `-` and blanks and with ASCII letters in lower case; returns how many bytes there are.
 fn fold(name: &str, buffer: &mut [u8; LONGEST_FOLDED]) -> usize {
     let kept = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
@@ -182,8 +208,8 @@ pub(super) struct BestValues<'m, 'a> {
     /// Texts, as the parts take them.
     texts: [Option<Best<'m, Cow<'a, str>>>; PARTS.len()],
     published_at: Option<Best<'m, Value<'a>>>,
-    /// The first field of each part whose value could not be used, with the value.
-    unusable: [Option<(&'m str, String)>; PARTS.len()],
+    /// The fields whose value could not be used, each with its part and the value. Few messages have any.
+    unusable: Vec<(Part, &'m str, String)>,
     /// Whether a number was used whose digits are not known exactly.
     is_inexact: bool,
     /// Whether there was a title or a body, but an empty one.
@@ -225,9 +251,7 @@ impl<'m, 'a> BestValues<'m, 'a> {
                 self.is_inexact |= is_number;
                 self.texts[part as usize] = Some(Best { rank, name: &field.name, what: text });
             }
-            Err(Unusable) => {
-                self.unusable[part as usize].get_or_insert((&field.name, shown.unwrap_or_default()));
-            }
+            Err(Unusable) => self.unusable.push((part, &field.name, shown.unwrap_or_default())),
         }
     }
 
@@ -295,14 +319,7 @@ impl<'m, 'a> BestValues<'m, 'a> {
             self.warnings.add(Part::Body.name(), "summary");
         }
         let published_at = self.read_time(rules);
-        for part in PARTS {
-            if self.texts[part as usize].is_none()
-                && part != Part::Operation
-                && let Some((field, value)) = self.unusable[part as usize].take()
-            {
-                self.warn_of(part, "type", field, &value);
-            }
-        }
+        self.warn_of_unusable();
         self.repair_texts();
         self.check_language();
         let mut text = |part: Part| self.texts[part as usize].take().map(|best| best.what);
@@ -317,6 +334,15 @@ impl<'m, 'a> BestValues<'m, 'a> {
             published_at,
             warnings: self.warnings,
         })
+    }
+
+    /// Warns of the parts that only unusable values were found for, by the first of them.
+    fn warn_of_unusable(&mut self) {
+        for (part, field, value) in std::mem::take(&mut self.unusable) {
+            if self.texts[part as usize].is_none() && part != Part::Operation {
+                self.warn_of(part, "type", field, &value);
+            }
+        }
     }
 
     /// Undoes a wrong decoding by whoever made the message.
@@ -353,10 +379,9 @@ impl<'m, 'a> BestValues<'m, 'a> {
     }
 
     fn why_no_text(&self) -> String {
-        let unusable =
-            [Part::Title, Part::Body].iter().find_map(|part| self.unusable[*part as usize].as_ref());
-        match unusable {
-            Some((name, value)) => format!("neither a title nor a body: `{name}` is {value}"),
+        let of = |wanted: Part| self.unusable.iter().find(|(part, ..)| *part == wanted);
+        match of(Part::Title).or_else(|| of(Part::Body)) {
+            Some((_, name, value)) => format!("neither a title nor a body: `{name}` is {value}"),
             None => "neither a title nor a body".into(),
         }
     }

@@ -29,6 +29,7 @@ mod rows;
 mod schema;
 mod schemas;
 mod shape;
+mod strict;
 pub mod time;
 mod undecoded;
 mod value;

@@ -79,8 +79,8 @@ impl Part {
     }
 
     fn present(self, text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-        let trimmed = text.trim();
-        let is_nothing = trimmed.is_empty() || (!self.is_text_of_story() && NOTHING.contains(&trimmed));
+        let rest = text.trim_start();
+        let is_nothing = rest.is_empty() || (!self.is_text_of_story() && NOTHING.contains(&rest.trim_end()));
         match text {
             _ if is_nothing => None,
             Cow::Borrowed(text) if self == Part::Id => Some(Cow::Borrowed(text.trim())),

@@ -113,6 +113,7 @@ fn every_value_out_of_bounds_is_named() {
         [documents]
         format = "bytes"
         max_bytes = 0
+        strict = ["title", "day:unreadable"]
         [clean]
         steps = ["strip_hmtl", { column = "offset", sql = "1" }, { reject = "x", when = "nope = 1" }]
         [model]
@@ -148,6 +149,7 @@ fn every_value_out_of_bounds_is_named() {
         "`name`",
         "group.id",
         "documents.max_bytes",
+        "`documents.strict` is day:unreadable but must be",
         "decode_bytes",
         "strip_hmtl",
         "offset",

@@ -90,8 +90,11 @@ fn contradicts(language: Language, counts: &ScriptCounts) -> bool {
 
 /// Whether the code rather means a country, because the text is in a language of that country.
 fn is_country(code: &str, text: &str, counts: &ScriptCounts) -> bool {
-    COUNTRIES_OF_OTHER_LANGUAGES.iter().filter(|(country, _)| *country == code).any(|(_, languages)| {
-        let detected = language_of(text, counts);
-        languages.split(' ').any(|language| language == detected)
-    })
+    !text.is_empty()
+        && COUNTRIES_OF_OTHER_LANGUAGES.iter().filter(|(country, _)| *country == code).any(
+            |(_, languages)| {
+                let detected = language_of(text, counts);
+                languages.split(' ').any(|language| language == detected)
+            },
+        )
 }

@@ -13,7 +13,7 @@ use serde_avro_fast::de::read::{Read as _, SliceRead};
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 use serde_avro_fast::schema::{LogicalType, RegularType, SchemaKey, SchemaMut};
 
-use crate::fields::{BestValues, Field, Fields};
+use crate::fields::{BestValues, Field, Fields, Wanted};
 use crate::schema::{Schema, SchemaText};
 use crate::shape::Shape;
 use crate::undecoded::reject;
@@ -89,20 +89,20 @@ impl AvroSchema {
         u64::from_le_bytes(*self.schema.rabin_fingerprint())
     }
 
-    /// Reads the fields of one datum, in addition to those in `found`.
+    /// Reads the wanted fields of one datum.
     ///
     /// # Errors
     /// Rejects with `invalid_avro` if the bytes were not written with this schema.
     pub(super) fn read<'m, 'a>(
         &self,
         datum: &'a [u8],
-        fields: &'m Fields,
-        mut found: BestValues<'m, 'a>,
+        wanted: Wanted<'m>,
     ) -> Result<BestValues<'m, 'a>, Reject> {
+        let mut found = wanted.start();
         let mut config = DeserializerConfig::new(&self.schema);
         config.max_seq_size = MAX_ELEMENTS;
         let mut state = DeserializerState::with_config(SliceRead::new(datum), config);
-        Record { fields, found: &mut found, keeps_digits: false }
+        Record { fields: wanted.fields, found: &mut found, keeps_digits: false }
             .deserialize(state.deserializer())
             .map_err(|error| reject("invalid_avro", error.to_string()))?;
         // serde gives a plain number for a logical type; only the schema knows its unit.

@@ -7,7 +7,7 @@ use serde_avro_fast::schema::{RegularType, SchemaKey, SchemaMut};
 
 use super::container::Container;
 use super::datum::AvroSchema;
-use crate::fields::{BestValues, Fields};
+use crate::fields::{Fields, Wanted};
 use crate::schema::{Schema as _, SchemaText};
 use crate::time::DateRules;
 use crate::undecoded::reject;
@@ -40,15 +40,14 @@ impl Embedded {
     pub(super) fn document<'a>(
         &mut self,
         payload: &'a [u8],
-        fields: &Fields,
-        start: &BestValues<'_, 'a>,
+        wanted: Wanted<'_>,
         dates: &DateRules,
     ) -> Result<Document<'a>, Reject> {
         let container = Container::open(payload)?;
         let datum = container.datum(self.max_bytes)?;
-        let schema = self.schema(container.schema, fields)?;
+        let schema = self.schema(container.schema, wanted.fields)?;
         // Unpacked bytes end with this function, so the document is made independent of them.
-        let found = schema.read(&datum, fields, start.clone())?;
+        let found = schema.read(&datum, wanted)?;
         found.into_document(dates).map(Document::into_owned)
     }
 

@@ -12,7 +12,7 @@ use fenliu_schemas::{Document, Reject};
 use super::datum::AvroSchema;
 use super::embedded::Embedded;
 use crate::config::DocumentsConfig;
-use crate::fields::{BestValues, Fields};
+use crate::fields::{BestValues, Fields, Wanted};
 use crate::looks::{AVRO_CONTAINER, AVRO_SINGLE_OBJECT};
 use crate::prefix;
 use crate::schemas::Schemas;
@@ -33,7 +33,7 @@ impl AvroMessages {
         Ok(AvroMessages { schemas: Schemas::try_new(config, fields)?, embedded })
     }
 
-    /// The document in one message, with the values of `start` that it has not itself.
+    /// The document in one message.
     ///
     /// # Errors
     /// Rejects with `invalid_avro`, `rows`, `too_large`, `no_schema_id` and the reasons of registries; then as
@@ -41,15 +41,14 @@ impl AvroMessages {
     pub(crate) fn document<'a>(
         &mut self,
         payload: &'a [u8],
-        fields: &Fields,
-        start: &BestValues<'_, 'a>,
+        wanted: Wanted<'_>,
         dates: &DateRules,
     ) -> std::result::Result<Document<'a>, Undecoded> {
         if payload.starts_with(AVRO_CONTAINER) {
-            return Ok(self.embedded.document(payload, fields, start, dates)?);
+            return Ok(self.embedded.document(payload, wanted, dates)?);
         }
         if let Schemas::File(schema) = &self.schemas {
-            return Ok(with_file(schema, payload, fields, start)?.into_document(dates)?);
+            return Ok(with_file(schema, payload, wanted)?.into_document(dates)?);
         }
         if let Some((fingerprint, _)) = single_object(payload) {
             let detail = format!(
@@ -58,8 +57,8 @@ impl AvroMessages {
             );
             return Err(reject("no_schema_id", detail).into());
         }
-        let (schema, datum) = self.schemas.find(payload, fields)?;
-        Ok(schema.read(datum, fields, start.clone())?.into_document(dates)?)
+        let (schema, datum) = self.schemas.find(payload, wanted.fields)?;
+        Ok(schema.read(datum, wanted)?.into_document(dates)?)
     }
 }
 
@@ -73,10 +72,9 @@ fn single_object(payload: &[u8]) -> Option<(u64, &[u8])> {
 fn with_file<'m, 'a>(
     schema: &AvroSchema,
     payload: &'a [u8],
-    fields: &'m Fields,
-    start: &BestValues<'m, 'a>,
+    wanted: Wanted<'m>,
 ) -> std::result::Result<BestValues<'m, 'a>, Reject> {
-    let read = |datum| schema.read(datum, fields, start.clone());
+    let read = |datum| schema.read(datum, wanted);
     let single = single_object(payload);
     if let Some((_, datum)) = single.filter(|(fingerprint, _)| *fingerprint == schema.fingerprint()) {
         return read(datum);

@@ -92,6 +92,24 @@ fn each_bad_json_message_has_its_reason() {
 }
 
 #[test]
+fn strict_refuses_the_warnings_that_it_names() {
+    let payload = br#"{"body": "b", "published_at": "soon", "lang": "xx-unknown"}"#;
+    let decode = |strict: &[&str]| {
+        let strict = strict.iter().map(ToString::to_string).collect();
+        let mut decoder = Decoder::json(&DocumentsConfig { strict, ..DocumentsConfig::default() });
+        decoder.decode(payload).map(Document::into_owned)
+    };
+    for passes in [&[][..], &["title"], &["published_at:ambiguous", "lang:type"]] {
+        assert_eq!(decode(passes).unwrap().warnings.iter().count(), 2, "{passes:?}");
+    }
+    for (refused, named) in [("published_at", "published_at:unreadable"), ("lang:unknown", "lang:unknown")] {
+        let Err(Undecoded::Reject(reject)) = decode(&["title", refused]) else { panic!("{refused} passed") };
+        assert_eq!(reject.reason, "strict");
+        assert!(reject.detail.unwrap().contains(named));
+    }
+}
+
+#[test]
 fn a_json_document_is_read_whatever_the_order_of_its_fields() {
     let payload =
         br#"{"text":"t","extra":{"body":[1]},"body":"b","id":7,"title":"\u6807","published_at":1700000000}"#;

@@ -76,16 +76,33 @@ impl Text {
     /// The file cannot be read, or the line, which begins `row`, is longer than 1 GiB.
     pub(super) fn read_line(&mut self, line: &mut Vec<u8>, row: i64) -> Result<Option<bool>> {
         line.clear();
-        let mut bounded = (&mut self.reader).take(MAX_ROW_BYTES as u64);
-        let read = bounded.read_until(b'\n', line).map_err(|error| self.error(&error))?;
-        if read == MAX_ROW_BYTES {
-            return Err(self.error(&format_args!("row {row} is longer than {MAX_ROW_BYTES} bytes")));
-        }
-        let is_terminated = line.last() == Some(&b'\n');
+        let is_terminated = self.read_to_break(line, row)?;
+        let read = line.len();
         while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             line.pop();
         }
         Ok((read > 0).then_some(is_terminated))
+    }
+
+    /// Adds what comes up to the next line break, and the break; whether there was one.
+    fn read_to_break(&mut self, line: &mut Vec<u8>, row: i64) -> Result<bool> {
+        loop {
+            let part = match self.reader.fill_buf() {
+                Ok(part) => part,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.error(&error)),
+            };
+            let end = memchr::memchr(b'\n', part).map(|at| at + 1);
+            let taken = end.unwrap_or(part.len());
+            line.extend_from_slice(&part[..taken]);
+            self.reader.consume(taken);
+            if line.len() >= MAX_ROW_BYTES {
+                return Err(self.error(&format_args!("row {row} is longer than {MAX_ROW_BYTES} bytes")));
+            }
+            if end.is_some() || taken == 0 {
+                return Ok(end.is_some());
+            }
+        }
     }
 
     /// Adds the next part of the text to `buffer`; `false` at the end of the file.

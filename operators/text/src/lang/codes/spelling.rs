@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
+
 use super::super::scripts::Script;
 use super::tables::{ABSENT, LANGUAGES};
 
@@ -14,6 +16,7 @@ pub(super) struct Language {
 }
 
 /// What a spelling means.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Spelling {
     /// It says that the language is not known, or that there is none, or several.
     Absent,
@@ -25,9 +28,11 @@ pub(super) enum Spelling {
 const LONGEST: usize = 64;
 
 /// Every spelling, in lower case.
-static SPELLINGS: LazyLock<HashMap<&'static str, Language>> = LazyLock::new(|| {
+static SPELLINGS: LazyLock<HashMap<&'static str, Spelling, RandomState>> = LazyLock::new(|| {
     let groups = LANGUAGES.iter().flat_map(|(scripts, rows)| rows.iter().map(|row| (*scripts, *row)));
-    groups.flat_map(|(scripts, row)| spellings_of(scripts, row)).collect()
+    let known = groups.flat_map(|(scripts, row)| spellings_of(scripts, row));
+    let known = known.map(|(spelling, language)| (spelling, Spelling::Known(language)));
+    known.chain(ABSENT.map(|spelling| (spelling, Spelling::Absent))).collect()
 });
 
 /// The spellings in a row of the table, of which the first is the code.
@@ -39,24 +44,41 @@ pub(super) fn spellings_of(
     row.split(',').map(move |spelling| (spelling, Language { code, scripts }))
 }
 
-/// Reads a declaration: as a whole, then up to the first sign that separates a code from what follows it
+/// Reads a declaration: up to the first sign that separates a code from what follows it
 /// (`zh_CN.UTF-8`, `en-US,en;q=0.9`), then up to the first sign or space after a name (`Chinese (Simplified)`), and at
 /// last its last word (`Simplified Chinese`).
 pub(super) fn read(declared: &str) -> Spelling {
-    let small: String = declared.trim().chars().take(LONGEST).flat_map(char::to_lowercase).collect();
+    // Most sources write a plain code, perhaps with a region or a script. No spelling has a separator inside.
+    let plain = declared.find(is_separator).map_or(declared, |at| &declared[..at]);
+    if let Some(meaning) = SPELLINGS.get(plain) {
+        return *meaning;
+    }
+    let small = lower_case(declared.trim());
     let whole = small.trim_matches(|character: char| !character.is_alphanumeric());
-    if whole.is_empty() || ABSENT.contains(&whole) {
+    if whole.is_empty() {
         return Spelling::Absent;
     }
-    let code = before(whole, |character| "_-;,.".contains(character));
+    let code = before(whole, is_separator);
+    if let Some(meaning) = SPELLINGS.get(code) {
+        return *meaning;
+    }
     let name = before(code, |character| !character.is_alphanumeric());
     let last_word = code.rsplit(' ').next().unwrap_or(code);
-    let known = [whole, code, name, last_word].into_iter().find_map(|spelling| SPELLINGS.get(spelling));
-    match known {
-        Some(language) => Spelling::Known(*language),
-        None if ABSENT.contains(&code) => Spelling::Absent,
-        None => Spelling::Unknown,
+    let mut words = [name, last_word].into_iter().filter_map(|word| SPELLINGS.get(word));
+    words.find(|meaning| matches!(meaning, Spelling::Known(_))).copied().unwrap_or(Spelling::Unknown)
+}
+
+/// The first characters in lower case.
+fn lower_case(text: &str) -> String {
+    if text.len() <= LONGEST && text.is_ascii() {
+        return text.to_ascii_lowercase();
     }
+    text.chars().take(LONGEST).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether the sign separates a code from what follows it.
+fn is_separator(character: char) -> bool {
+    matches!(character, '_' | '-' | ';' | ',' | '.')
 }
 
 fn before(text: &str, is_end: impl Fn(char) -> bool) -> &str {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::tables::LANGUAGES;
+use super::tables::{ABSENT, LANGUAGES};
 use super::*;
 use crate::testing::{json_lines, text_of};
 
@@ -256,5 +256,14 @@ proptest! {
         if let DeclaredLang::Believed(code) = canonical_lang(&declared, "") {
             prop_assert_eq!(canonical_lang(code, ""), DeclaredLang::Believed(code));
         }
+    }
+}
+
+#[test]
+fn no_spelling_has_a_separator() {
+    // What is before the first separator of a declaration is looked up without looking at the rest.
+    let known = LANGUAGES.iter().flat_map(|(_, rows)| rows.iter().flat_map(|row| row.split(',')));
+    for spelling in known.chain(ABSENT) {
+        assert!(!spelling.contains(['_', '-', ';', '.']), "{spelling}");
     }
 }
