@@ -19,7 +19,7 @@ TLS := $(shell pkg-config --exists openssl 2>/dev/null || echo --no-default-feat
 PREFIX ?= $(HOME)/.local
 BINARY = $(CARGO_TARGET_DIR)/release/fenliu
 
-.PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage bench \
+.PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage labels-report bench \
 	lint notice doc clean-demo
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make test        every test, those on a real Apache Kafka included where java and mvn are'
 	@echo 'make soak        the engine simulated, a million schedules (SCHEDULES=n); the fault tests, 200 deaths each (FAULTS=n),'
 	@echo '                 outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
+	@echo 'make labels-report  models on public corpora, near and far, a JSON line a run (SEEDS=1,2,3 SETS=headlines,articles)'
 	@echo 'make coverage    the share of the engine that the simulation reaches'
 	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
 	@echo 'make notice      writes NOTICE again, after dependencies have changed'
@@ -101,6 +102,15 @@ SOAK ?= 120
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
 	FENLIU_BINARY=$(BINARY) $(CARGO) bench $(SELECT) --benches
+
+# Models trained on public corpora and scored near and far, a JSON line a run; runs that LABELS has are not repeated.
+labels-report: setup build
+	python=$$(sh tests/readers/venv.sh tests/labels) && "$$python" tests/labels/report.py --binary $(BINARY) \
+		--data $(DATA) --work $(CARGO_TARGET_DIR)/labels-report --out $(LABELS) --seeds $(SEEDS) $(if $(SETS),--sets $(SETS))
+
+DATA ?= ../shared/data
+LABELS ?= $(CARGO_TARGET_DIR)/labels-report.jsonl
+SEEDS ?= 1,2,3
 
 coverage:
 	@sh tests/coverage.sh $(TESTED)

@@ -68,6 +68,8 @@ mod scripts;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod source_trust;
+#[cfg(test)]
 mod state;
 #[cfg(test)]
 mod verify;
