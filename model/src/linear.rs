@@ -29,6 +29,7 @@ mod features;
 mod file;
 mod key;
 mod known;
+mod letters;
 mod matrix;
 mod prepare;
 mod table;

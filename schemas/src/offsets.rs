@@ -43,8 +43,11 @@ impl Offsets {
             known.first = known.first.min(range.first);
             known.next = known.next.max(range.next);
         };
-        let topic = self.ranges.entry(Arc::clone(topic)).or_default();
-        topic.entry(partition).and_modify(widen).or_insert(range);
+        // Mostly there already: then the name need not be shared.
+        if let Some(known) = self.ranges.get_mut(topic).and_then(|topic| topic.get_mut(&partition)) {
+            return widen(known);
+        }
+        self.ranges.entry(Arc::clone(topic)).or_default().insert(partition, range);
     }
 
     /// The ranges, ordered by topic and partition.

@@ -13,6 +13,7 @@ NB-SVM on the same rows), `across` (trained on one corpus, scored on another), `
 import argparse
 import hashlib
 import json
+import math
 import os
 import resource
 import subprocess
@@ -95,11 +96,11 @@ class Report:
         said = json.loads(self.fenliu("evaluate", "--model", model, "--data", data, "--json"))
         return {key: said[key] for key in ("rows", "accuracy", "macro_f1", "ece", "trusted") if key in said}
 
-    def scores(self, model, rows):
-        """The confidence of each document."""
+    def probabilities(self, model, rows):
+        """The probabilities of all labels for each document."""
         texts = "\n".join(text_of(row).replace("\n", " ") for row in rows)
-        said = self.fenliu("predict", "--model", model, "--top-k", 1, "--json", "-", text=texts)
-        return [prediction["score"] for prediction in map(json.loads, said.splitlines())]
+        said = self.fenliu("predict", "--model", model, "--top-k", 1000, "--json", "-", text=texts)
+        return [[label["score"] for label in json.loads(line)["top"]] for line in said.splitlines()]
 
 
 def text_of(row):
@@ -129,10 +130,9 @@ def headlines(report, seeds):
     def measure(name, *options):
         model, seconds = report.train(name, paths["train"], *options)
         figures = {part: report.evaluate(model, paths[part]) for part in ("near", "far", "far_valid")}
-        known = report.scores(model, parts["far"])
-        unknown = report.scores(model, parts["unknown"])
-        auroc = roc_auc_score([1] * len(known) + [0] * len(unknown), known + unknown)
-        return {"training_cpu_seconds": seconds, "unknown_auroc": round(auroc, 4), **figures}
+        known, unknown = (report.probabilities(model, parts[part]) for part in ("far", "unknown"))
+        auroc = {name: separation(score, known, unknown) for name, score in (("confidence", max), ("entropy", certainty))}
+        return {"training_cpu_seconds": seconds, "unknown_auroc": auroc, **figures}
 
     for seed in seeds:
         for preset in ("tiny", "linear"):
@@ -141,6 +141,17 @@ def headlines(report, seeds):
     train, near, far = parts["train"], parts["near"], parts["far"]
     report.add("headlines-svm", lambda: against(svm, train, {"near": near, "far": far}))
     report.add("headlines-nb-svm", lambda: against(nb_svm, train, {"near": near, "far": far}))
+
+
+def certainty(probabilities):
+    """The negative entropy, in nats."""
+    return sum(p * math.log(p) for p in probabilities if p > 0)
+
+
+def separation(score, known, unknown):
+    """How well the score tells documents of known labels from others: the area under the ROC curve."""
+    scores = [score(row) for row in known + unknown]
+    return round(roc_auc_score([1] * len(known) + [0] * len(unknown), scores), 4)
 
 
 def against(baseline, train, parts):
@@ -210,8 +221,8 @@ def students(report, seeds):
                 teacher, _ = report.train(f"teacher-{seed}", train, "--seed", seed)
                 options = ["--preset", "linear", "--teacher", teacher, "--unlabelled", unlabelled, "--seed", seed]
                 student, seconds = report.train(run, train, *options)
-                figures = {f"{who}_{where}": report.evaluate(model, path) for who, model in (("teacher", teacher), ("student", student)) for where, path in (("near", near), ("far", far))}
-                return {"training_cpu_seconds": seconds, **figures}
+                scores = lambda model: {"near": report.evaluate(model, near), "far": report.evaluate(model, far)}
+                return {"training_cpu_seconds": seconds, "teacher": scores(teacher), "student": scores(student)}
 
             report.add(run, measure)
 

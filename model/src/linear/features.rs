@@ -6,7 +6,7 @@ use fenliu_text::Segmenter;
 use serde::{Deserialize, Serialize};
 
 use super::prepare::prepare;
-use super::{characters, words};
+use super::{characters, letters, words};
 use crate::error::{ModelError, Result};
 use crate::tokenize::words::{is_unspaced, segmenter};
 
@@ -43,6 +43,10 @@ pub struct FeatureOptions {
     pub max_characters: usize,
     /// Which n-grams of characters are read.
     pub character_scope: CharacterScope,
+    /// Most letters of an n-gram of letters inside a word, 3 to 8; they are read of texts without a character of an unspaced
+    /// script. 0 = none are read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_letters: usize,
     /// Most words of an n-gram of segmented words, at most 8; 0 = none are read, and no text is segmented.
     pub max_words: usize,
     /// Whether texts in scripts without spaces are segmented to have words, too. On headlines the words added nothing to
@@ -58,16 +62,22 @@ impl Default for FeatureOptions {
             strip_punctuation: true,
             max_characters: 3,
             character_scope: CharacterScope::UnspacedTexts,
+            max_letters: 0,
             max_words: 2,
             segment: false,
         }
     }
 }
 
+fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
+
 impl FeatureOptions {
     fn check(&self) -> Result<()> {
         let bounds = [
             ("max_characters", self.max_characters, MAX_CHARACTERS),
+            ("max_letters", self.max_letters, MAX_CHARACTERS),
             ("max_words", self.max_words, MAX_WORDS),
         ];
         for (option, value, most) in bounds {
@@ -75,8 +85,12 @@ impl FeatureOptions {
                 return Err(ModelError::option(option, value, format!("must be at most {most}")));
             }
         }
-        if self.max_characters + self.max_words == 0 {
-            return Err(ModelError::option("max_words", 0, "must be at least 1 where `max_characters` is 0"));
+        if (1..letters::SHORTEST).contains(&self.max_letters) {
+            return Err(ModelError::option("max_letters", self.max_letters, "must be 0 or at least 3"));
+        }
+        if self.max_characters + self.max_letters + self.max_words == 0 {
+            let bound = "must be at least 1 where `max_characters` and `max_letters` are 0";
+            return Err(ModelError::option("max_words", 0, bound));
         }
         Ok(())
     }
@@ -123,7 +137,7 @@ impl Features {
         self.user_dict.as_deref()
     }
 
-    /// Calls `use_key` with the key of each feature, as often as the text has it: characters first, then words,
+    /// Calls `use_key` with the key of each feature, as often as the text has it: characters first, then letters, then words,
     /// each in the order of the text.
     pub fn visit(&self, text: &str, mut use_key: impl FnMut(u64)) {
         let options = &self.options;
@@ -131,7 +145,11 @@ impl Features {
         if options.max_characters > 0 {
             characters::visit(&text, options.max_characters, options.character_scope, &mut use_key);
         }
-        if options.max_words > 0 && (options.segment || !text.chars().any(is_unspaced)) {
+        let is_spaced = !text.chars().any(is_unspaced);
+        if options.max_letters > 0 && is_spaced {
+            letters::visit(&text, options.max_letters, &mut use_key);
+        }
+        if options.max_words > 0 && (options.segment || is_spaced) {
             words::visit(&text, options.max_words, options.strip_punctuation, &self.segmenter, use_key);
         }
     }
@@ -165,6 +183,10 @@ mod tests {
         assert_eq!(segmented.keys("央行降息").len(), 9 + 3);
         assert_eq!(features.keys("Shares rose").len(), 3);
         assert_eq!(features.keys("!?  \n").len(), 0);
+        let letters = FeatureOptions { max_letters: 4, max_words: 0, ..FeatureOptions::default() };
+        let letters = Features::try_new(letters, None).unwrap();
+        assert_eq!(letters.keys("央行降息").len(), 9);
+        assert_eq!(letters.keys("Oil rose").len(), 5 + 7);
     }
 
     #[test]
@@ -195,8 +217,13 @@ mod tests {
             (FeatureOptions { max_words: 9, ..default() }, "`max_words` is 9 but must be at most 8"),
             (
                 FeatureOptions { max_words: 0, max_characters: 0, ..default() },
-                "`max_words` is 0 but must be at least 1 where `max_characters` is 0",
+                "`max_words` is 0 but must be at least 1 where `max_characters` and `max_letters` are 0",
             ),
+            (
+                FeatureOptions { max_letters: 2, ..default() },
+                "`max_letters` is 2 but must be 0 or at least 3",
+            ),
+            (FeatureOptions { max_letters: 9, ..default() }, "`max_letters` is 9 but must be at most 8"),
         ] {
             let error = Features::try_new(options, None).unwrap_err().to_string();
             assert_eq!(error, format!("invalid option: {message}"));
@@ -208,6 +235,7 @@ mod tests {
         let scope = prop::sample::select(vec![Unspaced, UnspacedTexts, All]);
         (any::<bool>(), any::<bool>(), 1..=MAX_CHARACTERS, scope, 0..3_usize).prop_map(
             |(nfkc, strip_punctuation, max_characters, character_scope, max_words)| FeatureOptions {
+                max_letters: if nfkc { 4 } else { 0 },
                 segment: nfkc,
                 nfkc,
                 strip_punctuation,
@@ -229,7 +257,7 @@ mod tests {
             let keys = features(options.clone()).keys(&text);
             prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
             // NFKC makes at most 18 characters of one.
-            let most = 18 * text.chars().count() * (options.max_characters + options.max_words) * 3;
+            let most = 18 * text.chars().count() * (options.max_characters + options.max_letters + options.max_words) * 3;
             prop_assert!(keys.len() <= most);
         }
 

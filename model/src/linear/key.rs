@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(super) enum Kind {
     /// Adjacent characters.
     Characters,
+    /// Adjacent letters of a word, with the spaces around it.
+    Letters,
     /// Adjacent words, with a space between two.
     Words,
 }
@@ -18,6 +20,7 @@ impl Kind {
     fn byte(self) -> u8 {
         match self {
             Self::Characters => b'c',
+            Self::Letters => b'l',
             Self::Words => b'w',
         }
     }

@@ -1,14 +1,14 @@
 //! The product of experts (Hinton, 2002): a model's logits are the sum of those of experts that fail differently,
 //!
 //! ```text
-//! logits = 0.7 stripped / T1 + 0.35 plain / T2 + 0.35 mean / T3 + 0.3 encoder / T4
+//! logits = 0.5 stripped / T1 + 0.5 plain / T2 + 0.35 mean / T3 + 0.3 encoder / T4
 //! ```
 //!
-//! where `stripped` and `plain` are linear and read n-grams of the whole text, without and with punctuation; `mean` is the
-//! mean of weights of tokens and hashed n-grams (the network's side path); and `encoder` is the transformer. Each
-//! temperature minimises the negative log-likelihood of the expert alone on the development rows. The weights are
-//! constants, because weights that are fitted to rows like the training rows favour the encoder, which is the least
-//! accurate expert on text of another source.
+//! where `stripped` and `plain` are linear and read n-grams of the whole text, scaled by naive Bayes ratios and by inverse
+//! document frequencies; `mean` is the mean of weights of tokens and hashed n-grams (the network's side path); and `encoder`
+//! is the transformer. Each temperature minimises the negative log-likelihood of the expert alone on the development rows.
+//! The weights are constants, because weights that are fitted to rows like the training rows favour the encoder, which is
+//! the least accurate expert on text of another source.
 
 mod linear;
 mod report;

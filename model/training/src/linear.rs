@@ -26,7 +26,8 @@ mod tests;
 mod tf_idf;
 mod vocabulary;
 
+pub(crate) use baseline::are_unspaced;
 pub use baseline::{BaselineScores, baseline};
 pub use naive_bayes::fit;
-pub use options::LinearOptions;
+pub use options::{LinearOptions, Scale};
 pub use rows::LinearRows;

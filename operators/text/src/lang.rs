@@ -26,7 +26,7 @@ mod scripts;
 mod tests;
 mod words;
 
-pub use codes::{DeclaredLang, ResolvedLang, canonical_lang, resolve_lang};
+pub use codes::{DeclaredLang, ResolvedLang, canonical_lang, declares_language, resolve_lang};
 use scripts::{Script, ScriptCounts};
 
 /// The code for text that no language can be told from (ISO 639-2: undetermined).

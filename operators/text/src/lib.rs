@@ -55,7 +55,7 @@ pub use decode::{Decoded, decode, decode_east_asian, decode_explained, unsupport
 pub use entities::decode_entities;
 pub use extract_main::extract_main;
 pub use html::strip_html;
-pub use lang::{DeclaredLang, ResolvedLang, canonical_lang, detect_lang, resolve_lang};
+pub use lang::{DeclaredLang, ResolvedLang, canonical_lang, declares_language, detect_lang, resolve_lang};
 pub use mojibake::{looks_like_utf8_read_as_gbk, repair_mojibake};
 pub use normalize::normalize;
 pub use punctuation::strip_punctuation;

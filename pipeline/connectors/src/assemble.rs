@@ -128,12 +128,14 @@ impl Assembler {
         self.rows.is_empty() && self.deletions == 0
     }
 
-    /// Whether the batch has its rows or bytes, or its first document has waited long enough.
+    /// Whether the batch has its rows or bytes.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() + self.deletions >= self.max_rows || self.bytes >= BATCH_BYTES
+    }
+
+    /// Whether the batch is full, or its first document has waited long enough.
     pub fn is_due(&self) -> bool {
-        !self.is_empty()
-            && (self.rows.len() + self.deletions >= self.max_rows
-                || self.bytes >= BATCH_BYTES
-                || self.received_at.elapsed() >= self.linger)
+        !self.is_empty() && (self.is_full() || self.received_at.elapsed() >= self.linger)
     }
 
     /// Memory for the batch as it stands; `None` while it is in use elsewhere.

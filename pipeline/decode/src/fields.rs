@@ -15,7 +15,6 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use fenliu_schemas::{Document, Reject, Warnings};
-use fenliu_text::DeclaredLang;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
@@ -33,14 +32,14 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Fields by name. Every field of every message is looked up here, so the hash is a fast one; messages add no names, which
 /// could be made to collide.
-type ByName = HashMap<String, Field, RandomState>;
+type ByName<N> = HashMap<N, Field, RandomState>;
 
 /// The fields that are wanted from one record, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
-    by_name: ByName,
+    by_name: ByName<String>,
     /// The same by [`folded`] name. Exact names are looked up first.
-    by_folded: ByName,
+    by_folded: ByName<Vec<u8>>,
 }
 
 /// A field that is wanted, with the parts that it may hold.
@@ -99,8 +98,9 @@ impl Fields {
     }
 
     fn insert_inside(&mut self, outer: &str, name: &str, path: &str, place: (Part, usize)) {
-        let both = [self.by_name.entry(outer.into()), self.by_folded.entry(folded(outer))];
-        for inside in both.map(|entry| &mut entry.or_default().inside) {
+        let exact = self.by_name.entry(outer.into()).or_default();
+        let folded = self.by_folded.entry(folded(outer)).or_default();
+        for inside in [&mut exact.inside, &mut folded.inside] {
             match path.split_once('.') {
                 None => inside.insert(name, path, place),
                 Some((outer, path)) => inside.insert_inside(outer, name, path, place),
@@ -133,7 +133,7 @@ impl Fields {
         }
         let mut buffer = [0; LONGEST_FOLDED];
         let length = fold(name, &mut buffer);
-        self.by_folded.get(std::str::from_utf8(&buffer[..length]).ok()?)
+        self.by_folded.get(&buffer[..length])
     }
 
     /// Whether the field of that name can be a title or a body, or has such a field inside.
@@ -179,19 +179,24 @@ impl<'m> Wanted<'m> {
     }
 }
 
-/// Writes `name` without `_`, `-` and blanks and with ASCII letters in lower case; returns how many bytes there are.
+/// Writes `name`, of [`LONGEST_FOLDED`] bytes at most, without `_`, `-` and blanks and with ASCII letters in lower case; returns
+/// how many bytes there are.
 fn fold(name: &str, buffer: &mut [u8; LONGEST_FOLDED]) -> usize {
-    let kept = name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
     let mut length = 0;
-    for (place, byte) in buffer.iter_mut().zip(kept) {
-        *place = byte.to_ascii_lowercase();
+    for byte in name.bytes().filter(|byte| is_kept(*byte)).take(LONGEST_FOLDED) {
+        buffer[length] = byte.to_ascii_lowercase();
         length += 1;
     }
     length
 }
 
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
+fn folded(name: &str) -> Vec<u8> {
+    name.bytes().filter(|byte| is_kept(*byte)).map(|byte| byte.to_ascii_lowercase()).collect()
+}
+
+/// Whether a byte of a name counts when names are compared without regard to their spelling.
+fn is_kept(byte: u8) -> bool {
+    !matches!(byte, b'_' | b'-' | b' ')
 }
 
 /// The most preferred of the fields that were seen for one part.
@@ -361,7 +366,7 @@ impl<'m, 'a> BestValues<'m, 'a> {
     /// Warns of a declared language that does not exist. It stays in the column, for the cleaning steps to judge by the text.
     fn check_language(&mut self) {
         let Some(Best { name, what, .. }) = &self.texts[Part::Lang as usize] else { return };
-        if fenliu_text::canonical_lang(what, "") == DeclaredLang::Doubted {
+        if !fenliu_text::declares_language(what) {
             let (name, what) = (*name, what.clone().into_owned());
             self.warn_of(Part::Lang, "unknown", name, &what);
         }

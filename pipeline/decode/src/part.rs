@@ -79,8 +79,7 @@ impl Part {
     }
 
     fn present(self, text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-        let rest = text.trim_start();
-        let is_nothing = rest.is_empty() || (!self.is_text_of_story() && NOTHING.contains(&rest.trim_end()));
+        let is_nothing = says_nothing(&text, self.is_text_of_story());
         match text {
             _ if is_nothing => None,
             Cow::Borrowed(text) if self == Part::Id => Some(Cow::Borrowed(text.trim())),
@@ -101,6 +100,17 @@ impl Part {
             values.into_iter().partition(|value| matches!(value, Value::Main(_)));
         let first = main.into_iter().chain(others).find_map(|value| self.text(value).ok().flatten());
         first.map(Some).ok_or(Unusable)
+    }
+}
+
+/// Whether `text` is blank, or, unless it `is_story`, what exporters write for "nothing".
+fn says_nothing(text: &str, is_story: bool) -> bool {
+    let rest = text.trim_start();
+    match rest.as_bytes().first() {
+        None => true,
+        // The first letters of all of them: most texts need no closer look.
+        Some(b'N' | b'n' | b'-') => !is_story && NOTHING.contains(&rest.trim_end()),
+        Some(_) => false,
     }
 }
 

@@ -93,6 +93,7 @@ fn options(is_unspaced: bool) -> FeatureOptions {
         strip_punctuation: !is_unspaced,
         max_characters: if is_unspaced { 3 } else { 0 },
         character_scope: CharacterScope::All,
+        max_letters: 0,
         max_words: if is_unspaced { 0 } else { 2 },
         segment: true,
     }
@@ -108,7 +109,7 @@ fn counted<S: AsRef<str> + Sync>(features: &Features, texts: &[S]) -> Vec<Counte
 }
 
 /// Whether more than half of the letters and digits are of scripts without spaces between words.
-fn are_unspaced<S: AsRef<str>>(texts: &[S]) -> bool {
+pub(crate) fn are_unspaced<S: AsRef<str>>(texts: &[S]) -> bool {
     let characters = texts.iter().flat_map(|text| text.as_ref().chars()).filter(|c| c.is_alphanumeric());
     let (mut all, mut unspaced) = (0_usize, 0_usize);
     for character in characters {

@@ -1,4 +1,5 @@
-//! NB-SVM: support vector machines on binary features that are multiplied by their naive Bayes ratios.
+//! Support vector machines on binary features, each multiplied by its scale: naive Bayes ratios (NB-SVM) or inverse document
+//! frequencies.
 
 use fenliu_model::linear::{Features, LinearExpert, Matrix};
 use fenliu_model::{Labels, ModelError, Result};
@@ -14,7 +15,7 @@ use super::vocabulary::frequent_keys;
 /// Trains a linear expert (Wang & Manning 2012, without their interpolation of weights), one class versus the rest.
 ///
 /// The input of class c is x∘r_c, divided by its length, where x is 1 for each feature that the text has and 0 for
-/// others, and r_c are the naive Bayes ratios. `user_dict` is the content of a user dictionary for the segmenter.
+/// others, and r_c are the scales that `options` name. `user_dict` is the content of a user dictionary for the segmenter.
 ///
 /// While it runs, 8 bytes are held for each distinct n-gram of each document, and 16 for each feature and class.
 ///
@@ -40,7 +41,7 @@ pub fn fit<S: AsRef<str> + Sync>(
     }
     let documents = Documents::new(lists(), &vocabulary);
     drop(keys);
-    let planes = planes(&documents, vocabulary.len(), rows, classes.len(), options.cost, seed);
+    let planes = planes(&documents, vocabulary.len(), rows, classes.len(), options, seed);
     LinearExpert::try_new(features, classes.clone(), vocabulary, matrix(&planes))
 }
 
@@ -56,14 +57,15 @@ fn planes<S: Sync>(
     features: usize,
     rows: &LinearRows<'_, S>,
     classes: usize,
-    cost: f64,
+    options: &LinearOptions,
     seed: u64,
 ) -> Vec<ClassPlane> {
     let (labels, weights) = (rows.labels, rows.weights());
     let counts = Counts::new(documents, labels, &weights, (classes, features));
-    let costs: Vec<f64> = weights.iter().map(|weight| weight * cost).collect();
+    let costs: Vec<f64> = weights.iter().map(|weight| weight * options.cost).collect();
     let fit_class = |class: usize| {
-        let squared_ratios = counts.ratios(class).into_iter().map(|ratio| ratio * ratio).collect();
+        let squared_ratios =
+            counts.scales(options.scale, class).into_iter().map(|ratio| ratio * ratio).collect();
         let design = Scaled::new(documents, squared_ratios);
         let is_positive: Vec<bool> = labels.iter().map(|label| *label == class).collect();
         let plane = solve(&design, &is_positive, &costs, seed.wrapping_add(class as u64));

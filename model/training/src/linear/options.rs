@@ -17,13 +17,31 @@ pub struct LinearOptions {
     pub min_documents: usize,
     /// Most features that are kept, those of most documents first; at most 2^20, which is the default.
     pub max_features: usize,
+    /// What the features of a text are multiplied by. Default: naive Bayes ratios.
+    pub scale: Scale,
     /// Cost of an error of weight 1 against the squared length of the weights, as C of LIBLINEAR. Default: 0.3.
     pub cost: f64,
 }
 
+/// What the features of a text are multiplied by, before its vector is brought to length 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Naive Bayes ratios, of each class its own (Wang & Manning 2012).
+    NaiveBayes,
+    /// Inverse document frequencies, as in a search engine: ln((1 + N) / (1 + n)) + 1.
+    InverseFrequency,
+}
+
 impl Default for LinearOptions {
     fn default() -> Self {
-        Self { features: FeatureOptions::default(), min_documents: 2, max_features: MAX_FEATURES, cost: 0.3 }
+        Self {
+            features: FeatureOptions::default(),
+            min_documents: 2,
+            max_features: MAX_FEATURES,
+            scale: Scale::NaiveBayes,
+            cost: 0.3,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Naive Bayes ratios of features (Wang & Manning 2012, equation 1).
+//! What features are multiplied by: naive Bayes ratios (Wang & Manning 2012, equation 1), or inverse document frequencies.
 
 use super::documents::Documents;
+use super::options::Scale;
 
 /// How often each class has each feature.
 pub(super) struct Counts {
@@ -8,6 +9,8 @@ pub(super) struct Counts {
     of_class: Vec<Vec<f64>>,
     /// Weight of the documents of all classes, `[F]`.
     of_all: Vec<f64>,
+    /// Weight of all documents.
+    documents: f64,
 }
 
 impl Counts {
@@ -26,12 +29,26 @@ impl Counts {
                 of_all[*column as usize] += weight;
             }
         }
-        Self { of_class, of_all }
+        Self { of_class, of_all, documents: weights.iter().sum() }
+    }
+
+    /// What each feature is multiplied by for one class.
+    pub(super) fn scales(&self, scale: Scale, class: usize) -> Vec<f64> {
+        match scale {
+            Scale::NaiveBayes => self.ratios(class),
+            Scale::InverseFrequency => self.inverse_frequencies(),
+        }
+    }
+
+    /// ln((1 + N) / (1 + n)) + 1 of each feature, where n of N documents have it; the same for every class.
+    fn inverse_frequencies(&self) -> Vec<f64> {
+        let of_feature = |count: &f64| ((1.0 + self.documents) / (1.0 + count)).ln() + 1.0;
+        self.of_all.iter().map(of_feature).collect()
     }
 
     /// r = log(p / q) of each feature: p is the share of the feature among all of the class, each counted once
     /// more than it occurs, and q is the same in the other classes.
-    pub(super) fn ratios(&self, class: usize) -> Vec<f64> {
+    fn ratios(&self, class: usize) -> Vec<f64> {
         let of_class = &self.of_class[class];
         // Sums of weights in another order may differ from 0 by rounding, and never should from below.
         let of_others = |feature: usize| (self.of_all[feature] - of_class[feature]).max(0.0);
@@ -69,5 +86,9 @@ mod tests {
         for (ratio, expected) in weighted.ratios(0).into_iter().zip(expected) {
             assert!((ratio - expected).abs() < 1e-12);
         }
+        // Features 10 and 20 are in two documents of four, 30 in the two others.
+        let expected = vec![(5.0_f64 / 3.0).ln() + 1.0; 3];
+        assert_eq!(counts.scales(Scale::InverseFrequency, 0), expected);
+        assert_eq!(counts.scales(Scale::InverseFrequency, 1), expected);
     }
 }

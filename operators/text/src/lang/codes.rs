@@ -64,6 +64,11 @@ pub fn resolve_lang(text: Option<&str>, declared: Option<&str>) -> ResolvedLang 
     ResolvedLang { code, doubted: worth == DeclaredLang::Doubted }
 }
 
+/// Whether a source that writes this declares a language, or says that there is none to declare.
+pub fn declares_language(declared: &str) -> bool {
+    !matches!(spelling::read(declared), Spelling::Unknown)
+}
+
 /// Reads a declared language, and compares its letters with those of the text. A text without letters contradicts
 /// nothing.
 pub fn canonical_lang(declared: &str, text: &str) -> DeclaredLang {
@@ -90,11 +95,8 @@ fn contradicts(language: Language, counts: &ScriptCounts) -> bool {
 
 /// Whether the code rather means a country, because the text is in a language of that country.
 fn is_country(code: &str, text: &str, counts: &ScriptCounts) -> bool {
-    !text.is_empty()
-        && COUNTRIES_OF_OTHER_LANGUAGES.iter().filter(|(country, _)| *country == code).any(
-            |(_, languages)| {
-                let detected = language_of(text, counts);
-                languages.split(' ').any(|language| language == detected)
-            },
-        )
+    COUNTRIES_OF_OTHER_LANGUAGES.iter().filter(|(country, _)| *country == code).any(|(_, languages)| {
+        let detected = language_of(text, counts);
+        languages.split(' ').any(|language| language == detected)
+    })
 }

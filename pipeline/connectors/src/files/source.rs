@@ -27,6 +27,9 @@ use crate::source::Source;
 /// How long a source without memory waits for a sink's report before it looks again.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// How many rows are read before the clock is looked at again, which takes as long as a short row.
+const ROWS_AT_ONCE: usize = 16;
+
 /// How many characters of its id are in the name of a file that replaced another one.
 const SHORT_ID: usize = 8;
 
@@ -136,6 +139,21 @@ impl FilesSource {
         Ok(out.send(self.assembler.finish(permit)?).is_ok())
     }
 
+    /// Adds rows of a file to the batch until it is full, but only a few at once, so that its age is looked at in between;
+    /// `false` at the end of the file. `next` is the number after that of the last row.
+    fn take(&mut self, file: &mut Open, next: &mut i64) -> Result<bool> {
+        for _ in 0..ROWS_AT_ONCE {
+            let Some(row) = file.rows.next_row()? else { return Ok(false) };
+            let origin = Origin { topic: &file.topic, partition: 0, offset: row.number, timestamp_ms: None };
+            self.assembler.push_row(&file.topic, origin, *next, &row.content)?;
+            *next = row.number + 1;
+            if self.assembler.is_full() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
     /// Reads a file to its end; `false` when the pipeline ends.
     fn read(
         &mut self,
@@ -145,10 +163,7 @@ impl FilesSource {
         shutdown: &Shutdown,
     ) -> Result<bool> {
         let mut next = file.first;
-        while let Some(row) = file.rows.next_row()? {
-            let origin = Origin { topic: &file.topic, partition: 0, offset: row.number, timestamp_ms: None };
-            meter.measure(|| self.assembler.push_row(&file.topic, origin, next, &row.content))?;
-            next = row.number + 1;
+        while meter.measure(|| self.take(file, &mut next))? {
             if self.assembler.is_due() && !self.hand_over(out, shutdown)? {
                 return Ok(false);
             }

@@ -267,3 +267,14 @@ fn no_spelling_has_a_separator() {
         assert!(!spelling.contains(['_', '-', ';', '.']), "{spelling}");
     }
 }
+
+#[test]
+fn a_declared_language_exists_or_is_absent_or_is_unknown() {
+    for declared in ["zh", "zh-Hans", "EN", " de_DE ", "Simplified Chinese", "", "und", "n/a"] {
+        assert!(declares_language(declared), "{declared}");
+    }
+    for unknown in ["qq", "klingon", "html"] {
+        assert!(!declares_language(unknown), "{unknown}");
+        assert_eq!(canonical_lang(unknown, ""), DeclaredLang::Doubted);
+    }
+}
