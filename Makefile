@@ -20,7 +20,7 @@ PREFIX ?= $(HOME)/.local
 BINARY = $(CARGO_TARGET_DIR)/release/fenliu
 
 .PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage bench \
-	lint notice doc clean-demo
+	gates-report lint notice doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
@@ -32,6 +32,7 @@ help:
 	@echo '                 outages of 60 s (OUTAGE=n), 120 minutes at a steady pace (SOAK=n)'
 	@echo 'make coverage    the share of the engine that the simulation reaches'
 	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
+	@echo 'make gates-report which challengers the gates refuse, on the news beside the repository; continues where it ended'
 	@echo 'make notice      writes NOTICE again, after dependencies have changed'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
@@ -101,6 +102,12 @@ SOAK ?= 120
 bench: setup build
 	@if java -version >/dev/null 2>&1 && mvn -v >/dev/null 2>&1; then sh tests/kafka/fetch.sh; fi
 	FENLIU_BINARY=$(BINARY) $(CARGO) bench $(SELECT) --benches
+
+# Worse and better challengers by construction; the seeds of its figures are not those that chose the bounds of the gates.
+gates-report: build
+	python3 tests/gates_report.py --fenliu $(BINARY) --out $(GATES)
+
+GATES ?= $(CARGO_TARGET_DIR)/gates.jsonl
 
 coverage:
 	@sh tests/coverage.sh $(TESTED)
