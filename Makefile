@@ -20,7 +20,7 @@ PREFIX ?= $(HOME)/.local
 BINARY = $(CARGO_TARGET_DIR)/release/fenliu
 
 .PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage labels-report bench \
-	lint notice doc clean-demo
+	gates-report lint notice doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
@@ -33,6 +33,7 @@ help:
 	@echo 'make labels-report  models on public corpora, near and far, a JSON line a run (SEEDS=1,2,3 SETS=headlines,articles)'
 	@echo 'make coverage    the share of the engine that the simulation reaches'
 	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
+	@echo 'make gates-report which challengers the gates refuse, on the news beside the repository; continues where it ended'
 	@echo 'make notice      writes NOTICE again, after dependencies have changed'
 	@echo 'make doc         the API documentation'
 	@echo 'make bench       the benchmarks; with java and mvn also the throughput from a real Apache Kafka'
@@ -111,6 +112,12 @@ labels-report: setup build
 DATA ?= ../shared/data
 LABELS ?= $(CARGO_TARGET_DIR)/labels-report.jsonl
 SEEDS ?= 1,2,3
+
+# Worse and better challengers by construction; the seeds of its figures are not those that chose the bounds of the gates.
+gates-report: build
+	python3 tests/gates_report.py --fenliu $(BINARY) --out $(GATES)
+
+GATES ?= $(CARGO_TARGET_DIR)/gates.jsonl
 
 coverage:
 	@sh tests/coverage.sh $(TESTED)

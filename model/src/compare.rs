@@ -5,6 +5,7 @@
 //!
 //! Not here: whether a difference is good enough ([`crate::gates`]).
 
+pub mod chance;
 mod speed;
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -79,6 +80,20 @@ pub struct Slice {
     pub champion: Option<f64>,
     /// Share of them that the challenger labels correctly.
     pub challenger: f64,
+    /// Those that only the challenger labels correctly; 0 without a champion.
+    #[serde(default)]
+    pub gained: usize,
+    /// Those that only the champion labels correctly; 0 without a champion.
+    #[serde(default)]
+    pub lost: usize,
+}
+
+impl Slice {
+    /// The probability that a challenger as good as the champion loses so many of the rows on which they differ: the
+    /// exact one-sided sign test (McNemar 1947).
+    pub fn chance(&self) -> f64 {
+        chance::at_least(self.lost, self.gained + self.lost, 0.5)
+    }
 }
 
 /// The labels of `first`, followed by those that only `second` has.
@@ -170,19 +185,33 @@ pub fn slices(
             rows_of.entry(name).or_default().push(row);
         }
     }
-    let accuracy = |rows: &[usize], probabilities: &[Probabilities]| {
-        let is_correct = |row: &&usize| gold.get(**row) == probabilities.get(**row).and_then(top).as_ref();
-        ratio(rows.iter().filter(is_correct).count(), rows.len())
+    rows_of.into_iter().map(|(name, rows)| slice(name, &rows, gold, champion, challenger)).collect()
+}
+
+/// Accuracy of both models on the given rows.
+fn slice(
+    name: &str,
+    rows: &[usize],
+    gold: &[usize],
+    champion: Option<&[Probabilities]>,
+    challenger: &[Probabilities],
+) -> Slice {
+    let is_right = |row: usize, probabilities: &[Probabilities]| {
+        gold.get(row).is_some_and(|gold| probabilities.get(row).and_then(top) == Some(*gold))
     };
-    rows_of
-        .into_iter()
-        .map(|(name, rows)| Slice {
-            name: name.to_owned(),
-            rows: rows.len(),
-            champion: champion.map(|champion| accuracy(&rows, champion)),
-            challenger: accuracy(&rows, challenger),
-        })
-        .collect()
+    let of_champion = |row: usize| champion.map(|champion| is_right(row, champion));
+    let count = |is_counted: &dyn Fn(Option<bool>, bool) -> bool| {
+        rows.iter().filter(|row| is_counted(of_champion(**row), is_right(**row, challenger))).count()
+    };
+    let share = |count: usize| ratio(count, rows.len());
+    Slice {
+        name: name.to_owned(),
+        rows: rows.len(),
+        champion: champion.map(|_| share(count(&|champion, _| champion == Some(true)))),
+        challenger: share(count(&|_, challenger| challenger)),
+        gained: count(&|champion, challenger| champion == Some(false) && challenger),
+        lost: count(&|champion, challenger| champion == Some(true) && !challenger),
+    }
 }
 
 /// A row's gold label and the predictions of both models.
@@ -344,12 +373,17 @@ mod tests {
         ];
         let (champion, challenger) = (all_sure(&[0, 0, 0, 1], 2), all_sure(&[0, 1, 0, 0], 2));
         let slices = slices(&names, &[0, 0, 0, 0], Some(&champion), &challenger);
-        let found: Vec<_> =
-            slices.iter().map(|s| (s.name.as_str(), s.rows, s.champion, s.challenger)).collect();
-        assert_eq!(
-            found,
-            [("lang=en", 1, Some(1.0), 0.0), ("lang=zh", 2, Some(0.5), 1.0), ("long", 1, Some(1.0), 1.0)]
-        );
+        let found: Vec<_> = slices
+            .iter()
+            .map(|s| (s.name.as_str(), s.rows, s.champion, s.challenger, s.gained, s.lost))
+            .collect();
+        let expected = [
+            ("lang=en", 1, Some(1.0), 0.0, 0, 1),
+            ("lang=zh", 2, Some(0.5), 1.0, 1, 0),
+            ("long", 1, Some(1.0), 1.0, 0, 0),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(slices[0].chance(), 0.5);
     }
 
     #[test]

@@ -149,6 +149,13 @@ impl DriftReference {
         }
     }
 
+    /// The reference for a model with more labels, of which no document was given the last ones.
+    #[must_use]
+    pub fn with_labels(mut self, labels: &Labels) -> Self {
+        self.label.resize(labels.len(), 0);
+        self
+    }
+
     fn problem(&self, labels: &Labels) -> Option<String> {
         if self.label.len() != labels.len() {
             return Some(format!("it counts {} labels, not {}", self.label.len(), labels.len()));

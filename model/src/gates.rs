@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::chance::at_least;
 use crate::compare::{Comparison, Slice, Speed};
+use crate::correctors::{Corrector, Correctors};
 use crate::evaluate::Evaluation;
 
 /// Bounds of the gates.
@@ -18,10 +20,20 @@ pub struct GateLimits {
     /// The lower end of the 95 % interval of the macro-F1 difference must be at least minus this. Default:
     /// 0.005.
     pub macro_f1_loss: f64,
-    /// Largest accepted loss of accuracy on a slice. Default: 0.02.
+    /// Largest accepted loss of accuracy on a slice, unless `chance` explains a larger one. Default: 0.02.
     pub slice_loss: f64,
     /// Slices with fewer rows are not checked. Default: 50.
     pub slice_rows: usize,
+    /// Largest accepted loss of recall of a label, unless `chance` explains a larger one. Default: 0.02.
+    pub class_loss: f64,
+    /// Largest accepted loss of accuracy on the far rows, unless `chance` explains a larger one. Default: 0.005.
+    pub far_loss: f64,
+    /// A loss is explained by chance if models that are equally good show one as large with a higher probability (exact
+    /// one-sided sign test). It is divided by the number of labels or slices, which are tested together. Default: 0.05.
+    pub chance: f64,
+    /// Largest accepted share of implausible corrections of one person ([`crate::correctors`]), unless a higher one is
+    /// less rare than one in a thousand; 1 = any. Default: 0.4.
+    pub implausible: f64,
     /// An expected calibration error up to this is always accepted. Default: 0.05.
     pub ece: f64,
     /// A higher expected calibration error may exceed the champion's by at most this. Default: 0.01.
@@ -41,6 +53,10 @@ impl Default for GateLimits {
             macro_f1_loss: 0.005,
             slice_loss: 0.02,
             slice_rows: 50,
+            class_loss: 0.02,
+            far_loss: 0.005,
+            chance: 0.05,
+            implausible: 0.4,
             ece: 0.05,
             ece_rise: 0.01,
             parity: 1e-4,
@@ -59,6 +75,12 @@ pub struct GateInputs<'a> {
     pub champion: Option<(&'a Evaluation, &'a Comparison)>,
     /// Accuracy by slice of the test rows.
     pub slices: &'a [Slice],
+    /// Recall of both by label of the test rows: slices that are named by a label.
+    pub classes: &'a [Slice],
+    /// Accuracy of both on labelled rows of another source; `None` if there are none, or no champion.
+    pub far: Option<&'a Slice>,
+    /// The corrections of each person beside the errors of the champion.
+    pub correctors: &'a Correctors,
     /// Training rows of each label of the challenger, including labels without rows, which fine-tuning makes
     /// it forget.
     pub class_rows: &'a BTreeMap<String, usize>,
@@ -105,7 +127,10 @@ pub fn passed(gates: &[Gate]) -> bool {
 pub fn check(inputs: &GateInputs<'_>, limits: &GateLimits) -> Vec<Gate> {
     let mut gates = vec![majority(inputs.challenger)];
     gates.extend(inputs.champion.map(|(_, comparison)| macro_f1(comparison, limits)));
-    gates.extend(inputs.slices.iter().filter_map(|slice| slice_gate(slice, limits)));
+    gates.extend(inputs.champion.zip(inputs.far).and_then(|((_, near), far)| far_gate(near, far, limits)));
+    gates.extend(class_gate(inputs.classes, limits));
+    gates.extend(slice_gates(inputs.slices, limits));
+    gates.extend(corrector_gate(inputs.correctors, limits));
     gates.push(calibration(inputs, limits));
     gates.extend(class_rows(inputs.class_rows, limits));
     gates.push(Gate::at_most(
@@ -158,11 +183,75 @@ fn macro_f1(comparison: &Comparison, limits: &GateLimits) -> Gate {
     Gate::at_least("macro_f1", score.low, -limits.macro_f1_loss, detail)
 }
 
-fn slice_gate(slice: &Slice, limits: &GateLimits) -> Option<Gate> {
-    let champion = slice.champion.filter(|_| slice.rows >= limits.slice_rows)?;
-    let detail = format!("accuracy {:.4} against {champion:.4} on {} rows", slice.challenger, slice.rows);
-    let name = format!("slice {}", slice.name);
-    Some(Gate::at_least(name, slice.challenger - champion, -limits.slice_loss, detail))
+/// Compares both models on some rows. A loss above `bound` is refused if chance explains it with at most the
+/// probability `chance`; `None` without a champion.
+fn loss_gate(name: String, slice: &Slice, bound: f64, chance: f64) -> Option<Gate> {
+    let champion = slice.champion?;
+    let by_chance = slice.chance();
+    let detail = format!(
+        "accuracy {:.4} against {champion:.4} on {} rows ({} lost, {} gained: chance {by_chance:.1e})",
+        slice.challenger, slice.rows, slice.lost, slice.gained
+    );
+    let gate = Gate::at_least(name, slice.challenger - champion, -bound, detail);
+    Some(Gate { passed: gate.passed || by_chance > chance, ..gate })
+}
+
+fn slice_gates(slices: &[Slice], limits: &GateLimits) -> Vec<Gate> {
+    let checked: Vec<&Slice> = slices.iter().filter(|slice| slice.rows >= limits.slice_rows).collect();
+    let chance = limits.chance / checked.len().max(1) as f64;
+    let gate = |slice: &&Slice| loss_gate(format!("slice {}", slice.name), slice, limits.slice_loss, chance);
+    checked.iter().filter_map(gate).collect()
+}
+
+/// The label whose recall suffered most surely, first one that is refused.
+fn class_gate(classes: &[Slice], limits: &GateLimits) -> Option<Gate> {
+    let chance = limits.chance / classes.len().max(1) as f64;
+    let gate = |class: &Slice| {
+        let gate = loss_gate("class_recall".to_owned(), class, limits.class_loss, chance)?;
+        let detail = format!("label `{}`: {}", class.name, gate.detail);
+        Some((Gate { detail, ..gate }, class.chance()))
+    };
+    let gates = classes.iter().filter_map(gate);
+    let order = |(gate, chance): &(Gate, f64), (other, of_other): &(Gate, f64)| {
+        gate.passed.cmp(&other.passed).then(chance.total_cmp(of_other))
+    };
+    gates.min_by(order).map(|(gate, _)| gate)
+}
+
+/// A challenger may have learnt what holds only for text like the test rows.
+fn far_gate(near: &Comparison, far: &Slice, limits: &GateLimits) -> Option<Gate> {
+    let gate = loss_gate("far".to_owned(), far, limits.far_loss, limits.chance)?;
+    let near = near.accuracy;
+    let detail =
+        format!("far {}; near accuracy {:.4} against {:.4}", gate.detail, near.challenger, near.champion);
+    Some(Gate { detail, ..gate })
+}
+
+/// A person's share of implausible corrections above the accepted one counts if it is as rare as this.
+const IMPLAUSIBLE_CHANCE: f64 = 0.001;
+
+/// The corrector with the least probable number of implausible corrections; `None` if nothing is known of any.
+fn corrector_gate(correctors: &Correctors, limits: &GateLimits) -> Option<Gate> {
+    let accepted = limits.implausible.clamp(0.0, 1.0);
+    let chance = |corrector: &Corrector| match accepted < 1.0 {
+        true => at_least(corrector.implausible, corrector.corrections, accepted),
+        false => 1.0,
+    };
+    let all = correctors.correctors.iter().map(|corrector| (corrector, chance(corrector)));
+    let (worst, chance) = all.min_by(|(_, chance), (_, other)| chance.total_cmp(other))?;
+    let by = worst.by.as_ref().map_or("of unnamed people".to_owned(), |by| format!("by `{by}`"));
+    let detail = format!(
+        "{} of {} corrections {by} have labels as improbable as those of a quarter of the champion's {} errors: chance \
+         {chance:.1e}",
+        worst.implausible, worst.corrections, correctors.errors
+    );
+    Some(Gate {
+        name: "corrector".to_owned(),
+        passed: chance > IMPLAUSIBLE_CHANCE / correctors.correctors.len() as f64,
+        value: worst.implausible as f64 / worst.corrections.max(1) as f64,
+        bound: accepted,
+        detail,
+    })
 }
 
 fn calibration(inputs: &GateInputs<'_>, limits: &GateLimits) -> Gate {
@@ -220,6 +309,10 @@ mod tests {
             .collect()
     }
 
+    fn by_label(gold: &[usize]) -> Vec<Vec<String>> {
+        gold.iter().map(|label| vec![format!("label-{label}")]).collect()
+    }
+
     fn verdict(
         gold: &[usize],
         champion: Option<&[Probabilities]>,
@@ -235,6 +328,9 @@ mod tests {
             challenger: &evaluation,
             champion: champion_evaluation.as_ref().zip(comparison.as_ref()),
             slices: &slices(&names, gold, champion, challenger),
+            classes: &slices(&by_label(gold), gold, champion, challenger),
+            far: None,
+            correctors: &Correctors::default(),
             class_rows: &labels.into_iter().map(|label| (label, 20)).collect(),
             parity: 1e-6,
             speed: Some(Speed { champion: 100.0, challenger: 95.0 }),
@@ -257,7 +353,7 @@ mod tests {
         assert!(passed(&verdict(&gold, Some(&champion), &champion)), "an equal challenger passes");
         assert!(passed(&verdict(&gold, None, &better)), "the first one needs no champion");
         let gates = verdict(&gold, Some(&better), &champion);
-        assert_eq!(failed(&gates), ["macro_f1", "slice half=0", "slice half=1"]);
+        assert_eq!(failed(&gates), ["macro_f1", "class_recall", "slice half=0", "slice half=1"]);
     }
 
     /// Predictions of a model trained on shuffled labels are independent of the gold labels. It must fail
@@ -291,7 +387,7 @@ mod tests {
         let evaluation = evaluate(&labels(), &gold, &right).unwrap();
         let comparison = paired_bootstrap(&labels(), &gold, &right, &right, 20, 1).unwrap();
         let slice = |rows: usize, challenger: f64| {
-            [Slice { name: "s".to_owned(), rows, champion: Some(0.9), challenger }]
+            [Slice { name: "s".to_owned(), rows, champion: Some(0.9), challenger, gained: 0, lost: 99 }]
         };
         let all = |slices: &[Slice], ece: f64, champion_ece: f64, rows: usize, parity: f64, speed: f64| {
             let with_ece = |ece: f64| Evaluation { ece, ..evaluation.clone() };
@@ -299,6 +395,9 @@ mod tests {
                 challenger: &with_ece(ece),
                 champion: Some((&with_ece(champion_ece), &comparison)),
                 slices,
+                classes: &[],
+                far: None,
+                correctors: &Correctors::default(),
                 class_rows: &BTreeMap::from([("a".to_owned(), rows), ("b".to_owned(), 99)]),
                 parity,
                 speed: Some(Speed { champion: 10.0, challenger: speed }),
@@ -316,6 +415,82 @@ mod tests {
         assert_eq!(all(&fine, 0.0, 0.0, 10, 1.1e-4, 9.0), ["parity"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, f64::NAN, 9.0), ["parity"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, 0.0, 8.9), ["speed"]);
+    }
+
+    fn rows(name: &str, rows: usize, champion: f64, gained: usize, lost: usize) -> Slice {
+        let challenger = champion + (gained as f64 - lost as f64) / rows as f64;
+        Slice { name: name.to_owned(), rows, champion: Some(champion), challenger, gained, lost }
+    }
+
+    #[test]
+    fn a_loss_far_is_refused_with_both_figures_unless_chance_explains_it() {
+        let gold: Vec<usize> = (0..100).map(|row| row % LABELS).collect();
+        let right = model(&gold, 1.0 - 1e-6, &mut SmallRng::seed_from_u64(3));
+        let near = paired_bootstrap(&labels(), &gold, &right, &right, 20, 1).unwrap();
+        let gate = |far: Slice| far_gate(&near, &far, &GateLimits::default()).unwrap();
+        let worse = gate(rows("far", 1000, 0.6, 10, 40));
+        assert!(!worse.passed);
+        let expected = "far accuracy 0.5700 against 0.6000 on 1000 rows (40 lost, 10 gained: chance 1.2e-5); near accuracy \
+                        1.0000 against 1.0000";
+        assert_eq!(worse.detail, expected);
+        // P(at least 22 of 32) is 0.0251, P(at least 21 of 32) 0.0551.
+        assert!(!gate(rows("far", 1000, 0.6, 10, 22)).passed);
+        assert!(gate(rows("far", 1000, 0.6, 11, 21)).passed, "chance explains it");
+        assert!(gate(rows("far", 2000, 0.6, 0, 10)).passed, "at the bound");
+        assert!(!gate(rows("far", 2000, 0.6, 0, 11)).passed);
+    }
+
+    #[test]
+    fn one_label_that_suffers_is_named() {
+        let of = |a: Slice, b: Slice| class_gate(&[a, b], &GateLimits::default()).unwrap();
+        let fine = || rows("a", 400, 0.8, 20, 2);
+        // Two labels: the bound of chance is 0.025. P(at least 21 of 30) is 0.0214, P(at least 20 of 30) 0.0494.
+        let gate = of(fine(), rows("b", 400, 0.8, 9, 21));
+        assert!(
+            !gate.passed && gate.detail.starts_with("label `b`: accuracy 0.7700 against 0.8000"),
+            "{gate:?}"
+        );
+        assert!(of(fine(), rows("b", 400, 0.8, 10, 20)).passed);
+        assert!(of(fine(), rows("b", 400, 0.8, 0, 8)).passed, "at the bound of the loss");
+        assert!(!of(fine(), rows("b", 400, 0.8, 0, 9)).passed);
+        let gate = of(rows("a", 4000, 0.8, 0, 40), rows("b", 400, 0.8, 0, 9));
+        assert!(!gate.passed && gate.detail.contains("`b`"), "the surer loss of `a` is small: {gate:?}");
+        assert_eq!(class_gate(&[], &GateLimits::default()), None);
+    }
+
+    #[test]
+    fn a_slice_may_lose_what_chance_explains() {
+        let gate = |slice: Slice| slice_gates(&[slice], &GateLimits::default()).remove(0);
+        assert!(gate(rows("s", 100, 0.8, 3, 7)).passed, "chance 0.17");
+        assert!(!gate(rows("s", 100, 0.8, 2, 9)).passed, "chance 0.033");
+    }
+
+    #[test]
+    fn a_corrector_whose_labels_are_improbable_is_named() {
+        let corrector = |by: &str, corrections, implausible| Corrector {
+            by: Some(by.to_owned()).filter(|by| !by.is_empty()),
+            corrections,
+            implausible,
+        };
+        let gate = |correctors: Vec<Corrector>, limits: &GateLimits| {
+            corrector_gate(&Correctors { errors: 99, plausible_from: 0.1, correctors }, limits)
+        };
+        let limits = GateLimits::default();
+        // P(at least 16 of 20 with 0.4) is 0.00032, P(at least 15) 0.0016.
+        let doubted = gate(vec![corrector("a", 60, 20), corrector("b", 20, 16)], &limits).unwrap();
+        assert!(
+            !doubted.passed && doubted.detail.starts_with("16 of 20 corrections by `b` have"),
+            "{doubted:?}"
+        );
+        assert!(gate(vec![corrector("a", 60, 20), corrector("b", 20, 15)], &limits).unwrap().passed);
+        // Alone the bound is 0.001, of four it is 0.00025.
+        let four = ["b", "c", "d", ""].map(|by| corrector(by, 20, if by == "b" { 16 } else { 0 }));
+        assert!(gate(four.to_vec(), &limits).unwrap().passed);
+        let unnamed = gate(vec![corrector("", 20, 20)], &limits).unwrap();
+        assert!(!unnamed.passed && unnamed.detail.contains("of unnamed people"), "{unnamed:?}");
+        let any = GateLimits { implausible: 1.0, ..limits };
+        assert!(gate(vec![corrector("b", 20, 20)], &any).unwrap().passed);
+        assert_eq!(gate(vec![], &limits), None);
     }
 
     #[test]

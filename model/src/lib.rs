@@ -28,6 +28,7 @@ pub mod bundle;
 mod calibration;
 mod classifier;
 pub mod compare;
+pub mod correctors;
 mod device;
 mod drift;
 pub mod durable;

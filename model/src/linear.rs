@@ -110,6 +110,16 @@ impl LinearExpert {
         &self.labels
     }
 
+    /// The names of the features that it knows, ascending.
+    pub fn keys(&self) -> &[u64] {
+        self.table.keys()
+    }
+
+    /// Their values, a row for each key.
+    pub fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
     /// Number of features that it knows.
     pub fn known_features(&self) -> usize {
         self.table.keys().len()

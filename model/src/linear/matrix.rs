@@ -26,17 +26,17 @@ impl Matrix {
     }
 
     /// Bias of each class.
-    pub(super) fn bias(&self) -> &[f32] {
+    pub fn bias(&self) -> &[f32] {
         &self.bias
     }
 
-    /// The numerators, `[F, C]`.
-    pub(super) fn numerators(&self) -> impl Iterator<Item = f32> {
+    /// The numerators r·w, `[F, C]`.
+    pub fn numerators(&self) -> impl Iterator<Item = f32> {
         self.parts(0)
     }
 
-    /// The denominators, `[F, C]`.
-    pub(super) fn denominators(&self) -> impl Iterator<Item = f32> {
+    /// The denominators r², `[F, C]`.
+    pub fn denominators(&self) -> impl Iterator<Item = f32> {
         self.parts(1)
     }
 

@@ -8,6 +8,7 @@ use fenliu_model::{Bundle, Example, Label, Labels, ModelError, Result};
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
+use crate::experts::LinearStart;
 use crate::options::{Preset, TrainOptions};
 use crate::reads::Reads;
 
@@ -21,6 +22,8 @@ pub(super) struct Corpus {
     /// The same documents as texts, for the linear experts.
     pub(super) train_texts: Vec<String>,
     pub(super) dev_texts: Vec<String>,
+    /// What the linear experts know before they are fitted.
+    pub(super) linear_start: LinearStart,
     /// SHA-256 over labels and texts.
     pub(super) sha256: String,
 }
@@ -109,7 +112,8 @@ impl Corpus {
         };
         let train = Dataset::with_windows(encode(&train_texts)?, train_labels, reads.max_tokens);
         let dev = Dataset::with_windows(encode(&dev_texts)?, dev_labels, reads.max_tokens);
-        Ok(Self { tokenizer, labels, train, dev, train_texts, dev_texts, sha256 })
+        let linear_start = LinearStart::Nothing;
+        Ok(Self { tokenizer, labels, train, dev, train_texts, dev_texts, linear_start, sha256 })
     }
 
     /// The development documents, or the training documents when there are none.

@@ -23,7 +23,7 @@ use crate::network::{Buffers, Network};
 use crate::ops::add;
 use report::report;
 
-pub(crate) use linear::{LinearMembers, OwnedRows, baseline_accuracy};
+pub(crate) use linear::{LinearMembers, LinearStart, OwnedRows, baseline_accuracy};
 
 const MEAN_WEIGHT: f64 = 0.35;
 const ENCODER_WEIGHT: f64 = 0.3;

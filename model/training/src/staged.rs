@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::checkpoint::Checkpoints;
 use crate::corpus::Corpus;
 use crate::data::Dataset;
-use crate::experts::{self, LinearMembers, OwnedRows};
+use crate::experts::{self, LinearMembers, LinearStart, OwnedRows};
 use crate::fit::fit;
 use crate::hyperparameters::Hyperparameters;
 use crate::network::Network;
@@ -28,8 +28,8 @@ pub struct Staged {
     description: ModelDescription,
     labels: Labels,
     dev: Dataset,
-    /// All rows of the linear experts; `None` if there are none.
-    linear: Option<OwnedRows>,
+    /// What the linear experts begin with, and all their rows; `None` if there are none.
+    linear: Option<(LinearStart, OwnedRows)>,
     report: TrainReport,
 }
 
@@ -81,7 +81,8 @@ impl Staged {
         let directory = writer.path();
         let members = linear.then(|| LinearMembers::fit(&corpus)).transpose()?;
         let mut reports = members.as_ref().map_or(Vec::new(), |members| members.reports.clone());
-        if linear {
+        // A network whose experts are trained further has their scales already.
+        if linear && !corpus.linear_start.is_known() {
             reports.extend(experts::scale(&mut fitted.network, &corpus));
         }
         publish::write_network(&fitted.network, directory)?;
@@ -111,7 +112,7 @@ impl Staged {
             tokenizer.save(directory)?;
         }
         write_report(directory, &report)?;
-        let linear = linear.then(|| OwnedRows::all(&corpus));
+        let linear = linear.then(|| (std::mem::take(&mut corpus.linear_start), OwnedRows::all(&corpus)));
         Ok(Self { writer, description, labels: corpus.labels, dev: corpus.dev, linear, report })
     }
 
@@ -144,7 +145,7 @@ impl Staged {
         let description = ModelDescription { linear: members.parts(), ..description };
         corpus.labels.save(&writer.path().join("labels.json"))?;
         write_report(writer.path(), &report)?;
-        let linear = Some(OwnedRows::all(&corpus));
+        let linear = Some((std::mem::take(&mut corpus.linear_start), OwnedRows::all(&corpus)));
         Ok(Self { writer, description, labels: corpus.labels, dev: corpus.dev, linear, report })
     }
 
@@ -155,7 +156,7 @@ impl Staged {
     ///
     /// As [`OwnedRows::refit`].
     pub(crate) fn refit(&self) -> Result<()> {
-        self.linear.as_ref().map_or(Ok(()), |rows| rows.refit(&self.labels, self.path()))
+        self.linear.as_ref().map_or(Ok(()), |(start, rows)| rows.refit(start, &self.labels, self.path()))
     }
 
     /// The staging directory; files added here become part of the bundle.

@@ -36,6 +36,12 @@ pub(super) struct FinetuneArgs {
     /// Only rows of --test whose FIELD has this VALUE
     #[arg(long, value_name = "FIELD=VALUE")]
     test_select: Option<RowFilter>,
+    /// Labelled documents of another source, on which a challenger must not be worse either
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    far: Vec<PathBuf>,
+    /// Only rows of --far whose FIELD has this VALUE
+    #[arg(long, value_name = "FIELD=VALUE")]
+    far_select: Option<RowFilter>,
     /// Corrections {id | text, label, by, at}: files or directories
     #[arg(long, value_name = "PATH", num_args = 1..)]
     feedback: Vec<PathBuf>,
@@ -98,6 +104,7 @@ impl FinetuneArgs {
         for (given, configured) in [
             (self.data, &mut job.data),
             (self.test, &mut job.test),
+            (self.far, &mut job.far),
             (self.feedback, &mut job.feedback.paths),
             (self.texts, &mut job.feedback.texts),
         ] {
@@ -107,6 +114,7 @@ impl FinetuneArgs {
         }
         job.select = self.select.or(job.select.take());
         job.test_select = self.test_select.or(job.test_select.take());
+        job.far_select = self.far_select.or(job.far_select.take());
         job.mode = self.mode.unwrap_or(job.mode);
         job.epochs = self.epochs.or(job.epochs);
         job.threads = self.threads.unwrap_or(job.threads);
@@ -184,13 +192,14 @@ impl FinetuneReport {
         if let (Some(snapshot), Some(split)) = (&self.snapshot, &self.split) {
             text += &format!(
                 "\n{} corrections ({} not used), {} replayed documents: {} rows for training, {} for development, \
-                 {} for testing\n",
+                 {} for testing, {} far\n",
                 snapshot.seen,
                 snapshot.skipped.values().sum::<usize>(),
                 snapshot.data,
                 split.train,
                 split.dev,
-                split.test
+                split.test,
+                split.far
             );
         }
         let width = self.gates.iter().map(|gate| gate.name.chars().count()).max().unwrap_or(0);

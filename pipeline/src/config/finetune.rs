@@ -27,6 +27,11 @@ pub(crate) struct FinetuneConfig {
     /// Only rows of `test` with this `FIELD=VALUE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_select: Option<RowFilter>,
+    /// Labelled documents of another source, on which a challenger must not be worse either. They are never trained on.
+    pub far: Vec<PathBuf>,
+    /// Only rows of `far` with this `FIELD=VALUE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub far_select: Option<RowFilter>,
     /// Share of all rows that is tested on if `test` is empty: the newest ones if every row has a time, otherwise rows
     /// drawn by their text, which are the same in every job. Default: 0.1.
     pub test_share: f64,
@@ -74,6 +79,8 @@ impl Default for FinetuneConfig {
             select: None,
             test: vec![],
             test_select: None,
+            far: vec![],
+            far_select: None,
             test_share: 0.1,
             dev_share: 0.1,
             feedback: FeedbackConfig::default(),
@@ -120,6 +127,8 @@ pub(crate) struct FeedbackConfig {
     /// Files or directories with the texts of documents that corrections name by `id`: documents, or labelled rows with a
     /// `body` (`output.body`).
     pub texts: Vec<PathBuf>,
+    /// People, by the name in `by`, whose corrections are not used.
+    pub exclude_by: Vec<String>,
     /// Whether the model may learn labels that it does not have yet; otherwise such corrections are skipped.
     /// Default: true.
     pub allow_new_labels: bool,
@@ -127,7 +136,13 @@ pub(crate) struct FeedbackConfig {
 
 impl Default for FeedbackConfig {
     fn default() -> Self {
-        FeedbackConfig { topic: String::new(), paths: vec![], texts: vec![], allow_new_labels: true }
+        FeedbackConfig {
+            topic: String::new(),
+            paths: vec![],
+            texts: vec![],
+            exclude_by: vec![],
+            allow_new_labels: true,
+        }
     }
 }
 

@@ -75,7 +75,9 @@ impl Config {
         problems.require(job.epochs != Some(0), "finetune.epochs", 0, "at least 1");
         problems.require(job.threads <= 1024, "finetune.threads", job.threads, "at most 1024");
         problems.require(job.niceness <= 19, "finetune.niceness", job.niceness, "0 to 19");
-        for (key, paths) in [("finetune.data", &job.data), ("finetune.test", &job.test)] {
+        for (key, paths) in
+            [("finetune.data", &job.data), ("finetune.test", &job.test), ("finetune.far", &job.far)]
+        {
             for path in paths.iter().filter(|path| !path.exists()) {
                 problems.add(key, format!("names {}, which does not exist", path.display()));
             }

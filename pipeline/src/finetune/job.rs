@@ -17,7 +17,7 @@ use fenliu_training::{
 };
 use serde_json::Value;
 
-use super::evaluate::{self, Candidate, ChallengerReport};
+use super::evaluate::{self, Candidate, ChallengerReport, Judges};
 use super::page;
 use super::rows::Row;
 use super::snapshot::{self, ROWS};
@@ -154,19 +154,12 @@ impl<'a> Job<'a> {
 
     /// Trains and evaluates a challenger, and publishes it as a version if it passed the gates or is to be kept anyway.
     fn challenge(&mut self, observer: &mut dyn Observer) -> Result<ChallengerReport> {
-        let Split { train, dev, test } = self.timed(JobStage::Split, Self::split)?;
+        let Split { train, dev, test, far } = self.timed(JobStage::Split, Self::split)?;
         let quality = self.timed(JobStage::Check, |job| job.check(&train, &test))?;
         let mut staged = self.timed(JobStage::Train, |job| job.train(&train, &dev, observer))?;
-        self.timed(JobStage::Calibrate, |job| {
-            if !staged
-                .calibrate(&mut staged.classifier(&job.classifier_options()).converted()?)
-                .converted()?
-            {
-                tracing::warn!(event = "not_calibrated", "no development rows: the model is not calibrated");
-            }
-            Ok(())
-        })?;
-        let report = self.timed(JobStage::Evaluate, |job| job.evaluate(&staged, &test, quality))?;
+        self.timed(JobStage::Calibrate, |job| job.calibrate(&staged))?;
+        let judges = Judges { test: &test, far: &far, trained: train.iter().chain(&dev).collect() };
+        let report = self.timed(JobStage::Evaluate, |job| job.evaluate(&staged, &judges, quality))?;
         let name = root_and_name(self.registry.path())?.1;
         // Written before the gates decide, so that a refused challenger has a report as well.
         durable::replace(&self.directory.file(PAGE), page::html(&report, &name, &test).as_bytes())
@@ -213,7 +206,7 @@ impl<'a> Job<'a> {
         let is_same_base = last.base == state.base || last.version.as_ref() == Some(&state.base);
         last.job != state.job
             && is_same_base
-            && last.settings == state.settings
+            && is_same(&last.settings, &state.settings)
             && sha256(last) == sha256(state)
     }
 
@@ -261,6 +254,7 @@ impl<'a> Job<'a> {
             base: &self.base,
             destination: Destination { root: &root, name: &name },
             train: examples(train),
+            further: self.trains_further(),
             dev: examples(dev),
             preprocessing,
             options: &options,
@@ -269,10 +263,29 @@ impl<'a> Job<'a> {
         stage_finetuned(request, observer).converted()
     }
 
+    /// Whether the rows are corrections alone, and the base has linear experts that can learn them without the rows that
+    /// they were fitted to.
+    fn trains_further(&self) -> bool {
+        let snapshot = self.directory.state.snapshot.as_ref();
+        let is_alone = snapshot.is_some_and(|snapshot| snapshot.data == 0);
+        is_alone && !self.base.manifest().model.linear.is_empty()
+    }
+
+    fn calibrate(&mut self, staged: &Staged) -> Result<()> {
+        if self.trains_further() && staged.keep_calibration(&self.base).converted()? {
+            return Ok(());
+        }
+        let mut classifier = staged.classifier(&self.classifier_options()).converted()?;
+        if !staged.calibrate(&mut classifier).converted()? {
+            tracing::warn!(event = "not_calibrated", "no development rows: the model is not calibrated");
+        }
+        Ok(())
+    }
+
     fn evaluate(
         &mut self,
         staged: &Staged,
-        test: &[Row],
+        judges: &Judges<'_>,
         quality: QualityReport,
     ) -> Result<ChallengerReport> {
         let options = self.classifier_options();
@@ -288,13 +301,14 @@ impl<'a> Job<'a> {
             split: state.split.clone().unwrap_or_default(),
             quality,
             train: staged.report(),
+            keeps_labels: self.trains_further(),
         };
         let limits = &self.config.finetune.gates;
         evaluate::evaluate_challenger(
             candidate,
             champion,
             &mut staged.classifier(&options).converted()?,
-            test,
+            judges,
             limits,
         )
     }
@@ -411,12 +425,18 @@ fn settings(config: &FinetuneConfig) -> Result<Value> {
     serde_json::to_value(deciding).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
 }
 
+/// Whether two settings mean the same. Those of an earlier release lack the keys that were added since.
+fn is_same(left: &Value, right: &Value) -> bool {
+    let read = |value: &Value| serde_json::from_value::<FinetuneConfig>(value.clone()).ok();
+    read(left).is_some_and(|settings| Some(settings) == read(right))
+}
+
 /// Returns the interrupted job if a new one would do the same; otherwise ends it as failed.
 fn resume(mut directory: JobDirectory, settings: &Value, current: &str) -> Result<Option<JobDirectory>> {
     let state = &directory.state;
     // From the stage `publish` on, the version in use may be the one that the job itself made.
     let is_current = state.base == current || state.stage >= JobStage::Publish;
-    if state.settings == *settings && is_current {
+    if is_same(&state.settings, settings) && is_current {
         tracing::info!(
             event = "job_resumed",
             job = state.job,

@@ -220,7 +220,8 @@ fn one_a_text(
     let row = |(row, Correction { feedback, .. }): (usize, Correction)| {
         let document = documents.get(row)?.clone();
         let time = document.published_at.or(feedback.at);
-        Some(Row { label: feedback.label, time, ..Row::of(document, ExampleOrigin::Feedback)? })
+        let Feedback { label, by, .. } = feedback;
+        Some(Row { label, time, by, ..Row::of(document, ExampleOrigin::Feedback)? })
     };
     kept.into_iter().filter_map(row).collect()
 }

@@ -65,8 +65,8 @@ fn facts(report: &ChallengerReport) -> Vec<(String, String)> {
         (
             "rows",
             format!(
-                "{} for training, {} for development, {} for testing",
-                split.train, split.dev, split.test
+                "{} for training, {} for development, {} for testing, {} of another source",
+                split.train, split.dev, split.test, split.far
             ),
         ),
         ("evaluated on", tested_on(split.test_rows).to_string()),

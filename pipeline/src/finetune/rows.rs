@@ -16,6 +16,15 @@ pub(super) enum ExampleOrigin {
     Feedback,
     /// `finetune.test`: documents for testing only.
     Test,
+    /// `finetune.far`: documents of another source, for testing only.
+    Far,
+}
+
+impl ExampleOrigin {
+    /// Whether nobody trains on such rows.
+    pub(super) fn is_held_out(self) -> bool {
+        matches!(self, ExampleOrigin::Test | ExampleOrigin::Far)
+    }
 }
 
 /// One labelled text.
@@ -37,6 +46,9 @@ pub(super) struct Row {
     /// When it was published, or if that is unknown, when it was corrected; milliseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) time: Option<i64>,
+    /// Who corrected it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<String>,
     /// Where it came from.
     pub(super) origin: ExampleOrigin,
 }
@@ -45,7 +57,7 @@ impl Row {
     /// The row of a document; `None` if the document has no label.
     pub(super) fn of(document: CleanDocument, origin: ExampleOrigin) -> Option<Self> {
         let CleanDocument { id, text, label, lang, source, published_at } = document;
-        Some(Row { id, text, label: label?, lang, source, time: published_at, origin })
+        Some(Row { id, text, label: label?, lang, source, time: published_at, by: None, origin })
     }
 
     /// The row as a training example. Texts with the same fingerprint form a group, which is never divided between

@@ -10,7 +10,7 @@ use fenliu_model::Labels;
 use fenliu_operators::Plan;
 use sha2::{Digest, Sha256};
 
-use super::feedback::{Collected, Skipped, read_files, read_topic};
+use super::feedback::{Collected, Correction, Skipped, read_files, read_topic};
 use super::join::labelled_texts;
 use super::rows::{ExampleOrigin, Row, fingerprint};
 use super::snapshot_summary::SnapshotSummary;
@@ -38,7 +38,9 @@ pub(super) fn take(
     let job_config = &config.finetune;
     let data = snapshot.documents(&job_config.data, job_config.select.as_ref(), ExampleOrigin::Data)?;
     let test = snapshot.documents(&job_config.test, job_config.test_select.as_ref(), ExampleOrigin::Test)?;
-    let rows = snapshot.combine(feedback, data, test);
+    let far = snapshot.documents(&job_config.far, job_config.far_select.as_ref(), ExampleOrigin::Far)?;
+    snapshot.summary.far = far.len();
+    let rows = snapshot.combine(feedback, data, [test, far].concat());
     let Builder { mut summary, skipped, .. } = snapshot;
     for entry in &skipped {
         *summary.skipped.entry(entry.reason.clone()).or_default() += 1;
@@ -46,7 +48,7 @@ pub(super) fn take(
     summary.sha256 = sha256(&rows);
     // Before the error below, whose message names this file.
     job.write_lines(SKIPPED, &skipped)?;
-    if rows.iter().all(|row| row.origin == ExampleOrigin::Test) {
+    if rows.iter().all(|row| row.origin.is_held_out()) {
         let reasons = summary.skipped.iter().map(|(reason, count)| format!("{count} {reason}"));
         let reasons: Vec<String> = reasons.collect();
         return Err(Error::input(format!(
@@ -77,9 +79,15 @@ impl Builder<'_> {
         self.summary.seen = (collected.corrections.len() + collected.skipped.len()) as u64;
         self.summary.ends = collected.ends;
         self.skipped = collected.skipped;
+        let is_excluded = |correction: &Correction| {
+            correction.feedback.by.as_ref().is_some_and(|by| feedback.exclude_by.contains(by))
+        };
+        let (excluded, corrections): (Vec<Correction>, Vec<Correction>) =
+            collected.corrections.into_iter().partition(is_excluded);
+        self.skipped.extend(excluded.into_iter().map(|correction| correction.skip("excluded_by", None)));
         let known = (!feedback.allow_new_labels).then_some(labels);
         let (documents, skipped) = (&self.config.documents, &mut self.skipped);
-        labelled_texts(collected.corrections, &feedback.texts, documents, self.plan, known, skipped)
+        labelled_texts(corrections, &feedback.texts, documents, self.plan, known, skipped)
     }
 
     fn documents(
@@ -99,8 +107,8 @@ impl Builder<'_> {
         Ok(rows)
     }
 
-    /// Combines the three kinds of rows. A correction takes precedence over the label that a document came with, and a
-    /// test document is not used for training.
+    /// Combines the kinds of rows. A correction takes precedence over the label that a document came with, and a document
+    /// of `test`, where the far ones are, too, is not used for training.
     fn combine(&mut self, feedback: Vec<Row>, mut data: Vec<Row>, mut test: Vec<Row>) -> Vec<Row> {
         let corrected: HashMap<u128, &Row> =
             feedback.iter().map(|row| (fingerprint(&row.text), row)).collect();
@@ -123,7 +131,7 @@ impl Builder<'_> {
         // would count twice.
         let new = feedback.into_iter().filter(|row| !known.contains(&fingerprint(&row.text)));
         let mut rows: Vec<Row> = new.collect();
-        (self.summary.data, self.summary.test) = (data.len(), test.len());
+        (self.summary.data, self.summary.test) = (data.len(), test.len() - self.summary.far);
         rows.append(&mut data);
         rows.append(&mut test);
         rows
@@ -173,13 +181,20 @@ mod tests {
             &dir.path().join("test.jsonl"),
             &[r#"{"text":"Three!","label":"b"}"#, r#"{"text":"four","label":"a"}"#],
         );
+        config.finetune.far = lines(
+            &dir.path().join("far.jsonl"),
+            &[r#"{"text":"far away","label":"a"}"#, r#"{"text":"far, too","label":"b"}"#],
+        );
+        config.finetune.feedback.exclude_by = vec!["mallory".into()];
         config.finetune.feedback.paths = lines(
             &dir.path().join("feedback.jsonl"),
             &[
                 r#"{"text":"two","label":"b"}"#,
                 r#"{"text":"four","label":"b"}"#,
                 r#"{"text":"five","label":"new"}"#,
-                r#"{"text":"six","label":"a"}"#,
+                r#"{"text":"six","label":"a","by":"desk"}"#,
+                r#"{"text":"six","label":"b","by":"mallory"}"#,
+                r#"{"text":"Far away!","label":"a"}"#,
                 r#"{"text":"seven","label":"a","at":1700000000}"#,
                 r#"{"text":"seven","label":"new","at":1700000001}"#,
             ],
@@ -198,17 +213,25 @@ mod tests {
             ("two", "b", ExampleOrigin::Data),
             ("Three!", "b", ExampleOrigin::Test),
             ("four", "b", ExampleOrigin::Test),
+            ("far away", "a", ExampleOrigin::Far),
+            ("far, too", "b", ExampleOrigin::Far),
         ];
         assert_eq!(found, expected);
+        assert_eq!(rows[0].by.as_deref(), Some("desk"));
         let expected = SnapshotSummary {
             data: 2,
-            feedback: 3,
+            feedback: 4,
             test: 2,
+            far: 2,
             relabelled: 2,
             data_in_test: 1,
             unusable: 1,
-            skipped: BTreeMap::from([("superseded".to_string(), 1), ("unknown_label".to_string(), 2)]),
-            seen: 6,
+            skipped: BTreeMap::from([
+                ("excluded_by".to_string(), 1),
+                ("superseded".to_string(), 1),
+                ("unknown_label".to_string(), 2),
+            ]),
+            seen: 8,
             ends: Ends::new(),
             sha256: summary.sha256.clone(),
         };

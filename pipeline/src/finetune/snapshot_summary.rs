@@ -14,6 +14,9 @@ pub(crate) struct SnapshotSummary {
     pub feedback: usize,
     /// Number of documents for testing only (`finetune.test`).
     pub test: usize,
+    /// Number of documents of another source (`finetune.far`).
+    #[serde(default)]
+    pub far: usize,
     /// Number of replayed and test documents that a correction gave another label.
     pub relabelled: usize,
     /// Number of replayed documents that were left out because they are also test documents.

@@ -33,6 +33,9 @@ pub(crate) struct SplitSummary {
     pub dev: usize,
     /// Test rows.
     pub test: usize,
+    /// Rows of another source.
+    #[serde(default)]
+    pub far: usize,
     /// How the test rows were chosen.
     pub test_rows: TestRows,
     /// Training rows by label.
@@ -45,12 +48,15 @@ pub(super) struct Split {
     pub(super) train: Vec<Row>,
     pub(super) dev: Vec<Row>,
     pub(super) test: Vec<Row>,
+    pub(super) far: Vec<Row>,
 }
 
 /// Splits the rows of a snapshot.
 pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSummary) {
+    let (far, rows): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().partition(|row| row.origin == ExampleOrigin::Far);
     let (test_rows, test) = test_texts(&rows, config.test_share);
-    let mut split = Split::default();
+    let mut split = Split { far, ..Split::default() };
     for row in rows {
         let text = fingerprint(&row.text);
         let part = if row.origin == ExampleOrigin::Test || test.contains(&text) {
@@ -67,6 +73,7 @@ pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSum
         train: split.train.len(),
         dev: split.dev.len(),
         test: split.test.len(),
+        far: split.far.len(),
         test_rows,
         train_by_label: count_labels(&split.train),
     };
@@ -132,8 +139,8 @@ mod tests {
     use super::*;
 
     fn row(text: &str, label: &str, time: Option<i64>, origin: ExampleOrigin) -> Row {
-        let (id, lang, source) = (None, None, None);
-        Row { id, text: text.into(), label: label.into(), lang, source, time, origin }
+        let (id, lang, source, by) = (None, None, None, None);
+        Row { id, text: text.into(), label: label.into(), lang, source, time, by, origin }
     }
 
     fn rows(count: usize, time: impl Fn(usize) -> Option<i64>) -> Vec<Row> {
@@ -155,6 +162,16 @@ mod tests {
         all.push(row("for testing", "a", None, ExampleOrigin::Test));
         let (split, summary) = split(all, &FinetuneConfig::default());
         assert_eq!((summary.test_rows, split.test.len()), (TestRows::Given, 1));
+    }
+
+    #[test]
+    fn far_rows_are_in_no_other_part() {
+        let mut all = rows(200, |n| Some(n as i64));
+        all.push(row("far away", "a", Some(1000), ExampleOrigin::Far));
+        let (split, summary) = split(all, &FinetuneConfig::default());
+        assert_eq!((summary.test_rows, summary.test, summary.far), (TestRows::Newest, 20, 1));
+        assert_eq!(split.far[0].text, "far away");
+        assert!(!split.test.iter().any(|row| row.text == "far away"));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use fenliu_model::linear::{FeatureOptions, LinearExpert};
 use fenliu_model::training_report::ExpertReport;
-use fenliu_model::{Labels, LinearPart, ModelError, Result};
+use fenliu_model::{Bundle, Labels, LinearPart, ModelError, Result};
 
-use super::report::{largest, report};
+use super::report::{largest, report, report_at};
 use crate::corpus::Corpus;
-use crate::linear::{LinearOptions, LinearRows, Scale, are_unspaced, baseline, fit};
+use crate::linear::{LinearOptions, LinearRows, Scale, are_unspaced, baseline, fit, fit_further};
 use crate::ops::add;
 
 /// The temperature of a linear expert without development rows: that of 27,000 Chinese headlines.
@@ -22,6 +22,9 @@ const LETTERS: usize = 4;
 
 /// Of fewer rows a linear expert keeps features of a single document, or it could be left with none.
 const FEW_ROWS: usize = 200;
+
+/// Cost of an error on a row that an expert is trained further with.
+const FURTHER_COST: f64 = 0.3;
 
 /// A kind of linear expert.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +73,7 @@ impl Kind {
             options.min_documents = 1;
         }
         // Texts are not segmented, so no dictionary is needed.
-        fit(&LinearRows::new(&rows.texts, &rows.labels), labels, &options, None, SEED)
+        fit(&rows.rows(), labels, &options, None, SEED)
     }
 }
 
@@ -82,6 +85,10 @@ pub(crate) struct OwnedRows {
 }
 
 impl OwnedRows {
+    fn rows(&self) -> LinearRows<'_, String> {
+        LinearRows::new(&self.texts, &self.labels)
+    }
+
     /// The training rows of `corpus`. A text that only a teacher has labelled has the label that is most probable to the
     /// teacher: leaving out those that it is unsure of costs accuracy.
     fn train(corpus: &Corpus) -> Self {
@@ -106,16 +113,84 @@ impl OwnedRows {
     /// # Errors
     ///
     /// As [`fit`]; a file cannot be written.
-    pub(crate) fn refit(&self, labels: &Labels, directory: &Path) -> Result<()> {
-        KINDS.iter().try_for_each(|kind| save(&kind.fit(self, labels)?, &kind.file(), directory))
+    pub(crate) fn refit(&self, start: &LinearStart, labels: &Labels, directory: &Path) -> Result<()> {
+        match start {
+            LinearStart::Nothing => {
+                KINDS.iter().try_for_each(|kind| save(&kind.fit(self, labels)?, &kind.file(), directory))
+            }
+            LinearStart::Experts(members) => members
+                .iter()
+                .try_for_each(|member| save(&member.further(self, labels)?, &member.part.file, directory)),
+        }
+    }
+}
+
+/// What linear experts know before they are fitted.
+#[derive(Debug, Default)]
+pub(crate) enum LinearStart {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What the experts of a bundle know; the rows that those were fitted to are not given again.
+    Experts(Vec<Member>),
+}
+
+impl LinearStart {
+    /// The linear experts of a bundle.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub(crate) fn of(base: &Bundle) -> Result<Self> {
+        let member = |part: &LinearPart| {
+            let expert = LinearExpert::open(&base.path().join(&part.file), base.labels())?;
+            Ok(Member { expert, part: part.clone() })
+        };
+        base.manifest().model.linear.iter().map(member).collect::<Result<_>>().map(Self::Experts)
+    }
+
+    /// Whether experts are trained further.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self, Self::Experts(_))
     }
 }
 
 /// A linear expert, and its part in the sum.
 #[derive(Debug)]
-struct Member {
+pub(crate) struct Member {
     expert: LinearExpert,
     part: LinearPart,
+}
+
+impl Member {
+    /// A new one, with the best temperature for the development rows of `corpus`.
+    fn fit(kind: Kind, rows: &OwnedRows, corpus: &Corpus) -> Result<(Self, ExpertReport)> {
+        let expert = kind.fit(rows, &corpus.labels)?;
+        let name = format!("linear {}", kind.name);
+        let report =
+            report(&name, (kind.weight, TEMPERATURE), &corpus.dev.labels, &dev_logits(&expert, corpus));
+        let part = LinearPart { file: kind.file(), weight: report.weight, temperature: report.temperature };
+        Ok((Self { expert, part }, report))
+    }
+
+    /// This one trained further. Its temperature stays: corrections are not distributed like documents.
+    fn fit_further(&self, rows: &OwnedRows, corpus: &Corpus) -> Result<(Self, ExpertReport)> {
+        let expert = self.further(rows, &corpus.labels)?;
+        let kind = Path::new(&self.part.file).file_stem().unwrap_or_default();
+        let name = format!("linear {}", kind.to_string_lossy());
+        let counts = (self.part.weight, self.part.temperature);
+        let report = report_at(&name, counts, &corpus.dev.labels, &dev_logits(&expert, corpus));
+        Ok((Self { expert, part: self.part.clone() }, report))
+    }
+
+    fn further(&self, rows: &OwnedRows, labels: &Labels) -> Result<LinearExpert> {
+        fit_further(&self.expert, &rows.rows(), labels, FURTHER_COST, SEED)
+    }
+}
+
+/// The logits of the development documents.
+fn dev_logits(expert: &LinearExpert, corpus: &Corpus) -> Vec<Vec<f32>> {
+    corpus.dev_texts.iter().map(|text| expert.logits(text)).collect()
 }
 
 /// The linear experts of a product.
@@ -126,24 +201,23 @@ pub(crate) struct LinearMembers {
 }
 
 impl LinearMembers {
-    /// Fits the experts to the training rows of `corpus`, and their temperatures to its development rows.
+    /// Fits the experts to the training rows of `corpus`, and the temperatures of new ones to its development rows.
     ///
     /// # Errors
     ///
     /// As [`fit`].
     pub(crate) fn fit(corpus: &Corpus) -> Result<Self> {
         let rows = OwnedRows::train(corpus);
-        let mut all = Self { members: Vec::new(), reports: Vec::new() };
-        for kind in KINDS {
-            let expert = kind.fit(&rows, &corpus.labels)?;
-            let logits: Vec<Vec<f32>> = corpus.dev_texts.iter().map(|text| expert.logits(text)).collect();
-            let name = format!("linear {}", kind.name);
-            let report = report(&name, (kind.weight, TEMPERATURE), &corpus.dev.labels, &logits);
-            let (weight, temperature) = (report.weight, report.temperature);
-            all.members.push(Member { expert, part: LinearPart { file: kind.file(), weight, temperature } });
-            all.reports.push(report);
-        }
-        Ok(all)
+        let fitted: Vec<(Member, ExpertReport)> = match &corpus.linear_start {
+            LinearStart::Nothing => {
+                KINDS.into_iter().map(|kind| Member::fit(kind, &rows, corpus)).collect::<Result<_>>()?
+            }
+            LinearStart::Experts(members) => {
+                members.iter().map(|member| member.fit_further(&rows, corpus)).collect::<Result<_>>()?
+            }
+        };
+        let (members, reports) = fitted.into_iter().unzip();
+        Ok(Self { members, reports })
     }
 
     /// Number of values of all known features.

@@ -10,13 +10,23 @@ pub(super) fn report(
     gold: &[usize],
     logits: &[Vec<f32>],
 ) -> ExpertReport {
+    let temperature = if gold.is_empty() { temperature } else { best_temperature(gold, logits) };
+    report_at(name, (weight, temperature), gold, logits)
+}
+
+/// An expert with its weight and temperature as they are.
+pub(super) fn report_at(
+    name: &str,
+    (weight, temperature): (f64, f64),
+    gold: &[usize],
+    logits: &[Vec<f32>],
+) -> ExpertReport {
     let right = gold.iter().zip(logits).filter(|(gold, logits)| largest(logits) == **gold).count();
-    let is_known = !gold.is_empty();
     ExpertReport {
         name: name.to_owned(),
         weight,
-        temperature: if is_known { best_temperature(gold, logits) } else { temperature },
-        dev_accuracy: is_known.then(|| right as f64 / gold.len() as f64),
+        temperature,
+        dev_accuracy: (!gold.is_empty()).then(|| right as f64 / gold.len() as f64),
     }
 }
 

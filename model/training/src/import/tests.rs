@@ -322,6 +322,7 @@ fn an_imported_encoder_is_fine_tuned_into_a_classifier() {
         base: &base,
         destination: Destination { root: root.path(), name: "imported" },
         train,
+        further: false,
         dev,
         preprocessing: Value::Null,
         options: &options,

@@ -46,9 +46,9 @@ pub fn fit<S: AsRef<str> + Sync>(
 }
 
 /// What is learnt of one class: r·w and bias, and r².
-struct ClassPlane {
-    plane: Plane,
-    squared_ratios: Vec<f64>,
+pub(super) struct ClassPlane {
+    pub(super) plane: Plane,
+    pub(super) squared_ratios: Vec<f64>,
 }
 
 /// The planes of all classes.
@@ -78,15 +78,15 @@ fn planes<S: Sync>(
 ///
 /// The weights are kept as v = r·w, which the expert stores, so that only r² is needed: x_i·w = s_i Σ_g v_g and
 /// w += t·x_i is v_g += t·s_i·r_g², with s_i = 1 / √Σ_g r_g².
-struct Scaled<'a> {
+pub(super) struct Scaled<'a> {
     documents: &'a Documents,
-    squared_ratios: Vec<f64>,
+    pub(super) squared_ratios: Vec<f64>,
     /// s_i
     scales: Vec<f64>,
 }
 
 impl<'a> Scaled<'a> {
-    fn new(documents: &'a Documents, squared_ratios: Vec<f64>) -> Self {
+    pub(super) fn new(documents: &'a Documents, squared_ratios: Vec<f64>) -> Self {
         let scale = |row| {
             let squares = documents.columns(row).iter().map(|column| squared_ratios[*column as usize]);
             let length = squares.sum::<f64>().sqrt();
@@ -124,7 +124,7 @@ impl Design for Scaled<'_> {
 }
 
 /// The values of all classes, those of a feature side by side.
-fn matrix(classes: &[ClassPlane]) -> Matrix {
+pub(super) fn matrix(classes: &[ClassPlane]) -> Matrix {
     let features = classes.first().map_or(0, |class| class.squared_ratios.len());
     let table = |value: &dyn Fn(&ClassPlane, usize) -> f64| -> Vec<f32> {
         (0..features).flat_map(|row| classes.iter().map(move |class| value(class, row) as f32)).collect()

@@ -4,8 +4,12 @@
 //! feature that is 1 in every row:
 //!
 //! ```text
-//! min_w  ½ wᵀw + Σ_i C_i · max(0, 1 − y_i wᵀx_i)²        y_i = ±1
+//! min_w  ½ ‖w − w₀‖² + Σ_i C_i · max(0, 1 − y_i wᵀx_i)²        y_i = ±1
 //! ```
+//!
+//! where w₀ is 0, or a plane that was fitted to other rows and should change no more than these rows ask for (the
+//! adaptive support vector machine of Yang, Yan and Hauptmann 2007). The dual problem has w = w₀ + Σ_i α_i y_i x_i, so
+//! that w₀ is only where the descent starts.
 //!
 //! Algorithm 3 of Hsieh et al. 2008: passes over the rows in random order; rows whose dual variable stays at 0 are
 //! left out for a while (shrinking).
@@ -35,7 +39,7 @@ pub(super) trait Design {
 }
 
 /// A separating plane.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plane {
     /// Weight of each feature, in the form that the design's `add` gives them.
     pub(super) weights: Vec<f64>,
@@ -45,7 +49,28 @@ pub(super) struct Plane {
 
 /// The plane that separates the rows with `is_positive` from the others. `costs` are C_i, above 0.
 pub(super) fn solve(design: &impl Design, is_positive: &[bool], costs: &[f64], seed: u64) -> Plane {
-    Solver::new(design, is_positive, costs, seed).run()
+    let zero = Plane { weights: vec![0.0; design.features()], bias: 0.0 };
+    solve_near(Start { plane: zero, is_bias_fixed: false }, design, is_positive, costs, seed)
+}
+
+/// Where the descent begins.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    /// w₀
+    pub(super) plane: Plane,
+    /// Whether the bias stays as it is, for rows whose shares of labels say nothing about those of other rows.
+    pub(super) is_bias_fixed: bool,
+}
+
+/// As [`solve`], with the length of the distance from w₀ in place of that of the weights.
+pub(super) fn solve_near(
+    start: Start,
+    design: &impl Design,
+    is_positive: &[bool],
+    costs: &[f64],
+    seed: u64,
+) -> Plane {
+    Solver::new(start, design, is_positive, costs, seed).run()
 }
 
 struct Solver<'a, D> {
@@ -57,22 +82,25 @@ struct Solver<'a, D> {
     alphas: Vec<f64>,
     /// Diagonal of the dual problem.
     curvatures: Vec<f64>,
+    /// Value of the feature whose weight is the bias: 1, or 0 if the bias is fixed.
+    bias_feature: f64,
     plane: Plane,
     generator: SmallRng,
 }
 
 impl<'a, D: Design> Solver<'a, D> {
-    fn new(design: &'a D, is_positive: &[bool], costs: &[f64], seed: u64) -> Self {
+    fn new(start: Start, design: &'a D, is_positive: &[bool], costs: &[f64], seed: u64) -> Self {
+        let bias_feature = if start.is_bias_fixed { 0.0 } else { 1.0 };
         let slack: Vec<f64> = costs.iter().map(|cost| 0.5 / cost).collect();
-        // The 1 is the feature of the bias.
-        let curvature = |(row, slack): (usize, &f64)| design.squared_norm(row) + 1.0 + slack;
+        let curvature = |(row, slack): (usize, &f64)| design.squared_norm(row) + bias_feature + slack;
         Self {
             design,
             signs: is_positive.iter().map(|is_positive| if *is_positive { 1.0 } else { -1.0 }).collect(),
             alphas: vec![0.0; design.rows()],
             curvatures: slack.iter().enumerate().map(curvature).collect(),
             slack,
-            plane: Plane { weights: vec![0.0; design.features()], bias: 0.0 },
+            bias_feature,
+            plane: start.plane,
             generator: SmallRng::seed_from_u64(seed),
         }
     }
@@ -129,7 +157,7 @@ impl<'a, D: Design> Solver<'a, D> {
         let step = (alpha - self.alphas[row]) * self.signs[row];
         self.alphas[row] = alpha;
         self.design.add(row, step, &mut self.plane.weights);
-        self.plane.bias += step;
+        self.plane.bias += step * self.bias_feature;
     }
 }
 

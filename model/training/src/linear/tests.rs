@@ -120,3 +120,34 @@ fn unusable_options_and_texts_are_refused() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+/// Rows that are all on the right side of the margins teach nothing, and those that are not move the expert.
+#[test]
+fn training_further_changes_what_the_rows_ask_for() {
+    let (texts, labels_of) = animals(200);
+    let base =
+        fit(&LinearRows::new(&texts, &labels_of), &labels(), &LinearOptions::default(), None, 7).unwrap();
+    let further = |texts: &[&str], labels_of: &[usize], classes: &Labels| {
+        fit_further(&base, &LinearRows::new(texts, labels_of), classes, 0.3, 7).unwrap()
+    };
+    let heavy = ["whale whale alpha"; 1];
+    let same = further(&heavy, &[1], &labels());
+    let near =
+        |left: &[f32], right: &[f32]| left.iter().zip(right).all(|(left, right)| (left - right).abs() < 0.1);
+    assert!(near(&same.logits("beta camel gamma"), &base.logits("beta camel gamma")));
+
+    let corrected = further(&["whale alpha"; 6], &[0; 6], &labels());
+    assert!(corrected.logits("whale alpha")[0] > base.logits("whale alpha")[0] + 0.5);
+
+    let three = Labels::from_ids(["finance", "sports", "air"]).unwrap();
+    let grown = further(&["alpha falcon"; 9], &[2; 9], &three);
+    let logits = grown.logits("falcon beta");
+    assert!(logits[2] > logits[0] && logits[2] > logits[1], "{logits:?}");
+    for (text, label) in texts.iter().zip(&labels_of) {
+        let logits = grown.logits(text);
+        assert!(
+            logits.iter().enumerate().all(|(other, logit)| other == *label || *logit < logits[*label]),
+            "{text}"
+        );
+    }
+}

@@ -67,3 +67,42 @@ fn rows_without_features_and_classes_without_rows_have_a_plane() {
     // The minimum of ½ b² + 4 · 0.3 · (1 + b)².
     assert!((plane.bias + 2.4 / 3.4).abs() < 1e-3, "{plane:?}");
 }
+
+/// ½ ‖w − w₀‖² + Σ C max(0, 1 − y wᵀx)², and the same at planes beside it.
+#[test]
+fn the_plane_near_another_is_the_minimum() {
+    let start = Plane { weights: vec![0.5, -0.2, 1.0], bias: 0.3 };
+    let begin = |is_bias_fixed| Start { plane: start.clone(), is_bias_fixed };
+    let plane = solve_near(begin(false), &Dense(&ROWS), &IS_POSITIVE, &[0.7; 8], 1);
+    let objective = |plane: &Plane| {
+        let squares =
+            plane.weights.iter().zip(&start.weights).map(|(weight, start)| (weight - start).powi(2));
+        let distance = squares.sum::<f64>() + (plane.bias - start.bias).powi(2);
+        let loss = |(row, is_positive): (usize, &bool)| {
+            let decision = Dense(&ROWS).dot(row, &plane.weights) + plane.bias;
+            0.7 * (1.0 - if *is_positive { decision } else { -decision }).max(0.0).powi(2)
+        };
+        0.5 * distance + IS_POSITIVE.iter().enumerate().map(loss).sum::<f64>()
+    };
+    assert!(objective(&plane) < objective(&start));
+    for (feature, step) in [(0, 0.02), (0, -0.02), (1, 0.02), (1, -0.02), (2, 0.02), (2, -0.02)] {
+        let mut beside = plane.clone();
+        beside.weights[feature] += step;
+        assert!(objective(&plane) < objective(&beside), "{feature} {step}");
+    }
+    for step in [0.02, -0.02] {
+        let beside = Plane { bias: plane.bias + step, ..plane.clone() };
+        assert!(objective(&plane) < objective(&beside), "bias {step}");
+    }
+    let fixed = solve_near(begin(true), &Dense(&ROWS), &IS_POSITIVE, &[0.7; 8], 1);
+    assert_eq!(fixed.bias, start.bias);
+    assert!(objective(&plane) < objective(&fixed) && objective(&fixed) < objective(&start));
+}
+
+#[test]
+fn rows_that_a_plane_separates_well_do_not_move_it() {
+    let start = Plane { weights: vec![9.0, -9.0, 0.0], bias: 0.0 };
+    let rows = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
+    let begin = Start { plane: start.clone(), is_bias_fixed: false };
+    assert_eq!(solve_near(begin, &Dense(&rows), &[true, false], &[0.3; 2], 1), start);
+}
