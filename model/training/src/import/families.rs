@@ -30,7 +30,7 @@ pub(super) struct Family {
 /// What is made of a checkpoint.
 pub(super) enum Kind {
     /// Our network computes it, so that it can be trained further.
-    Network(Layout),
+    Network(&'static Layout),
     /// Its graph is written from its tensors, and it can be served only.
     Graph(ReadEncoder),
 }

@@ -32,10 +32,10 @@ pub(super) fn find(
     if claimed.is_none() && !architectures.is_empty() {
         return Ok(None);
     }
-    let weights = layers.iter().map(|layer| format!("{layer}.weight"));
+    let mut weights = layers.iter().map(|layer| format!("{layer}.weight"));
     let missing = weights.clone().find(|name| !tensors.has(name));
     match (missing, claimed) {
-        (None, _) => weights.last().map(|classifier| trained(tensors, &classifier)).transpose(),
+        (None, _) => weights.next_back().map(|classifier| trained(tensors, &classifier)).transpose(),
         (Some(_), None) => Ok(None),
         (Some(missing), Some(claimed)) => Err(refuse(&format!(
             "`architectures` names {claimed}, but {} has no tensor `{missing}`{}; rename the head's tensors, or set \

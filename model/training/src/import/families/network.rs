@@ -144,7 +144,7 @@ pub(super) const BERT: Family = Family {
     prefix: "bert.",
     tokens: WORDS,
     head: &["bert.pooler.dense", "classifier"],
-    kind: Kind::Network(BERT_LAYOUT),
+    kind: Kind::Network(&BERT_LAYOUT),
 };
 
 pub(super) const ROBERTA: Family = Family {
@@ -152,7 +152,7 @@ pub(super) const ROBERTA: Family = Family {
     prefix: "roberta.",
     tokens: WORDS,
     head: &["classifier.dense", "classifier.out_proj"],
-    kind: Kind::Network(ROBERTA_LAYOUT),
+    kind: Kind::Network(&ROBERTA_LAYOUT),
 };
 
 pub(super) const XLM_ROBERTA: Family = Family { name: "xlm-roberta", ..ROBERTA };
@@ -164,7 +164,7 @@ pub(super) const DISTILBERT: Family = Family {
     prefix: "distilbert.",
     tokens: WORDS,
     head: &["pre_classifier", "classifier"],
-    kind: Kind::Network(Layout {
+    kind: Kind::Network(&Layout {
         layers: LayerPlace::Numbered("transformer.layer"),
         layer: DISTILBERT_LAYER,
         pretrained_pooler: None,
@@ -178,7 +178,7 @@ pub(super) const ELECTRA: Family = Family {
     prefix: "electra.",
     tokens: WORDS,
     head: &["classifier.dense", "classifier.out_proj"],
-    kind: Kind::Network(Layout {
+    kind: Kind::Network(&Layout {
         projection: Projection::IfWidthsDiffer("embeddings_project"),
         pretrained_pooler: None,
         head_activation: Activation::Gelu,
@@ -194,7 +194,7 @@ pub(super) const ALBERT: Family = Family {
     prefix: "albert.",
     tokens: WORDS,
     head: &["albert.pooler", "classifier"],
-    kind: Kind::Network(Layout {
+    kind: Kind::Network(&Layout {
         layers: LayerPlace::Shared,
         layer: ALBERT_LAYER,
         projection: Projection::Always("encoder.embedding_hidden_mapping_in"),
@@ -206,7 +206,7 @@ pub(super) const ALBERT: Family = Family {
 
 pub(super) const MEGATRON_BERT: Family = Family {
     name: "megatron-bert",
-    kind: Kind::Network(Layout {
+    kind: Kind::Network(&Layout {
         layer: LayerNames { attention_norm: "attention.ln", feed_forward_norm: "ln", ..BERT_LAYER },
         embedding_norm: None,
         final_norm: Some("encoder.ln"),
