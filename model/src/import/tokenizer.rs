@@ -8,7 +8,10 @@
 //!   `tokenize_chinese_chars` of `tokenizer_config.json` replace the settings of a `BertNormalizer` in
 //!   `tokenizer.json`. For a normalizer of another kind the two releases disagree about `do_lower_case`, so a
 //!   contradiction is refused.
+//! - For those of ALBERT and DeBERTa v2, the two releases disagree about `do_lower_case`, so a contradiction is refused.
 //! - For every other tokenizer `tokenizer.json` alone counts.
+//!
+//! A tokenizer that needs more than these files, as RoFormer's does, is refused.
 //!
 //! One deviation: `transformers` takes a setting that `tokenizer_config.json` leaves out for its default, and would
 //! lower-case the texts of a cased `tokenizer.json` that comes alone. Here the only file that speaks counts, and a
@@ -26,16 +29,35 @@ const SETTINGS: &str = "tokenizer_config.json";
 const LOWER_CASE: &str = "do_lower_case";
 
 /// Tokenizers of `transformers` that apply the settings to a `BertNormalizer`; their names may end in `Fast`.
-const BERT_TOKENIZERS: [&str; 6] = [
+const BERT_TOKENIZERS: [&str; 7] = [
     "BertTokenizer",
     "ConvBertTokenizer",
     "DistilBertTokenizer",
     "ElectraTokenizer",
     "MobileBertTokenizer",
+    "MPNetTokenizer",
     "SqueezeBertTokenizer",
 ];
 /// The values of `model_type` whose tokenizers these are, if `tokenizer_class` is not given.
-const BERT_MODELS: [&str; 6] = ["bert", "convbert", "distilbert", "electra", "mobilebert", "squeezebert"];
+const BERT_MODELS: [&str; 9] = [
+    "bert",
+    "convbert",
+    "distilbert",
+    "electra",
+    "ernie",
+    "megatron-bert",
+    "mobilebert",
+    "mpnet",
+    "squeezebert",
+];
+/// Tokenizers of the kind of SentencePiece that know `do_lower_case`.
+const PIECE_TOKENIZERS: [&str; 2] = ["AlbertTokenizer", "DebertaV2Tokenizer"];
+/// The values of `model_type` whose tokenizers these are, if `tokenizer_class` is not given.
+const PIECE_MODELS: [&str; 2] = ["albert", "deberta-v2"];
+/// A tokenizer that cuts texts into Chinese words first, with a program that is in no file of the checkpoint.
+const JIEBA_TOKENIZER: &str = "RoFormerTokenizer";
+/// The value of `model_type` whose tokenizer that is, if `tokenizer_class` is not given.
+const JIEBA_MODEL: &str = "roformer";
 
 /// Opens `tokenizer.json` as `transformers` does for a checkpoint of this `model_type`, which is that of its
 /// `config.json`. The settings are read from the directory of the file.
@@ -46,11 +68,29 @@ const BERT_MODELS: [&str; 6] = ["bert", "convbert", "distilbert", "electra", "mo
 pub fn open(tokenizer_json: &Path, model_type: Option<&str>) -> Result<Tokenizer> {
     let settings_path = tokenizer_json.with_file_name(SETTINGS);
     let settings = read(&settings_path)?;
-    if !is_bert(&settings, model_type) {
+    let refuse = |problem: String| ModelError::import(&settings_path, problem);
+    check_jieba(&settings, model_type).map_err(refuse)?;
+    if is_one_of(&settings, model_type, &PIECE_TOKENIZERS, &PIECE_MODELS) {
+        return Tokenizer::from_file_with(tokenizer_json, |normalizer| {
+            let lower_case = flag(&settings, LOWER_CASE).map_err(refuse)?;
+            check_agreement(normalizer, lower_case).map_err(refuse)?;
+            Ok(None)
+        });
+    }
+    if !is_one_of(&settings, model_type, &BERT_TOKENIZERS, &BERT_MODELS) {
         return Tokenizer::from_file(tokenizer_json);
     }
-    let refuse = |problem: String| ModelError::import(&settings_path, problem);
     Tokenizer::from_file_with(tokenizer_json, |normalizer| resolve(normalizer, &settings).map_err(refuse))
+}
+
+/// Checks that the files in `directory` say all of the tokenizer of a checkpoint of this `model_type`.
+///
+/// # Errors
+///
+/// They do not, because the tokenizer uses another program; or `tokenizer_config.json` cannot be read or is invalid.
+pub fn check(directory: &Path, model_type: Option<&str>) -> Result<()> {
+    let path = directory.join(SETTINGS);
+    check_jieba(&read(&path)?, model_type).map_err(|problem| ModelError::import(&path, problem))
 }
 
 fn read(path: &Path) -> Result<Map<String, Value>> {
@@ -61,11 +101,34 @@ fn read(path: &Path) -> Result<Map<String, Value>> {
     serde_json::from_slice(&bytes).map_err(ModelError::json(path))
 }
 
-fn is_bert(settings: &Map<String, Value>, model_type: Option<&str>) -> bool {
-    match settings.get("tokenizer_class").and_then(Value::as_str) {
-        Some(class) => BERT_TOKENIZERS.contains(&class.strip_suffix("Fast").unwrap_or(class)),
-        None => model_type.is_some_and(|model_type| BERT_MODELS.contains(&model_type)),
+/// Whether a tokenizer is of one of these classes, or, if its class is not given, of a model of one of these types.
+fn is_one_of(
+    settings: &Map<String, Value>,
+    model_type: Option<&str>,
+    classes: &[&str],
+    models: &[&str],
+) -> bool {
+    match class(settings) {
+        Some(class) => classes.contains(&class),
+        None => model_type.is_some_and(|model_type| models.contains(&model_type)),
     }
+}
+
+/// The name of the tokenizer's class, without `Fast`.
+fn class(settings: &Map<String, Value>) -> Option<&str> {
+    let class = settings.get("tokenizer_class").and_then(Value::as_str)?;
+    Some(class.strip_suffix("Fast").unwrap_or(class))
+}
+
+fn check_jieba(settings: &Map<String, Value>, model_type: Option<&str>) -> Result<(), String> {
+    let class = class(settings).or((model_type == Some(JIEBA_MODEL)).then_some(JIEBA_TOKENIZER));
+    if class != Some(JIEBA_TOKENIZER) {
+        return Ok(());
+    }
+    Err(format!(
+        "the tokenizer is a {JIEBA_TOKENIZER}, which cuts texts into words with jieba; that is not implemented here. If the \
+         model reads characters, name BertTokenizer as `tokenizer_class`"
+    ))
 }
 
 /// The normalizer that replaces the one of `tokenizer.json`; `None` if that one stays.

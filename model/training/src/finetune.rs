@@ -14,6 +14,7 @@ use crate::corpus::{Corpus, kept_labels};
 use crate::experts::LinearStart;
 use crate::grow::{with_labels, with_side_path};
 use crate::hyperparameters::Hyperparameters;
+use crate::import::is_served_only;
 use crate::network::Network;
 use crate::observer::Observer;
 use crate::optimisation::{Optimisation, Transfer};
@@ -143,6 +144,14 @@ pub struct FineTuneRequest<'a> {
     pub work: Option<&'a Path>,
 }
 
+/// Why a base that is served only cannot be trained.
+fn untrainable(preset: &str) -> String {
+    if is_served_only(preset) {
+        return format!("its encoder is of the family {preset}, which can be served but not trained here");
+    }
+    "it was imported as a graph and has no weights to train; import the checkpoint it came from".to_owned()
+}
+
 /// Trains a classifier further, ready to be published.
 ///
 /// The model keeps the base's tokenizer and all its labels in their order, including labels without rows; new
@@ -157,9 +166,7 @@ pub fn stage_finetuned(request: FineTuneRequest<'_>, observer: &mut dyn Observer
     let FineTuneRequest { base, destination, train, further, dev, preprocessing, options, work } = request;
     options.validate()?;
     if !base.manifest().model.trainable {
-        let problem =
-            "it was imported as a graph and has no weights to train; import the checkpoint it came from";
-        return Err(ModelError::bundle(base.path(), problem));
+        return Err(ModelError::bundle(base.path(), untrainable(&base.manifest().model.preset)));
     }
     on_threads(options.threads, || {
         let mut corpus = Corpus::for_base(base, train, dev)?;

@@ -1,5 +1,6 @@
-//! Importing a checkpoint directory of the Hugging Face library `transformers`: an encoder of the BERT
-//! family, with or without a classification head, becomes a bundle that can be served and trained further.
+//! Importing a checkpoint directory of the Hugging Face library `transformers`: an encoder of one of the
+//! [`families`], with or without a classification head, becomes a bundle that can be served, and trained further if our
+//! network computes it.
 //!
 //! Contract: the bundle's logits are those of the library, up to rounding. A checkpoint with a setting that
 //! is not implemented here is refused by the name of the setting, and nothing is published. How texts were
@@ -12,13 +13,18 @@
 //! The head's weights say how many labels there are, and `config.json` how they are called
 //! ([`fenliu_model::import::label_names`]).
 //!
-//! [`crate::hub`] fetches such a directory.
+//! [`crate::hub`] fetches such a directory. [`encoder_features`] writes the encoder alone.
 //!
-//! Not here: other kinds of encoder, sentence pairs, several labels for one text.
+//! Not here: sentence pairs, several labels for one text.
 
+mod checkpoint;
 mod config;
+pub(crate) mod encoder_features;
+mod families;
 mod head;
 mod pooling;
+mod published;
+mod served;
 mod tensors;
 mod tokenizer;
 mod weights;
@@ -28,16 +34,19 @@ use std::time::Instant;
 
 use fenliu_model::bundle::{Bundle, BundleWriter, ModelDescription, ProblemType};
 use fenliu_model::import::origin;
-use fenliu_model::tokenize::{Encoding, Tokenizer};
+use fenliu_model::tokenize::Tokenizer;
 use fenliu_model::{Labels, Result};
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 
 use crate::network::Network;
-use crate::publish::{ONNX_FILE, check_parity, write_network};
-use config::Checkpoint;
+use crate::publish::{ONNX_FILE, write_graph, write_network};
+use checkpoint::{Checkpoint, Computed, NetworkEncoder};
+use published::{check_padding, parity};
+use served::Encoder;
 use tensors::StoredTensors;
 
+pub use encoder_features::{EncoderFeatures, FeatureOptions, export_features};
 pub use pooling::Pooling;
 
 /// What can be chosen about an import.
@@ -60,31 +69,29 @@ pub struct ImportOptions {
 ///
 /// # Errors
 ///
-/// A file is missing or invalid; the checkpoint has a setting that is not implemented here (the message names
-/// it); labels or `max_tokens` do not fit the checkpoint; ONNX Runtime is missing or does not give the same
-/// logits. Nothing is published then.
+/// A file is missing or invalid; the checkpoint is of a family or has a setting that is not implemented here (the
+/// message names it); it has no head and cannot be trained here; labels or `max_tokens` do not fit the checkpoint; ONNX
+/// Runtime is missing or does not give the same logits. Nothing is published then.
 pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOptions) -> Result<Bundle> {
     let start = Instant::now();
     let mut tensors = StoredTensors::read(directory)?;
-    let checkpoint = Checkpoint::read(directory, &mut tensors, options.pooling)?;
+    let mut checkpoint = Checkpoint::read(directory, &mut tensors)?;
+    if let Computed::Network(network) = &mut checkpoint.encoder {
+        network.choose_head(checkpoint.trained_head.is_some(), options.pooling);
+    }
     let labels = checkpoint.labels(options.labels.as_ref())?;
     let max_tokens = checkpoint.max_tokens(options.max_tokens)?;
-    let tokenizer = tokenizer::load(directory, checkpoint.model_type())?;
+    let tokenizer = tokenizer::load(directory, checkpoint.family.name)?;
     checkpoint.check_vocabulary(&tokenizer)?;
     // Fails now, and not at the first document, if `max_tokens` leaves no room beside the special tokens.
     tokenizer.encode("", max_tokens)?;
 
-    let mut generator = SmallRng::seed_from_u64(0);
-    let mut weights = weights::convert(&checkpoint, &tensors, labels.len(), &mut generator)?;
-    // The conversion has copied them; without this a large checkpoint would be in memory twice while the network is
-    // built.
-    drop(tensors);
-    let network = Network::from_weights(checkpoint.network(labels.len()), &mut weights)?;
-    let writer = BundleWriter::create(root, name)?;
-    write_network(&network, writer.path())?;
-    labels.save(&writer.path().join("labels.json"))?;
-    tokenizer.save(writer.path())?;
-    let parity_max_abs_diff = parity(&network, writer.path(), &tokenizer, max_tokens, &mut generator)?;
+    let destination = Destination { root, name, tokenizer: &tokenizer, labels: &labels, max_tokens };
+    let (writer, computed) = match &checkpoint.encoder {
+        Computed::Network(network) => destination.write_network(&checkpoint, network, tensors)?,
+        Computed::Graph(encoder) => destination.write_graph(&checkpoint, encoder.as_ref(), &tensors)?,
+    };
+    let parity_max_abs_diff = computed.parity_max_abs_diff;
     tracing::info!(seconds = start.elapsed().as_secs_f64(), parity_max_abs_diff, "imported checkpoint");
     writer.finish(ModelDescription {
         tokenization: Some(tokenizer.kind()),
@@ -94,34 +101,85 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
         onnx: Some(ONNX_FILE.to_owned()),
         linear: Vec::new(),
         problem_type: ProblemType::SingleLabel,
-        preset: checkpoint.family.name().to_owned(),
-        parameters: network.parameters(),
+        preset: checkpoint.family.name.to_owned(),
+        parameters: computed.parameters,
         preprocessing: Value::Null,
         training: options.origin.clone().unwrap_or_else(|| json!({ "imported_from": origin(directory) })),
         parity_max_abs_diff,
-        trainable: true,
+        trainable: checkpoint.family.is_trainable(),
         head_trained: checkpoint.trained_head.is_some(),
     })
 }
 
-/// Compares the logits of random documents: many short lengths in one batch, and the longest possible one
-/// alone.
-fn parity(
-    network: &Network,
-    directory: &Path,
-    tokenizer: &Tokenizer,
+/// Whether `preset` of a manifest names a family that is served only.
+pub(crate) fn is_served_only(preset: &str) -> bool {
+    families::ALL.iter().any(|family| family.name == preset && !family.is_trainable())
+}
+
+/// A new version, and what it is made of beside the encoder.
+struct Destination<'a> {
+    root: &'a Path,
+    name: &'a str,
+    tokenizer: &'a Tokenizer,
+    labels: &'a Labels,
     max_tokens: usize,
-    generator: &mut SmallRng,
-) -> Result<f64> {
-    let vocabulary = tokenizer.vocab_size() as u32;
-    let mut document = |length: usize| {
-        Encoding::new((0..length).map(|_| generator.random_range(0..vocabulary)).collect(), false)
-    };
-    // Many lengths in one batch test padding and masks; the longest text alone tests that all positions are there.
-    let short: Vec<Encoding> = (1..=max_tokens.min(48)).step_by(4).map(&mut document).collect();
-    let long = [document(max_tokens)];
-    let short = check_parity(network, directory, &short, tokenizer.pad_id())?;
-    Ok(short.max(check_parity(network, directory, &long, tokenizer.pad_id())?))
+}
+
+/// What was written.
+struct Written {
+    parameters: u64,
+    parity_max_abs_diff: f64,
+}
+
+impl Destination<'_> {
+    /// A new version with everything but the model.
+    fn create(&self) -> Result<BundleWriter> {
+        let writer = BundleWriter::create(self.root, self.name)?;
+        self.labels.save(&writer.path().join("labels.json"))?;
+        self.tokenizer.save(writer.path())?;
+        Ok(writer)
+    }
+
+    fn write_network(
+        &self,
+        checkpoint: &Checkpoint,
+        encoder: &NetworkEncoder,
+        tensors: StoredTensors,
+    ) -> Result<(BundleWriter, Written)> {
+        let mut generator = SmallRng::seed_from_u64(0);
+        let labels = self.labels.len();
+        let mut weights = weights::convert(checkpoint, encoder, &tensors, labels, &mut generator)?;
+        // The conversion has copied them; without this a large checkpoint would be in memory twice while the network is
+        // built.
+        drop(tensors);
+        let network = Network::from_weights(encoder.network(labels), &mut weights)?;
+        let writer = self.create()?;
+        write_network(&network, writer.path())?;
+        let parity_max_abs_diff =
+            parity(&network, writer.path(), self.tokenizer, self.max_tokens, &mut generator)?;
+        Ok((writer, Written { parameters: network.parameters(), parity_max_abs_diff }))
+    }
+
+    fn write_graph(
+        &self,
+        checkpoint: &Checkpoint,
+        encoder: &dyn Encoder,
+        tensors: &StoredTensors,
+    ) -> Result<(BundleWriter, Written)> {
+        if checkpoint.trained_head.is_none() {
+            let family = checkpoint.family.name;
+            return Err(checkpoint.problem(format!(
+                "it has no trained classification head, and the family {family} can be served but not fine-tuned here: \
+                 import a checkpoint that was trained as a classifier, or one of another family"
+            )));
+        }
+        let (model, parameters) = served::classifier(encoder, tensors, checkpoint.prefix, self.labels.len())?;
+        let writer = self.create()?;
+        let path = writer.path().join(ONNX_FILE);
+        write_graph(&model, &path)?;
+        let parity_max_abs_diff = check_padding(&path, self.tokenizer, self.max_tokens)?;
+        Ok((writer, Written { parameters, parity_max_abs_diff }))
+    }
 }
 
 #[cfg(test)]

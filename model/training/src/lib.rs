@@ -3,7 +3,8 @@
 //!
 //! [`train`] and [`distill`] train a small transformer encoder with a linear n-gram side path
 //! ([`TrainOptions`]) and publish it. [`stage_finetuned`] trains the network of a bundle further
-//! ([`FineTuneOptions`]). [`huggingface`] imports a checkpoint of the BERT family.
+//! ([`FineTuneOptions`]). [`huggingface`] imports a checkpoint of one of many families of
+//! encoders, and [`export_features`] writes its encoder alone.
 //!
 //! A run has these steps, one module each:
 //!
@@ -72,8 +73,9 @@ pub use bench::StepBench;
 pub use distill::{DistillOptions, Teaching, distill};
 pub use finetune::{FineTuneOptions, FineTuneRequest, stage_finetuned};
 pub use from_scratch::{TrainRequest, Trained, stage, train};
-pub use import::{ImportOptions, Pooling, huggingface};
+pub use import::{EncoderFeatures, FeatureOptions, ImportOptions, Pooling, export_features, huggingface};
 pub use observer::Observer;
+pub use onnx::{FeaturePooling, PooledTokens};
 pub use optimisation::{Optimisation, Transfer};
 pub use options::{Preset, TrainOptions};
 pub use shape::{EncoderShape, NgramShape};

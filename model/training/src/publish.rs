@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fenliu_model::batcher::TokenBatch;
+use fenliu_model::onnx::ModelProto;
 use fenliu_model::session::Session;
 use fenliu_model::tokenize::Encoding;
 use fenliu_model::{Device, ModelError, Result};
@@ -18,7 +19,7 @@ pub(crate) const ONNX_FILE: &str = "onnx/fp32.onnx";
 /// Most bytes of a protocol buffer message.
 const GRAPH_LIMIT: usize = i32::MAX as usize;
 /// Largest accepted difference between a logit of the network and of ONNX Runtime.
-const PARITY_LIMIT: f64 = 1e-4;
+pub(crate) const PARITY_LIMIT: f64 = 1e-4;
 /// Number of documents that are compared.
 const PARITY_ROWS: usize = 32;
 
@@ -28,7 +29,15 @@ pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
     let path = directory.join(CONFIG_FILE);
     write(&path, &config.map_err(ModelError::json(&path))?)?;
     write(&directory.join(WEIGHTS_FILE), &network.weights().serialize()?)?;
-    let model = encoder_model(network)?;
+    write_graph(&encoder_model(network)?, &directory.join(ONNX_FILE))
+}
+
+/// Writes a graph into a file.
+///
+/// # Errors
+///
+/// It is larger than an ONNX file can be, or the file cannot be written.
+pub(crate) fn write_graph(model: &ModelProto, path: &Path) -> Result<()> {
     // Checked before encoding: a longer message could be written, but protocol buffers cannot read it back.
     let bytes = model.encoded_len();
     if bytes > GRAPH_LIMIT {
@@ -36,7 +45,7 @@ pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
             "the ONNX graph has {bytes} bytes but a file holds at most {GRAPH_LIMIT}: the network is too large"
         )));
     }
-    write(&directory.join(ONNX_FILE), &model.encode_to_vec())
+    write(path, &model.encode_to_vec())
 }
 
 /// Writes a file, and creates its directory if necessary.
@@ -70,12 +79,9 @@ pub(crate) fn check_parity(
         let ids: Vec<&[u32]> = group.iter().map(|encoding| encoding.ids.as_slice()).collect();
         let got = session.run(&TokenBatch::pad(&ids, pad_id))?.values;
         let expected = network.logits(&Batch::new(ids), &mut buffers);
-        for (expected, got) in expected.iter().zip(&got) {
-            let difference = (f64::from(*expected) - f64::from(*got)).abs();
-            // `f64::max` would pass over a NaN, which must not count as parity.
-            if difference.is_nan() || difference > largest {
-                largest = difference;
-            }
+        let difference = largest_difference(&expected, &got);
+        if difference.is_nan() || difference > largest {
+            largest = difference;
         }
     }
     if largest.is_nan() || largest > PARITY_LIMIT {
@@ -84,6 +90,13 @@ pub(crate) fn check_parity(
         )));
     }
     Ok(largest)
+}
+
+/// The largest difference between two values, or NaN if one is.
+pub(crate) fn largest_difference(expected: &[f32], got: &[f32]) -> f64 {
+    let differences = expected.iter().zip(got).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+    // `f64::max` would pass over a NaN, which must not count as parity.
+    differences.fold(0.0, |largest, other| if other.is_nan() || other > largest { other } else { largest })
 }
 
 /// Documents evenly spread over all lengths, including the shortest and the longest.
@@ -127,6 +140,8 @@ mod tests {
                 ..bert
             },
             Architecture { embedding_width: Some(6), norm: NormPlacement::Post, ..ours },
+            Architecture { head: Head::FirstToken(Activation::Tanh), ..ours },
+            Architecture { embedding_width: Some(8), ..bert },
         ]
     }
 

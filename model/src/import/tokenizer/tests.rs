@@ -68,7 +68,7 @@ fn settings_replace_the_normalizer_of_bert_as_in_transformers() {
         (true, json!({"tokenize_chinese_chars": false}), lower_whole_chinese),
     ];
     for (lower, settings, expected) in cases {
-        for model_type in ["bert", "distilbert", "electra"] {
+        for model_type in ["bert", "distilbert", "electra", "ernie", "megatron-bert", "mpnet"] {
             let got = ids(&bert(lower), Some(&settings), Some(model_type)).unwrap();
             assert_eq!(got, expected, "lowercase {lower}, {settings}");
         }
@@ -118,6 +118,44 @@ fn contradictions_that_releases_resolve_differently_are_refused() {
             assert!(ids(normalizer, Some(&settings), Some("bert")).is_ok(), "{normalizer} {settings}");
         }
     }
+}
+
+#[test]
+fn a_contradiction_about_pieces_is_refused() {
+    let sequence = json!({"type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "Lowercase"}]});
+    for model_type in ["albert", "deberta-v2"] {
+        let read = |settings: &Value| ids(&sequence, Some(settings), Some(model_type));
+        for settings in [json!({}), json!({ LOWER_CASE: true })] {
+            assert!(read(&settings).is_ok(), "{settings}");
+        }
+        let error = read(&json!({ LOWER_CASE: false })).unwrap_err().to_string();
+        assert!(
+            error.contains("`do_lower_case` is false but the `normalizer` of tokenizer.json lower-cases"),
+            "{error}"
+        );
+        // Chinese models have BERT's tokenizer.
+        let class = json!({ LOWER_CASE: false, "tokenizer_class": "BertTokenizer" });
+        assert_eq!(ids(&bert(true), Some(&class), Some(model_type)).unwrap(), CASED);
+    }
+}
+
+#[test]
+fn a_tokenizer_that_needs_jieba_is_refused() {
+    for (settings, model_type) in [
+        (None, "roformer"),
+        (Some(json!({"tokenizer_class": "RoFormerTokenizer"})), "bert"),
+        (Some(json!({"tokenizer_class": "RoFormerTokenizerFast"})), "roformer"),
+    ] {
+        let error = ids(&bert(true), settings.as_ref(), Some(model_type)).unwrap_err().to_string();
+        assert!(
+            error.contains("the tokenizer is a RoFormerTokenizer, which cuts texts into words with jieba"),
+            "{error}"
+        );
+        let directory = checkpoint(&bert(true), settings.as_ref());
+        assert!(check(directory.path(), Some(model_type)).unwrap_err().to_string().contains("jieba"));
+    }
+    let characters = json!({"tokenizer_class": "BertTokenizer"});
+    assert_eq!(ids(&bert(true), Some(&characters), Some("roformer")).unwrap(), LOWER);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use fenliu_model::{ModelError, Result};
 
-use super::config::Family;
 use super::tensors::StoredTensors;
 
 /// Names that a message lists.
@@ -20,25 +19,25 @@ pub(super) struct TrainedHead {
 /// The head of the checkpoint, if it is a text classifier.
 ///
 /// Heads for other tasks have tensors of the same names, so that `architectures` of `config.json` decides if it is
-/// given. What it names must then be there: a head with random weights in its place would serve guesses.
+/// given. What it names must then be there: a head with random weights in its place would serve guesses. `layers` are
+/// those of the family's head, the one that gives the logits last.
 pub(super) fn find(
     architectures: &[String],
     tensors: &StoredTensors,
-    family: Family,
+    layers: &[&str],
     prefix: &str,
-    refuse: impl FnOnce(String) -> ModelError,
+    refuse: impl FnOnce(&str) -> ModelError,
 ) -> Result<Option<TrainedHead>> {
     let claimed = architectures.iter().find(|name| name.ends_with("ForSequenceClassification"));
     if claimed.is_none() && !architectures.is_empty() {
         return Ok(None);
     }
-    let (dense, classifier) = family.head_layers();
-    let weight = |layer: &str| format!("{layer}.weight");
-    let missing = [dense, classifier].into_iter().map(weight).find(|name| !tensors.has(name));
+    let mut weights = layers.iter().map(|layer| format!("{layer}.weight"));
+    let missing = weights.clone().find(|name| !tensors.has(name));
     match (missing, claimed) {
-        (None, _) => trained(tensors, &weight(classifier)).map(Some),
+        (None, _) => weights.next_back().map(|classifier| trained(tensors, &classifier)).transpose(),
         (Some(_), None) => Ok(None),
-        (Some(missing), Some(claimed)) => Err(refuse(format!(
+        (Some(missing), Some(claimed)) => Err(refuse(&format!(
             "`architectures` names {claimed}, but {} has no tensor `{missing}`{}; rename the head's tensors, or set \
              `architectures` to [] to import the encoder alone and fine-tune it",
             tensors.main(),

@@ -53,9 +53,9 @@ impl StoredTensors {
     }
 
     /// Removes the name of an object that the whole model was a part of when it was saved, such as `module.`;
-    /// `prefix` is that of the family's encoder.
-    pub(super) fn unwrap(&mut self, prefix: &str) -> Result<()> {
-        let wrapper = names::wrapper(self.by_name.keys().map(String::as_str), prefix);
+    /// `prefix` is that of the family's encoder, and `tokens` its table of tokens.
+    pub(super) fn unwrap(&mut self, prefix: &str, tokens: &str) -> Result<()> {
+        let wrapper = names::wrapper(self.by_name.keys().map(String::as_str), prefix, tokens);
         let wrapper = wrapper.map_err(|problem| self.refuse(&problem))?;
         if let Some(wrapper) = wrapper {
             tracing::info!(wrapper, "the tensors of the checkpoint lie under this name, which is left out");

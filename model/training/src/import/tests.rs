@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use fenliu_model::batcher::TokenBatch;
 use fenliu_model::session::Session;
 use fenliu_model::{Classifier, ClassifierOptions, Device, Example};
+use prost::Message;
 use serde::Deserialize;
 
 use super::*;
 use crate::testing::has_runtime;
 use crate::weights::Weights;
-use crate::{Adaptation, Destination, FineTuneOptions, FineTuneRequest, Optimisation, stage_finetuned};
+use crate::{Adaptation, FineTuneOptions, FineTuneRequest, Optimisation, stage_finetuned};
 
 mod variants;
 
@@ -84,20 +85,43 @@ fn assert_close(name: &str, got: &[f32], expected: &[f32]) {
     }
 }
 
+/// Checkpoints with a head that become our network.
+const NETWORKS: [&str; 9] = [
+    "bert_classifier",
+    "bert_cased_classifier",
+    "roberta_classifier",
+    "distilbert_classifier",
+    "electra_classifier",
+    "camembert_classifier",
+    "ernie_classifier",
+    "albert_classifier",
+    "megatron_bert_classifier",
+];
+
+/// Checkpoints with a head that can be served only.
+const GRAPHS: [&str; 6] = [
+    "mpnet_classifier",
+    "modernbert_classifier",
+    "modernbert_biased_classifier",
+    "deberta_v2_classifier",
+    "deberta_v2_conv_classifier",
+    "roformer_classifier",
+];
+
+/// All checkpoints with a head, and whether they can be trained further.
+fn classifiers() -> impl Iterator<Item = (&'static str, bool)> {
+    NETWORKS.iter().map(|name| (*name, true)).chain(GRAPHS.iter().map(|name| (*name, false)))
+}
+
 #[test]
 fn classifiers_give_the_logits_of_pytorch() {
     if !has_runtime() {
         return;
     }
-    for name in [
-        "bert_classifier",
-        "bert_cased_classifier",
-        "roberta_classifier",
-        "distilbert_classifier",
-        "electra_classifier",
-    ] {
+    for (name, is_trainable) in classifiers() {
         let expected = expected(name);
         let (_root, bundle) = import(&checkpoint(name), &ImportOptions::default()).expect(name);
+        assert_eq!(bundle.manifest().model.trainable, is_trainable, "{name}");
         for (row, logits) in logits(&bundle, &expected) {
             assert_close(name, &logits, &expected.logits[row]);
         }
@@ -108,19 +132,74 @@ fn classifiers_give_the_logits_of_pytorch() {
 }
 
 #[test]
-fn relatives_of_roberta_give_the_logits_of_roberta() {
+fn every_family_has_a_checkpoint_with_recorded_outputs() {
+    let model_type = |name: &str| -> String {
+        let file = std::fs::read(checkpoint(name).join("config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&file).unwrap();
+        config["model_type"].as_str().unwrap().to_owned()
+    };
+    let recorded: Vec<String> = classifiers().map(|(name, _)| model_type(name)).collect();
+    for family in families::ALL.iter().filter(|family| family.name != "xlm-roberta") {
+        assert!(recorded.iter().any(|name| name == family.name), "{}", family.name);
+    }
+}
+
+#[test]
+fn xlm_roberta_has_the_logits_of_roberta() {
     if !has_runtime() {
         return;
     }
     let expected = expected("roberta_classifier");
-    for model_type in ["xlm-roberta", "camembert"] {
-        let directory = copy("roberta_classifier");
-        edit(directory.path(), "config.json", "\"roberta\"", &format!("\"{model_type}\""));
-        let (_root, bundle) = import(directory.path(), &ImportOptions::default()).unwrap();
-        for (row, logits) in logits(&bundle, &expected) {
-            assert_close(model_type, &logits, &expected.logits[row]);
-        }
+    let directory = copy("roberta_classifier");
+    edit(directory.path(), "config.json", "\"roberta\"", "\"xlm-roberta\"");
+    let (_root, bundle) = import(directory.path(), &ImportOptions::default()).unwrap();
+    for (row, logits) in logits(&bundle, &expected) {
+        assert_close("xlm-roberta", &logits, &expected.logits[row]);
     }
+}
+
+#[test]
+fn layers_that_albert_shares_are_stored_once_in_the_graph() {
+    if !has_runtime() {
+        return;
+    }
+    let (_root, bundle) = import(&checkpoint("albert_classifier"), &ImportOptions::default()).unwrap();
+    let graph = std::fs::read(bundle.onnx_path().unwrap()).unwrap();
+    let graph = fenliu_model::onnx::ModelProto::decode(graph.as_slice()).unwrap().graph.unwrap();
+    let expansions = graph.initializer.iter().filter(|tensor| tensor.name.ends_with("expand.weight"));
+    assert_eq!(expansions.count(), 2, "four layers in two groups");
+}
+
+#[test]
+fn families_that_are_served_only_are_not_tuned_and_need_a_head() {
+    if !has_runtime() {
+        return;
+    }
+    let (root, base) = import(&checkpoint("mpnet_classifier"), &ImportOptions::default()).unwrap();
+    let options = FineTuneOptions::new(&base, Adaptation::Head);
+    let row = Example { text: "bank".to_owned(), label: "LABEL_0".to_owned(), group: None };
+    let request = FineTuneRequest {
+        base: &base,
+        destination: crate::Destination { root: root.path(), name: "imported" },
+        train: vec![row.clone()],
+        dev: vec![row],
+        preprocessing: Value::Null,
+        options: &options,
+        work: None,
+    };
+    let error = stage_finetuned(request, &mut ()).err().unwrap().to_string();
+    assert!(
+        error.contains("its encoder is of the family mpnet, which can be served but not trained here"),
+        "{error}"
+    );
+
+    let directory = copy("mpnet_classifier");
+    edit(directory.path(), "config.json", "MPNetForSequenceClassification", "MPNetForMaskedLM");
+    let error = import(directory.path(), &ImportOptions::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("no trained classification head, and the family mpnet can be served but not"),
+        "{error}"
+    );
 }
 
 /// `x W + b` of a dense layer of the bundle.
@@ -201,7 +280,12 @@ fn labels_and_length_are_those_of_the_checkpoint_or_chosen() {
 #[test]
 fn settings_that_are_not_implemented_are_refused_by_name() {
     let cases = [
-        ("\"bert\"", "\"deberta-v2\"", "`model_type` is `deberta-v2` but must be one of bert, roberta"),
+        (
+            "\"bert\"",
+            "\"gpt2\"",
+            "`model_type` is `gpt2` but must be one of bert, roberta, xlm-roberta, camembert, distilbert, electra, ernie, \
+             albert, mpnet, deberta-v2, modernbert, roformer, megatron-bert",
+        ),
         ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\"", "`hidden_act` is `silu`"),
         (
             "\"model_type\"",
@@ -320,7 +404,7 @@ fn an_imported_encoder_is_fine_tuned_into_a_classifier() {
     options.transfer.head_learning_rate = 1e-2;
     let request = FineTuneRequest {
         base: &base,
-        destination: Destination { root: root.path(), name: "imported" },
+        destination: crate::Destination { root: root.path(), name: "imported" },
         train,
         further: false,
         dev,

@@ -38,6 +38,7 @@ pub(super) fn load(directory: &Path, model_type: &str) -> Result<Tokenizer> {
         );
         return Err(ModelError::import(directory, problem));
     }
+    tokenizer::check(directory, Some(model_type))?;
     let settings = settings(directory)?;
     Tokenizer::from_wordpiece_vocabulary(
         &vocabulary,

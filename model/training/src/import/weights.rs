@@ -7,56 +7,28 @@ use candle_core::Tensor;
 use fenliu_model::Result;
 use rand::{Rng, rngs::SmallRng};
 
-use super::config::{Checkpoint, Family};
+use super::checkpoint::{Checkpoint, NetworkEncoder};
+use super::families::network::{Layout, Projection};
 use super::tensors::{StoredTensors, failed};
 use crate::architecture::Head;
+use crate::shape::EncoderShape;
 use crate::weights::Weights;
-
-/// The names of a layer's parts after `layer.<number>.`.
-struct LayerNames {
-    queries: &'static str,
-    keys: &'static str,
-    values: &'static str,
-    attention_output: &'static str,
-    attention_norm: &'static str,
-    expand: &'static str,
-    contract: &'static str,
-    feed_forward_norm: &'static str,
-}
-
-const BERT_LAYER: LayerNames = LayerNames {
-    queries: "attention.self.query",
-    keys: "attention.self.key",
-    values: "attention.self.value",
-    attention_output: "attention.output.dense",
-    attention_norm: "attention.output.LayerNorm",
-    expand: "intermediate.dense",
-    contract: "output.dense",
-    feed_forward_norm: "output.LayerNorm",
-};
-
-const DISTILBERT_LAYER: LayerNames = LayerNames {
-    queries: "attention.q_lin",
-    keys: "attention.k_lin",
-    values: "attention.v_lin",
-    attention_output: "attention.out_lin",
-    attention_norm: "sa_layer_norm",
-    expand: "ffn.lin1",
-    contract: "ffn.lin2",
-    feed_forward_norm: "output_layer_norm",
-};
 
 /// All weights of the network that `checkpoint` describes. A head that it lacks gets random weights.
 pub(super) fn convert(
     checkpoint: &Checkpoint,
+    network: &NetworkEncoder,
     tensors: &StoredTensors,
     labels: usize,
     generator: &mut SmallRng,
 ) -> Result<Weights> {
-    let mut converter = Converter { checkpoint, tensors, weights: Weights::default() };
+    let mut converter = Converter { checkpoint, network, tensors, weights: Weights::default() };
     converter.embeddings()?;
-    for number in 0..checkpoint.encoder.layers {
+    for number in 0..network.shape.layers {
         converter.layer(number)?;
+    }
+    if let Some(norm) = network.layout.final_norm {
+        converter.norm("final_norm", &converter.source(norm), network.shape.width)?;
     }
     converter.head(labels, generator)?;
     Ok(converter.weights)
@@ -64,6 +36,7 @@ pub(super) fn convert(
 
 struct Converter<'a> {
     checkpoint: &'a Checkpoint,
+    network: &'a NetworkEncoder,
     tensors: &'a StoredTensors,
     weights: Weights,
 }
@@ -96,42 +69,59 @@ impl Converter<'_> {
         self.insert(&format!("{name}.bias"), &Tensor::cat(&biases, 0).map_err(failed)?)
     }
 
+    /// The full name of a part of the encoder.
+    fn source(&self, part: &str) -> String {
+        format!("{}{part}", self.checkpoint.prefix)
+    }
+
     fn embeddings(&mut self) -> Result<()> {
-        let checkpoint = self.checkpoint;
-        let width = checkpoint.embedding_width;
-        let source = |part: &str| format!("{}embeddings.{part}", checkpoint.prefix);
-        let tokens = self.tensors.take(&source("word_embeddings.weight"), &[checkpoint.tokens, width])?;
-        let shape = [checkpoint.position_rows, width];
-        let positions = self.tensors.take(&source("position_embeddings.weight"), &shape)?;
+        let network = self.network;
+        let width = network.embedding_width;
+        let tokens = self.source(self.checkpoint.family.tokens);
+        let tokens = self.tensors.take(&tokens, &[network.tokens, width])?;
+        let positions = self.positions(width)?.contiguous().map_err(failed)?;
+        self.insert("embedding", &Tensor::cat(&[tokens, positions], 0).map_err(failed)?)?;
+        if let Some(norm) = network.layout.embedding_norm {
+            self.norm("embedding_norm", &self.source(norm), width)?;
+        }
+        match network.layout.projection {
+            Projection::Always(name) | Projection::IfWidthsDiffer(name)
+                if network.architecture.embedding_width.is_some() =>
+            {
+                let source = self.source(name);
+                self.linear("embedding_projection", &[&source], width, network.shape.width)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows of positions that tokens can have. What is the same for all tokens is added to them: the embeddings of
+    /// the first type of token and of the first task.
+    fn positions(&self, width: usize) -> Result<Tensor> {
+        let network = self.network;
+        let shape = [network.position_rows, width];
+        let positions = self.tensors.take(&self.source("embeddings.position_embeddings.weight"), &shape)?;
         // RoBERTa numbers positions from the padding id plus one; the rows before are never used by a token.
-        let used = positions.narrow(0, checkpoint.first_position, checkpoint.positions());
+        let used = positions.narrow(0, network.first_position, network.positions());
         let mut positions = used.map_err(failed)?;
-        // DistilBERT has no token types.
-        let types = source("token_type_embeddings.weight");
-        if self.tensors.has(&types) {
-            let (rows, _) = self.tensors.rows_and_columns(&types)?;
-            let first = self.tensors.take(&types, &[rows, width])?.narrow(0, 0, 1);
+        let types = self.source("embeddings.token_type_embeddings.weight");
+        let tasks = self.source("embeddings.task_type_embeddings.weight");
+        // DistilBERT has no types of tokens.
+        let tables = [(self.tensors.has(&types), types), (network.keys.use_task_id, tasks)];
+        for (_, table) in tables.iter().filter(|(is_used, _)| *is_used) {
+            let (rows, _) = self.tensors.rows_and_columns(table)?;
+            let first = self.tensors.take(table, &[rows, width])?.narrow(0, 0, 1);
             positions = first.and_then(|first| positions.broadcast_add(&first)).map_err(failed)?;
         }
-        let positions = positions.contiguous().map_err(failed)?;
-        self.insert("embedding", &Tensor::cat(&[tokens, positions], 0).map_err(failed)?)?;
-        self.norm("embedding_norm", &source("LayerNorm"), width)?;
-        if checkpoint.architecture.embedding_width.is_some() {
-            let source = format!("{}embeddings_project", checkpoint.prefix);
-            self.linear("embedding_projection", &[&source], width, checkpoint.encoder.width)?;
-        }
-        Ok(())
+        Ok(positions)
     }
 
     fn layer(&mut self, number: usize) -> Result<()> {
-        let (stack, names) = match self.checkpoint.family {
-            Family::DistilBert => ("transformer", DISTILBERT_LAYER),
-            Family::Bert | Family::Roberta | Family::Electra => ("encoder", BERT_LAYER),
-        };
-        let prefix = self.checkpoint.prefix;
-        let source = |part: &str| format!("{prefix}{stack}.layer.{number}.{part}");
+        let Layout { layers, layer: names, .. } = self.network.layout;
+        let EncoderShape { layers: count, width, feed_forward, .. } = self.network.shape;
+        let place = self.source(&layers.path(number, count, &self.network.keys));
+        let source = |part: &str| format!("{place}.{part}");
         let name = |part: &str| format!("layer.{number}.{part}");
-        let (width, feed_forward) = (self.checkpoint.encoder.width, self.checkpoint.encoder.feed_forward);
 
         let parts = [names.queries, names.keys, names.values].map(source);
         self.linear(&name("projection"), &parts.each_ref().map(String::as_str), width, width)?;
@@ -143,20 +133,16 @@ impl Converter<'_> {
     }
 
     fn head(&mut self, labels: usize, generator: &mut SmallRng) -> Result<()> {
-        let checkpoint = self.checkpoint;
-        let width = checkpoint.encoder.width;
-        let (dense, classifier) = checkpoint.family.head_layers();
-        if checkpoint.trained_head.is_some() {
+        let width = self.network.shape.width;
+        if let (Some(_), [dense, classifier]) = (&self.checkpoint.trained_head, self.checkpoint.family.head) {
             self.linear("pooler", &[dense], width, width)?;
             return self.linear("head", &[classifier], width, labels);
         }
-        if matches!(checkpoint.architecture.head, Head::FirstToken(_)) {
-            let pretrained = format!("{}pooler.dense", checkpoint.prefix);
-            // Only BERT is pretrained with a pooler (for the prediction of the next sentence).
-            if checkpoint.family == Family::Bert && self.tensors.has(&format!("{pretrained}.weight")) {
-                self.linear("pooler", &[&pretrained], width, width)?;
-            } else {
-                self.random("pooler", width, width, generator)?;
+        if matches!(self.network.architecture.head, Head::FirstToken(_)) {
+            let pretrained = self.network.layout.pretrained_pooler.map(|name| self.source(name));
+            match pretrained.filter(|name| self.tensors.has(&format!("{name}.weight"))) {
+                Some(name) => self.linear("pooler", &[&name], width, width)?,
+                None => self.random("pooler", width, width, generator)?,
             }
         }
         self.random("head", width, labels, generator)

@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    fn architectures() -> [Architecture; 4] {
+    fn architectures() -> [Architecture; 5] {
         let own = Architecture::default();
         let bert = Architecture {
             norm: NormPlacement::Post,
@@ -401,7 +401,8 @@ mod tests {
             ..own
         };
         let electra = Architecture { embedding_width: Some(3), activation: Activation::GeluTanh, ..bert };
-        [own, bert, electra, Architecture { head: Head::Mean, ..bert }]
+        let megatron = Architecture { head: Head::FirstToken(Activation::Tanh), ..own };
+        [own, bert, electra, megatron, Architecture { head: Head::Mean, ..bert }]
     }
 
     fn network(architecture: Architecture) -> Network {

@@ -1,16 +1,14 @@
 //! The graph of our network; see the module `network` for the formulas.
 
 use fenliu_model::Result;
-use fenliu_model::onnx::{FLOAT, ModelProto};
+use fenliu_model::onnx::ModelProto;
 
-use super::graph::{Axis, GraphBuilder, Value, float, integer, integers};
-use crate::architecture::{Activation, Head, NormPlacement};
+use super::features::EncoderGraph;
+use super::graph::{Axis, GraphBuilder, Value, integer};
+use super::pieces::{COLUMNS, ROWS};
+use crate::architecture::{Head, NormPlacement};
 use crate::features::{FeatureLayout, MULTIPLIERS};
 use crate::network::Network;
-
-/// Added to the attention scores of padding. The probability of padding is then exactly zero in `f32`, and
-/// the number is still representable in 16-bit floats.
-const PADDING_SCORE: f32 = -1e4;
 
 /// The network as an ONNX model.
 ///
@@ -18,13 +16,7 @@ const PADDING_SCORE: f32 = -1e4;
 ///
 /// The network lacks a parameter of its architecture.
 pub(crate) fn encoder_model(network: &Network) -> Result<ModelProto> {
-    let mut builder = GraphBuilder::default();
-    let axes = [Axis::Named("batch"), Axis::Named("tokens")];
-    let ids = builder.input("input_ids", &axes);
-    let attention_mask = builder.input("attention_mask", &axes);
-    let mask = builder.node("Cast", &[&attention_mask], vec![integer("to", i64::from(FLOAT))]);
-    let mut writer = Writer { builder, network, ids, mask };
-
+    let mut writer = Writer::new(network);
     let embedded = writer.embedding()?;
     let hidden = writer.encoder(&embedded)?;
     let mut logits = writer.head(&hidden, &embedded)?;
@@ -36,6 +28,19 @@ pub(crate) fn encoder_model(network: &Network) -> Result<ModelProto> {
     Ok(writer.builder.build("fenliu-encoder"))
 }
 
+/// The network without its head and side path.
+///
+/// # Errors
+///
+/// The network lacks a parameter of its architecture.
+pub(crate) fn encoder_graph(network: &Network) -> Result<EncoderGraph> {
+    let mut writer = Writer::new(network);
+    let embedded = writer.embedding()?;
+    let hidden = writer.encoder(&embedded)?;
+    let Writer { builder, mask, .. } = writer;
+    Ok(EncoderGraph { builder, hidden, mask, width: network.config.encoder.width })
+}
+
 struct Writer<'a> {
     builder: GraphBuilder,
     network: &'a Network,
@@ -44,7 +49,13 @@ struct Writer<'a> {
     mask: Value,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(network: &'a Network) -> Self {
+        let mut builder = GraphBuilder::default();
+        let (ids, mask) = builder.inputs();
+        Self { builder, network, ids, mask }
+    }
+
     /// The constant of a dense parameter.
     fn parameter(&mut self, name: &str) -> Result<Value> {
         let (shape, values) = self.network.dense_values(name)?;
@@ -62,27 +73,7 @@ impl Writer<'_> {
         let weight = self.parameter(&format!("{name}.weight"))?;
         let bias = self.parameter(&format!("{name}.bias"))?;
         let epsilon = self.network.config.architecture.norm_epsilon;
-        let attributes = vec![integer("axis", -1), float("epsilon", epsilon)];
-        Ok(self.builder.node("LayerNormalization", &[x, &weight, &bias], attributes))
-    }
-
-    fn unsqueeze(&mut self, x: &Value, axes: &[i64]) -> Value {
-        let axes = self.builder.integers(axes);
-        self.builder.node("Unsqueeze", &[x, &axes], vec![])
-    }
-
-    fn reshape(&mut self, x: &Value, shape: &[i64]) -> Value {
-        let shape = self.builder.integers(shape);
-        self.builder.node("Reshape", &[x, &shape], vec![])
-    }
-
-    fn transpose(&mut self, x: &Value, order: &[i64]) -> Value {
-        self.builder.node("Transpose", &[x], vec![integers("perm", order)])
-    }
-
-    fn scale(&mut self, x: &Value, factor: f32) -> Value {
-        let factor = self.builder.scalar(factor);
-        self.builder.node("Mul", &[x, &factor], vec![])
+        Ok(self.builder.layer_norm(x, &weight, Some(&bias), epsilon))
     }
 
     /// Columns `start..end` of the last axis of a matrix of ids.
@@ -123,19 +114,10 @@ impl Writer<'_> {
         }
         if positions > 0 {
             let table = part(&mut self.builder, "positions", positions);
-            let used = self.first_rows(&table);
+            let used = self.builder.first_rows(&table, &self.ids);
             sum = self.builder.node("Add", &[&sum, &used], vec![]);
         }
         sum
-    }
-
-    /// The first rows of a table, as many as the batch has tokens.
-    fn first_rows(&mut self, table: &Value) -> Value {
-        // The token axis of the ids: positions are the numbers 0 to tokens - 1, so the first rows of the table are
-        // theirs.
-        let shape = self.builder.node("Shape", &[&self.ids], vec![integer("start", 1), integer("end", 2)]);
-        let (zero, axis) = (self.builder.integers(&[0]), self.builder.integers(&[0]));
-        self.builder.node("Slice", &[table, &zero, &shape, &axis], vec![])
     }
 
     /// The bucket of the n-gram that ends at each token, `[batch, tokens]`. N-grams at the start are padded
@@ -171,12 +153,7 @@ impl Writer<'_> {
     }
 
     fn encoder(&mut self, embedded: &Value) -> Result<Value> {
-        let padding = self.builder.scalar(PADDING_SCORE);
-        let one = self.builder.scalar(1.0);
-        // A bias of 0 for tokens and of `PADDING_SCORE` for padding, added to the scores of each key.
-        let absent = self.builder.node("Sub", &[&one, &self.mask], vec![]);
-        let absent = self.builder.node("Mul", &[&absent, &padding], vec![]);
-        let attention_bias = self.unsqueeze(&absent, &[1, 2]);
+        let attention_bias = self.builder.padding_bias(&self.mask);
         let architecture = self.network.config.architecture;
         let mut hidden = match architecture.embedding_width {
             Some(_) => self.linear(embedded, "embedding_projection")?,
@@ -216,7 +193,7 @@ impl Writer<'_> {
 
     fn feed_forward(&mut self, number: usize, x: &Value) -> Result<Value> {
         let expanded = self.linear(x, &format!("layer.{number}.expand"))?;
-        let activated = self.activation(&expanded, self.network.config.architecture.activation);
+        let activated = self.builder.activation(&expanded, self.network.config.architecture.activation);
         self.linear(&activated, &format!("layer.{number}.contract"))
     }
 
@@ -232,90 +209,31 @@ impl Writer<'_> {
         let head_width = width / heads;
         let sizes = self.builder.integers(&[width as i64; 3]);
         let parts = self.builder.nodes("Split", &[packed, &sizes], vec![integer("axis", 2)], 3);
-        let mut by_head = |part: &Value, order: &[i64]| {
-            // A size of 0 in `Reshape` copies the size of the input: batch and tokens stay dynamic.
-            let split = self.reshape(part, &[0, 0, heads as i64, head_width as i64]);
-            self.transpose(&split, order)
-        };
-        // Queries and values become `[batch, heads, tokens, head width]`. Keys are transposed for the product:
-        // `[batch, heads, head width, tokens]`.
-        let queries = by_head(&parts[0], &[0, 2, 1, 3]);
-        let keys = by_head(&parts[1], &[0, 2, 3, 1]);
-        let values = by_head(&parts[2], &[0, 2, 1, 3]);
-        let scores = self.builder.node("MatMul", &[&queries, &keys], vec![]);
-        let scores = self.scale(&scores, 1.0 / (head_width as f32).sqrt());
-        let scores = self.builder.node("Add", &[&scores, bias], vec![]);
-        let weights = self.builder.node("Softmax", &[&scores], vec![integer("axis", -1)]);
-        let mixed = self.builder.node("MatMul", &[&weights, &values], vec![]);
-        let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);
-        self.reshape(&mixed, &[0, 0, width as i64])
-    }
-
-    fn activation(&mut self, x: &Value, activation: Activation) -> Value {
-        match activation {
-            Activation::Gelu => self.gelu(x),
-            Activation::GeluTanh => self.gelu_tanh(x),
-            Activation::Relu => self.builder.node("Relu", &[x], vec![]),
-            Activation::Tanh => self.builder.node("Tanh", &[x], vec![]),
-        }
-    }
-
-    /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))`
-    fn gelu_tanh(&mut self, x: &Value) -> Value {
-        let square = self.builder.node("Mul", &[x, x], vec![]);
-        let cube = self.builder.node("Mul", &[&square, x], vec![]);
-        let cube = self.scale(&cube, 0.044_715);
-        let sum = self.builder.node("Add", &[x, &cube], vec![]);
-        let scaled = self.scale(&sum, (2.0 / std::f32::consts::PI).sqrt());
-        let tanh = self.builder.node("Tanh", &[&scaled], vec![]);
-        let one = self.builder.scalar(1.0);
-        let shifted = self.builder.node("Add", &[&tanh, &one], vec![]);
-        let product = self.builder.node("Mul", &[x, &shifted], vec![]);
-        self.scale(&product, 0.5)
-    }
-
-    fn gelu(&mut self, x: &Value) -> Value {
-        let root = self.builder.scalar(std::f32::consts::SQRT_2);
-        let scaled = self.builder.node("Div", &[x, &root], vec![]);
-        let erf = self.builder.node("Erf", &[&scaled], vec![]);
-        let one = self.builder.scalar(1.0);
-        let shifted = self.builder.node("Add", &[&erf, &one], vec![]);
-        let product = self.builder.node("Mul", &[x, &shifted], vec![]);
-        self.scale(&product, 0.5)
-    }
-
-    /// The number of tokens of each row: `[batch, 1]`.
-    fn lengths(&mut self) -> Value {
-        let axis = self.builder.integers(&[1]);
-        self.builder.node("ReduceSum", &[&self.mask, &axis], vec![integer("keepdims", 1)])
-    }
-
-    /// The mean of `x` over the tokens of each row: `[batch, width]`.
-    fn pooled(&mut self, x: &Value, lengths: &Value) -> Value {
-        // As a product with the mask, so that padding, whose hidden states are arbitrary, does not count.
-        let weights = self.builder.node("Div", &[&self.mask, lengths], vec![]);
-        let weights = self.unsqueeze(&weights, &[1]);
-        let sum = self.builder.node("MatMul", &[&weights, x], vec![]);
-        let axis = self.builder.integers(&[1]);
-        self.builder.node("Squeeze", &[&sum, &axis], vec![])
+        let mut by_head =
+            |part: &Value, order: [i64; 4]| self.builder.split_heads(part, heads, head_width, order);
+        let (queries, keys, values) =
+            (by_head(&parts[0], ROWS), by_head(&parts[1], COLUMNS), by_head(&parts[2], ROWS));
+        let scale = 1.0 / (head_width as f32).sqrt();
+        let scores = self.builder.scores(&queries, &keys, scale, &[bias]);
+        self.builder.mixed(&scores, &values, width)
     }
 
     fn head(&mut self, hidden: &Value, embedded: &Value) -> Result<Value> {
         let pooled = match self.network.config.architecture.head {
             Head::Means => {
-                let lengths = self.lengths();
-                let means = [self.pooled(hidden, &lengths), self.pooled(embedded, &lengths)];
+                let lengths = self.builder.lengths(&self.mask);
+                let mean = |builder: &mut GraphBuilder, x: &Value| builder.mean(x, &self.mask, &lengths);
+                let means = [mean(&mut self.builder, hidden), mean(&mut self.builder, embedded)];
                 self.builder.node("Concat", &[&means[0], &means[1]], vec![integer("axis", 1)])
             }
             Head::Mean => {
-                let lengths = self.lengths();
-                self.pooled(hidden, &lengths)
+                let lengths = self.builder.lengths(&self.mask);
+                self.builder.mean(hidden, &self.mask, &lengths)
             }
             Head::FirstToken(activation) => {
-                let first = self.builder.index(0);
-                let first = self.builder.node("Gather", &[hidden, &first], vec![integer("axis", 1)]);
+                let first = self.builder.first_token(hidden);
                 let dense = self.linear(&first, "pooler")?;
-                self.activation(&dense, activation)
+                self.builder.activation(&dense, activation)
             }
         };
         self.linear(&pooled, "head")
@@ -326,7 +244,7 @@ impl Writer<'_> {
         let layout = self.network.config.ngrams?;
         let table = self.network.ngrams.as_ref()?;
         let scores = self.table_sum("ngrams", &layout, self.network.config.labels, table.values());
-        let lengths = self.lengths();
-        Some(self.pooled(&scores, &lengths))
+        let lengths = self.builder.lengths(&self.mask);
+        Some(self.builder.mean(&scores, &self.mask, &lengths))
     }
 }

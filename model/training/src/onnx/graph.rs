@@ -1,5 +1,7 @@
 //! A builder that adds nodes to a graph one by one.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use fenliu_model::onnx::{
     AttributeProto, Dimension, FLOAT, GraphProto, INT64, ModelProto, NodeProto, OperatorSetIdProto,
@@ -11,29 +13,31 @@ const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
 /// The name of a value in the graph.
-pub(super) type Value = String;
+pub(crate) type Value = String;
 
 /// An axis of an input or output.
-pub(super) enum Axis {
+pub(crate) enum Axis {
     Fixed(usize),
     Named(&'static str),
 }
 
 /// A graph under construction.
-#[derive(Default)]
-pub(super) struct GraphBuilder {
+#[derive(Clone, Default)]
+pub(crate) struct GraphBuilder {
     graph: GraphProto,
+    /// The names of constants of floats by shape and values.
+    floats: HashMap<(Vec<usize>, Bytes), Value>,
 }
 
 impl GraphBuilder {
     /// Declares an int64 input.
-    pub(super) fn input(&mut self, name: &str, axes: &[Axis]) -> Value {
+    pub(crate) fn input(&mut self, name: &str, axes: &[Axis]) -> Value {
         self.graph.input.push(value_info(name, INT64, axes));
         name.to_owned()
     }
 
     /// Declares `value` as a float output called `name`.
-    pub(super) fn output(&mut self, name: &str, value: &Value, axes: &[Axis]) {
+    pub(crate) fn output(&mut self, name: &str, value: &Value, axes: &[Axis]) {
         let node = NodeProto {
             input: vec![value.clone()],
             output: vec![name.to_owned()],
@@ -46,42 +50,48 @@ impl GraphBuilder {
         self.graph.output.push(value_info(name, FLOAT, axes));
     }
 
-    /// A constant of floats.
-    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Value {
+    /// A constant of floats; if there is one of this shape with these values already, that one. Layers that share their
+    /// weights (ALBERT) are then stored once.
+    pub(crate) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Value {
         // `raw_data` is little-endian by the specification, whatever the machine.
-        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name.to_owned(), FLOAT, shape, raw)
+        let raw: Bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let key = (shape.to_vec(), raw);
+        if let Some(same) = self.floats.get(&key) {
+            return same.clone();
+        }
+        let value = self.constant(name.to_owned(), FLOAT, shape, key.1.clone());
+        self.floats.insert(key, value.clone());
+        value
     }
 
     /// A vector of integers, as a constant with a generated name.
-    pub(super) fn integers(&mut self, values: &[i64]) -> Value {
-        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    pub(crate) fn integers(&mut self, values: &[i64]) -> Value {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let name = format!("integers_{}", self.graph.initializer.len());
-        self.constant(name, INT64, &[values.len()], raw)
+        self.constant(name, INT64, &[values.len()], raw.into())
     }
 
     /// An integer without dimensions, as a constant with a generated name.
-    pub(super) fn index(&mut self, value: i64) -> Value {
+    pub(crate) fn index(&mut self, value: i64) -> Value {
         let name = format!("index_{}", self.graph.initializer.len());
-        self.constant(name, INT64, &[], value.to_le_bytes().to_vec())
+        self.constant(name, INT64, &[], value.to_le_bytes().to_vec().into())
     }
 
     /// A float without dimensions, as a constant with a generated name.
-    pub(super) fn scalar(&mut self, value: f32) -> Value {
+    pub(crate) fn scalar(&mut self, value: f32) -> Value {
         let name = format!("scalar_{}", self.graph.initializer.len());
-        self.constant(name, FLOAT, &[], value.to_le_bytes().to_vec())
+        self.constant(name, FLOAT, &[], value.to_le_bytes().to_vec().into())
     }
 
-    fn constant(&mut self, name: String, data_type: i32, shape: &[usize], raw_data: Vec<u8>) -> Value {
+    fn constant(&mut self, name: String, data_type: i32, shape: &[usize], raw_data: Bytes) -> Value {
         let dims = shape.iter().map(|size| *size as i64).collect();
-        let raw_data = Bytes::from(raw_data);
         let tensor = TensorProto { dims, data_type, name: name.clone(), raw_data, ..Default::default() };
         self.graph.initializer.push(tensor);
         name
     }
 
     /// Adds a node with one output, which is returned.
-    pub(super) fn node(
+    pub(crate) fn node(
         &mut self,
         operator: &str,
         inputs: &[&Value],
@@ -91,7 +101,7 @@ impl GraphBuilder {
     }
 
     /// Adds a node with several outputs, which are returned.
-    pub(super) fn nodes(
+    pub(crate) fn nodes(
         &mut self,
         operator: &str,
         inputs: &[&Value],
@@ -111,7 +121,7 @@ impl GraphBuilder {
     }
 
     /// The finished file.
-    pub(super) fn build(mut self, name: &str) -> ModelProto {
+    pub(crate) fn build(mut self, name: &str) -> ModelProto {
         name.clone_into(&mut self.graph.name);
         ModelProto {
             ir_version: IR_VERSION,
@@ -124,17 +134,17 @@ impl GraphBuilder {
 }
 
 /// An integer attribute.
-pub(super) fn integer(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn integer(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), i: value, r#type: 2, ..Default::default() }
 }
 
 /// A float attribute.
-pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), f: value, r#type: 1, ..Default::default() }
 }
 
 /// An attribute that is a list of integers.
-pub(super) fn integers(name: &str, values: &[i64]) -> AttributeProto {
+pub(crate) fn integers(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type: 7, ..Default::default() }
 }
 
@@ -171,6 +181,16 @@ mod tests {
         assert!(contains(&[0x0a, 2, b't', b'o', 0x18, 1, 0xa0, 0x01, 2]), "attribute: name, i, type");
         assert!(contains(&[0x0a, 3, 0x12, 1, b'n', 0x0a, 2, 0x08, 2]), "shape: dim_param, dim_value");
         assert_eq!(ModelProto::decode(bytes.as_slice()).unwrap().encode_to_vec(), bytes);
+    }
+
+    #[test]
+    fn equal_constants_are_stored_once() {
+        let mut builder = GraphBuilder::default();
+        let first = builder.floats("first", &[2, 1], &[1.0, 2.0]);
+        assert_eq!(builder.floats("same", &[2, 1], &[1.0, 2.0]), first);
+        assert_ne!(builder.floats("shape", &[1, 2], &[1.0, 2.0]), first);
+        assert_ne!(builder.floats("values", &[2, 1], &[1.0, -2.0]), first);
+        assert_eq!(builder.build("g").graph.unwrap().initializer.len(), 3);
     }
 
     #[test]

@@ -26,7 +26,7 @@ const WEIGHTS: [&str; 4] = [
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Checkpoint directory of Hugging Face transformers (BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA); or an
+    /// Checkpoint directory of Hugging Face transformers, of one of the families in model/README.md; or an
     /// .onnx file, or a directory with one, to serve only; or hf:OWNER/NAME[@REVISION], a checkpoint that is fetched from
     /// the Hugging Face hub (HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT and HF_HUB_OFFLINE=1 as in its own tools)
     #[arg(value_name = "PATH|hf:OWNER/NAME[@REVISION]")]

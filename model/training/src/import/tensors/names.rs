@@ -1,14 +1,10 @@
 //! The names of tensors: those that `transformers` gives to them, and what other programs make of these.
 
+use crate::import::families::ALL;
+
 /// Parts of names that wrappers of PyTorch insert anywhere: `torch.compile`, fully sharded data parallelism, and
 /// activation checkpointing.
 const INSERTED: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-
-/// The prefixes of the encoders of all families, which are no wrappers.
-const ENCODERS: [&str; 4] = ["bert.", "roberta.", "distilbert.", "electra."];
-
-/// The table of tokens, which every encoder has.
-const TOKENS: &str = "embeddings.word_embeddings.weight";
 
 /// Names that a message lists.
 const NAMES_IN_MESSAGES: usize = 3;
@@ -30,11 +26,14 @@ pub(super) fn canonical(stored: &str) -> String {
 ///
 /// It can be left out only if all tensors lie under it. Otherwise it is not certain which of them belong
 /// together, and the checkpoint is refused: `transformers` would take random weights for those that it misses.
+///
+/// `prefix` is that of the family's encoder, and `tokens` its table of tokens, after the prefix.
 pub(super) fn wrapper<'a>(
     names: impl Iterator<Item = &'a str> + Clone,
     prefix: &str,
+    tokens: &str,
 ) -> Result<Option<String>, String> {
-    let mut tables = names.clone().filter_map(|name| name.strip_suffix(TOKENS));
+    let mut tables = names.clone().filter_map(|name| name.strip_suffix(tokens));
     let (Some(table), None) = (tables.next(), tables.next()) else { return Ok(None) };
     // The last part of the name, with its dot: `bert.` is not a part of `distilbert.`.
     let start = table.strip_suffix('.').and_then(|parts| parts.rfind('.')).map_or(0, |dot| dot + 1);
@@ -43,7 +42,8 @@ pub(super) fn wrapper<'a>(
     if wrapper.is_empty() {
         return Ok(None);
     }
-    if let Some(other) = ENCODERS.iter().find(|other| **other == last && **other != prefix) {
+    let mut others = ALL.iter().filter(|family| family.tokens == tokens).map(|family| family.prefix);
+    if let Some(other) = others.find(|other| *other == last && *other != prefix) {
         return Err(format!(
             "the encoder's tensors are named `{other}…` but `model_type` in config.json asks for `{prefix}…`: they \
              do not belong together"
@@ -56,7 +56,7 @@ pub(super) fn wrapper<'a>(
     outside.sort_unstable();
     outside.truncate(NAMES_IN_MESSAGES);
     Err(format!(
-        "the encoder's tensors lie under `{wrapper}` (as in `{table}{TOKENS}`) but others do not (`{}`), so it is not \
+        "the encoder's tensors lie under `{wrapper}` (as in `{table}{tokens}`) but others do not (`{}`), so it is not \
          certain that they are parts of one model: save the model itself (`model.module.save_pretrained(…)` after \
          training with DataParallel), or rename the tensors",
         outside.join("`, `")
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_wrapper_is_left_out_only_if_everything_lies_under_it() {
-        let wrapper_of = |names: &[&str]| wrapper(names.iter().copied(), "bert.");
+        let words = "embeddings.word_embeddings.weight";
+        let wrapper_of = |names: &[&str]| wrapper(names.iter().copied(), "bert.", words);
         for (names, expected) in [
             (&["bert.embeddings.word_embeddings.weight", "classifier.weight"][..], None),
             (&["embeddings.word_embeddings.weight", "pooler.dense.weight"][..], None),
@@ -108,8 +109,18 @@ mod tests {
         ] {
             assert_eq!(wrapper_of(names).unwrap().as_deref(), expected, "{names:?}");
         }
+        // The encoder of ModernBERT is called as Lightning calls the whole model.
+        let modern = |names: &[&str]| {
+            wrapper(names.iter().copied(), "model.", "embeddings.tok_embeddings.weight").unwrap()
+        };
+        assert_eq!(modern(&["model.embeddings.tok_embeddings.weight", "classifier.weight"]), None);
+        let wrapped = ["model.model.embeddings.tok_embeddings.weight", "model.classifier.weight"];
+        assert_eq!(modern(&wrapped).as_deref(), Some("model."));
         let distilled = "module.distilbert.embeddings.word_embeddings.weight";
-        assert_eq!(wrapper([distilled].into_iter(), "distilbert.").unwrap().as_deref(), Some("module."));
+        assert_eq!(
+            wrapper([distilled].into_iter(), "distilbert.", words).unwrap().as_deref(),
+            Some("module.")
+        );
         for (names, message) in [
             (
                 &["module.bert.embeddings.word_embeddings.weight", "classifier.weight", "classifier.bias"][..],
@@ -121,6 +132,7 @@ mod tests {
                 "named `roberta.…` but `model_type` in config.json asks for `bert.…`",
             ),
             (&["module.distilbert.embeddings.word_embeddings.weight"][..], "named `distilbert.…`"),
+            (&["albert.embeddings.word_embeddings.weight"][..], "named `albert.…`"),
         ] {
             let error = wrapper_of(names).unwrap_err();
             assert!(error.contains(message), "`{message}` is not in: {error}");

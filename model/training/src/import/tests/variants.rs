@@ -56,7 +56,7 @@ fn names_of_wrappers_are_left_out() {
     if !has_runtime() {
         return;
     }
-    for name in ["bert_classifier", "roberta_classifier", "distilbert_classifier", "electra_classifier"] {
+    for (name, _) in classifiers().filter(|(name, _)| *name != "bert_cased_classifier") {
         let directory = copy(name);
         rename(directory.path(), |tensor| format!("module.{tensor}"));
         assert_logits(name, directory.path());
@@ -84,21 +84,29 @@ fn weights_in_shards_are_read() {
     if !has_runtime() {
         return;
     }
-    let directory = copy("bert_classifier");
-    let all = tensors(directory.path());
+    for name in
+        ["bert_classifier", "albert_classifier", "modernbert_classifier", "deberta_v2_conv_classifier"]
+    {
+        let directory = copy(name);
+        split(directory.path());
+        assert_logits(name, directory.path());
+    }
+}
+
+/// Divides the weights of a checkpoint into three files.
+fn split(directory: &Path) {
     let mut map = Map::new();
     let mut shards: [HashMap<String, Tensor>; 3] = Default::default();
-    for (number, (name, tensor)) in all.into_iter().enumerate() {
+    for (number, (name, tensor)) in tensors(directory).into_iter().enumerate() {
         map.insert(name.clone(), json!(format!("model-0000{}-of-00003.safetensors", number % 3 + 1)));
         shards[number % 3].insert(name, tensor);
     }
     for (number, shard) in shards.iter().enumerate() {
-        save(directory.path(), &format!("model-0000{}-of-00003.safetensors", number + 1), shard);
+        save(directory, &format!("model-0000{}-of-00003.safetensors", number + 1), shard);
     }
-    std::fs::remove_file(directory.path().join(SAFETENSORS)).unwrap();
+    std::fs::remove_file(directory.join(SAFETENSORS)).unwrap();
     let index = json!({"metadata": {}, "weight_map": map}).to_string();
-    std::fs::write(directory.path().join("model.safetensors.index.json"), index).unwrap();
-    assert_logits("bert_classifier", directory.path());
+    std::fs::write(directory.join("model.safetensors.index.json"), index).unwrap();
 }
 
 #[test]
@@ -143,6 +151,32 @@ fn weights_of_half_precision_become_the_nearest_floats() {
         for (row, logits) in logits(&bundle, &expected) {
             for (got, exact) in logits.iter().zip(&expected.logits[row]) {
                 assert!((got - exact).abs() <= tolerance, "{dtype:?}: {got} and {exact}");
+            }
+        }
+    }
+}
+
+#[test]
+fn half_precision_and_labels_of_the_head_alone_are_read_for_every_family() {
+    if !has_runtime() {
+        return;
+    }
+    for (name, _) in classifiers().filter(|(name, _)| *name != "bert_cased_classifier") {
+        let expected = expected(name);
+        let directory = copy(name);
+        change(directory.path(), |all| {
+            for tensor in all.values_mut().filter(|tensor| tensor.dtype() == DType::F32) {
+                *tensor = tensor.to_dtype(DType::F16).unwrap();
+            }
+        });
+        configure(directory.path(), &json!({"id2label": null, "label2id": null}));
+        let (_root, bundle) = import(directory.path(), &ImportOptions::default()).expect(name);
+        let placeholders = (0..expected.logits[0].len()).map(|number| format!("LABEL_{number}"));
+        assert_eq!(bundle.labels().ids(), placeholders.collect::<Vec<_>>(), "{name}");
+        for (row, logits) in logits(&bundle, &expected) {
+            for (got, exact) in logits.iter().zip(&expected.logits[row]) {
+                // The rounding of the weights.
+                assert!((got - exact).abs() <= 0.05, "{name}: {got} and {exact}");
             }
         }
     }
