@@ -50,6 +50,7 @@ pub mod thresholds;
 mod time;
 pub mod tokenize;
 pub mod training_report;
+mod zero_shot;
 
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, LinearPart, Manifest, ModelDescription, ProblemType};
@@ -76,3 +77,4 @@ pub use registry::{
 };
 pub use runtime::Runtime;
 pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};
+pub use zero_shot::ZeroShotPart;

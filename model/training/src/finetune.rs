@@ -153,8 +153,8 @@ pub fn stage_finetuned(request: FineTuneRequest<'_>, observer: &mut dyn Observer
     let FineTuneRequest { base, destination, train, dev, preprocessing, options, work } = request;
     options.validate()?;
     if !base.manifest().model.trainable {
-        let problem =
-            "it was imported as a graph and has no weights to train; import the checkpoint it came from";
+        let problem = "it has no weights to train: it was imported as a graph, or its encoder is frozen; import the \
+                       checkpoint it came from, or train it again with `fenliu train --encoder`";
         return Err(ModelError::bundle(base.path(), problem));
     }
     on_threads(options.threads, || {

@@ -65,21 +65,9 @@ pub struct ImportOptions {
 /// logits. Nothing is published then.
 pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOptions) -> Result<Bundle> {
     let start = Instant::now();
-    let mut tensors = StoredTensors::read(directory)?;
-    let checkpoint = Checkpoint::read(directory, &mut tensors, options.pooling)?;
-    let labels = checkpoint.labels(options.labels.as_ref())?;
-    let max_tokens = checkpoint.max_tokens(options.max_tokens)?;
-    let tokenizer = tokenizer::load(directory, checkpoint.model_type())?;
-    checkpoint.check_vocabulary(&tokenizer)?;
-    // Fails now, and not at the first document, if `max_tokens` leaves no room beside the special tokens.
-    tokenizer.encode("", max_tokens)?;
-
     let mut generator = SmallRng::seed_from_u64(0);
-    let mut weights = weights::convert(&checkpoint, &tensors, labels.len(), &mut generator)?;
-    // The conversion has copied them; without this a large checkpoint would be in memory twice while the network is
-    // built.
-    drop(tensors);
-    let network = Network::from_weights(checkpoint.network(labels.len()), &mut weights)?;
+    let Opened { network, tokenizer, labels, max_tokens, family, head_trained } =
+        open(directory, options, &mut generator)?;
     let writer = BundleWriter::create(root, name)?;
     write_network(&network, writer.path())?;
     labels.save(&writer.path().join("labels.json"))?;
@@ -90,18 +78,50 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
         tokenization: Some(tokenizer.kind()),
         max_tokens,
         windows: 1,
+        prefix: String::new(),
         pad_id: tokenizer.pad_id(),
         onnx: Some(ONNX_FILE.to_owned()),
         linear: Vec::new(),
+        zero_shot: None,
         problem_type: ProblemType::SingleLabel,
-        preset: checkpoint.family.name().to_owned(),
+        preset: family.to_owned(),
         parameters: network.parameters(),
         preprocessing: Value::Null,
         training: options.origin.clone().unwrap_or_else(|| json!({ "imported_from": origin(directory) })),
         parity_max_abs_diff,
         trainable: true,
-        head_trained: checkpoint.trained_head.is_some(),
+        head_trained,
     })
+}
+
+/// What is read from a checkpoint.
+pub(crate) struct Opened {
+    pub(crate) network: Network,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) labels: Labels,
+    pub(crate) max_tokens: usize,
+    /// The name of the family of encoders.
+    pub(crate) family: &'static str,
+    pub(crate) head_trained: bool,
+}
+
+/// Reads the checkpoint in `directory`.
+pub(crate) fn open(directory: &Path, options: &ImportOptions, generator: &mut SmallRng) -> Result<Opened> {
+    let mut tensors = StoredTensors::read(directory)?;
+    let checkpoint = Checkpoint::read(directory, &mut tensors, options.pooling)?;
+    let labels = checkpoint.labels(options.labels.as_ref())?;
+    let max_tokens = checkpoint.max_tokens(options.max_tokens)?;
+    let tokenizer = tokenizer::load(directory, checkpoint.model_type())?;
+    checkpoint.check_vocabulary(&tokenizer)?;
+    // Fails now, and not at the first document, if `max_tokens` leaves no room beside the special tokens.
+    tokenizer.encode("", max_tokens)?;
+    let mut weights = weights::convert(&checkpoint, &tensors, labels.len(), generator)?;
+    // The conversion has copied them; without this a large checkpoint would be in memory twice while the network is
+    // built.
+    drop(tensors);
+    let network = Network::from_weights(checkpoint.network(labels.len()), &mut weights)?;
+    let (family, head_trained) = (checkpoint.family.name(), checkpoint.trained_head.is_some());
+    Ok(Opened { network, tokenizer, labels, max_tokens, family, head_trained })
 }
 
 /// Compares the logits of random documents: many short lengths in one batch, and the longest possible one

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fenliu_model::batcher::TokenBatch;
+use fenliu_model::onnx::ModelProto;
 use fenliu_model::session::Session;
 use fenliu_model::tokenize::Encoding;
 use fenliu_model::{Device, ModelError, Result};
@@ -28,7 +29,11 @@ pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
     let path = directory.join(CONFIG_FILE);
     write(&path, &config.map_err(ModelError::json(&path))?)?;
     write(&directory.join(WEIGHTS_FILE), &network.weights().serialize()?)?;
-    let model = encoder_model(network)?;
+    write_graph(&encoder_model(network)?, &directory.join(ONNX_FILE))
+}
+
+/// Writes an ONNX graph.
+pub(crate) fn write_graph(model: &ModelProto, path: &Path) -> Result<()> {
     // Checked before encoding: a longer message could be written, but protocol buffers cannot read it back.
     let bytes = model.encoded_len();
     if bytes > GRAPH_LIMIT {
@@ -36,7 +41,7 @@ pub(crate) fn write_network(network: &Network, directory: &Path) -> Result<()> {
             "the ONNX graph has {bytes} bytes but a file holds at most {GRAPH_LIMIT}: the network is too large"
         )));
     }
-    write(&directory.join(ONNX_FILE), &model.encode_to_vec())
+    write(path, &model.encode_to_vec())
 }
 
 /// Writes a file, and creates its directory if necessary.

@@ -18,13 +18,7 @@ const PADDING_SCORE: f32 = -1e4;
 ///
 /// The network lacks a parameter of its architecture.
 pub(crate) fn encoder_model(network: &Network) -> Result<ModelProto> {
-    let mut builder = GraphBuilder::default();
-    let axes = [Axis::Named("batch"), Axis::Named("tokens")];
-    let ids = builder.input("input_ids", &axes);
-    let attention_mask = builder.input("attention_mask", &axes);
-    let mask = builder.node("Cast", &[&attention_mask], vec![integer("to", i64::from(FLOAT))]);
-    let mut writer = Writer { builder, network, ids, mask };
-
+    let mut writer = Writer::new(network);
     let embedded = writer.embedding()?;
     let hidden = writer.encoder(&embedded)?;
     let mut logits = writer.head(&hidden, &embedded)?;
@@ -36,12 +30,24 @@ pub(crate) fn encoder_model(network: &Network) -> Result<ModelProto> {
     Ok(writer.builder.build("fenliu-encoder"))
 }
 
-struct Writer<'a> {
-    builder: GraphBuilder,
+pub(super) struct Writer<'a> {
+    pub(super) builder: GraphBuilder,
     network: &'a Network,
     ids: Value,
     /// 1.0 at tokens, 0.0 at padding: `[batch, tokens]`.
     mask: Value,
+}
+
+impl<'a> Writer<'a> {
+    /// A graph with its inputs alone.
+    pub(super) fn new(network: &'a Network) -> Self {
+        let mut builder = GraphBuilder::default();
+        let axes = [Axis::Named("batch"), Axis::Named("tokens")];
+        let ids = builder.input("input_ids", &axes);
+        let attention_mask = builder.input("attention_mask", &axes);
+        let mask = builder.node("Cast", &[&attention_mask], vec![integer("to", i64::from(FLOAT))]);
+        Self { builder, network, ids, mask }
+    }
 }
 
 impl Writer<'_> {
@@ -92,7 +98,7 @@ impl Writer<'_> {
         self.builder.node("Slice", &[x, &start, &end, &axes], vec![])
     }
 
-    fn embedding(&mut self) -> Result<Value> {
+    pub(super) fn embedding(&mut self) -> Result<Value> {
         let (layout, width) = (self.network.config.embedding, self.network.config.embedding_width());
         let sum = self.table_sum("embedding", &layout, width, self.network.embedding.values());
         if self.network.config.architecture.embedding_norm {
@@ -170,7 +176,7 @@ impl Writer<'_> {
         self.builder.node("Concat", &[&front, &rest], vec![integer("axis", 1)])
     }
 
-    fn encoder(&mut self, embedded: &Value) -> Result<Value> {
+    pub(super) fn encoder(&mut self, embedded: &Value) -> Result<Value> {
         let padding = self.builder.scalar(PADDING_SCORE);
         let one = self.builder.scalar(1.0);
         // A bias of 0 for tokens and of `PADDING_SCORE` for padding, added to the scores of each key.
@@ -285,13 +291,13 @@ impl Writer<'_> {
     }
 
     /// The number of tokens of each row: `[batch, 1]`.
-    fn lengths(&mut self) -> Value {
+    pub(super) fn lengths(&mut self) -> Value {
         let axis = self.builder.integers(&[1]);
         self.builder.node("ReduceSum", &[&self.mask, &axis], vec![integer("keepdims", 1)])
     }
 
     /// The mean of `x` over the tokens of each row: `[batch, width]`.
-    fn pooled(&mut self, x: &Value, lengths: &Value) -> Value {
+    pub(super) fn pooled(&mut self, x: &Value, lengths: &Value) -> Value {
         // As a product with the mask, so that padding, whose hidden states are arbitrary, does not count.
         let weights = self.builder.node("Div", &[&self.mask, lengths], vec![]);
         let weights = self.unsqueeze(&weights, &[1]);

@@ -20,7 +20,7 @@ pub(super) enum Axis {
 }
 
 /// A graph under construction.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct GraphBuilder {
     graph: GraphProto,
 }

@@ -81,7 +81,7 @@ impl Shown {
             ("texts", reads(model)),
         ]);
         facts.push(match (model.trainable, model.head_trained) {
-            (false, _) => ("use", "serve only: an imported graph".to_owned()),
+            (false, _) => ("use", "serve only: it has no weights to train".to_owned()),
             (true, false) => ("use", "none before its head is trained: fine-tune it first".to_owned()),
             (true, true) => ("parity", format!("logits differ by at most {:.1e}", model.parity_max_abs_diff)),
         });
