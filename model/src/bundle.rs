@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ModelError, Result};
 use crate::labels::Labels;
 use crate::tokenize::{Tokenization, Tokenizer};
+use crate::zero_shot::ZeroShotPart;
 
 mod digest;
 mod writer;
@@ -39,7 +40,7 @@ pub(crate) use writer::{remove_leftovers, staging_name};
 
 /// The highest format that this program reads. A bundle has the lowest one that says all of it, so that earlier
 /// releases read what they can serve.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 const LABELS_FILE: &str = "labels.json";
 
@@ -54,7 +55,8 @@ pub enum ProblemType {
 /// `manifest.json`: what a bundle is and how it was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the directory layout: 1 for a graph alone that reads one window, else 2.
+    /// Version of the directory layout: 1 for a graph alone that reads one window, 3 with `prefix` or `zero_shot`, else
+    /// 2.
     pub format: u32,
     /// The model's name, the same for all its versions.
     pub name: String,
@@ -78,6 +80,9 @@ pub struct ModelDescription {
     /// Most windows of a text that the graph reads, one after another; the mean of their logits counts.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub windows: usize,
+    /// What is put before each text that the graph reads, such as `query: `; linear experts do not see it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
     /// Token id that batches are filled with.
     pub pad_id: u32,
     /// Path of the ONNX graph inside the bundle; `None` if linear experts are the whole model.
@@ -86,6 +91,9 @@ pub struct ModelDescription {
     /// The linear experts, whose logits are added to those of the graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub linear: Vec<LinearPart>,
+    /// How much the graph's output `zero_shot` counts; `None` if the graph has no such output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_shot: Option<ZeroShotPart>,
     /// How logits become a decision.
     pub problem_type: ProblemType,
     /// Name of the size preset, or of the architecture of an imported model.
@@ -138,6 +146,9 @@ fn is_one(windows: &usize) -> bool {
 impl ModelDescription {
     /// The lowest format that says all of this description.
     fn format(&self) -> u32 {
+        if !self.prefix.is_empty() || self.zero_shot.is_some() {
+            return 3;
+        }
         if self.linear.is_empty() && self.onnx.is_some() && self.windows == 1 { 1 } else { 2 }
     }
 }
@@ -168,7 +179,8 @@ impl Bundle {
             return Err(ModelError::bundle(&self.path, problem));
         }
         self.check_file("onnx", onnx.as_deref())?;
-        linear.iter().try_for_each(|part| self.check_file("linear", Some(&part.file)))
+        linear.iter().try_for_each(|part| self.check_file("linear", Some(&part.file)))?;
+        self.check_zero_shot()
     }
 
     fn check_file(&self, field: &str, file: Option<&str>) -> Result<()> {
@@ -181,6 +193,22 @@ impl Bundle {
         }
         let problem = format!("{MANIFEST_FILE}: `{field}` is `{file}`, which is not a file of the bundle");
         Err(ModelError::bundle(&self.path, problem))
+    }
+
+    fn check_zero_shot(&self) -> Result<()> {
+        let model = &self.manifest.model;
+        let Some(part) = &model.zero_shot else { return Ok(()) };
+        let is_there =
+            model.onnx.is_some() && model.linear.iter().any(|linear| linear.file == part.familiar_to);
+        let problem = || match is_there {
+            true => part.check().err(),
+            false => {
+                Some(format!("`familiar_to` is `{}`, which is not a file of `linear`", part.familiar_to))
+            }
+        };
+        problem().map_or(Ok(()), |problem| {
+            Err(ModelError::bundle(&self.path, format!("{MANIFEST_FILE}: `zero_shot`: {problem}")))
+        })
     }
 
     /// The version's directory.
@@ -273,9 +301,11 @@ pub(crate) mod tests {
             tokenization: Some(Tokenization::Words),
             max_tokens: 32,
             windows: 1,
+            prefix: String::new(),
             pad_id: 0,
             onnx: Some("onnx/fp32.onnx".to_owned()),
             linear: Vec::new(),
+            zero_shot: None,
             problem_type: ProblemType::SingleLabel,
             preset: "tiny".to_owned(),
             parameters: 12,
@@ -328,6 +358,20 @@ pub(crate) mod tests {
         let version = Ulid::from_str(&written.manifest().version).unwrap();
         let created_at = chrono::DateTime::parse_from_rfc3339(&written.manifest().created_at).unwrap();
         assert_eq!(created_at.timestamp_millis() as u64, version.timestamp_ms());
+    }
+
+    #[test]
+    fn class_names_need_a_linear_expert_that_says_how_familiar_a_text_is() {
+        let root = tempfile::tempdir().unwrap();
+        let familiar_to = "linear/stripped.safetensors".to_owned();
+        let part = ZeroShotPart { familiar_to, mean: 0.6, deviation: 0.1, most: 2.0 };
+        let description = ModelDescription { zero_shot: Some(part), ..description() };
+        assert_eq!(description.format(), 3);
+        let finished = staged(root.path(), b"graph").finish(description);
+        let error = finished.and_then(|bundle| Bundle::open(bundle.path())).unwrap_err().to_string();
+        let message =
+            "`zero_shot`: `familiar_to` is `linear/stripped.safetensors`, which is not a file of `linear`";
+        assert!(error.contains(message), "{error}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! temperature.
 //!
 //! A bundle is a product of experts (Hinton, 2002): their logits are summed, each scaled by its weight and its own
-//! temperature. The graph gives the sum of those that read tokens, here averaged over the windows of a long text. The
+//! temperature. The graph gives the sum of those that read tokens, here averaged over the windows of a long text, and
+//! may give the logits of the class names beside it, whose factor depends on the text ([`Encoding::zero_shot`]). The
 //! linear experts read the whole text while it is encoded ([`Encoding::linear`]).
 //!
 //! Contract: probabilities are returned in the order of the texts. They do not depend on the other texts of a
@@ -155,8 +156,10 @@ impl Classifier {
     /// The graph's logits of each window of each text; nothing without a graph.
     fn graph_logits(&mut self, members: &[&Encoding], score: Score) -> Result<Vec<Vec<f32>>> {
         let Some(session) = &mut self.session else { return Ok(Vec::new()) };
-        let windows: Vec<&[u32]> =
-            members.iter().flat_map(|encoding| encoding.windows(self.window)).collect();
+        let (windows, factors): (Vec<&[u32]>, Vec<f32>) = members
+            .iter()
+            .flat_map(|encoding| encoding.windows(self.window).map(|ids| (ids, encoding.zero_shot)))
+            .unzip();
         let batch = TokenBatch::pad(&windows, self.pad_id);
         let logits = score(session, &batch)?;
         if logits.labels != self.labels.len() {
@@ -164,7 +167,7 @@ impl Classifier {
                 format!("the graph has {} logits but there are {} labels", logits.labels, self.labels.len());
             return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
         }
-        Ok(logits.values.chunks_exact(logits.labels).map(<[f32]>::to_vec).collect())
+        Ok(rows(&logits, &factors))
     }
 
     /// The calibration, if the bundle has one.
@@ -191,6 +194,17 @@ impl Classifier {
     pub fn version(&self) -> &str {
         &self.version
     }
+}
+
+/// The logits of each row, and the row's factor times those of the class names, if there are such.
+fn rows(logits: &Logits, factors: &[f32]) -> Vec<Vec<f32>> {
+    let mut sums: Vec<Vec<f32>> = logits.values.chunks_exact(logits.labels).map(<[f32]>::to_vec).collect();
+    for ((sum, others), factor) in
+        sums.iter_mut().zip(logits.zero_shot.chunks_exact(logits.labels)).zip(factors)
+    {
+        sum.iter_mut().zip(others).for_each(|(sum, other)| *sum += factor * other);
+    }
+    sums
 }
 
 /// The mean of rows of `width` values; zeros if there is no row.

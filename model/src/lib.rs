@@ -51,6 +51,7 @@ pub mod thresholds;
 mod time;
 pub mod tokenize;
 pub mod training_report;
+mod zero_shot;
 
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, LinearPart, Manifest, ModelDescription, ProblemType};
@@ -77,3 +78,4 @@ pub use registry::{
 };
 pub use runtime::Runtime;
 pub use tokenize::{Encoding, PAD_ID, Tokenization, Tokenizer, UNK_ID, VocabularyOptions};
+pub use zero_shot::ZeroShotPart;

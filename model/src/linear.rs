@@ -94,6 +94,20 @@ impl LinearExpert {
         self.matrix.logits(&known.into_sorted())
     }
 
+    /// The raw logits, and the share of the text's features that are known, each as often as the text has it: from 0 to
+    /// 1, and 0 if it has none.
+    pub fn logits_and_familiarity(&self, text: &str) -> (Vec<f32>, f64) {
+        let mut known = KnownRows::default();
+        let (mut all, mut familiar) = (0_u64, 0_u64);
+        self.features.visit(text, |key| {
+            let row = self.table.row(key);
+            all += 1;
+            familiar += u64::from(row.is_some());
+            known.extend(row);
+        });
+        (self.matrix.logits(&known.into_sorted()), familiar as f64 / all.max(1) as f64)
+    }
+
     /// The raw logits of a text with these distinct features, as [`Features::keys`] gives them.
     pub fn logits_of_keys(&self, keys: &[u64]) -> Vec<f32> {
         let rows: Vec<u32> = keys.iter().filter_map(|key| self.table.row(*key)).collect();

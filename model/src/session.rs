@@ -2,7 +2,7 @@
 //!
 //! Contract of the graph: inputs `input_ids` and `attention_mask`, int64 `[batch, tokens]`, and
 //! optionally `token_type_ids`, which is fed zeros; an output `logits`, float32, float16 or bfloat16
-//! `[batch, labels]`; both axes of the inputs are dynamic. Not here: tokenising, batching and softmax.
+//! `[batch, labels]`, and optionally another one of the same kind, `zero_shot`; both axes of the inputs are dynamic. Not here: tokenising, batching and softmax.
 
 use std::path::Path;
 
@@ -27,6 +27,7 @@ const INPUT_IDS: &str = "input_ids";
 const ATTENTION_MASK: &str = "attention_mask";
 const TOKEN_TYPE_IDS: &str = "token_type_ids";
 const LOGITS: &str = "logits";
+const ZERO_SHOT: &str = "zero_shot";
 
 /// An open model. It runs one batch at a time; for more at once, open more sessions.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct Session {
     session: ort::session::Session,
     device: Device,
     has_token_types: bool,
+    has_zero_shot: bool,
 }
 
 /// The scores of one batch, row-major `[rows, labels]`, before softmax.
@@ -45,6 +47,8 @@ pub struct Logits {
     pub labels: usize,
     /// `rows` x `labels` values, which are finite if [`Session::run`] returned them.
     pub values: Vec<f32>,
+    /// As many values of the output `zero_shot`; empty if the graph does not have it.
+    pub zero_shot: Vec<f32>,
 }
 
 impl Session {
@@ -71,7 +75,8 @@ impl Session {
             on_gpu.map_or_else(|| open_on(vec![cpu()]), Ok).map_err(|error| failed(error.to_string()))?;
         check_interface(session.inputs(), session.outputs()).map_err(failed)?;
         let has_token_types = session.inputs().iter().any(|input| input.name() == TOKEN_TYPE_IDS);
-        Ok(Self { session, device, has_token_types })
+        let has_zero_shot = session.outputs().iter().any(|output| output.name() == ZERO_SHOT);
+        Ok(Self { session, device, has_token_types, has_zero_shot })
     }
 
     /// The device that it actually runs on: CPU or CUDA.
@@ -87,10 +92,12 @@ impl Session {
     /// names the batch's shape.
     pub fn run(&mut self, batch: &TokenBatch) -> Result<Logits> {
         let logits = self.scores(batch)?;
-        if let Some(position) = logits.values.iter().position(|value| !value.is_finite()) {
-            let (row, label) = (position / logits.labels, position % logits.labels);
-            let problem = format!("logit {label} of row {row} is {}", logits.values[position]);
-            return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
+        for values in [&logits.values, &logits.zero_shot] {
+            if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+                let (row, label) = (position / logits.labels, position % logits.labels);
+                let problem = format!("logit {label} of row {row} is {}", values[position]);
+                return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
+            }
         }
         Ok(logits)
     }
@@ -106,16 +113,20 @@ impl Session {
         if batch.input_ids.is_empty() {
             return Err(failed("it holds no token".to_owned()));
         }
-        let (shape, values) = self.logits(batch).map_err(|error| failed(error.to_string()))?;
+        let [(shape, values), (other, zero_shot)] =
+            self.outputs(batch).map_err(|error| failed(error.to_string()))?;
         let labels = match shape[..] {
             [rows, labels] if rows == batch.rows as i64 && labels > 0 => labels as usize,
             _ => return Err(failed(format!("`{LOGITS}` came back in the shape {shape:?}"))),
         };
-        Ok(Logits { rows: batch.rows, labels, values })
+        if self.has_zero_shot && other != shape {
+            return Err(failed(format!("`{ZERO_SHOT}` came back in the shape {other:?}")));
+        }
+        Ok(Logits { rows: batch.rows, labels, values, zero_shot })
     }
 
-    /// Shape and values of the graph's output.
-    fn logits(&mut self, batch: &TokenBatch) -> ort::Result<(Vec<i64>, Vec<f32>)> {
+    /// Shape and values of `logits` and of `zero_shot`, which are empty if the graph has only the first.
+    fn outputs(&mut self, batch: &TokenBatch) -> ort::Result<[(Vec<i64>, Vec<f32>); 2]> {
         let shape = [batch.rows, batch.tokens];
         // Texts are never pairs, so all tokens have type 0.
         let token_types = vec![0; if self.has_token_types { batch.input_ids.len() } else { 0 }];
@@ -130,7 +141,8 @@ impl Session {
             ));
         }
         let outputs = self.session.run(inputs)?;
-        floats(&outputs[LOGITS])
+        let zero_shot = self.has_zero_shot.then(|| floats(&outputs[ZERO_SHOT])).transpose()?;
+        Ok([floats(&outputs[LOGITS])?, zero_shot.unwrap_or_default()])
     }
 }
 
@@ -183,7 +195,8 @@ fn check_interface(inputs: &[Outlet], outputs: &[Outlet]) -> Result<(), String> 
     }
     let logits = outputs.iter().find(|output| output.name() == LOGITS);
     let logits = logits.ok_or_else(|| format!("it has no output `{LOGITS}`, only {}", names(outputs)))?;
-    check_type(logits, &TYPES)
+    let zero_shot = outputs.iter().filter(|output| output.name() == ZERO_SHOT);
+    zero_shot.chain([logits]).try_for_each(|output| check_type(output, &TYPES))
 }
 
 fn check_type(outlet: &Outlet, expected: &[TensorElementType]) -> Result<(), String> {

@@ -173,6 +173,18 @@ impl Tokenizer {
         }
     }
 
+    /// The ids of `prefix` and a text after it, as of one text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn encode_after(&self, prefix: &str, text: &str, max_tokens: usize) -> Result<Encoding> {
+        match prefix {
+            "" => self.encode(text, max_tokens),
+            prefix => self.encode(&format!("{prefix}{text}"), max_tokens),
+        }
+    }
+
     /// The ids of many texts, in their order, on rayon's threads.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod demo;
 mod dlq;
 mod doctor;
 mod evaluate;
+mod fetch;
 mod finetune;
 mod generate;
 mod model;

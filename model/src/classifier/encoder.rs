@@ -6,6 +6,7 @@ use crate::bundle::{Bundle, LinearPart};
 use crate::error::{ModelError, Result};
 use crate::linear::LinearExpert;
 use crate::tokenize::{Encoding, Tokenizer};
+use crate::zero_shot::ZeroShotPart;
 
 /// The part of a classifier that reads texts. It can be shared with threads that encode ahead of the classifier.
 #[derive(Debug)]
@@ -14,8 +15,19 @@ pub struct Encoder {
     tokenizer: Option<Tokenizer>,
     /// Most tokens of all windows together.
     max_tokens: usize,
-    /// Each with the factor of its logits in the sum.
-    linear: Vec<(LinearExpert, f32)>,
+    /// What the tokenizer reads before each text.
+    prefix: String,
+    linear: Vec<Part>,
+}
+
+/// A linear expert in the sum.
+#[derive(Debug)]
+struct Part {
+    expert: LinearExpert,
+    /// The factor of its logits.
+    factor: f32,
+    /// If its features are those that decide on the part of `zero_shot`.
+    zero_shot: Option<ZeroShotPart>,
 }
 
 impl Encoder {
@@ -28,7 +40,8 @@ impl Encoder {
         let model = &bundle.manifest().model;
         let linear = bundle.linear_experts()?;
         let tokenizer = model.tokenization.map(|_| bundle.tokenizer()).transpose()?;
-        Ok(Self { tokenizer, max_tokens: model.max_tokens.saturating_mul(model.windows), linear })
+        let max_tokens = model.max_tokens.saturating_mul(model.windows);
+        Ok(Self { tokenizer, max_tokens, prefix: model.prefix.clone(), linear })
     }
 
     /// The encodings of many texts, in their order, computed on rayon's threads.
@@ -56,13 +69,16 @@ impl Encoder {
 
     fn encode(&self, text: &str) -> Result<Encoding> {
         let mut encoding = match &self.tokenizer {
-            Some(tokenizer) => tokenizer.encode(text, self.max_tokens)?,
+            Some(tokenizer) => tokenizer.encode_after(&self.prefix, text, self.max_tokens)?,
             None => Encoding::default(),
         };
-        for (expert, factor) in &self.linear {
-            let logits = expert.logits(text);
+        for part in &self.linear {
+            let (logits, familiarity) = part.expert.logits_and_familiarity(text);
             encoding.linear.resize(logits.len(), 0.0);
-            encoding.linear.iter_mut().zip(logits).for_each(|(sum, logit)| *sum += factor * logit);
+            encoding.linear.iter_mut().zip(logits).for_each(|(sum, logit)| *sum += part.factor * logit);
+            if let Some(zero_shot) = &part.zero_shot {
+                encoding.zero_shot = zero_shot.factor(familiarity);
+            }
         }
         Ok(encoding)
     }
@@ -79,19 +95,16 @@ impl Encoder {
 }
 
 impl Bundle {
-    /// The linear experts, each with the factor of its logits in the sum.
-    fn linear_experts(&self) -> Result<Vec<(LinearExpert, f32)>> {
+    fn linear_experts(&self) -> Result<Vec<Part>> {
         self.manifest().model.linear.iter().map(|part| self.linear_expert(part)).collect()
     }
 
-    fn linear_expert(
-        &self,
-        LinearPart { file, weight, temperature }: &LinearPart,
-    ) -> Result<(LinearExpert, f32)> {
+    fn linear_expert(&self, LinearPart { file, weight, temperature }: &LinearPart) -> Result<Part> {
         let expert = LinearExpert::open(&self.path().join(file), self.labels())?;
         let factor = weight / temperature;
         if factor.is_finite() {
-            return Ok((expert, factor as f32));
+            let zero_shot = self.manifest().model.zero_shot.clone().filter(|part| part.familiar_to == *file);
+            return Ok(Part { expert, factor: factor as f32, zero_shot });
         }
         let problem = format!("`{file}` has the weight {weight} and the temperature {temperature}");
         Err(ModelError::bundle(self.path(), problem))

@@ -9,12 +9,14 @@ pub struct Encoding {
     pub truncated: bool,
     /// The part of the linear experts in the logits of all labels, from the whole text; empty if there are none.
     pub linear: Vec<f32>,
+    /// The factor of the graph's output `zero_shot`; 0 if it has none.
+    pub zero_shot: f32,
 }
 
 impl Encoding {
     /// An encoding for a model without linear experts.
     pub fn new(ids: Vec<u32>, truncated: bool) -> Self {
-        Self { ids, truncated, linear: Vec::new() }
+        Self { ids, truncated, ..Self::default() }
     }
 
     /// The ids in windows of at most `tokens` ids, all of nearly the same length, so that no window has much less

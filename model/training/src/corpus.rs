@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fenliu_model::tokenize::{Encoding, Tokenization, Tokenizer};
 use fenliu_model::training_report::RunSize;
 use fenliu_model::{Bundle, Example, Label, Labels, ModelError, Result};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
@@ -50,7 +51,22 @@ impl Corpus {
         let train = numbered(train, &labels)?;
         let dev = numbered(dev, &labels)?;
         let tokenizer = tokenizer(&train.0, options)?;
-        Self::encode(tokenizer, labels, sha256, train, dev, options.reads())
+        Self::encode((tokenizer, ""), labels, sha256, train, dev, options.reads())
+    }
+
+    /// Rows for classifiers over the vectors of a pretrained encoder, whose tokenizer reads `prefix` before each text. There
+    /// need not be any rows.
+    pub(super) fn for_encoder(
+        labels: Labels,
+        train: Vec<Example>,
+        dev: Vec<Example>,
+        (tokenizer, prefix): (Tokenizer, &str),
+        reads: Reads,
+    ) -> Result<Self> {
+        let sha256 = digest(&train, &dev, &[]);
+        let train = numbered(train, &labels)?;
+        let dev = numbered(dev, &labels)?;
+        Self::encode((Some(tokenizer), prefix), labels, sha256, train, dev, reads)
     }
 
     /// Rows for training from `base`, in its tokens. Its labels come first, in their order; new labels
@@ -66,7 +82,8 @@ impl Corpus {
         let train = numbered(train, &labels)?;
         let dev = numbered(dev, &labels)?;
         let tokenizer = base.manifest().model.tokenization.map(|_| base.tokenizer()).transpose()?;
-        Self::encode(tokenizer, labels, sha256, train, dev, Reads::of(base))
+        let prefix = &base.manifest().model.prefix;
+        Self::encode((tokenizer, prefix), labels, sha256, train, dev, Reads::of(base))
     }
 
     /// Rows for a student. `labels` are its teacher's, `soft` the teacher's probabilities for the training
@@ -93,13 +110,13 @@ impl Corpus {
         let dev = numbered(dev, labels)?;
         let tokenizer = tokenizer(&texts, options)?;
         let train = (texts, numbers);
-        let mut corpus = Self::encode(tokenizer, labels.clone(), sha256, train, dev, options.reads())?;
+        let mut corpus = Self::encode((tokenizer, ""), labels.clone(), sha256, train, dev, options.reads())?;
         corpus.train.soft = soft;
         Ok(corpus)
     }
 
     fn encode(
-        tokenizer: Option<Tokenizer>,
+        (tokenizer, prefix): (Option<Tokenizer>, &str),
         labels: Labels,
         sha256: String,
         (train_texts, train_labels): Numbered,
@@ -107,7 +124,10 @@ impl Corpus {
         reads: Reads,
     ) -> Result<Self> {
         let encode = |texts: &[String]| match &tokenizer {
-            Some(tokenizer) => tokenizer.encode_batch(texts, reads.max_tokens.saturating_mul(reads.windows)),
+            Some(tokenizer) => {
+                let most = reads.max_tokens.saturating_mul(reads.windows);
+                texts.par_iter().map(|text| tokenizer.encode_after(prefix, text, most)).collect()
+            }
             None => Ok(vec![Encoding::default(); texts.len()]),
         };
         let train = Dataset::with_windows(encode(&train_texts)?, train_labels, reads.max_tokens);
@@ -147,7 +167,7 @@ fn check_rows(train: &[Example]) -> Result<()> {
     Ok(())
 }
 
-fn label_ids(examples: &[Example]) -> BTreeSet<&str> {
+pub(super) fn label_ids(examples: &[Example]) -> BTreeSet<&str> {
     examples.iter().map(|example| example.label.as_str()).collect()
 }
 

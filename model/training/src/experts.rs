@@ -21,7 +21,8 @@ use crate::corpus::Corpus;
 use crate::data::Dataset;
 use crate::network::{Buffers, Network};
 use crate::ops::add;
-use report::report;
+
+pub(crate) use report::report;
 
 pub(crate) use linear::{LinearMembers, LinearStart, OwnedRows, baseline_accuracy};
 

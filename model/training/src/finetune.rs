@@ -149,7 +149,9 @@ fn untrainable(preset: &str) -> String {
     if is_served_only(preset) {
         return format!("its encoder is of the family {preset}, which can be served but not trained here");
     }
-    "it was imported as a graph and has no weights to train; import the checkpoint it came from".to_owned()
+    "it has no weights to train: it was imported as a graph, or its encoder is frozen; import the checkpoint it came from, or \
+     train it again with `fenliu train --encoder`"
+        .to_owned()
 }
 
 /// Trains a classifier further, ready to be published.

@@ -122,11 +122,14 @@ pub(crate) fn with_dev(
 ) -> (Vec<Example>, Vec<Example>) {
     match dev {
         Some(dev) => (train, dev),
-        None => {
-            let share = options.dev_share.min(MOST_HELD_OUT / train.len().max(1) as f32);
-            split::hold_out(train, share, options.optimisation.seed)
-        }
+        None => hold_out(train, options.dev_share, options.optimisation.seed),
     }
+}
+
+/// Holds a share of the training rows out, but not more than suffice.
+pub(crate) fn hold_out(train: Vec<Example>, share: f32, seed: u64) -> (Vec<Example>, Vec<Example>) {
+    let share = share.min(MOST_HELD_OUT / train.len().max(1) as f32);
+    split::hold_out(train, share, seed)
 }
 
 /// The network of `options` for the vocabulary and labels of `corpus`, with random weights.

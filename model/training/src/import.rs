@@ -13,7 +13,7 @@
 //! The head's weights say how many labels there are, and `config.json` how they are called
 //! ([`fenliu_model::import::label_names`]).
 //!
-//! [`crate::hub`] fetches such a directory. [`encoder_features`] writes the encoder alone.
+//! [`crate::hub`] fetches such a directory. [`encoder_features`] reads the encoder alone.
 //!
 //! Not here: sentence pairs, several labels for one text.
 
@@ -46,7 +46,6 @@ use published::{check_padding, parity};
 use served::Encoder;
 use tensors::StoredTensors;
 
-pub use encoder_features::{EncoderFeatures, FeatureOptions, export_features};
 pub use pooling::Pooling;
 
 /// What can be chosen about an import.
@@ -97,9 +96,11 @@ pub fn huggingface(directory: &Path, root: &Path, name: &str, options: &ImportOp
         tokenization: Some(tokenizer.kind()),
         max_tokens,
         windows: 1,
+        prefix: String::new(),
         pad_id: tokenizer.pad_id(),
         onnx: Some(ONNX_FILE.to_owned()),
         linear: Vec::new(),
+        zero_shot: None,
         problem_type: ProblemType::SingleLabel,
         preset: checkpoint.family.name.to_owned(),
         parameters: computed.parameters,

@@ -3,8 +3,8 @@
 //!
 //! [`train`] and [`distill`] train a small transformer encoder with a linear n-gram side path
 //! ([`TrainOptions`]) and publish it. [`stage_finetuned`] trains the network of a bundle further
-//! ([`FineTuneOptions`]). [`huggingface`] imports a checkpoint of one of many families of
-//! encoders, and [`export_features`] writes its encoder alone.
+//! ([`FineTuneOptions`]). [`train_frozen`] fits classifiers over the vectors of a pretrained encoder. [`huggingface`]
+//! imports a checkpoint of one of many families of encoders.
 //!
 //! A run has these steps, one module each:
 //!
@@ -36,6 +36,7 @@ mod features;
 mod finetune;
 mod fit;
 mod from_scratch;
+mod frozen;
 mod grow;
 pub mod hub;
 mod hyperparameters;
@@ -73,9 +74,9 @@ pub use bench::StepBench;
 pub use distill::{DistillOptions, Teaching, distill};
 pub use finetune::{FineTuneOptions, FineTuneRequest, stage_finetuned};
 pub use from_scratch::{TrainRequest, Trained, stage, train};
-pub use import::{EncoderFeatures, FeatureOptions, ImportOptions, Pooling, export_features, huggingface};
-pub use observer::Observer;
-pub use onnx::{FeaturePooling, PooledTokens};
+pub use frozen::{ClassText, FrozenOptions, FrozenRequest, train_frozen};
+pub use import::{ImportOptions, Pooling, huggingface};
+pub use observer::{EmbeddingWork, Observer};
 pub use optimisation::{Optimisation, Transfer};
 pub use options::{Preset, TrainOptions};
 pub use shape::{EncoderShape, NgramShape};

@@ -149,6 +149,25 @@ impl Staged {
         Ok(Self { writer, description, labels: corpus.labels, dev: corpus.dev, linear, report })
     }
 
+    /// A bundle whose files but those of the labels and the report are in the directory of `writer`. `linear` are the rows
+    /// of the linear experts, if there are some.
+    pub(super) fn assemble(
+        writer: BundleWriter,
+        mut description: ModelDescription,
+        corpus: Corpus,
+        linear: bool,
+        report: TrainReport,
+    ) -> Result<Self> {
+        description.training = with_outcome(description.training, &report);
+        corpus.labels.save(&writer.path().join("labels.json"))?;
+        if let Some(tokenizer) = &corpus.tokenizer {
+            tokenizer.save(writer.path())?;
+        }
+        write_report(writer.path(), &report)?;
+        let linear = linear.then(|| OwnedRows::all(&corpus));
+        Ok(Self { writer, description, labels: corpus.labels, dev: corpus.dev, linear, report })
+    }
+
     /// Fits the linear experts again, now to the development rows, too: the temperatures are known, and rows that they do
     /// not see are lost to them.
     ///
@@ -217,9 +236,11 @@ impl Provenance {
             tokenization: self.tokenization,
             max_tokens: self.reads.max_tokens,
             windows: self.reads.windows,
+            prefix: String::new(),
             pad_id,
             onnx: self.tokenization.map(|_| publish::ONNX_FILE.to_owned()),
             linear: Vec::new(),
+            zero_shot: None,
             problem_type: ProblemType::SingleLabel,
             preset: self.preset,
             parameters,

@@ -1,15 +1,17 @@
 //! `fenliu train`
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use clap::Args;
 use fenliu_config::Problems;
 use fenliu_model::training_report::{EpochReport, ExpertReport, RunSize, TrainReport};
 use fenliu_model::{Bundle, Example, Tokenization, runtime};
 use fenliu_operators::{Agreement, agreement};
 use fenliu_training::{
-    Destination, DistillOptions, Observer, Preset, Teaching as DistillRequest, TrainOptions, TrainRequest,
-    distill, train as train_model,
+    Destination, DistillOptions, EmbeddingWork, Observer, Preset, Teaching as DistillRequest, TrainOptions,
+    TrainRequest, distill, train as train_model,
 };
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -26,10 +28,15 @@ use crate::options::{overlay, value};
 use crate::progress::bar;
 use crate::texts::Preprocessing;
 
+mod frozen;
+
+/// How often it is said how far the encoder is, where there is no terminal.
+const BETWEEN_NOTES: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
     /// Labelled documents: files such as JSON Lines, CSV, Parquet or Arrow, directories, or patterns
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", required_unless_present = "zero_shot", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Only rows whose FIELD has this VALUE, such as split=train
     #[arg(long, value_name = "FIELD=VALUE")]
@@ -46,12 +53,23 @@ pub(super) struct TrainArgs {
     /// Directory of models
     #[arg(long, value_name = "DIR", default_value = "models")]
     out: PathBuf,
-    /// Size of the network: tiny, small, base or classic; or linear, without a network
-    #[arg(long, default_value = "tiny")]
-    preset: Preset,
-    /// words: jieba segmentation and a built vocabulary; subword: a tokenizer.json
-    #[arg(long, default_value = "subword", value_parser = tokenization)]
-    tokenization: Tokenization,
+    /// A pretrained encoder that stays as it is; only classifiers over its vectors are trained. A checkpoint directory of
+    /// transformers or sentence-transformers, or hf:OWNER/NAME[@REVISION]
+    #[arg(long, value_name = "PATH|hf:OWNER/NAME[@REVISION]")]
+    encoder: Option<PathBuf>,
+    /// What the encoder reads before each text, such as 'query: ' [default: what its directory says]
+    #[arg(long, value_name = "TEXT", requires = "encoder")]
+    prefix: Option<String>,
+    /// Names and keywords of the labels, which the encoder compares with documents: they classify without labelled
+    /// documents (--unlabelled), or help where documents are unlike the labelled ones
+    #[arg(long, value_name = "labels.toml", requires = "encoder")]
+    zero_shot: Option<PathBuf>,
+    /// Size of the network: tiny, small, base or classic; or linear, without a network [default: tiny]
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// words: jieba segmentation and a built vocabulary; subword: a tokenizer.json [default: subword]
+    #[arg(long, value_parser = tokenization)]
+    tokenization: Option<Tokenization>,
     /// A tokenizer.json to use; without it, one is trained on the documents
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
@@ -64,8 +82,8 @@ pub(super) struct TrainArgs {
     /// A bundle or model directory, whose probabilities are learnt in addition to the labels (distillation)
     #[arg(long, value_name = "BUNDLE")]
     teacher: Option<PathBuf>,
-    /// Documents without labels; the teacher labels them
-    #[arg(long, value_name = "PATH", num_args = 1.., requires = "teacher")]
+    /// Documents without labels: the teacher labels them, or --zero-shot compares them
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     unlabelled: Vec<PathBuf>,
     /// Weight of the teacher relative to the document's own label, 0 to 1 [default: 0.7]
     #[arg(long, value_name = "SHARE", requires = "teacher")]
@@ -118,12 +136,23 @@ impl Recipe {
 }
 
 pub(super) fn train(args: TrainArgs, common: &Common) -> Result<()> {
+    let config = common.load()?;
+    let result = match &args.encoder {
+        Some(encoder) => frozen::fit(encoder, &args, &config)?,
+        None => fit(&recipe(args)?, &config)?,
+    };
+    if common.json { output::json(&result) } else { output::line(result.line()) }
+}
+
+/// The recipe of a network that is trained from scratch.
+fn recipe(args: TrainArgs) -> Result<Recipe> {
+    if args.teacher.is_none() && !args.unlabelled.is_empty() {
+        return Err(Problems::one("command line", "--unlabelled", "needs --teacher or --encoder").into());
+    }
     let options = train_options(&args)?;
     let teaching = teaching(&args);
     let TrainArgs { data, select, dev, dev_select, name, out, .. } = args;
-    let recipe = Recipe { name, out, data, select, dev, dev_select, options, teaching };
-    let result = fit(&recipe, &common.load()?)?;
-    if common.json { output::json(&result) } else { output::line(result.line()) }
+    Ok(Recipe { name, out, data, select, dev, dev_select, options, teaching })
 }
 
 fn teaching(args: &TrainArgs) -> Option<Teaching> {
@@ -138,7 +167,10 @@ fn teaching(args: &TrainArgs) -> Option<Teaching> {
 
 /// The options of the preset, overridden by the flags and by each `--option`.
 fn train_options(args: &TrainArgs) -> Result<TrainOptions> {
-    let mut options = TrainOptions::new(args.preset, args.tokenization);
+    let mut options = TrainOptions::new(
+        args.preset.unwrap_or(Preset::Tiny),
+        args.tokenization.unwrap_or(Tokenization::Subword),
+    );
     options.tokenizer.clone_from(&args.tokenizer);
     let optimisation = &mut options.optimisation;
     optimisation.epochs = args.epochs.unwrap_or(optimisation.epochs);
@@ -183,6 +215,12 @@ impl FitResult {
             self.bundle.display()
         )
     }
+}
+
+/// A duration as people say it.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
 }
 
 /// The accuracy of an expert alone; `None` without development rows.
@@ -251,6 +289,8 @@ pub(super) struct Reporter {
     bar: Option<ProgressBar>,
     epochs: usize,
     epoch: usize,
+    /// When the encoder began to read, or when that was last said.
+    embedded: Option<Instant>,
 }
 
 impl Observer for Reporter {
@@ -272,6 +312,33 @@ impl Observer for Reporter {
         let bar = self.bar.get_or_insert_with(|| bar(Some(total), "batches"));
         bar.set_position((steps * self.epoch + step) as u64);
         bar.set_message(format!("loss {loss:.3}"));
+    }
+
+    fn embedding(&mut self, work: &EmbeddingWork) {
+        self.embedded = Some(Instant::now());
+        output::note(format!(
+            "     the encoder reads {} of {} documents ({} tokens): about {}, with about {} of memory",
+            work.missing,
+            work.texts,
+            work.tokens,
+            duration(work.seconds),
+            ByteSize(work.memory_bytes).display().si()
+        ));
+    }
+
+    fn embedded(&mut self, done: usize, missing: usize) {
+        let bar = self.bar.get_or_insert_with(|| bar(Some(missing as u64), "documents"));
+        bar.set_length(missing as u64);
+        bar.set_position(done as u64);
+        let is_due = self.embedded.is_none_or(|since| since.elapsed() >= BETWEEN_NOTES);
+        if bar.is_hidden() && is_due && done < missing {
+            self.embedded = Some(Instant::now());
+            output::note(format!("     the encoder has read {done} of {missing} documents"));
+        }
+        if done == missing {
+            bar.finish_and_clear();
+            self.bar = None;
+        }
     }
 
     fn epoch(&mut self, epoch: &EpochReport) {

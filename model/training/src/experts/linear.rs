@@ -220,6 +220,13 @@ impl LinearMembers {
         Ok(Self { members, reports })
     }
 
+    /// The file of the expert that says how familiar a text is, and the share of familiar n-grams of each text.
+    pub(crate) fn familiarity(&self, texts: &[String]) -> Option<(String, Vec<f64>)> {
+        let Member { expert, part } = self.members.first()?;
+        let shares = texts.iter().map(|text| expert.logits_and_familiarity(text).1).collect();
+        Some((part.file.clone(), shares))
+    }
+
     /// Number of values of all known features.
     pub(crate) fn parameters(&self) -> u64 {
         let of = |member: &Member| 2 * member.expert.known_features() * member.expert.labels().len();

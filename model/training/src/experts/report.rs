@@ -4,7 +4,7 @@ use fenliu_model::best_temperature;
 use fenliu_model::training_report::ExpertReport;
 
 /// An expert with its weight, and its temperature: the best one for its `logits`, or the given one without rows.
-pub(super) fn report(
+pub(crate) fn report(
     name: &str,
     (weight, temperature): (f64, f64),
     gold: &[usize],

@@ -1,8 +1,6 @@
 //! From hidden states to one vector of features for each text, as sentence encoders are used.
 
-use fenliu_model::onnx::ModelProto;
-
-use super::graph::{Axis, GraphBuilder, Value, integer, integers};
+use super::graph::{GraphBuilder, Value, integer, integers};
 
 /// Far below every hidden state: the score of padding where the largest value counts (as in sentence-transformers).
 const NEVER_LARGEST: f32 = -1e9;
@@ -11,16 +9,16 @@ const SMALLEST_LENGTH: f32 = 1e-12;
 
 /// How the hidden states of a text become its features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FeaturePooling {
+pub(crate) struct FeaturePooling {
     /// Which hidden states count.
-    pub tokens: PooledTokens,
+    pub(crate) tokens: PooledTokens,
     /// Whether the features are scaled to a length of 1.
-    pub normalise: bool,
+    pub(crate) normalise: bool,
 }
 
 /// Which hidden states of a text become its features, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PooledTokens {
+pub(crate) enum PooledTokens {
     /// That of the first token.
     Cls,
     /// The mean over the tokens.
@@ -41,14 +39,6 @@ pub(crate) struct EncoderGraph {
 }
 
 impl EncoderGraph {
-    /// The finished file with the output `features`, float32 `[batch, width]`.
-    pub(crate) fn features(mut self, pooling: FeaturePooling) -> ModelProto {
-        let features = self.pooled(pooling);
-        let axes = [Axis::Named("batch"), Axis::Fixed(self.width)];
-        self.builder.output("features", &features, &axes);
-        self.builder.build("fenliu-features")
-    }
-
     /// Adds pooling; returns the features, `[batch, width]`.
     pub(crate) fn pooled(&mut self, pooling: FeaturePooling) -> Value {
         let Self { builder, hidden, mask, .. } = self;

@@ -6,15 +6,14 @@ use clap::Args;
 use fenliu_config::Problems;
 use fenliu_model::import::{OnnxOptions, onnx};
 use fenliu_model::{Bundle, Labels, Manifest, runtime};
-use fenliu_training::hub::{self, HubOptions, Reference};
+use fenliu_training::hub;
 use fenliu_training::{ImportOptions, Pooling, huggingface};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::fetch::fetch;
 use crate::cli::{Common, output};
 use crate::error::{Converted, Result};
-use crate::progress::bar;
 
 /// Files that contain the weights of a checkpoint. A directory without any of them is taken for one with an ONNX graph.
 const WEIGHTS: [&str; 4] = [
@@ -68,13 +67,7 @@ pub(super) fn import(args: &ImportArgs, models: &Path, common: &Common) -> Resul
 
 /// Fetches a checkpoint and imports it.
 fn import_from_hub(reference: &str, args: &ImportArgs, models: &Path) -> Result<Bundle> {
-    let reference = reference.parse::<Reference>().converted()?;
-    let options = HubOptions::from_environment().converted()?;
-    let mut download = Download::default();
-    let snapshot =
-        hub::fetch(&reference, &options, &mut |progress| download.advance(&progress)).converted()?;
-    drop(download);
-    output::note(format!("{reference} is the commit {}", snapshot.commit));
+    let snapshot = fetch(reference)?;
     import_checkpoint(&snapshot.directory, Some(snapshot.origin()), args, models)
 }
 
@@ -125,35 +118,4 @@ fn report(bundle: &Bundle, json: bool) -> Result<()> {
         model.max_tokens,
         bundle.path().display()
     ))
-}
-
-/// Reports the progress of a download: a bar for each file on a terminal.
-#[derive(Default)]
-struct Download {
-    file: String,
-    bar: Option<ProgressBar>,
-}
-
-impl Download {
-    fn advance(&mut self, progress: &hub::Progress<'_>) {
-        if self.file != progress.file {
-            self.clear();
-            progress.file.clone_into(&mut self.file);
-        }
-        let bar = self.bar.get_or_insert_with(|| bar(Some(progress.total), "bytes"));
-        bar.set_position(progress.bytes);
-        bar.set_message(self.file.clone());
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Drop for Download {
-    fn drop(&mut self) {
-        self.clear();
-    }
 }
