@@ -25,6 +25,7 @@ mod tests {
     use super::*;
     use crate::calibration::Calibration;
     use crate::compare::{Speed, paired_bootstrap, slices};
+    use crate::correctors::Correctors;
     use crate::evaluate::{evaluate, evaluate_slices, roc_curves};
     use crate::gates::{GateInputs, GateLimits, check};
     use crate::probabilities::Probabilities;
@@ -174,6 +175,9 @@ mod tests {
             challenger: &evaluation,
             champion: both,
             slices: &slices,
+            classes: &[],
+            far: None,
+            correctors: &Correctors::default(),
             class_rows: &quality.class_rows,
             parity: 1e-6,
             speed,

@@ -154,7 +154,7 @@ impl Staged {
     pub(super) fn assemble(
         writer: BundleWriter,
         mut description: ModelDescription,
-        corpus: Corpus,
+        mut corpus: Corpus,
         linear: bool,
         report: TrainReport,
     ) -> Result<Self> {
@@ -164,7 +164,7 @@ impl Staged {
             tokenizer.save(writer.path())?;
         }
         write_report(writer.path(), &report)?;
-        let linear = linear.then(|| OwnedRows::all(&corpus));
+        let linear = linear.then(|| (std::mem::take(&mut corpus.linear_start), OwnedRows::all(&corpus)));
         Ok(Self { writer, description, labels: corpus.labels, dev: corpus.dev, linear, report })
     }
 

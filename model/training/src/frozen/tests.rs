@@ -184,7 +184,7 @@ fn names_alone_classify_and_a_second_run_reads_nothing_again() {
         assert!(accuracy > 0.8, "{accuracy}");
     }
     assert_eq!(read, [(true, 1), (false, 0)]);
-    assert!(crate::frozen::embed::cache_directory(root.path()).is_dir());
+    assert!(super::embed::cache_directory(root.path()).is_dir());
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn families_that_are_served_only_are_not_tuned_and_need_a_head() {
         base: &base,
         destination: crate::Destination { root: root.path(), name: "imported" },
         train: vec![row.clone()],
+        further: false,
         dev: vec![row],
         preprocessing: Value::Null,
         options: &options,

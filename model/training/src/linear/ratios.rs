@@ -48,7 +48,7 @@ impl Counts {
 
     /// r = log(p / q) of each feature: p is the share of the feature among all of the class, each counted once
     /// more than it occurs, and q is the same in the other classes.
-    fn ratios(&self, class: usize) -> Vec<f64> {
+    pub(super) fn ratios(&self, class: usize) -> Vec<f64> {
         let of_class = &self.of_class[class];
         // Sums of weights in another order may differ from 0 by rounding, and never should from below.
         let of_others = |feature: usize| (self.of_all[feature] - of_class[feature]).max(0.0);

@@ -15,6 +15,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 
 use super::*;
 use crate::config::RegistryConfig;
+use crate::fields::BestValues;
 use crate::names::FieldNames;
 use crate::schema;
 
