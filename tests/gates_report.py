@@ -6,9 +6,9 @@ differences on rows that the gates do not see: THUCNews `valid`, and Toutiao hea
 the file already are not repeated, so that a report that was interrupted continues.
 
     better    twice to four times as many rows as the champion has, and honest corrections of five people
-    far       more rows of the near source, and none of the far one, of which the champion has seen some
+    far       more rows of the near source, and none of the far one, of which the champion has seen 200 to 600
     shuffled  the labels of all rows in another order
-    class     more rows, but of one label 45 % have another one
+    class     more rows, but of one label 40 to 60 % have another one
     flipped   as many rows as the champion has, of which 15 % have another label
     liar      corrections of five people, of whom one gives wrong labels; with odd seeds beside the champion's rows, with even
               seeds alone
@@ -27,9 +27,11 @@ import sys
 import tempfile
 
 KINDS = ["better", "far", "shuffled", "class", "flipped", "liar"]
-CHAMPION_ROWS = 1500
-FAR_SEEN = 600
-TEST_ROWS = 2500
+CHAMPION_ROWS = 1200
+TEST_ROWS = 4000
+FAR_ROWS = 1500
+SEEN_ROWS = 3000
+TRUE_ROWS = 2500
 PEOPLE = ["ada", "ben", "cho", "dan", "eva"]
 CORRECTIONS = 60
 DATA = pathlib.Path(__file__).resolve().parent.parent.parent / "shared/data"
@@ -53,17 +55,20 @@ class Corpus:
 class Run:
     """One champion and one challenger, in a directory of its own."""
 
-    def __init__(self, fenliu, corpus, kind, seed, place):
-        self.fenliu, self.corpus, self.kind, self.seed, self.place = fenliu, corpus, kind, seed, place
+    def __init__(self, fenliu, settings, corpus, kind, seed, place):
+        self.fenliu, self.settings, self.corpus = fenliu, settings, corpus
+        self.kind, self.seed, self.place = kind, seed, place
         self.random = random.Random(f"{kind} {seed}")
         near, far = list(corpus.near), list(corpus.far)
         self.random.shuffle(near)
         self.random.shuffle(far)
         self.test, near = near[:TEST_ROWS], near[TEST_ROWS:]
         self.champion, self.rest = near[:CHAMPION_ROWS], near[CHAMPION_ROWS:]
-        self.far, self.far_truth, self.far_rest = far[:2000], far[2000:4000], far[4000:]
+        self.far, self.far_truth, self.far_rest = far[:FAR_ROWS], far[FAR_ROWS : 2 * FAR_ROWS], far[2 * FAR_ROWS :]
+        self.valid = self.random.sample(corpus.valid, TRUE_ROWS)
+        self.about = {"far": {"seen": 200 * (1 + seed % 3)}, "class": {"share": (4 + seed % 3) / 10}}.get(kind, {})
         if kind == "far":
-            self.champion += self.far_rest[:FAR_SEEN]
+            self.champion += self.far_rest[: self.about["seen"]]
 
     def call(self, *args):
         result = subprocess.run([self.fenliu, *args, "-q"], cwd=self.place, capture_output=True, text=True)
@@ -86,7 +91,7 @@ class Run:
 
     def corrections(self, liar=None):
         """Right labels of rows that the champion labels wrongly; the liar gives wrong labels to any rows."""
-        seen = self.rest[-4000:]
+        seen = self.rest[-SEEN_ROWS:]
         texts = "\n".join(row["text"].replace("\n", " ") for row in seen) + "\n"
         command = [self.fenliu, "predict", "--model", "models/m", "--json", "-q", "--top-k", "1", "-"]
         said = subprocess.run(command, cwd=self.place, input=texts, capture_output=True, text=True, check=True)
@@ -107,7 +112,7 @@ class Run:
             rows = self.champion + self.rest[: (factor - 1) * CHAMPION_ROWS]
             return rows, self.corrections(), {"factor": factor}
         if self.kind == "far":
-            return self.rest[: 3 * CHAMPION_ROWS], [], {}
+            return self.rest[: 3 * CHAMPION_ROWS], [], self.about
         if self.kind == "shuffled":
             rows = self.rest[: 3 * CHAMPION_ROWS]
             labels = [row["label"] for row in rows]
@@ -116,7 +121,9 @@ class Run:
         if self.kind == "class":
             label = self.random.choice(self.corpus.labels)
             rows = self.champion + self.rest[: 2 * CHAMPION_ROWS]
-            return [self.spoilt([row], 0.45 * (row["label"] == label))[0] for row in rows], [], {"label": label}
+            share = self.about["share"]
+            rows = [self.spoilt([row], share * (row["label"] == label))[0] for row in rows]
+            return rows, [], {"label": label, **self.about}
         if self.kind == "flipped":
             return self.spoilt(self.rest[:CHAMPION_ROWS], 0.15), [], {}
         liar = self.random.choice(PEOPLE)
@@ -133,7 +140,7 @@ class Run:
         return found
 
     def run(self):
-        self.write("valid.jsonl", self.corpus.valid)
+        self.write("valid.jsonl", self.valid)
         self.write("far_truth.jsonl", self.far_truth)
         data = self.write("champion.jsonl", self.champion)
         self.call("train", "--name", "m", "--preset", "linear", "--data", data, "--option", "seed=1")
@@ -143,7 +150,7 @@ class Run:
             args += ["--data", self.write("data.jsonl", rows)]
         if corrections:
             args += ["--feedback", self.write("feedback.jsonl", corrections)]
-        settings = ["finetune.niceness=0", "finetune.gates.speed_share=0.001"]
+        settings = ["finetune.niceness=0", "finetune.gates.speed_share=0.001", *self.settings]
         args += [word for setting in settings for word in ("--set", setting)]
         report = json.loads(self.call("finetune", "--json", "--model", "models/m", "--keep-refused", *args))
         champion, challenger = (self.truth(f"models/m@{report[version]}") for version in ("base", "version"))
@@ -187,7 +194,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fenliu", required=True, help="the binary")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="file of JSON lines")
-    parser.add_argument("--seeds", type=span, default=span("101-120"), help="FIRST-LAST; others chose the bounds of the gates")
+    parser.add_argument("--seeds", type=span, default=span("201-220"), help="FIRST-LAST; others chose the bounds of the gates")
+    parser.add_argument("--set", nargs="*", default=[], help="settings, such as finetune.gates.far_loss=0.01")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     args = parser.parse_args()
     fenliu, corpus = str(pathlib.Path(args.fenliu).resolve()), Corpus()
@@ -197,7 +205,7 @@ def main():
         if (kind, seed) in done:
             continue
         with tempfile.TemporaryDirectory() as place:
-            result = Run(fenliu, corpus, kind, seed, pathlib.Path(place)).run()
+            result = Run(fenliu, args.set, corpus, kind, seed, pathlib.Path(place)).run()
         with args.out.open("a") as out:
             out.write(json.dumps(result) + "\n")
         print(kind, seed, result["verdict"], result["near"], result["far"], *result["failed"], flush=True)

@@ -24,7 +24,7 @@ pub struct GateLimits {
     pub slice_loss: f64,
     /// Slices with fewer rows are not checked. Default: 50.
     pub slice_rows: usize,
-    /// Largest accepted loss of recall of a label, unless `chance` explains a larger one. Default: 0.02.
+    /// Largest accepted loss of recall of a label, unless `chance` explains a larger one. Default: 0.05.
     pub class_loss: f64,
     /// Largest accepted loss of accuracy on the far rows, unless `chance` explains a larger one. Default: 0.005.
     pub far_loss: f64,
@@ -36,7 +36,8 @@ pub struct GateLimits {
     pub implausible: f64,
     /// An expected calibration error up to this is always accepted. Default: 0.05.
     pub ece: f64,
-    /// A higher expected calibration error may exceed the champion's by at most this. Default: 0.01.
+    /// A higher expected calibration error may exceed the champion's by at most this. Default: 0.03, which is
+    /// what a few hundred development rows leave to chance.
     pub ece_rise: f64,
     /// Largest accepted difference of a logit between the trained network and the ONNX graph. Default: 1e-4.
     pub parity: f64,
@@ -53,12 +54,12 @@ impl Default for GateLimits {
             macro_f1_loss: 0.005,
             slice_loss: 0.02,
             slice_rows: 50,
-            class_loss: 0.02,
+            class_loss: 0.05,
             far_loss: 0.005,
             chance: 0.05,
             implausible: 0.4,
             ece: 0.05,
-            ece_rise: 0.01,
+            ece_rise: 0.03,
             parity: 1e-4,
             speed_share: 0.9,
             class_rows: 10,
@@ -410,7 +411,8 @@ mod tests {
         assert!(all(&fine, 0.09, 0.08, 10, 1e-4, 9.0).is_empty(), "the champion's calibration is no better");
         assert!(all(&slice(49, 0.5), 0.0, 0.0, 10, 0.0, 9.0).is_empty(), "too few rows to check");
         assert_eq!(all(&slice(50, 0.879), 0.0, 0.0, 10, 0.0, 9.0), ["slice s"]);
-        assert_eq!(all(&fine, 0.051, 0.03, 10, 0.0, 9.0), ["calibration"]);
+        assert!(all(&fine, 0.07, 0.04, 10, 1e-4, 9.0).is_empty(), "at the accepted rise");
+        assert_eq!(all(&fine, 0.071, 0.04, 10, 0.0, 9.0), ["calibration"]);
         assert_eq!(all(&fine, 0.0, 0.0, 9, 0.0, 9.0), ["class_rows"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, 1.1e-4, 9.0), ["parity"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, f64::NAN, 9.0), ["parity"]);
@@ -445,15 +447,15 @@ mod tests {
         let of = |a: Slice, b: Slice| class_gate(&[a, b], &GateLimits::default()).unwrap();
         let fine = || rows("a", 400, 0.8, 20, 2);
         // Two labels: the bound of chance is 0.025. P(at least 21 of 30) is 0.0214, P(at least 20 of 30) 0.0494.
-        let gate = of(fine(), rows("b", 400, 0.8, 9, 21));
+        let gate = of(fine(), rows("b", 200, 0.8, 9, 21));
         assert!(
-            !gate.passed && gate.detail.starts_with("label `b`: accuracy 0.7700 against 0.8000"),
+            !gate.passed && gate.detail.starts_with("label `b`: accuracy 0.7400 against 0.8000"),
             "{gate:?}"
         );
-        assert!(of(fine(), rows("b", 400, 0.8, 10, 20)).passed);
-        assert!(of(fine(), rows("b", 400, 0.8, 0, 8)).passed, "at the bound of the loss");
-        assert!(!of(fine(), rows("b", 400, 0.8, 0, 9)).passed);
-        let gate = of(rows("a", 4000, 0.8, 0, 40), rows("b", 400, 0.8, 0, 9));
+        assert!(of(fine(), rows("b", 200, 0.8, 10, 20)).passed);
+        assert!(of(fine(), rows("b", 400, 0.8, 0, 20)).passed, "at the bound of the loss");
+        assert!(!of(fine(), rows("b", 400, 0.8, 0, 21)).passed);
+        let gate = of(rows("a", 4000, 0.8, 0, 40), rows("b", 400, 0.8, 0, 21));
         assert!(!gate.passed && gate.detail.contains("`b`"), "the surer loss of `a` is small: {gate:?}");
         assert_eq!(class_gate(&[], &GateLimits::default()), None);
     }

@@ -21,7 +21,7 @@ use super::evaluate::{self, Candidate, ChallengerReport, Judges};
 use super::page;
 use super::rows::Row;
 use super::snapshot::{self, ROWS};
-use super::split::{self, Split};
+use super::split::{self, DevRows, Split};
 use super::state::{self, JobDirectory, JobStage, JobState, JobVerdict};
 use crate::clean::compile;
 use crate::config::{Config, FinetuneConfig, PromotePolicy};
@@ -212,7 +212,9 @@ impl<'a> Job<'a> {
 
     fn split(&mut self) -> Result<Split> {
         let rows: Vec<Row> = self.directory.read_lines(ROWS)?;
-        let (split, summary) = split::split(rows, &self.config.finetune);
+        // A job that an earlier release has split is resumed with the same rows.
+        let dev_rows = self.directory.state.split.as_ref().map_or(DevRows::Documents, |split| split.dev_rows);
+        let (split, summary) = split::split(rows, &self.config.finetune, dev_rows);
         if split.train.is_empty() || split.test.is_empty() {
             let message =
                 format!("too few rows: {} for training, {} for testing", summary.train, summary.test);

@@ -2,7 +2,8 @@
 //!
 //! Contract: texts that differ only in white space, punctuation or case are in the same part, and the same rows always
 //! give the same split. If test rows are drawn by their content, a text that is a test text in one job is one in every
-//! job. So a champion was never trained on a text that it is tested on later.
+//! job. So a champion was never trained on a text that it is tested on later. Beside other rows, corrections are never
+//! development rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,18 @@ pub(crate) enum TestRows {
     Content,
 }
 
+/// Which rows may be drawn as development rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DevRows {
+    /// All, as in jobs of earlier releases, which are resumed as they began.
+    #[default]
+    Any,
+    /// All but corrections, as long as there are others. Corrections are mostly errors of the champion, so confidences that
+    /// are fitted to them are too low for documents.
+    Documents,
+}
+
 /// How many rows each part has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SplitSummary {
@@ -38,6 +51,9 @@ pub(crate) struct SplitSummary {
     pub far: usize,
     /// How the test rows were chosen.
     pub test_rows: TestRows,
+    /// Which rows the development rows were drawn from.
+    #[serde(default)]
+    pub dev_rows: DevRows,
     /// Training rows by label.
     pub train_by_label: BTreeMap<String, usize>,
 }
@@ -52,16 +68,20 @@ pub(super) struct Split {
 }
 
 /// Splits the rows of a snapshot.
-pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSummary) {
+pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig, dev_rows: DevRows) -> (Split, SplitSummary) {
     let (far, rows): (Vec<Row>, Vec<Row>) =
         rows.into_iter().partition(|row| row.origin == ExampleOrigin::Far);
     let (test_rows, test) = test_texts(&rows, config.test_share);
+    let has_data = rows.iter().any(|row| row.origin == ExampleOrigin::Data);
+    let spares_corrections = has_data && dev_rows == DevRows::Documents;
     let mut split = Split { far, ..Split::default() };
     for row in rows {
         let text = fingerprint(&row.text);
         let part = if row.origin == ExampleOrigin::Test || test.contains(&text) {
             &mut split.test
-        } else if is_drawn(text, DEV, config.dev_share) {
+        } else if is_drawn(text, DEV, config.dev_share)
+            && !(spares_corrections && row.origin == ExampleOrigin::Feedback)
+        {
             &mut split.dev
         } else {
             &mut split.train
@@ -75,6 +95,7 @@ pub(super) fn split(rows: Vec<Row>, config: &FinetuneConfig) -> (Split, SplitSum
         test: split.test.len(),
         far: split.far.len(),
         test_rows,
+        dev_rows,
         train_by_label: count_labels(&split.train),
     };
     (split, summary)
@@ -150,7 +171,8 @@ mod tests {
 
     #[test]
     fn the_newest_rows_are_the_test_where_all_have_a_time() {
-        let (split, summary) = split(rows(200, |n| Some(n as i64)), &FinetuneConfig::default());
+        let (split, summary) =
+            split(rows(200, |n| Some(n as i64)), &FinetuneConfig::default(), DevRows::Documents);
         assert_eq!((summary.test_rows, summary.test), (TestRows::Newest, 20));
         assert!(split.test.iter().all(|row| row.time >= Some(180)));
         assert_eq!(summary.train + summary.dev, 180);
@@ -160,15 +182,32 @@ mod tests {
     fn named_test_rows_are_the_test() {
         let mut all = rows(50, |n| Some(n as i64));
         all.push(row("for testing", "a", None, ExampleOrigin::Test));
-        let (split, summary) = split(all, &FinetuneConfig::default());
+        let (split, summary) = split(all, &FinetuneConfig::default(), DevRows::Documents);
         assert_eq!((summary.test_rows, split.test.len()), (TestRows::Given, 1));
+    }
+
+    #[test]
+    fn corrections_are_development_rows_only_where_there_are_no_others() {
+        let corrections =
+            || (0..200).map(|n| row(&format!("correction {n}"), "a", None, ExampleOrigin::Feedback));
+        let (split_alone, _) = split(corrections().collect(), &FinetuneConfig::default(), DevRows::Documents);
+        assert!(!split_alone.dev.is_empty());
+        let (both, _) = split(
+            corrections().chain(rows(200, |_| None)).collect(),
+            &FinetuneConfig::default(),
+            DevRows::Documents,
+        );
+        assert!(!both.dev.is_empty() && both.dev.iter().all(|row| row.origin == ExampleOrigin::Data));
+        let all = corrections().chain(rows(200, |_| None)).collect();
+        let (earlier, _) = split(all, &FinetuneConfig::default(), DevRows::Any);
+        assert!(earlier.dev.iter().any(|row| row.origin == ExampleOrigin::Feedback));
     }
 
     #[test]
     fn far_rows_are_in_no_other_part() {
         let mut all = rows(200, |n| Some(n as i64));
         all.push(row("far away", "a", Some(1000), ExampleOrigin::Far));
-        let (split, summary) = split(all, &FinetuneConfig::default());
+        let (split, summary) = split(all, &FinetuneConfig::default(), DevRows::Documents);
         assert_eq!((summary.test_rows, summary.test, summary.far), (TestRows::Newest, 20, 1));
         assert_eq!(split.far[0].text, "far away");
         assert!(!split.test.iter().any(|row| row.text == "far away"));
@@ -177,7 +216,7 @@ mod tests {
     #[test]
     fn a_text_drawn_for_the_test_stays_there_as_rows_come() {
         let texts = |rows: Vec<Row>| -> BTreeSet<String> {
-            let (split, summary) = split(rows, &FinetuneConfig::default());
+            let (split, summary) = split(rows, &FinetuneConfig::default(), DevRows::Documents);
             assert_eq!(summary.test_rows, TestRows::Content);
             split.test.into_iter().map(|row| row.text).collect()
         };
@@ -191,7 +230,7 @@ mod tests {
         for n in 0..20 {
             let mut all = rows(60, |_| None);
             all.push(row(&format!("rare {n}"), "rare", None, ExampleOrigin::Feedback));
-            let (split, _) = split(all, &config);
+            let (split, _) = split(all, &config, DevRows::Documents);
             assert!(!split.dev.iter().any(|row| row.label == "rare"));
         }
     }
@@ -206,7 +245,7 @@ mod tests {
                 let time = times.then_some(n);
                 row(&format!("Text {text}{}", if n % 2 == 0 { "" } else { " !" }), "a", time, ExampleOrigin::Data)
             }).collect();
-            let (split, _) = split(all, &FinetuneConfig::default());
+            let (split, _) = split(all, &FinetuneConfig::default(), DevRows::Documents);
             let sides = [&split.train, &split.dev, &split.test].map(|rows| {
                 rows.iter().map(|row| fingerprint(&row.text)).collect::<BTreeSet<_>>()
             });

@@ -8,7 +8,8 @@
 //! features alone lost 0.8 for 93 %.
 //!
 //! A class that the expert does not know starts at a plane that is sure of no text; its bias is free, and its ratios are
-//! those of the new rows.
+//! those of the new rows. Features that only one of its rows has are not added, so that the row teaches what it has in
+//! common with others.
 
 use fenliu_model::linear::{LinearExpert, MAX_FEATURES};
 use fenliu_model::{Labels, Result};
@@ -41,7 +42,7 @@ pub fn fit_further<S: AsRef<str> + Sync>(
     rows.check(classes.len())?;
     let features = base.features().clone();
     let keys: Vec<Vec<u64>> = rows.texts.par_iter().map(|text| features.keys(text.as_ref())).collect();
-    let known = Known::new(base, new_keys(base, &keys));
+    let known = Known::new(base, new_keys(base, &keys, rows.labels));
     let documents = Documents::new(keys.iter().map(Vec::as_slice), &known.keys);
     let weights = rows.weights();
     let counts = Counts::new(&documents, rows.labels, &weights, (classes.len(), known.keys.len()));
@@ -57,11 +58,21 @@ pub fn fit_further<S: AsRef<str> + Sync>(
     LinearExpert::try_new(features, classes.clone(), known.keys, matrix(&planes))
 }
 
-/// The features of the rows that `base` does not know and has room for.
-fn new_keys(base: &LinearExpert, keys: &[Vec<u64>]) -> Vec<u64> {
+/// The features of the rows that `base` does not know and has room for: all of rows of its own labels, and those that
+/// several rows of new labels have.
+fn new_keys(base: &LinearExpert, keys: &[Vec<u64>], labels: &[usize]) -> Vec<u64> {
     let is_new = |key: &&u64| base.keys().binary_search(key).is_err();
     let new: Vec<Vec<u64>> = keys.iter().map(|keys| keys.iter().filter(is_new).copied().collect()).collect();
-    frequent_keys(new.iter().map(Vec::as_slice), 1, MAX_FEATURES - base.known_features())
+    let room = MAX_FEATURES - base.known_features();
+    let of = |is_old: bool, min_documents: usize, room: usize| {
+        let rows = new.iter().zip(labels).filter(|(_, label)| (**label < base.labels().len()) == is_old);
+        frequent_keys(rows.map(|(keys, _)| keys.as_slice()), min_documents, room)
+    };
+    let mut found = of(true, 1, room);
+    found.extend(of(false, 2, room - found.len()));
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// What the expert knows, among the features of the expert that it becomes.
