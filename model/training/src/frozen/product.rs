@@ -24,10 +24,13 @@ use crate::publish;
 /// C of the logistic regression by the rows of a class: below each bound, and above all bounds.
 const COSTS: [(usize, f64); 2] = [(32, 0.03), (300, 0.01)];
 const COST: f64 = 1e-3;
+/// The weight of the logistic regression beside linear experts, which are better on text like the training text and know
+/// nothing of the encoder's mistakes; alone it is 1.
+const LEARNT_WEIGHT: f64 = 0.5;
 /// The factor of the names' logits beside few rows.
 const NAMES_WEIGHT: f32 = 0.5;
 /// The same beside many rows, for a text without any familiar n-gram.
-const MOST_NAMES_WEIGHT: f64 = 2.0;
+const MOST_NAMES_WEIGHT: f64 = 1.3;
 /// Fewer held-out documents do not tell how familiar a text usually is.
 const FEWEST_FOR_FAMILIARITY: usize = 100;
 /// Largest accepted difference between a logit of the graph and of the vectors.
@@ -55,7 +58,7 @@ impl Product {
         let labels = corpus.labels.len();
         let mut product = Self { labels, learnt: None, names: None, part: None, reports: Vec::new() };
         if vectors.train.len() > 0 {
-            product.learn(vectors, corpus, options);
+            product.learn(vectors, corpus, if members.is_some() { LEARNT_WEIGHT } else { 1.0 }, options);
         }
         if let Some(classes) = &vectors.classes {
             let documents = if vectors.unlabelled.len() > 0 { &vectors.unlabelled } else { &vectors.train };
@@ -65,7 +68,7 @@ impl Product {
         product
     }
 
-    fn learn(&mut self, vectors: &Inputs, corpus: &Corpus, options: &FrozenOptions) {
+    fn learn(&mut self, vectors: &Inputs, corpus: &Corpus, weight: f64, options: &FrozenOptions) {
         let rows = &corpus.train.labels;
         let by_rows = COSTS.iter().find(|(bound, _)| rows.len() < bound * self.labels);
         let cost = options.cost.unwrap_or(by_rows.map_or(COST, |(_, cost)| *cost));
@@ -76,8 +79,8 @@ impl Product {
             unseen.map_or(1.0, |logits| best_temperature(rows, &logits))
         };
         let temperature = if corpus.dev.labels.is_empty() { fallback() } else { 1.0 };
-        let report = report("pretrained encoder", (1.0, temperature), &corpus.dev.labels, &logits);
-        head.scale((1.0 / report.temperature) as f32);
+        let report = report("pretrained encoder", (weight, temperature), &corpus.dev.labels, &logits);
+        head.scale((weight / report.temperature) as f32);
         self.learnt = Some(head);
         self.reports.push(report);
     }

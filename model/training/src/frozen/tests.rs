@@ -15,13 +15,18 @@ fn encoder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/references/bert_encoder")
 }
 
-/// Rows of two labels in words of the encoder's vocabulary; one word in each text determines the label.
+/// Rows of two labels in words of the encoder's vocabulary; one word in each text determines the label. Every third text
+/// has a word that no other has.
 fn examples(rows: usize) -> Vec<Example> {
     let filler = ["the", "after", "fell", "rose"];
     let row = |number: usize| {
         let (label, keyword) = if number.is_multiple_of(2) { ("bank", "bank") } else { ("rate", "rate") };
         let mut words: Vec<&str> = (0..2 + number % 4).map(|k| filler[(number / 2 + k * k) % 4]).collect();
         words.insert(number % words.len(), keyword);
+        let unfamiliar = format!("z{number}");
+        if number.is_multiple_of(3) {
+            words.push(&unfamiliar);
+        }
         Example { text: words.join(" "), label: label.to_owned(), group: None }
     };
     (0..rows).map(row).collect()
@@ -129,7 +134,7 @@ fn many_rows_give_a_product_whose_names_count_where_text_is_unfamiliar() {
     let trained = train_frozen(request, &mut ()).unwrap();
     let names: Vec<&str> = trained.report.experts.iter().map(|expert| expert.name.as_str()).collect();
     assert_eq!(names, ["linear stripped", "linear plain", "pretrained encoder", "class names"]);
-    assert_eq!(trained.report.dev.as_ref().map(|dev| dev.accuracy), Some(1.0));
+    assert!(trained.report.dev.as_ref().is_some_and(|dev| dev.accuracy > 0.95));
     let manifest = trained.bundle.manifest();
     assert_eq!((manifest.format, manifest.model.prefix.as_str()), (3, "the "));
     assert!(!manifest.model.trainable && manifest.model.parity_max_abs_diff < 1e-3);
@@ -142,7 +147,7 @@ fn many_rows_give_a_product_whose_names_count_where_text_is_unfamiliar() {
     without.iter_mut().for_each(|encoding| encoding.zero_shot = 0.0);
     assert_ne!(classifier.logits(&without).unwrap()[1], classifier.logits(&encodings).unwrap()[1]);
     assert!(Calibration::load(trained.bundle.path()).unwrap().is_some());
-    assert_eq!(accuracy(&trained.bundle, &examples(60)), 1.0);
+    assert!(accuracy(&trained.bundle, &examples(60)) > 0.95);
 }
 
 #[test]
@@ -184,7 +189,7 @@ fn names_alone_classify_and_a_second_run_reads_nothing_again() {
         assert!(accuracy > 0.8, "{accuracy}");
     }
     assert_eq!(read, [(true, 1), (false, 0)]);
-    assert!(super::embed::cache_directory(root.path()).is_dir());
+    assert!(embed::cache_directory(root.path()).is_dir());
 }
 
 #[test]
