@@ -3,14 +3,14 @@
 //! The encoder reads each text once; everything after that takes seconds. A model is a product of experts:
 //!
 //! ```text
-//! logits = 0.5 learnt / T1  +  0.7 stripped / T2 + 0.35 plain / T3  +  a(text) names
+//! logits = 0.5 learnt / T1  +  0.5 stripped / T2 + 0.5 plain / T3  +  a(text) names
 //! ```
 //!
 //! where `learnt` is a logistic regression over the vectors ([`logistic`]), `stripped` and `plain` are the linear experts
 //! over n-grams ([`crate::experts`]), and `names` compares texts with the names of the classes ([`names`]). The names are
 //! the best expert on text that is unlike the training texts, so that their factor a falls with the share of familiar
-//! n-grams ([`fenliu_model::ZeroShotPart`]), from 1.3 at most. Without labelled rows they are the whole model. With few rows, in which most
-//! n-grams occur once, there are no linear experts, and a is a constant.
+//! n-grams ([`fenliu_model::ZeroShotPart`]), from 1.3 at most. Without labelled rows they are the whole model. With few
+//! rows, in which most n-grams occur once, there are no linear experts, and a is a constant.
 //!
 //! ```text
 //! checkpoint ─▶ settings (pooling, prefix) ─▶ embed (cache) ─▶ logistic, names ─▶ stage (graph, parity) ─▶ Staged
