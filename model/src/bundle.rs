@@ -434,7 +434,7 @@ pub(crate) mod tests {
     fn an_unsupported_manifest_is_refused() {
         let root = tempfile::tempdir().unwrap();
         for (from, to, message) in [
-            ("\"format\": 1", "\"format\": 3", "`format` is 3 but this program reads 1 to 2"),
+            ("\"format\": 1", "\"format\": 4", "`format` is 4 but this program reads 1 to 3"),
             (
                 "\"onnx\": \"onnx",
                 "\"onnx\": \"../onnx",

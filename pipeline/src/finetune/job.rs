@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fenliu_config::Problems;
+use fenliu_model::gates::GateLimits;
 use fenliu_model::quality::QualityReport;
 use fenliu_model::registry::HistoryEntry;
 use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Example, Registry, durable, runtime};
@@ -427,9 +428,13 @@ fn settings(config: &FinetuneConfig) -> Result<Value> {
     serde_json::to_value(deciding).map_err(|error| Error::internal(format!("cannot encode JSON: {error}")))
 }
 
-/// Whether two settings mean the same. Those of an earlier release lack the keys that were added since.
+/// Whether jobs with these settings train the same. Settings of an earlier release lack the keys that were added since.
+/// The bounds of the gates may differ, since they are looked at after the training.
 fn is_same(left: &Value, right: &Value) -> bool {
-    let read = |value: &Value| serde_json::from_value::<FinetuneConfig>(value.clone()).ok();
+    let read = |value: &Value| {
+        let config: FinetuneConfig = serde_json::from_value(value.clone()).ok()?;
+        Some(FinetuneConfig { gates: GateLimits::default(), ..config })
+    };
     read(left).is_some_and(|settings| Some(settings) == read(right))
 }
 
