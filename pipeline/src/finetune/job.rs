@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fenliu_config::Problems;
-use fenliu_model::gates::GateLimits;
 use fenliu_model::quality::QualityReport;
 use fenliu_model::registry::HistoryEntry;
-use fenliu_model::{Alias, Bundle, Classifier, ClassifierOptions, Example, Registry, durable, runtime};
+use fenliu_model::{
+    Alias, Bundle, Classifier, ClassifierOptions, Example, GateLimits, Registry, durable, runtime,
+};
 use fenliu_operators::{CleanConfig, Plan};
 use fenliu_training::{
     Destination, FineTuneOptions, FineTuneRequest, Observer, Staged, inspect, stage_finetuned,
