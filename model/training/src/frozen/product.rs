@@ -33,6 +33,8 @@ const NAMES_WEIGHT: f32 = 0.5;
 const MOST_NAMES_WEIGHT: f64 = 1.3;
 /// Fewer held-out documents do not tell how familiar a text usually is.
 const FEWEST_FOR_FAMILIARITY: usize = 100;
+/// Smaller deviations of the share of familiar n-grams are rounding errors.
+const SMALLEST_DEVIATION: f64 = 1e-6;
 /// Largest accepted difference between a logit of the graph and of the vectors.
 const PARITY_LIMIT: f64 = 1e-3;
 /// About how many documents are compared.
@@ -198,7 +200,7 @@ fn part(file: &str, shares: &[f64]) -> Option<ZeroShotPart> {
     let count = shares.len() as f64;
     let mean = shares.iter().sum::<f64>() / count;
     let deviation = (shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / count).sqrt();
-    let is_usable = shares.len() >= FEWEST_FOR_FAMILIARITY && deviation > f64::EPSILON;
+    let is_usable = shares.len() >= FEWEST_FOR_FAMILIARITY && deviation > SMALLEST_DEVIATION;
     let part = ZeroShotPart { familiar_to: file.to_owned(), mean, deviation, most: MOST_NAMES_WEIGHT };
     is_usable.then_some(part)
 }
