@@ -116,9 +116,9 @@ impl Settings {
                     return Err(ModelError::import(directory, problem));
                 }
                 let kind = pooling.kind();
-                self.pooling.tokens = kind.or_else(|modes| {
+                self.pooling.tokens = kind.map_err(|modes| {
                     let problem = format!("{}/{POOLING}: it pools by {modes}", module.path);
-                    Err(ModelError::import(directory, format!("{problem} but must by mean, cls or max")))
+                    ModelError::import(directory, format!("{problem} but must by mean, cls or max"))
                 })?;
             }
             "Normalize" => self.pooling.normalise = true,

@@ -42,7 +42,7 @@ pub fn fit_further<S: AsRef<str> + Sync>(
     rows.check(classes.len())?;
     let features = base.features().clone();
     let keys: Vec<Vec<u64>> = rows.texts.par_iter().map(|text| features.keys(text.as_ref())).collect();
-    let known = Known::new(base, new_keys(base, &keys, rows.labels));
+    let known = Known::new(base, &new_keys(base, &keys, rows.labels));
     let documents = Documents::new(keys.iter().map(Vec::as_slice), &known.keys);
     let weights = rows.weights();
     let counts = Counts::new(&documents, rows.labels, &weights, (classes.len(), known.keys.len()));
@@ -88,8 +88,8 @@ struct Known {
 }
 
 impl Known {
-    fn new(base: &LinearExpert, new: Vec<u64>) -> Self {
-        let mut keys = [base.keys(), &new].concat();
+    fn new(base: &LinearExpert, new: &[u64]) -> Self {
+        let mut keys = [base.keys(), new].concat();
         keys.sort_unstable();
         let rows = keys.iter().map(|key| base.keys().binary_search(key).ok()).collect();
         let matrix = base.matrix();
