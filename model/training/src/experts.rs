@@ -1,7 +1,7 @@
 //! The product of experts (Hinton, 2002): a model's logits are the sum of those of experts that fail differently,
 //!
 //! ```text
-//! logits = 0.5 stripped / T1 + 0.5 plain / T2 + 0.35 mean / T3 + 0.3 encoder / T4
+//! logits = 0.65 stripped / T1 + 0.4 plain / T2 + 0.35 mean / T3 + 0.3 encoder / T4
 //! ```
 //!
 //! where `stripped` and `plain` are linear and read n-grams of the whole text, scaled by naive Bayes ratios and by inverse

@@ -3,7 +3,7 @@
 //! The encoder reads each text once; everything after that takes seconds. A model is a product of experts:
 //!
 //! ```text
-//! logits = 0.5 learnt / T1  +  0.5 stripped / T2 + 0.5 plain / T3  +  a(text) names
+//! logits = 0.5 learnt / T1  +  0.65 stripped / T2 + 0.4 plain / T3  +  a(text) names
 //! ```
 //!
 //! where `learnt` is a logistic regression over the vectors ([`logistic`]), `stripped` and `plain` are the linear experts

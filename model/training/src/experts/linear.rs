@@ -38,8 +38,8 @@ struct Kind {
 /// Two experts that fail differently: `stripped` is best on text of another source, `plain` on text like the training text
 /// and on few documents. It reads punctuation, and parts of words, so that it knows words that it has not seen.
 const KINDS: [Kind; 2] = [
-    Kind { name: "stripped", weight: 0.5, is_plain: false },
-    Kind { name: "plain", weight: 0.5, is_plain: true },
+    Kind { name: "stripped", weight: 0.65, is_plain: false },
+    Kind { name: "plain", weight: 0.4, is_plain: true },
 ];
 
 impl Kind {
