@@ -3,13 +3,12 @@
 
 mod rotary;
 
-use candle_core::Tensor;
 use fenliu_model::Result;
 use fenliu_model::onnx::ModelProto;
 
 use super::config::EncoderSettings;
 use super::families::network::LayerNames;
-use super::tensors::{StoredTensors, failed};
+use super::tensors::StoredTensors;
 use crate::onnx::{Axis, EncoderGraph, GraphBuilder, Value};
 
 pub(super) use rotary::{Pairs, Rotary, angles};
@@ -99,7 +98,7 @@ impl<'a> Writer<'a> {
 
     /// The values of a tensor, which must have this shape.
     pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        values(&self.tensors.take(name, shape)?)
+        Ok(self.tensors.take(name, shape)?.values)
     }
 
     /// The constant of a tensor, which must have this shape.
@@ -111,8 +110,7 @@ impl<'a> Writer<'a> {
 
     /// The matrix of a dense layer, transposed to `[inputs, outputs]` from PyTorch's layout.
     fn matrix(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Value> {
-        let tensor = self.tensors.take(name, &[outputs, inputs])?;
-        let values = tensor.t().map_err(failed).and_then(|tensor| values(&tensor))?;
+        let values = self.tensors.take(name, &[outputs, inputs])?.transposed().values;
         self.parameters += values.len() as u64;
         Ok(self.builder.floats(name, &[inputs, outputs], &values))
     }
@@ -212,8 +210,4 @@ impl<'a> Writer<'a> {
         let sum = self.builder.add(&hidden, &output);
         self.norm(&sum, &name(names.feed_forward_norm), width, settings.epsilon, Bias::With)
     }
-}
-
-fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    tensor.flatten_all().and_then(|values| values.to_vec1()).map_err(failed)
 }

@@ -7,15 +7,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
 use fenliu_model::{ModelError, Result};
 
 mod file;
 mod names;
 mod shards;
+mod tensor;
 
 use file::TensorFile;
 use shards::Stored;
+pub(super) use tensor::Tensor;
 
 /// Tensors of any type, as they are stored in their files.
 pub(super) struct StoredTensors {
@@ -86,26 +87,25 @@ impl StoredTensors {
     /// The shape of a matrix.
     pub(super) fn rows_and_columns(&self, name: &str) -> Result<(usize, usize)> {
         let (place, file) = self.find(name)?;
-        match file.shape(&place.stored).map_err(|problem| self.problem(name, &problem))?[..] {
-            [rows, columns] => Ok((rows, columns)),
-            ref other => Err(self.problem(name, &format!("has the shape {other:?} but must be a matrix"))),
+        match file.shape(&place.stored) {
+            Some(&[rows, columns]) => Ok((rows, columns)),
+            other => {
+                let shape = other.unwrap_or_default();
+                Err(self.problem(name, &format!("has the shape {shape:?} but must be a matrix")))
+            }
         }
     }
 
     /// A tensor as `f32`, which must have this shape.
     pub(super) fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (place, file) = self.find(name)?;
-        let failed = |problem: String| self.problem(name, &problem);
-        let found = file.shape(&place.stored).map_err(failed)?;
+        let found = file.shape(&place.stored).unwrap_or_default();
         if found != shape {
-            return Err(failed(format!("has the shape {found:?} but config.json asks for {shape:?}")));
+            let problem = format!("has the shape {found:?} but config.json asks for {shape:?}");
+            return Err(self.problem(name, &problem));
         }
-        let tensor = file.load(&place.stored).map_err(failed)?;
-        if !matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16 | DType::F64) {
-            let problem = "not floats of 16, 32 or 64 bits; save the checkpoint in one of them";
-            return Err(failed(format!("is of type {:?}, {problem}", tensor.dtype())));
-        }
-        tensor.to_dtype(DType::F32).map_err(self::failed)
+        let values = file.values(&place.stored).map_err(|problem| self.problem(name, &problem))?;
+        Ok(Tensor { shape: shape.to_vec(), values })
     }
 
     fn find(&self, name: &str) -> Result<(&Place, &TensorFile)> {
@@ -127,12 +127,6 @@ impl StoredTensors {
     fn refuse(&self, problem: &str) -> ModelError {
         ModelError::import(&self.directory, format!("{}: {problem}", self.main))
     }
-}
-
-/// The error of an operation on tensors. Shapes and types are checked before, so that none is expected.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-pub(super) fn failed(error: candle_core::Error) -> ModelError {
-    ModelError::Weights(error.to_string())
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 //! PyTorch stores the matrix of a dense layer as `[outputs, inputs]`, we store it as `[inputs, outputs]`; and
 //! we have one matrix for queries, keys and values.
 
-use candle_core::Tensor;
 use fenliu_model::Result;
 use rand::{Rng, rngs::SmallRng};
 
 use super::checkpoint::{Checkpoint, NetworkEncoder};
 use super::families::network::{Layout, Projection};
-use super::tensors::{StoredTensors, failed};
+use super::tensors::{StoredTensors, Tensor};
 use crate::architecture::Head;
 use crate::shape::EncoderShape;
 use crate::weights::Weights;
@@ -42,16 +41,14 @@ struct Converter<'a> {
 }
 
 impl Converter<'_> {
-    fn insert(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
-        let values = tensor.flatten_all().and_then(|values| values.to_vec1()).map_err(failed)?;
-        self.weights.insert(name, tensor.dims().to_vec(), values);
-        Ok(())
+    fn insert(&mut self, name: &str, tensor: Tensor) {
+        self.weights.insert(name, tensor.shape, tensor.values);
     }
 
     fn norm(&mut self, name: &str, source: &str, width: usize) -> Result<()> {
         for part in ["weight", "bias"] {
             let tensor = self.tensors.take(&format!("{source}.{part}"), &[width])?;
-            self.insert(&format!("{name}.{part}"), &tensor)?;
+            self.insert(&format!("{name}.{part}"), tensor);
         }
         Ok(())
     }
@@ -64,9 +61,9 @@ impl Converter<'_> {
             biases.push(self.tensors.take(&format!("{source}.bias"), &[outputs])?);
         }
         // Along the outputs, which are the rows in PyTorch's layout; then transposed to ours.
-        let matrix = Tensor::cat(&matrices, 0).and_then(|rows| rows.t()).map_err(failed)?;
-        self.insert(&format!("{name}.weight"), &matrix)?;
-        self.insert(&format!("{name}.bias"), &Tensor::cat(&biases, 0).map_err(failed)?)
+        self.insert(&format!("{name}.weight"), Tensor::concatenated(&matrices).transposed());
+        self.insert(&format!("{name}.bias"), Tensor::concatenated(&biases));
+        Ok(())
     }
 
     /// The full name of a part of the encoder.
@@ -79,8 +76,8 @@ impl Converter<'_> {
         let width = network.embedding_width;
         let tokens = self.source(self.checkpoint.family.tokens);
         let tokens = self.tensors.take(&tokens, &[network.tokens, width])?;
-        let positions = self.positions(width)?.contiguous().map_err(failed)?;
-        self.insert("embedding", &Tensor::cat(&[tokens, positions], 0).map_err(failed)?)?;
+        let positions = self.positions(width)?;
+        self.insert("embedding", Tensor::concatenated(&[tokens, positions]));
         if let Some(norm) = network.layout.embedding_norm {
             self.norm("embedding_norm", &self.source(norm), width)?;
         }
@@ -102,16 +99,15 @@ impl Converter<'_> {
         let shape = [network.position_rows, width];
         let positions = self.tensors.take(&self.source("embeddings.position_embeddings.weight"), &shape)?;
         // RoBERTa numbers positions from the padding id plus one; the rows before are never used by a token.
-        let used = positions.narrow(0, network.first_position, network.positions());
-        let mut positions = used.map_err(failed)?;
+        let mut positions = positions.rows_from(network.first_position);
         let types = self.source("embeddings.token_type_embeddings.weight");
         let tasks = self.source("embeddings.task_type_embeddings.weight");
         // DistilBERT has no types of tokens.
         let tables = [(self.tensors.has(&types), types), (network.keys.use_task_id, tasks)];
         for (_, table) in tables.iter().filter(|(is_used, _)| *is_used) {
             let (rows, _) = self.tensors.rows_and_columns(table)?;
-            let first = self.tensors.take(table, &[rows, width])?.narrow(0, 0, 1);
-            positions = first.and_then(|first| positions.broadcast_add(&first)).map_err(failed)?;
+            let table = self.tensors.take(table, &[rows, width])?;
+            positions.add_to_rows(&table.values[..width]);
         }
         Ok(positions)
     }

@@ -1,8 +1,8 @@
-//! Matrix products on borrowed slices, computed by the crate `gemm`.
+//! Matrix products on borrowed slices, computed by the crate `gemm-f32`.
 //!
-//! `gemm` takes raw pointers, so its call is `unsafe`; the bounds are checked here before it.
+//! It takes raw pointers, so its call is `unsafe`; the bounds are checked here before it.
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
 
 /// A read-only matrix of `rows` x `columns` inside a slice, with any strides (in values).
 #[derive(Clone, Copy)]
@@ -81,22 +81,25 @@ pub(super) fn multiply(
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
     };
-    // `gemm` computes `kept * out + alpha * left * right`; without `add` it does not read `out`, which may then
-    // hold anything.
+    // It computes `kept * out + alpha * left * right`; without `add` it does not read `out`, which may then hold
+    // anything.
     let (add, kept) = match write {
         Write::Set => (false, 0.0),
         Write::Add => (true, 1.0),
     };
-    // SAFETY: every element that gemm reads or writes lies inside its slice, by the assertions above;
-    // `out` is borrowed mutably, so it overlaps neither operand, and its rows do not overlap each other.
+    // Its kernels write columns, and `out` has contiguous rows: so they compute the transpose, right' * left'.
+    let (left, right) = (right.transposed(), left.transposed());
+    let product = gemm_f32::gemm::f32::get_gemm_fn();
+    // SAFETY: every element that is read or written lies inside its slice, by the assertions above; `out` is
+    // borrowed mutably, so it overlaps neither operand, and its rows do not overlap each other.
     unsafe {
-        gemm::gemm(
+        product(
             left.rows,
             right.columns,
             left.columns,
             out.as_mut_ptr(),
-            1,
             out_stride as isize,
+            1,
             add,
             left.values.as_ptr(),
             left.column_stride as isize,

@@ -2,19 +2,21 @@
 
 use std::path::Path;
 
-use candle_core::pickle::PthTensors;
-use candle_core::safetensors::BufferedSafetensors;
-use candle_core::{Device, Tensor};
+use half::{bf16, f16};
+use pytorch_reader::{DType as PickledType, PytorchError, PytorchReader};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 
 /// Keys under which training programs keep the weights beside other things.
 const STATES: [&str; 3] = ["state_dict", "model_state_dict", "model"];
 /// How a file begins that only says where the real one is.
 const GIT_LFS: &[u8] = b"version https://git-lfs";
+/// Length of the number before the header of a safetensors file, which gives the header's length.
+const HEADER_LENGTH: usize = size_of::<u64>();
 
 /// An open file.
 pub(super) enum TensorFile {
-    Safetensors(BufferedSafetensors),
-    Pickle(PthTensors),
+    Safetensors { bytes: Vec<u8>, header: Metadata, values_start: usize },
+    Pickle(PytorchReader),
 }
 
 impl TensorFile {
@@ -23,42 +25,45 @@ impl TensorFile {
         refuse_pointer(path)?;
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-            return Ok(Self::Safetensors(
-                BufferedSafetensors::new(bytes).map_err(|error| error.to_string())?,
-            ));
+            let (length, header) = SafeTensors::read_metadata(&bytes).map_err(|error| error.to_string())?;
+            return Ok(Self::Safetensors { bytes, header, values_start: HEADER_LENGTH + length });
         }
-        let pickle = open_pickle(path).map_err(|error| {
-            format!("{error}; a file of PyTorch before 1.6 or with other objects in it must be saved again")
-        });
-        Ok(Self::Pickle(pickle?))
+        open_pickle(path).map(Self::Pickle)
     }
 
     /// The names of all tensors.
     pub(super) fn names(&self) -> Vec<String> {
         match self {
-            Self::Safetensors(file) => file.tensors().into_iter().map(|(name, _)| name).collect(),
-            Self::Pickle(file) => file.tensor_infos().keys().cloned().collect(),
+            Self::Safetensors { header, .. } => header.offset_keys(),
+            Self::Pickle(file) => file.keys(),
         }
     }
 
-    /// The shape of a tensor.
-    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, String> {
+    /// The shape of a tensor; `None` if there is no such tensor.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         match self {
-            Self::Safetensors(file) => {
-                file.get(name).map(|view| view.shape().to_vec()).map_err(|error| error.to_string())
+            Self::Safetensors { header, .. } => header.info(name).map(|tensor| tensor.shape.as_slice()),
+            Self::Pickle(file) => file.get(name).map(pytorch_reader::Tensor::shape),
+        }
+    }
+
+    /// The values of a tensor in row-major order.
+    ///
+    /// # Errors
+    ///
+    /// There is no such tensor, its elements are not floats, or it cannot be read.
+    pub(super) fn values(&self, name: &str) -> Result<Vec<f32>, String> {
+        match self {
+            Self::Safetensors { bytes, header, values_start } => {
+                let tensor = header.info(name).ok_or("is not there")?;
+                let (start, end) = tensor.data_offsets;
+                Float::of_safetensors(tensor.dtype)?.decode(&bytes[values_start + start..values_start + end])
             }
             Self::Pickle(file) => {
-                let info = file.tensor_infos().get(name).ok_or("is not there")?;
-                Ok(info.layout.dims().to_vec())
+                let tensor = file.get(name).ok_or("is not there")?;
+                let float = Float::of_pickle(tensor.dtype())?;
+                float.decode(&tensor.read().map_err(|error| format!("cannot be read: {error}"))?)
             }
-        }
-    }
-
-    /// A tensor with the type that it is stored in.
-    pub(super) fn load(&self, name: &str) -> Result<Tensor, String> {
-        match self {
-            Self::Safetensors(file) => file.load(name, &Device::Cpu).map_err(|error| error.to_string()),
-            Self::Pickle(file) => load_pickled(file, name),
         }
     }
 }
@@ -75,32 +80,77 @@ fn refuse_pointer(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Opens a pickle whose tensors are at the top or under one of [`STATES`].
-fn open_pickle(path: &Path) -> candle_core::Result<PthTensors> {
-    let top = PthTensors::new(path, None)?;
-    if !top.tensor_infos().is_empty() {
-        return Ok(top);
-    }
+/// Opens a pickle whose tensors are under one of [`STATES`] or at the top. The reader runs nothing of what is in it.
+fn open_pickle(path: &Path) -> Result<PytorchReader, String> {
+    let explain = |error: PytorchError| {
+        format!("{error}; a file with other objects than tensors in it must be saved again, with `save_pretrained`")
+    };
     for key in STATES {
-        if let Ok(inner) = PthTensors::new(path, Some(key))
-            && !inner.tensor_infos().is_empty()
-        {
-            return Ok(inner);
+        match PytorchReader::with_top_level_key(path, key) {
+            Ok(inner) if !inner.is_empty() => return Ok(inner),
+            Ok(_) | Err(PytorchError::KeyNotFound(_)) => {}
+            Err(error) => return Err(explain(error)),
         }
     }
-    candle_core::bail!("there is no tensor in it")
+    let top = PytorchReader::new(path).map_err(explain)?;
+    if top.is_empty() { Err("there is no tensor in it".to_owned()) } else { Ok(top) }
 }
 
-fn load_pickled(file: &PthTensors, name: &str) -> Result<Tensor, String> {
-    let info = file.tensor_infos().get(name).ok_or("is not there")?;
-    // A tensor that is a view into a larger storage would be read from the wrong place: candle takes its offset
-    // for bytes, but the file gives it in elements.
-    if info.layout.start_offset() > 0 {
-        return Err("is a part of another one; save the checkpoint again with `save_pretrained`".to_owned());
+/// The types of elements that weights may have.
+#[derive(Clone, Copy)]
+enum Float {
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl Float {
+    fn of_safetensors(kind: Dtype) -> Result<Self, String> {
+        match kind {
+            Dtype::F16 => Ok(Self::F16),
+            Dtype::BF16 => Ok(Self::BF16),
+            Dtype::F32 => Ok(Self::F32),
+            Dtype::F64 => Ok(Self::F64),
+            other => Err(refuse_type(&other)),
+        }
     }
-    match file.get(name) {
-        Ok(Some(tensor)) => Ok(tensor),
-        Ok(None) => Err("is not there".to_owned()),
-        Err(error) => Err(format!("cannot be read: {error}")),
+
+    fn of_pickle(kind: PickledType) -> Result<Self, String> {
+        match kind {
+            PickledType::F16 => Ok(Self::F16),
+            PickledType::BF16 => Ok(Self::BF16),
+            PickledType::F32 => Ok(Self::F32),
+            PickledType::F64 => Ok(Self::F64),
+            other => Err(refuse_type(&other)),
+        }
+    }
+
+    /// Little-endian elements as `f32`, rounded to the nearest.
+    fn decode(self, bytes: &[u8]) -> Result<Vec<f32>, String> {
+        match self {
+            Self::F16 => elements(bytes, |element| f16::from_le_bytes(element).to_f32()),
+            Self::BF16 => elements(bytes, |element| bf16::from_le_bytes(element).to_f32()),
+            Self::F32 => elements(bytes, f32::from_le_bytes),
+            Self::F64 => elements(bytes, narrowed),
+        }
+    }
+}
+
+fn refuse_type(kind: &dyn std::fmt::Debug) -> String {
+    format!("is of type {kind:?}, not floats of 16, 32 or 64 bits; save the checkpoint in one of them")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the network computes in `f32`")]
+fn narrowed(element: [u8; 8]) -> f32 {
+    f64::from_le_bytes(element) as f32
+}
+
+fn elements<const SIZE: usize>(bytes: &[u8], decode: impl Fn([u8; SIZE]) -> f32) -> Result<Vec<f32>, String> {
+    let (elements, rest) = bytes.as_chunks();
+    if rest.is_empty() {
+        Ok(elements.iter().copied().map(decode).collect())
+    } else {
+        Err(format!("has {} bytes, which are not whole elements of {SIZE}", bytes.len()))
     }
 }

@@ -91,7 +91,7 @@ fn check_shard(directory: &Path, name: &str, tensors: &[String]) -> Result<(), S
 }
 
 fn check_contents(file: &TensorFile, name: &str, tensors: &[String]) -> Result<(), String> {
-    match tensors.iter().find(|tensor| file.shape(tensor).is_err()) {
+    match tensors.iter().find(|tensor| file.shape(tensor).is_none()) {
         Some(tensor) => Err(format!(
             "`weight_map` says that `{tensor}` is in `{name}`, which does not have it: the files are not of one \
              checkpoint"

@@ -1,20 +1,19 @@
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor as Saved};
 
 use super::*;
 
-fn vector(values: &[f32]) -> Tensor {
-    Tensor::new(values, &Device::Cpu).unwrap()
+fn vector(values: &[f32]) -> Saved {
+    Saved::new(values, &Device::Cpu).unwrap()
 }
 
-fn save(directory: &Path, file: &str, tensors: Vec<(&str, Tensor)>) {
-    let by_name: HashMap<&str, Tensor> = tensors.into_iter().collect();
+fn save(directory: &Path, file: &str, tensors: Vec<(&str, Saved)>) {
+    let by_name: HashMap<&str, Saved> = tensors.into_iter().collect();
     candle_core::safetensors::save(&by_name, directory.join(file)).unwrap();
 }
 
 fn values(tensors: &StoredTensors, name: &str) -> Vec<f32> {
-    let (_, file) = tensors.find(name).unwrap();
-    let length = file.shape(&tensors.find(name).unwrap().0.stored).unwrap();
-    tensors.take(name, &length).unwrap().to_vec1().unwrap()
+    let (place, file) = tensors.find(name).unwrap();
+    tensors.take(name, file.shape(&place.stored).unwrap()).unwrap().values
 }
 
 fn refusal(directory: &Path) -> String {
@@ -31,8 +30,8 @@ fn floats_of_any_width_are_converted_and_old_names_replaced() {
         ("brain", of(DType::BF16)),
         ("double", of(DType::F64)),
         ("single", of(DType::F32)),
-        ("position_ids", Tensor::new(&[1_i64, 2], &Device::Cpu).unwrap()),
-        ("quantised", Tensor::new(&[1_u8, 2], &Device::Cpu).unwrap()),
+        ("position_ids", Saved::new(&[1_i64, 2], &Device::Cpu).unwrap()),
+        ("quantised", Saved::new(&[1_u8, 2], &Device::Cpu).unwrap()),
     ];
     save(directory.path(), "model.safetensors", tensors);
     let tensors = StoredTensors::read(directory.path()).unwrap();
