@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::chance::at_least;
 use crate::compare::{Comparison, Slice, Speed};
 use crate::correctors::{Corrector, Correctors};
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, ReliabilityBin};
 
 /// Bounds of the gates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,9 +36,10 @@ pub struct GateLimits {
     pub implausible: f64,
     /// An expected calibration error up to this is always accepted. Default: 0.05.
     pub ece: f64,
-    /// A higher expected calibration error may exceed the champion's by at most this. Default: 0.03, which is
-    /// what a few hundred development rows leave to chance.
+    /// A higher expected calibration error may exceed the champion's by at most this. Default: 0.01.
     pub ece_rise: f64,
+    /// Largest expected calibration error of a challenger that is less confident than it is right. Default: 0.15.
+    pub ece_unsure: f64,
     /// Largest accepted difference of a logit between the trained network and the ONNX graph. Default: 1e-4.
     pub parity: f64,
     /// Lowest accepted ratio of the documents per second of challenger and champion. Default: 0.9.
@@ -59,7 +60,8 @@ impl Default for GateLimits {
             chance: 0.05,
             implausible: 0.4,
             ece: 0.05,
-            ece_rise: 0.03,
+            ece_rise: 0.01,
+            ece_unsure: 0.15,
             parity: 1e-4,
             speed_share: 0.9,
             class_rows: 10,
@@ -255,14 +257,28 @@ fn corrector_gate(correctors: &Correctors, limits: &GateLimits) -> Option<Gate> 
     })
 }
 
+/// A label that is trusted and wrong costs more than one that is right and not trusted: so the error in bins whose
+/// confidence exceeds their accuracy decides, and that of the other bins has a bound of its own, [`GateLimits::ece_unsure`].
 fn calibration(inputs: &GateInputs<'_>, limits: &GateLimits) -> Gate {
     let ece = inputs.challenger.ece;
+    let over = overconfidence(&inputs.challenger.reliability);
     let champion = inputs.champion.map(|(champion, _)| champion.ece);
     // A badly calibrated champion must not block its successor, and a very well calibrated one must not set a bound
     // that chance misses.
     let bound = champion.map_or(limits.ece, |champion| limits.ece.max(champion + limits.ece_rise));
     let against = champion.map_or(String::new(), |champion| format!(" against {champion:.4}"));
-    Gate::at_most("calibration", ece, bound, format!("expected calibration error {ece:.4}{against}"))
+    let detail = format!("expected calibration error {ece:.4}{against}, of which {over:.4} is too much confidence");
+    if over <= bound + ROUNDING && ece > bound {
+        return Gate::at_most("calibration", ece, limits.ece_unsure.max(bound), detail);
+    }
+    Gate::at_most("calibration", ece, bound, detail)
+}
+
+/// The part of the expected calibration error that comes from bins whose confidence exceeds their accuracy.
+fn overconfidence(bins: &[ReliabilityBin]) -> f64 {
+    let rows: usize = bins.iter().map(|bin| bin.rows).sum();
+    let excess = |bin: &ReliabilityBin| (bin.confidence - bin.accuracy).max(0.0) * bin.rows as f64;
+    bins.iter().map(excess).sum::<f64>() / rows.max(1) as f64
 }
 
 fn class_rows(class_rows: &BTreeMap<String, usize>, limits: &GateLimits) -> Option<Gate> {
@@ -411,12 +427,44 @@ mod tests {
         assert!(all(&fine, 0.09, 0.08, 10, 1e-4, 9.0).is_empty(), "the champion's calibration is no better");
         assert!(all(&slice(49, 0.5), 0.0, 0.0, 10, 0.0, 9.0).is_empty(), "too few rows to check");
         assert_eq!(all(&slice(50, 0.879), 0.0, 0.0, 10, 0.0, 9.0), ["slice s"]);
-        assert!(all(&fine, 0.07, 0.04, 10, 1e-4, 9.0).is_empty(), "at the accepted rise");
-        assert_eq!(all(&fine, 0.071, 0.04, 10, 0.0, 9.0), ["calibration"]);
         assert_eq!(all(&fine, 0.0, 0.0, 9, 0.0, 9.0), ["class_rows"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, 1.1e-4, 9.0), ["parity"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, f64::NAN, 9.0), ["parity"]);
         assert_eq!(all(&fine, 0.0, 0.0, 10, 0.0, 8.9), ["speed"]);
+    }
+
+    /// Whether the calibration gate passes a challenger whose rows have this confidence and accuracy in one bin.
+    fn calibrated(confidence: f64, accuracy: f64, champion_ece: f64) -> bool {
+        let gold: Vec<usize> = (0..100).map(|row| row % LABELS).collect();
+        let right = model(&gold, 1.0 - 1e-6, &mut SmallRng::seed_from_u64(3));
+        let evaluation = evaluate(&labels(), &gold, &right).unwrap();
+        let comparison = paired_bootstrap(&labels(), &gold, &right, &right, 20, 1).unwrap();
+        let bin = ReliabilityBin { upper: 1.0, rows: 100, confidence, accuracy };
+        let ece = (confidence - accuracy).abs();
+        let champion = Evaluation { ece: champion_ece, ..evaluation.clone() };
+        let inputs = GateInputs {
+            challenger: &Evaluation { ece, reliability: vec![bin], ..evaluation },
+            champion: Some((&champion, &comparison)),
+            slices: &[],
+            classes: &[],
+            far: None,
+            correctors: &Correctors::default(),
+            class_rows: &BTreeMap::new(),
+            parity: 0.0,
+            speed: None,
+        };
+        calibration(&inputs, &GateLimits::default()).passed
+    }
+
+    #[test]
+    fn too_much_confidence_is_refused_earlier_than_too_little() {
+        assert!(calibrated(0.85, 0.80, 0.0), "at the bound that is always accepted");
+        assert!(!calibrated(0.8501, 0.80, 0.0));
+        assert!(calibrated(0.90, 0.80, 0.09), "at the champion's and the accepted rise");
+        assert!(!calibrated(0.9001, 0.80, 0.09));
+        assert!(calibrated(0.65, 0.80, 0.0), "at the bound of those that are not sure enough");
+        assert!(!calibrated(0.6499, 0.80, 0.0));
+        assert!(calibrated(0.50, 0.80, 0.30), "no worse than the champion");
     }
 
     fn rows(name: &str, rows: usize, champion: f64, gained: usize, lost: usize) -> Slice {
