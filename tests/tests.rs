@@ -38,6 +38,8 @@ mod hot_swap;
 #[cfg(test)]
 mod housekeeping;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod iceberg;
 #[cfg(test)]
 mod inputs;

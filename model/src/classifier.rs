@@ -62,6 +62,16 @@ pub struct Classifier {
     /// Most tokens of one window.
     window: usize,
     batch: BatchOptions,
+    tokens: TokenCount,
+}
+
+/// Tokens that a graph has computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCount {
+    /// Those of texts.
+    pub real: u64,
+    /// Those that only fill up the shorter texts of a call.
+    pub padding: u64,
 }
 
 /// What gives the logits of a batch: [`Session::run`] or [`Session::scores`].
@@ -91,6 +101,7 @@ impl Classifier {
             pad_id: manifest.model.pad_id,
             window: manifest.model.max_tokens,
             batch: options.batch,
+            tokens: TokenCount::default(),
         };
         // A bundle that cannot classify is refused here, and the first real batch finds warm caches.
         let warm_up = classifier.encoder.encode_batch(&[""])?;
@@ -161,6 +172,9 @@ impl Classifier {
             .flat_map(|encoding| encoding.windows(self.window).map(|ids| (ids, encoding.zero_shot)))
             .unzip();
         let batch = TokenBatch::pad(&windows, self.pad_id);
+        let real: u64 = windows.iter().map(|ids| ids.len() as u64).sum();
+        self.tokens.real += real;
+        self.tokens.padding += (batch.rows * batch.tokens) as u64 - real;
         let logits = score(session, &batch)?;
         if logits.labels != self.labels.len() {
             let problem =
@@ -168,6 +182,11 @@ impl Classifier {
             return Err(ModelError::Inference { rows: batch.rows, tokens: batch.tokens, problem });
         }
         Ok(rows(&logits, &factors))
+    }
+
+    /// The tokens that the graph has computed since this was called last.
+    pub fn take_tokens(&mut self) -> TokenCount {
+        std::mem::take(&mut self.tokens)
     }
 
     /// The calibration, if the bundle has one.

@@ -213,6 +213,31 @@ impl Registry {
     /// As [`Registry::bundle`]; the version has no trained head; or a file cannot be written.
     pub fn promote(&self, selector: &str, by: &str, reason: &str) -> Result<AliasRecord> {
         let _changing = ChangeLock::wait(&self.model)?;
+        self.make_champion(selector, by, reason)
+    }
+
+    /// As [`Registry::promote`] if `expected` is still the champion (`None`: if there is none); otherwise does nothing and
+    /// returns `None`, so that a person never replaces a champion that he or she has not seen.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::promote`].
+    pub fn promote_from(
+        &self,
+        expected: Option<&str>,
+        selector: &str,
+        by: &str,
+        reason: &str,
+    ) -> Result<Option<AliasRecord>> {
+        let _changing = ChangeLock::wait(&self.model)?;
+        let champion = self.alias(Alias::Champion)?;
+        if champion.as_ref().map(|record| record.version.as_str()) != expected {
+            return Ok(None);
+        }
+        self.make_champion(selector, by, reason).map(Some)
+    }
+
+    fn make_champion(&self, selector: &str, by: &str, reason: &str) -> Result<AliasRecord> {
         // Verified under the lock, so that no other process can remove the version before the alias names it.
         let bundle = self.usable_bundle(selector)?;
         let version = &bundle.manifest().version;

@@ -155,6 +155,7 @@ mod tests {
         }
         let (records, rejected) = split_rejected(&builder.finish().unwrap()).unwrap();
         Batch {
+            bytes: 0,
             deletions: 0,
             records,
             dead_letters: vec![dead_letters(&rejected, 0).unwrap()],

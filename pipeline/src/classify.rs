@@ -154,6 +154,8 @@ impl Labeller {
             encodings.retain(|_| rows.next().is_some_and(|row| !rejects.contains_key(&row)));
             reject(&mut batch, rejects, &generation)?;
         }
+        let truncated = encodings.iter().filter(|encoding| encoding.truncated).count();
+        self.counters.count_inference(encodings.len(), classified.took, classified.tokens, truncated);
         // With the cleaned rows: the previous generation encodes the texts itself.
         self.live.compare_with_previous(&generation, &batch.records, &classified);
         if let Some(drift) = generation.watch_drift(&encodings, &classified.probabilities) {
@@ -289,6 +291,7 @@ mod tests {
             }
             let batch = Batch {
                 deletions: 0,
+                bytes: 0,
                 records: builder.finish().unwrap(),
                 dead_letters: vec![],
                 offsets,

@@ -7,6 +7,7 @@
 mod breaker;
 mod check_model;
 mod finetune;
+mod http;
 mod load;
 mod model;
 mod selection;
@@ -30,6 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use breaker::BreakerConfig;
 pub(crate) use finetune::{FinetuneConfig, PromotePolicy, parse_schedule};
+#[cfg(test)]
+pub(crate) use http::AuthConfig;
+pub(crate) use http::{AuthMode, FeedConfig, HttpConfig, Role, TokenConfig, network};
 pub(crate) use model::ModelConfig;
 pub(crate) use selection::RowFilter;
 pub(crate) use serve::{CanaryConfig, ShadowConfig};
@@ -60,6 +64,8 @@ pub(crate) struct Config {
     pub drift: DriftOptions,
     /// Fine-tuning on corrections.
     pub finetune: FinetuneConfig,
+    /// The page, its API, metrics and health.
+    pub http: HttpConfig,
     /// Optional columns of written rows.
     pub output: OutputConfig,
     /// Where labelled rows are written; all sinks get every row.
@@ -87,6 +93,7 @@ impl Default for Config {
             shadow: ShadowConfig::default(),
             drift: DriftOptions::default(),
             finetune: FinetuneConfig::default(),
+            http: HttpConfig::default(),
             output: OutputConfig::default(),
             sinks: vec![FilesSinkConfig::default().into()],
             dead_letters: DeadLetterConfig::default(),

@@ -5,13 +5,16 @@
 //! in the queue of the thread. The source goes on without waiting for the answers.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMillisecondType;
 use fenliu_connectors::outputs::NamedSink;
 use fenliu_connectors::{Meter, Shutdown};
 use fenliu_engine::batch::Batch;
-use fenliu_engine::epoch::{Delivery, EpochBounds};
+use fenliu_engine::epoch::{Age, Delivery, EpochBounds};
 use fenliu_engine::worker::{Action, Event, Worker};
 use fenliu_engine::{Rows, reader};
 use rand::SeedableRng;
@@ -24,15 +27,24 @@ use crate::metrics::Counters;
 /// How often a thread that waits before a retry checks whether a stop was requested.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A batch in the form in which it is shared by all sinks.
-pub(crate) fn delivery(batch: Batch) -> Arc<Delivery<Rows>> {
+/// A batch in the form in which it is shared by all `sinks`.
+pub(crate) fn delivery(batch: Batch, sinks: usize) -> Arc<Delivery<Rows>> {
+    let timestamp_ms = first_timestamp(&batch.records);
     Arc::new(Delivery {
         documents: batch.documents(),
         rows: Arc::new(Rows { labelled: batch.records, dead_letters: batch.dead_letters }),
         offsets: batch.offsets,
         closes_epoch: batch.closes_epoch,
         permit: batch.permit,
+        age: Age { received_at: batch.received_at, timestamp_ms },
+        open_sinks: AtomicUsize::new(sinks),
     })
+}
+
+/// The Kafka timestamp of the first row that has one, milliseconds since the Unix epoch.
+fn first_timestamp(rows: &RecordBatch) -> Option<i64> {
+    let times = rows.column_by_name("kafka_timestamp")?.as_primitive_opt::<TimestampMillisecondType>()?;
+    times.iter().flatten().next()
 }
 
 /// The queues that connect the thread with the source and with the stage that writes.
@@ -107,12 +119,15 @@ impl SinkThread {
                 self.worker.handle(Instant::now(), Event::PositionsRead(stored));
             }
             Action::Commit { rows, moves } => {
-                let outcome = meter.measure(|| self.sink.sink.commit(&rows, &moves));
+                let began = Instant::now();
+                let outcome = meter.batch(|| self.sink.sink.commit(&rows, &moves));
+                self.counters.time_commit(&self.sink.name, began.elapsed());
                 self.worker.handle(Instant::now(), Event::Committed(outcome));
             }
             Action::Answer { id, stored } => self.report(reader::Event::Answered { sink, id, stored }),
-            Action::Acknowledge { positions, documents } => {
-                self.counters.count_epoch(&self.sink.name);
+            Action::Acknowledge { positions, documents, bytes, settled } => {
+                meter.handed(documents);
+                self.counters.count_epoch(&self.sink.name, documents, bytes, &settled);
                 tracing::debug!(
                     event = "epoch_committed",
                     sink = %self.sink.name,
@@ -122,7 +137,7 @@ impl SinkThread {
                 self.report(reader::Event::Acknowledged { sink, positions });
             }
             Action::Retrying { error, at } => {
-                self.counters.metrics.sink_commits.with(&[&self.sink.name, "failed"]).add(1);
+                self.counters.count_failure(&self.sink.name, &error);
                 let pause = at.saturating_duration_since(Instant::now());
                 tracing::warn!(
                     event = "retrying",

@@ -23,4 +23,4 @@ pub(crate) use job::{JobOutcome, run};
 pub(crate) use schedule::{JobCommand, Schedule};
 pub(crate) use snapshot_summary::SnapshotSummary;
 pub(crate) use split::SplitSummary;
-pub(crate) use state::JobVerdict;
+pub(crate) use state::{JobState, JobVerdict, gates as job_gates, states as job_states};

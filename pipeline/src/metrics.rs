@@ -8,20 +8,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Float32Type;
+use chrono::Utc;
 use fenliu_engine::batch::Batch;
+use fenliu_engine::epoch::Settled;
 use fenliu_engine::metrics::Metrics;
-use fenliu_model::DriftStatus;
+use fenliu_model::{DriftStatus, TokenCount};
 use fenliu_schemas::raw::DECODE_WARNINGS;
 use fenliu_schemas::text_column;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::error::Error;
+use crate::telemetry::Telemetry;
+
 /// Counters shared by the stages and whoever reports.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Counters {
-    /// The numbers.
+    /// The numbers, which are part of the telemetry.
     pub metrics: Arc<Metrics>,
+    /// What others may see of the process.
+    pub telemetry: Arc<Telemetry>,
     notes: Arc<Mutex<Notes>>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let telemetry = Arc::<Telemetry>::default();
+        Counters { metrics: Arc::clone(&telemetry.metrics), telemetry, notes: Arc::default() }
+    }
 }
 
 /// What is not a number.
@@ -35,6 +50,9 @@ struct Notes {
 }
 
 /// Outcomes of commits and of the challenger, as values of labels.
+const FAILED: &str = "failed";
+const WRITTEN: &str = "written";
+const UNTIL_COMMITTED: &str = "committed";
 const COMMITTED: &str = "committed";
 const AGREEING: &str = "agreeing";
 const DISAGREEING: &str = "disagreeing";
@@ -128,10 +146,10 @@ impl Counters {
     /// The counts at this moment.
     pub(crate) fn snapshot(&self) -> Counts {
         let (metrics, notes) = (&self.metrics, self.notes.lock().clone());
-        let latency_ms =
-            |share| u64::try_from(metrics.latency.quantile(share).as_millis()).unwrap_or(u64::MAX);
+        let latency = metrics.latency.with(&[WRITTEN]);
+        let latency_ms = |share| u64::try_from(latency.quantile(share).as_millis()).unwrap_or(u64::MAX);
         Counts {
-            labelled: metrics.labelled_documents.get(),
+            labelled: metrics.labelled_documents.sum(),
             dead_letters: metrics.dead_letters.sums(1),
             with_source_label: metrics.source_labelled_documents.get(),
             agreeing: metrics.agreeing_documents.get(),
@@ -166,8 +184,21 @@ impl Counters {
         ShadowCounts { compared: count(AGREEING) + disagreeing, disagreeing, dropped: count(DROPPED) }
     }
 
+    /// Counts a batch that has just been read, and what decoding left out or mended in it.
+    pub(crate) fn count_received(&self, batch: &Batch) {
+        let topics: BTreeMap<[&str; 1], u64> = counted(&batch.records, ["topic"]);
+        for ([topic], rows) in &topics {
+            self.metrics.received_documents.with(&[topic]).add(*rows);
+        }
+        // Batches of several topics are rare: their bytes count for the first one.
+        if let Some(([topic], _)) = topics.first_key_value() {
+            self.metrics.received_bytes.with(&[topic]).add(batch.bytes);
+        }
+        self.count_warnings(&batch.records);
+    }
+
     /// Counts what decoding left out or mended in `rows`, which have not been cleaned yet.
-    pub(crate) fn count_warnings(&self, rows: &RecordBatch) {
+    fn count_warnings(&self, rows: &RecordBatch) {
         let Some(lists) = rows.column_by_name(DECODE_WARNINGS).and_then(|column| column.as_list_opt::<i32>())
         else {
             return;
@@ -186,7 +217,7 @@ impl Counters {
         let metrics = &self.metrics;
         let (with_source_label, agreeing) = agreement(&batch.records);
         metrics.deletions.add(batch.deletions as u64);
-        metrics.labelled_documents.add(batch.records.num_rows() as u64);
+        self.count_labels(&batch.records);
         metrics.source_labelled_documents.add(with_source_label);
         metrics.agreeing_documents.add(agreeing);
         metrics.abstained_documents.add(abstained(&batch.records));
@@ -198,16 +229,80 @@ impl Counters {
                 metrics.dead_letters.with(&labels).add(rows);
             }
         }
-        metrics.latency.record(batch.received_at.elapsed(), batch.documents() as u64);
+        let inferred = |letters: &RecordBatch| counted(letters, ["stage"]).get(&["infer"]).copied().unwrap_or(0);
+        metrics.inference_failures.add(batch.dead_letters.iter().map(inferred).sum());
+        metrics.latency.with(&[WRITTEN]).record(batch.received_at.elapsed(), batch.documents() as u64);
         let mut notes = self.notes.lock();
         notes.first_received.get_or_insert(batch.received_at);
         notes.last_written = Some(Instant::now());
     }
 
-    /// Counts an epoch that `sink` has committed.
-    pub(crate) fn count_epoch(&self, sink: &str) {
-        self.metrics.sink_commits.with(&[sink, COMMITTED]).add(1);
+    fn count_labels(&self, labelled: &RecordBatch) {
+        let by_label = counted(labelled, ["label"]);
+        let without = labelled.num_rows() as u64 - by_label.values().sum::<u64>();
+        for ([label], rows) in by_label.iter().map(|(label, rows)| (*label, *rows)).chain([([""], without)]) {
+            if rows > 0 {
+                self.metrics.labelled_documents.with(&[label]).add(rows);
+            }
+        }
+        let scores = labelled.column_by_name("score").and_then(|column| column.as_primitive_opt::<Float32Type>());
+        for score in scores.into_iter().flatten().flatten() {
+            self.metrics.label_score.record(f64::from(score), 1);
+        }
+    }
+
+    /// Counts documents that were handed to `sink`, which has not committed them yet.
+    pub(crate) fn count_pending(&self, sink: &str, documents: usize) {
+        self.metrics.sink_pending.with(&[sink]).add(documents as f64);
+    }
+
+    /// Counts the time that a commit to `sink` took.
+    pub(crate) fn time_commit(&self, sink: &str, took: Duration) {
+        self.metrics.sink_commit_duration.with(&[sink]).record(took.as_secs_f64(), 1);
+    }
+
+    /// Counts an epoch of so many `documents` and `bytes` that `sink` has committed, and the batches that all sinks have
+    /// now.
+    pub(crate) fn count_epoch(&self, sink: &str, documents: usize, bytes: u64, settled: &[Settled]) {
+        let metrics = &self.metrics;
+        metrics.sink_commits.with(&[sink, COMMITTED]).add(1);
+        metrics.sink_documents.with(&[sink]).add(documents as u64);
+        metrics.sink_bytes.with(&[sink]).add(bytes);
+        metrics.sink_pending.with(&[sink]).add(-(documents as f64));
+        self.telemetry.sink_committed(sink);
+        let now_ms = Utc::now().timestamp_millis();
+        for Settled { age, documents } in settled {
+            let documents = *documents as u64;
+            metrics.latency.with(&[UNTIL_COMMITTED]).record(age.received_at.elapsed(), documents);
+            if let Some(age_ms) = age.timestamp_ms.map(|sent_ms| now_ms.saturating_sub(sent_ms)) {
+                let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or_default());
+                metrics.end_to_end.record(age, documents);
+            }
+        }
         self.notes.lock().last_written = Some(Instant::now());
+    }
+
+    /// Counts a commit to `sink` that has failed.
+    pub(crate) fn count_failure(&self, sink: &str, error: &Error) {
+        self.metrics.sink_commits.with(&[sink, FAILED]).add(1);
+        self.telemetry.sink_failed(sink, error.to_string());
+    }
+
+    /// Names the version in use, and whether it is in its canary period.
+    pub(crate) fn set_model(&self, [name, version, device]: [&str; 3], on_probation: bool) {
+        self.metrics.model_info.retain(|labels| labels == [name, version, device]);
+        self.metrics.model_info.with(&[name, version, device]).set(1.0);
+        self.metrics.model_on_probation.set(if on_probation { 1.0 } else { 0.0 });
+    }
+
+    /// Counts a batch that the model has labelled.
+    pub(crate) fn count_inference(&self, documents: usize, took: Duration, tokens: TokenCount, truncated: usize) {
+        let metrics = &self.metrics;
+        metrics.inference_duration.record(took.as_secs_f64(), 1);
+        metrics.inference_batch.record(documents as f64, 1);
+        metrics.inference_tokens.with(&["real"]).add(tokens.real);
+        metrics.inference_tokens.with(&["padding"]).add(tokens.padding);
+        metrics.truncated_documents.add(truncated as u64);
     }
 
     /// Counts a change of the version in use, and resets the drift status, which described the previous version.
@@ -244,6 +339,7 @@ impl Counters {
     pub(crate) fn set_drift(&self, drift: DriftStatus) {
         for signal in &drift.signals {
             self.metrics.drift_index.with(&[signal.signal.name()]).set(signal.psi);
+            self.metrics.drifting.with(&[signal.signal.name()]).set(if signal.drifting { 1.0 } else { 0.0 });
         }
         self.notes.lock().drift = drift;
     }
@@ -294,6 +390,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::StringArray;
+    use fenliu_engine::metrics::Format;
 
     #[test]
     fn nothing_has_been_counted_at_first() {
@@ -317,8 +414,8 @@ mod tests {
     #[test]
     fn the_snapshot_reads_the_table() {
         let counters = Counters::default();
-        counters.count_epoch("files");
-        counters.count_epoch("delta");
+        counters.count_epoch("files", 1, 1, &[]);
+        counters.count_epoch("delta", 1, 1, &[]);
         counters.count_shadowed(10, 3);
         counters.count_unshadowed(2);
         counters.count_reload_failure("no file".into());
@@ -326,6 +423,7 @@ mod tests {
         assert_eq!(counts.epochs, 2);
         assert_eq!(counts.shadow, ShadowCounts { compared: 10, disagreeing: 3, dropped: 2 });
         assert_eq!(counts.serving.last_reload_failure.as_deref(), Some("no file"));
-        assert!(counters.metrics.to_prometheus().contains("fenliu_model_load_failures_total 1"));
+        let text = counters.metrics.to_text(Format::Prometheus);
+        assert!(text.contains("fenliu_model_load_failures_total 1"));
     }
 }

@@ -71,7 +71,7 @@ impl Config {
         outputs.extend(self.compile_dead_letters(&mut problems));
         match (clean, decoder) {
             (Some(clean), Some(decoder)) => {
-                let schema = labelled_schema(clean.schema(), usable(self.labelled_options()));
+                let schema = labelled_schema(clean.schema(), self.usable());
                 let plan = Plan { config: self, clean: Arc::new(clean), schema, decoder, outputs };
                 problems.into_result(plan)
             }
@@ -137,7 +137,7 @@ impl Config {
     }
 
     fn compile_sinks_for(&self, clean: &CleaningPlan, options: LabelledOptions) -> (Vec<Output>, Problems) {
-        let schema = labelled_schema(clean.schema(), usable(options));
+        let schema = labelled_schema(clean.schema(), LabelledOptions { unlabelled: options.unlabelled, ..self.usable() });
         let default = names(&labelled_schema(clean.schema(), options));
         // A sink may name the Kafka columns, but a sink that names no columns gets them only if `output` asks for
         // them.
@@ -151,24 +151,26 @@ impl Config {
         (outputs, problems)
     }
 
+    /// The columns that sinks can use: also the optional ones that come from the message or from the model, whichever of
+    /// them all sinks get; with a page the body, too, which it shows.
+    fn usable(&self) -> LabelledOptions {
+        let options = self.labelled_options();
+        LabelledOptions {
+            body: options.body || self.http.has_feed(),
+            kafka_key: true,
+            kafka_headers: true,
+            payload: true,
+            decode_warnings: true,
+            threshold: true,
+            truncated: true,
+            ..options
+        }
+    }
+
     fn compile_dead_letters(&self, problems: &mut Problems) -> Option<Output> {
         let schema = dead_letter_schema();
         let rows = RowColumns { schema: &schema, default: &names(&schema) };
         compile("dead_letters", &*self.dead_letters, Role::DeadLetters, rows, problems)
-    }
-}
-
-/// The columns that sinks can use: also the optional ones that come from the message or from the model, whichever of them
-/// all sinks get.
-fn usable(options: LabelledOptions) -> LabelledOptions {
-    LabelledOptions {
-        kafka_key: true,
-        kafka_headers: true,
-        payload: true,
-        decode_warnings: true,
-        threshold: true,
-        truncated: true,
-        ..options
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pipeline: connects source, stages and sinks in data-flow order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -16,12 +17,14 @@ use crate::clean::{clean, pass};
 use crate::deliver::{SinkQueues, SinkThread};
 use crate::error::{Error, Kind, Result};
 use crate::finetune::{JobCommand, Schedule};
+use crate::http::{self, Listener};
 use crate::metrics::Counters;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::serve::{Generation, Live, Shadow, Watcher};
-use crate::stage::{Meters, Stages};
+use crate::stage::Stages;
 use crate::summary::Summary;
+use crate::telemetry::Phase;
 use crate::write::Dispatcher;
 
 /// Pause before a restart, so that the consumer group can finish its rebalance first.
@@ -40,8 +43,11 @@ pub(crate) struct RunOptions {
     pub expected: Option<u64>,
     /// The counters to use, so that the caller can watch them.
     pub counters: Counters,
-    /// How to start fine-tuning jobs, if the configuration schedules any; `None`: no jobs are started.
+    /// How to start fine-tuning jobs, if the configuration schedules any or the page asks for one; `None`: no jobs are
+    /// started.
     pub job: Option<JobCommand>,
+    /// Is told where the page is, if there is one.
+    pub announce: Option<fn(SocketAddr)>,
 }
 
 /// Runs the pipeline until its input ends or `shutdown` is requested. Documents in flight are then finished and committed.
@@ -51,13 +57,25 @@ pub(crate) struct RunOptions {
 /// Anything that keeps the pipeline from starting or continuing. The sinks have stored their positions, so the next run
 /// reads exactly the documents that they do not have yet.
 pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
-    let RunOptions { stop_at_end, expected, counters, job } = options;
+    let RunOptions { stop_at_end, expected, counters, job, announce } = options;
+    // Before the model is opened, which may take a while: whoever waits for it sees that the process lives.
+    let listener = Listener::start(config, &counters, job.as_ref())?;
+    if let (Some(announce), Some(page)) = (announce, listener.as_ref().and_then(|listener| listener.page)) {
+        announce(page);
+    }
     // Opened once, and kept when the pipeline restarts after it has lost its partitions.
     let live = open_model(config, &counters)?;
-    let pipeline = Pipeline { config, live: live.clone(), counters: counters.clone(), stop_at_end };
+    if let Some((listener, live)) = listener.as_ref().zip(live.as_ref()) {
+        listener.set_model(live);
+    }
+    let feed = listener.as_ref().and_then(Listener::feed);
+    let pipeline = Pipeline { config, live: live.clone(), counters: counters.clone(), feed, stop_at_end };
     let watcher = live.clone().map(|live| Watcher::start(config, live, counters.clone())).transpose()?;
     let schedule = job.map(|job| Schedule::start(config, job, counters.clone())).transpose()?;
     let progress = Progress::start(counters.clone(), expected);
+    if config.source.group().is_some() {
+        counters.telemetry.await_assignment();
+    }
     let mut fenced_at = None;
     let outcome = loop {
         // A child for each attempt: a stage that fails stops the attempt only, while a signal stops all attempts.
@@ -78,10 +96,11 @@ pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Re
             outcome => break outcome,
         }
     };
+    counters.telemetry.set_phase(Phase::Stopping);
     // Their threads end here, so that nothing changes or prints during the summary.
     drop((progress, schedule, watcher));
     let model = live.map(|live| live.current());
-    outcome.map(|meters| Summary::new(&counters.snapshot(), &meters, model.as_deref()))
+    outcome.map(|()| Summary::new(&counters.snapshot(), &counters.telemetry, model.as_deref()))
 }
 
 /// Opens the model, if the configuration names one.
@@ -117,12 +136,14 @@ struct Pipeline<'a> {
     /// `None`: documents are written without labels.
     live: Option<Arc<Live>>,
     counters: Counters,
+    /// What shows documents on the page.
+    feed: Option<Arc<http::feed::Feed>>,
     stop_at_end: bool,
 }
 
 impl Pipeline<'_> {
     /// Runs all stages, from the source to the sinks, until they end.
-    fn run_once(&self, shutdown: &Shutdown) -> Result<Meters> {
+    fn run_once(&self, shutdown: &Shutdown) -> Result<()> {
         let Pipeline { config, counters, .. } = self;
         let mut topics = config.topics();
         let limits = outputs::row_limits(&config.outputs, &mut topics)?;
@@ -135,15 +156,16 @@ impl Pipeline<'_> {
         let (queues, inputs): (Vec<_>, Vec<_>) = sinks.iter().map(|_| channel()).unzip();
         let source = connection.open(self.feed(SinkLinks::new(queues.clone(), reports)))?;
 
-        let mut stages = Stages::new(shutdown.clone());
+        let mut stages = Stages::new(shutdown.clone(), Arc::clone(&counters.telemetry));
         let (plan, stop) = (Arc::clone(&config.clean), shutdown.clone());
         let raw = stages.source("source", move |out, meter| source.run(out, meter, &stop))?;
-        let warned = counters.clone();
+        let received = counters.clone();
         let cleaned = stages.map("clean", raw, move |batch| {
-            warned.count_warnings(&batch.records);
+            received.count_received(&batch);
             clean(&plan, batch)
         })?;
         let labelled = self.label(&mut stages, cleaned, Arc::clone(&config.schema))?;
+        let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();
         for (number, (sink, input)) in sinks.into_iter().zip(inputs).enumerate() {
             let queues = SinkQueues { number, input, reports: reports_in.clone() };
             let thread = SinkThread::new(sink, &config.epoch, queues, counters.clone(), shutdown.clone());
@@ -152,16 +174,17 @@ impl Pipeline<'_> {
         // The threads have their own senders. Without this one, the source sees a closed channel when all sinks
         // have ended.
         drop(reports_in);
+        let workers = names.into_iter().zip(queues).collect();
         let dispatcher =
-            Dispatcher::new(streams, queues, limits, Breaker::new(config.breaker), counters.clone());
+            Dispatcher::new(streams, workers, limits, Breaker::new(config.breaker), counters.clone(), self.feed.clone());
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
+        counters.telemetry.set_phase(Phase::Running);
 
-        let meters = stages.meters();
         // If the source became unusable, the stages failed because of that, whichever of them noticed it first. The
         // reason of the source is therefore reported instead of theirs.
         let outcome = stages.join().or_else(|error| connection.check().and(Err(error)));
         connection.leave();
-        outcome.map(|()| meters)
+        outcome
     }
 
     /// The stages from cleaned rows to rows of `schema`: `tokenize` and `model`, or without a model only `pass`.
@@ -187,7 +210,11 @@ impl Pipeline<'_> {
     fn feed(&self, links: SinkLinks) -> Feed {
         let limits = &self.config.limits;
         let (decoder, budget) = (self.config.decoder.clone(), Budget::new(limits.memory.as_u64()));
+        let telemetry = &self.counters.telemetry;
+        telemetry.watch(budget.clone());
         Feed {
+            metrics: Arc::clone(&telemetry.metrics),
+            progress: Arc::clone(&telemetry.progress),
             assembler: Assembler::new(decoder, budget, limits.batch_rows, limits.batch_linger),
             links,
             stop_at_end: self.stop_at_end,

@@ -12,22 +12,40 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use fenliu_connectors::{Meter, Shutdown};
+use fenliu_engine::batch::Batch;
 
+use crate::classify::EncodedBatch;
 use crate::error::{Error, Result};
+use crate::telemetry::Telemetry;
 
 /// Most batches that wait between two stages. Two would keep a stage busy, one in work and one ready; the others even out
 /// batches that take different times. Their bytes are bounded by the memory budget.
-const QUEUED_BATCHES: usize = 4;
+pub(crate) const QUEUED_BATCHES: usize = 4;
 
-/// The meter of each stage with the stage's name, in the order in which the stages were started.
-pub(crate) type Meters = Vec<(&'static str, Arc<Meter>)>;
+/// What travels between stages: so many documents.
+pub(crate) trait Documents {
+    /// Their number, rejected ones included.
+    fn documents(&self) -> usize;
+}
+
+impl Documents for Batch {
+    fn documents(&self) -> usize {
+        Batch::documents(self)
+    }
+}
+
+impl Documents for EncodedBatch {
+    fn documents(&self) -> usize {
+        self.batch.documents()
+    }
+}
 
 /// The threads of one running pipeline.
 #[derive(Debug)]
 pub(crate) struct Stages {
     shutdown: Shutdown,
-    threads: Vec<(&'static str, JoinHandle<Result<()>>)>,
-    meters: Meters,
+    threads: Vec<(String, JoinHandle<Result<()>>)>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// Requests a stop when a stage fails or panics. A source that waits for messages, or for the sinks to commit, would not
@@ -46,9 +64,10 @@ impl Drop for StopOnFailure {
 }
 
 impl Stages {
-    /// No stages yet. `shutdown` is requested when a stage fails.
-    pub(crate) fn new(shutdown: Shutdown) -> Self {
-        Stages { shutdown, threads: vec![], meters: vec![] }
+    /// No stages yet. `shutdown` is requested when a stage fails; `telemetry` forgets the stages of an earlier attempt.
+    pub(crate) fn new(shutdown: Shutdown, telemetry: Arc<Telemetry>) -> Self {
+        telemetry.begin();
+        Stages { shutdown, threads: vec![], telemetry }
     }
 
     /// Starts a stage that produces batches.
@@ -57,7 +76,7 @@ impl Stages {
     /// The system cannot start a thread.
     pub(crate) fn source<T: Send + 'static>(
         &mut self,
-        name: &'static str,
+        name: &str,
         body: impl FnOnce(&SyncSender<T>, &Meter) -> Result<()> + Send + 'static,
     ) -> Result<Receiver<T>> {
         let (sender, receiver) = sync_channel(QUEUED_BATCHES);
@@ -69,18 +88,18 @@ impl Stages {
     ///
     /// # Errors
     /// The system cannot start a thread.
-    pub(crate) fn map<I: Send + 'static, O: Send + 'static>(
+    pub(crate) fn map<I: Send + 'static, O: Documents + Send + 'static>(
         &mut self,
-        name: &'static str,
+        name: &str,
         input: Receiver<I>,
         mut step: impl FnMut(I) -> Result<O> + Send + 'static,
     ) -> Result<Receiver<O>> {
         let (sender, receiver) = sync_channel(QUEUED_BATCHES);
         self.spawn(name, move |meter| {
             for item in input {
-                let output = meter.measure(|| step(item))?;
+                let output = meter.batch(|| step(item))?;
                 // The next stage has ended. Its failure is reported there, so this one ends without an error.
-                if sender.send(output).is_err() {
+                if meter.hand_on(output.documents(), || sender.send(output)).is_err() {
                     break;
                 }
             }
@@ -96,17 +115,17 @@ impl Stages {
     /// The system cannot start a thread.
     pub(crate) fn spawn(
         &mut self,
-        name: &'static str,
+        name: &str,
         body: impl FnOnce(&Meter) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        let meter = Arc::new(Meter::default());
-        self.meters.push((name, Arc::clone(&meter)));
+        let meter = self.telemetry.stage(name);
         let shutdown = self.shutdown.clone();
+        let stage = name.to_owned();
         let supervised = move || {
             let mut guard = StopOnFailure { shutdown, ended_well: false };
             let outcome = body(&meter);
             if let Err(error) = &outcome {
-                tracing::error!(event = "stage_failed", stage = name, %error, "stage failed");
+                tracing::error!(event = "stage_failed", %stage, %error, "stage failed");
             }
             guard.ended_well = outcome.is_ok();
             outcome
@@ -115,13 +134,8 @@ impl Stages {
             .name(name.into())
             .spawn(supervised)
             .map_err(|error| Error::internal(format!("stage `{name}`: {error}")))?;
-        self.threads.push((name, thread));
+        self.threads.push((name.into(), thread));
         Ok(())
-    }
-
-    /// The meters of all stages, in data-flow order.
-    pub(crate) fn meters(&self) -> Meters {
-        self.meters.clone()
     }
 
     /// Waits until all stages have ended.
@@ -131,7 +145,8 @@ impl Stages {
     pub(crate) fn join(self) -> Result<()> {
         let mut outcome = Ok(());
         for (name, thread) in self.threads {
-            let ended = thread.join().unwrap_or_else(|panic| Err(panicked(name, panic.as_ref())));
+            let joined = thread.join();
+            let ended = joined.unwrap_or_else(|panic| Err(panicked(&name, panic.as_ref())));
             // All threads are joined, also after an error: none may use a connection that the caller closes.
             outcome = outcome.and(ended);
         }
@@ -139,7 +154,7 @@ impl Stages {
     }
 }
 
-fn panicked(stage: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
+fn panicked(stage: &str, panic: &(dyn std::any::Any + Send)) -> Error {
     let text =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Error::internal(format!("stage `{stage}`: panicked: {}", text.unwrap_or("no message")))
@@ -148,6 +163,12 @@ fn panicked(stage: &'static str, panic: &(dyn std::any::Any + Send)) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Documents for u32 {
+        fn documents(&self) -> usize {
+            1
+        }
+    }
 
     fn count_to(limit: u32) -> impl FnOnce(&SyncSender<u32>, &Meter) -> Result<()> + Send + 'static {
         move |out, _| {
@@ -159,7 +180,7 @@ mod tests {
     #[test]
     fn the_order_of_items_is_kept_from_the_first_stage_to_the_last() {
         let shutdown = Shutdown::default();
-        let mut stages = Stages::new(shutdown.clone());
+        let mut stages = Stages::new(shutdown.clone(), Arc::default());
         let numbers = stages.source("count", count_to(1000)).unwrap();
         let doubled = stages.map("double", numbers, |n| Ok(n * 2)).unwrap();
         let collected: Vec<u32> = doubled.iter().collect();
@@ -172,7 +193,7 @@ mod tests {
     fn a_stage_that_fails_or_panics_ends_the_pipeline_with_its_own_message() {
         for panics in [false, true] {
             let shutdown = Shutdown::default();
-            let mut stages = Stages::new(shutdown.clone());
+            let mut stages = Stages::new(shutdown.clone(), Arc::default());
             let numbers = stages.source("count", count_to(u32::MAX)).unwrap();
             let failing = stages.map("fail", numbers, move |n| match n {
                 5 if panics => panic!("five"),

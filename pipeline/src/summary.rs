@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use fenliu_connectors::Meter;
 use fenliu_model::{Device, DriftStatus};
 use serde::Serialize;
 
 use crate::metrics::{Counts, ServingCounts, ShadowCounts};
 use crate::serve::Generation;
+use crate::telemetry::Telemetry;
 
 /// The result of one run.
 #[derive(Clone, Debug, Serialize)]
@@ -59,24 +59,19 @@ pub(crate) struct Summary {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StageBusy {
     /// The stage.
-    pub stage: &'static str,
+    pub stage: String,
     /// Share of the run's time.
     pub share: f64,
 }
 
 impl Summary {
-    /// Sums up `counts` and the stages' `meters`, with the model in use at the end.
-    pub(crate) fn new(
-        counts: &Counts,
-        meters: &[(&'static str, std::sync::Arc<Meter>)],
-        model: Option<&Generation>,
-    ) -> Self {
+    /// Sums up what was counted, with the model in use at the end. The stages are those of `telemetry`.
+    pub(crate) fn new(counts: &Counts, telemetry: &Telemetry, model: Option<&Generation>) -> Self {
         let seconds = counts.elapsed().as_secs_f64();
         let per_second = |value: f64| if seconds > 0.0 { value / seconds } else { 0.0 };
-        let busy = meters
-            .iter()
-            .map(|(stage, meter)| StageBusy { stage, share: per_second(meter.busy().as_secs_f64()) })
-            .collect();
+        let share = |stage: &str| per_second(telemetry.metrics.stage_busy.with(&[stage]).get().as_secs_f64());
+        let stages = telemetry.stages().into_iter();
+        let busy = stages.map(|stage| StageBusy { share: share(&stage.name), stage: stage.name }).collect();
         let with_source_label = counts.with_source_label;
         Summary {
             documents: counts.documents(),

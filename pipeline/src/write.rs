@@ -17,6 +17,7 @@ use fenliu_schemas::{Reject, Stage, set_aside};
 use crate::breaker::Breaker;
 use crate::deliver::delivery;
 use crate::error::Result;
+use crate::http::feed::Feed;
 use crate::metrics::Counters;
 
 /// Hands batches to the threads of the sinks.
@@ -26,21 +27,28 @@ use crate::metrics::Counters;
 pub(crate) struct Dispatcher {
     streams: Vec<Box<dyn Stream>>,
     workers: Vec<Sender<Event<Rows>>>,
+    /// The names of the sinks, in the order of their workers.
+    sinks: Vec<String>,
     limits: Vec<RowLimit>,
     breaker: Breaker,
     counters: Counters,
+    /// What shows the batches on the page.
+    feed: Option<Arc<Feed>>,
 }
 
 impl Dispatcher {
-    /// Batches go to `streams` first and then to `workers`, without rows that are above one of `limits`.
+    /// Batches go to `streams` first and then to `workers`, each of which has the name of its sink, without rows that are
+    /// above one of `limits`.
     pub(crate) fn new(
         streams: Vec<Box<dyn Stream>>,
-        workers: Vec<Sender<Event<Rows>>>,
+        workers: Vec<(String, Sender<Event<Rows>>)>,
         limits: Vec<RowLimit>,
         breaker: Breaker,
         counters: Counters,
+        feed: Option<Arc<Feed>>,
     ) -> Self {
-        Dispatcher { streams, workers, limits, breaker, counters }
+        let (sinks, workers) = workers.into_iter().unzip();
+        Dispatcher { streams, workers, sinks, limits, breaker, counters, feed }
     }
 
     /// Runs until `input` closes or a worker has ended.
@@ -49,7 +57,8 @@ impl Dispatcher {
     /// A stream cannot be written, or the breaker trips.
     pub(crate) fn run(mut self, input: &Receiver<Batch>, meter: &Meter) -> Result<()> {
         for batch in input {
-            let delivery = meter.measure(|| self.prepare(batch))?;
+            let delivery = meter.batch(|| self.prepare(batch))?;
+            meter.handed(delivery.documents);
             // A worker that has ended has failed or was stopped; the stages before it must then end, too.
             if self.workers.iter().any(|worker| worker.send(Event::Deliver(Arc::clone(&delivery))).is_err()) {
                 break;
@@ -65,7 +74,13 @@ impl Dispatcher {
         self.breaker.observe(&batch)?;
         self.streams.iter_mut().try_for_each(|stream| stream.write(&batch.records))?;
         self.counters.count(&batch);
-        Ok(delivery(batch))
+        if let Some(feed) = &self.feed {
+            feed.offer(&batch.records, &batch.dead_letters);
+        }
+        for sink in &self.sinks {
+            self.counters.count_pending(sink, batch.documents());
+        }
+        Ok(delivery(batch, self.workers.len()))
     }
 
     /// Makes rows that an output would refuse for their size dead letters. One document never stops a pipeline.

@@ -30,6 +30,9 @@ pub struct Feedback {
     /// one document the latest is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
+    /// Whether this takes an earlier correction of the document back: then none of them counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 impl Feedback {

@@ -12,6 +12,7 @@ pub mod binary;
 pub mod bucket;
 pub mod data;
 pub mod files;
+pub mod http;
 pub mod kafka;
 pub mod modules;
 pub mod proxy;

@@ -13,13 +13,14 @@ const OPEN_CATALOG_PROPERTIES: &[&str] = &["oauth2-server-uri", "prefix", "scope
 
 /// Whether the value of `key` is a secret.
 ///
-/// Keys of our own are secrets if they end in `.password` or `.client_secret`. Options of librdkafka and of object stores have names that
+/// Keys of our own are secrets if they end in `.password`, `.client_secret` or `.token`. Options of librdkafka and of object stores have names that
 /// we do not control, so a value counts as a secret if its name contains a word that such names contain.
 pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let catalog_property = key.split_once("catalog.properties.").map(|(_, name)| name);
     key.ends_with(".password")
         || key.ends_with(".client_secret")
+        || key.ends_with(".token")
         || catalog_property.is_some_and(|name| !OPEN_CATALOG_PROPERTIES.contains(&name))
         || (key.contains("properties") || key.contains("storage"))
             && [

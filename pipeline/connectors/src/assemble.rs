@@ -28,6 +28,8 @@ pub struct Assembler {
     /// How many messages of the batch only delete a document.
     deletions: usize,
     bytes: usize,
+    /// Bytes of the messages or rows as they were read.
+    read: usize,
     received_at: Instant,
     max_rows: usize,
     linger: Duration,
@@ -42,6 +44,7 @@ impl Assembler {
             offsets: Offsets::default(),
             deletions: 0,
             bytes: 0,
+            read: 0,
             received_at: Instant::now(),
             max_rows,
             linger,
@@ -65,8 +68,9 @@ impl Assembler {
     ) -> Result<bool> {
         self.begin();
         let pushed = self.rows.push(origin, message, payload)?;
+        let read = payload.unwrap_or_default().len() + message.len();
         let bytes = COPIES * payload.unwrap_or_default().len() + message.len();
-        Ok(self.count(topic, origin, first, bytes, pushed))
+        Ok(self.count(topic, origin, first, [read, bytes], pushed))
     }
 
     /// Notes when the first message of a batch came. To be called before it is added.
@@ -82,13 +86,14 @@ impl Assembler {
         topic: &Arc<str>,
         origin: Origin<'_>,
         first: i64,
-        bytes: usize,
+        [read, bytes]: [usize; 2],
         pushed: Pushed,
     ) -> bool {
         if pushed == Pushed::NotTaken {
             return false;
         }
         self.offsets.add(topic, origin.partition, first, origin.offset);
+        self.read += read;
         match pushed {
             Pushed::Skipped => self.deletions += 1,
             Pushed::Row | Pushed::NotTaken => self.bytes += bytes + ROW_OVERHEAD_BYTES,
@@ -109,7 +114,8 @@ impl Assembler {
     ) -> Result<()> {
         self.begin();
         let pushed = self.rows.push_row(origin, row)?;
-        self.count(topic, origin, first, COPIES * row.payload().len(), pushed);
+        let read = row.payload().len();
+        self.count(topic, origin, first, [read, COPIES * read], pushed);
         Ok(())
     }
 
@@ -153,6 +159,7 @@ impl Assembler {
             records: self.rows.finish()?,
             dead_letters: vec![],
             deletions: std::mem::take(&mut self.deletions),
+            bytes: std::mem::take(&mut self.read) as u64,
             offsets: std::mem::take(&mut self.offsets),
             received_at: self.received_at,
             closes_epoch: false,

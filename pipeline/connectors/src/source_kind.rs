@@ -6,6 +6,8 @@ use std::sync::Arc;
 use fenliu_config::Problems;
 use fenliu_decode::Decoder;
 use fenliu_engine::Result;
+use fenliu_engine::metrics::Metrics;
+use fenliu_engine::progress::Progress;
 
 use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
@@ -91,6 +93,10 @@ pub trait Connection {
 pub struct Feed {
     /// Makes batches.
     pub assembler: Assembler,
+    /// What the source counts.
+    pub metrics: Arc<Metrics>,
+    /// How far the partitions are, for those who watch the lag.
+    pub progress: Arc<Progress>,
     /// The way to the sinks.
     pub links: SinkLinks,
     /// End where the input ends at present, instead of waiting for more.

@@ -16,6 +16,8 @@ pub struct Batch {
     pub dead_letters: Vec<RecordBatch>,
     /// How many messages of the source only delete a document, and are neither rows nor dead letters.
     pub deletions: usize,
+    /// Bytes of the messages or rows of the source, as they were read.
+    pub bytes: u64,
     /// Source positions covered, rejected rows and deletions included.
     pub offsets: Offsets,
     /// When the first document of the batch was received.
@@ -60,6 +62,11 @@ impl Budget {
         let take = |free: u64| free.checked_sub(bytes);
         self.shared.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
         Some(Permit { bytes, shared: Arc::clone(&self.shared) })
+    }
+
+    /// Bytes in all.
+    pub fn total(&self) -> u64 {
+        self.shared.total
     }
 
     /// Bytes in use at the moment.

@@ -1,6 +1,7 @@
 //! Batches that one sink has not committed yet.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fenliu_schemas::Offsets;
@@ -20,6 +21,28 @@ pub struct Delivery<R> {
     pub permit: Permit,
     /// Whether every sink commits as soon as it has this batch, as it must before a partition is given up.
     pub closes_epoch: bool,
+    /// When it was received, for measurements.
+    pub age: Age,
+    /// Sinks that have not committed it yet.
+    pub open_sinks: AtomicUsize,
+}
+
+/// How old the documents of a batch are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// When its first document was received.
+    pub received_at: Instant,
+    /// The Kafka timestamp of its first document, milliseconds since the Unix epoch; `None` if the source has none.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// A batch that the last of all sinks has committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// How old its documents are.
+    pub age: Age,
+    /// Documents, rejected ones included.
+    pub documents: usize,
 }
 
 /// When an epoch closes: at whichever bound comes first.
@@ -68,6 +91,17 @@ impl<R> Epoch<R> {
 
     pub(crate) fn offsets(&self) -> &Offsets {
         &self.offsets
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Notes that one more sink has committed the epoch's batches, and returns those that all sinks have now.
+    pub(crate) fn settle(&self) -> Vec<Settled> {
+        let is_last = |delivery: &&Arc<Delivery<R>>| delivery.open_sinks.fetch_sub(1, Ordering::Relaxed) == 1;
+        let settled = self.deliveries.iter().filter(is_last);
+        settled.map(|delivery| Settled { age: delivery.age, documents: delivery.documents }).collect()
     }
 
     pub(crate) fn rows(&self) -> Vec<Arc<R>> {

@@ -12,6 +12,7 @@ pub mod epoch;
 pub mod error;
 pub mod metrics;
 pub mod position;
+pub mod progress;
 pub mod reader;
 pub mod retry;
 pub mod sink;

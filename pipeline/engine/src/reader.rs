@@ -112,6 +112,11 @@ impl Reader {
         &self.reading
     }
 
+    /// How far all sinks are in each partition that is read; partitions of which a sink has no position are missing.
+    pub fn settled(&self) -> Positions {
+        self.ledger.lowest(&self.reading.partitions())
+    }
+
     /// Whether the partitions are read and nothing else is going on.
     pub fn is_reading(&self) -> bool {
         matches!(self.state, State::Reading) && self.rebalances.is_empty()

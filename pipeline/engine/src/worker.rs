@@ -17,7 +17,7 @@ use std::time::Instant;
 use fenliu_schemas::{Positions, TopicPartition, Topics};
 use rand::rngs::SmallRng;
 
-use crate::epoch::{Delivery, Epoch, EpochBounds};
+use crate::epoch::{Delivery, Epoch, EpochBounds, Settled};
 use crate::error::{Error, Kind, Result};
 use crate::position::{Moves, Stored};
 use crate::retry::Retry;
@@ -81,6 +81,10 @@ pub enum Action<R> {
         positions: Positions,
         /// Documents of the epoch.
         documents: usize,
+        /// Its bytes, as counted by the memory budget.
+        bytes: u64,
+        /// The batches that all sinks have now.
+        settled: Vec<Settled>,
     },
     /// The sink failed and is tried again: for the log.
     Retrying {
@@ -281,10 +285,11 @@ impl<R> Worker<R> {
         let action = match task {
             Task::Question(question) => Action::Answer { id: question.id, stored },
             Task::Epoch(epoch) => {
-                let (positions, documents) = (epoch.offsets().ends(), epoch.documents());
+                let (positions, documents, bytes) = (epoch.offsets().ends(), epoch.documents(), epoch.bytes());
+                let settled = epoch.settle();
                 // Returns the memory of the epoch before the source is told: it may be waiting for this memory.
                 drop(epoch);
-                Action::Acknowledge { positions, documents }
+                Action::Acknowledge { positions, documents, bytes, settled }
             }
         };
         self.actions.push_back(action);

@@ -7,6 +7,7 @@
 mod report;
 mod stream;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -18,6 +19,7 @@ use super::output;
 use super::train::{self, Recipe};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::finetune::JobCommand;
 
 const TOPIC: &str = "news";
 const PARTITIONS: i32 = 4;
@@ -67,7 +69,12 @@ fn cache() -> PathBuf {
 
 pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
     let (train_files, test_files) = (args.files("train.jsonl")?, args.files("test.jsonl")?);
-    let mut config = config(common.load()?, &args.out)?;
+    let mut config = config(common.load()?, &args.out, &train_files)?;
+    // On a terminal someone watches: there is a page then, and the stories come at a pace that one can follow.
+    let is_watched = std::io::stderr().is_terminal() && !common.json;
+    if is_watched && config.http.listen.is_empty() {
+        config.http.listen = "127.0.0.1:0".into();
+    }
 
     output::note(format!("\n1/3  training a classifier on {}", listed(&train_files)));
     let recipe = Recipe::new(NAME, args.out.join("models"), train_files);
@@ -83,8 +90,10 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
         BROKEN.len(),
         config.kafka.brokers
     ));
-    let summary = stream::stream(config.clone(), TOPIC, messages)?;
-    write_config(config, &args.out)?;
+    let file = write_config(config.clone(), &args.out)?;
+    let arguments = vec!["--config".to_owned(), file.display().to_string()];
+    let job = JobCommand { program: std::env::current_exe().map_err(Error::file("find", "fenliu itself"))?, arguments };
+    let summary = stream::stream(config, TOPIC, messages, job, is_watched)?;
     if common.json {
         return output::json(&summary);
     }
@@ -99,15 +108,16 @@ fn listed(files: &[PathBuf]) -> String {
 
 /// Writes a configuration that the user can adapt to a real broker. It has another pipeline name than the demo, so that
 /// the positions of the demo do not apply to the user's topics.
-fn write_config(mut config: Config, out: &Path) -> Result<()> {
+fn write_config(mut config: Config, out: &Path) -> Result<PathBuf> {
     config.kafka.brokers = "localhost:9092".into();
     config.name = "fenliu".into();
     let file = out.join("fenliu.toml");
-    std::fs::write(&file, config.to_redacted_toml()).map_err(Error::file("write", &file))
+    std::fs::write(&file, config.to_redacted_toml()).map_err(Error::file("write", &file))?;
+    Ok(file)
 }
 
 /// The demo's configuration. Rows of an earlier demo in `out` are deleted; other files there are left alone.
-fn config(mut config: Config, out: &Path) -> Result<Config> {
+fn config(mut config: Config, out: &Path, train_files: &[PathBuf]) -> Result<Config> {
     let marker = out.join(MARKER);
     let is_used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if is_used && !marker.exists() {
@@ -131,6 +141,11 @@ fn config(mut config: Config, out: &Path) -> Result<Config> {
     config.output.body = true;
     config.sinks = vec![files("labelled")?.into()];
     config.dead_letters = files("dead-letters")?.into();
+    // Corrections that are made on the page, and what the model is fine-tuned on together with them.
+    let corrections = out.join("corrections");
+    std::fs::create_dir_all(&corrections).map_err(Error::file("create directory", &corrections))?;
+    config.finetune.feedback.paths = vec![corrections];
+    config.finetune.data = train_files.to_vec();
     Ok(config)
 }
 

@@ -31,6 +31,7 @@ impl Config {
         self.check_model(problems);
         self.thresholds.check(problems);
         self.check_finetune(problems);
+        self.http.check(problems);
         self.check_breaker(problems);
         self.check_limits(problems);
         self.check_outputs(problems);

@@ -166,6 +166,8 @@ struct Wire {
     label: Option<Scalar>,
     by: Option<Scalar>,
     at: Option<Scalar>,
+    #[serde(default)]
+    withdrawn: bool,
 }
 
 fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
@@ -190,6 +192,7 @@ fn decode(payload: &[u8]) -> std::result::Result<Feedback, Undecodable> {
         label: label.ok_or(Undecodable { reason: "missing_label", detail: "no `label`".into() })?,
         by: wire.by.map(Scalar::into_text),
         at,
+        withdrawn: wire.withdrawn,
     };
     if feedback.id.is_none() && !feedback.has_text() {
         let detail = "neither `id` nor `text`".to_string();
@@ -213,6 +216,7 @@ mod tests {
             label: "sports".into(),
             by: Some("12".into()),
             at: Some(1_700_000_000_000),
+            withdrawn: false,
         };
         assert_eq!(decode(full).unwrap(), expected);
         assert_eq!(decode(br#"{"text":"x","label":"y","at":1700000000}"#).unwrap().at, expected.at);

@@ -56,7 +56,9 @@ pub(super) fn labelled_texts(
     // By id first: a superseded correction needs no text. Corrections of one text under different ids can be
     // recognised only after cleaning.
     let by_id = keep_latest(corrections, |_, c| c.feedback.id.clone(), skipped);
-    let corrections: Vec<Correction> = by_id.into_iter().map(|(_, correction)| correction).collect();
+    let (withdrawn, corrections): (Vec<_>, Vec<_>) =
+        by_id.into_iter().map(|(_, correction)| correction).partition(|c| c.feedback.withdrawn);
+    skipped.extend(withdrawn.into_iter().map(|correction| correction.skip("withdrawn", None)));
     let stored = look_up(&corrections, texts, documents)?;
     let mut found = Vec::with_capacity(corrections.len());
     for correction in corrections {

@@ -169,9 +169,13 @@ impl Scheduler {
                     );
                 }
             }
+            self.counters.metrics.finetune_running.set(0.0);
             self.running = None;
         }
         let new_labels = self.new_labels();
+        if let Some(new_labels) = new_labels {
+            self.counters.metrics.corrections_pending.set(new_labels as f64);
+        }
         let is_drifting = self.counters.snapshot().drift.is_drifting();
         if let Some(why) = self.triggers.due(Utc::now(), new_labels, is_drifting) {
             self.start_job(why);
@@ -195,7 +199,10 @@ impl Scheduler {
             .stdout(Stdio::null())
             .spawn();
         match child {
-            Ok(child) => self.running = Some(child),
+            Ok(child) => {
+                self.counters.metrics.finetune_running.set(1.0);
+                self.running = Some(child);
+            }
             Err(error) => {
                 tracing::warn!(event = "fine_tuning_not_started", %error, "cannot start the fine-tuning job");
             }
@@ -209,9 +216,14 @@ impl Scheduler {
             Ok(Some(JobState { job, stage: JobStage::Done, verdict, reason, .. })) if status.success() => {
                 let (verdict, reason) =
                     (verdict.map_or("none", JobVerdict::as_str), reason.unwrap_or_default());
+                self.counters.metrics.finetune_jobs.with(&[verdict]).add(1);
+                self.counters.metrics.finetune_last_success.set(Utc::now().timestamp() as f64);
                 tracing::info!(event = "fine_tuning_ended", verdict, job, reason, "fine-tuning job ended");
             }
-            _ => tracing::warn!(event = "fine_tuning_failed", %status, "fine-tuning job failed"),
+            _ => {
+                self.counters.metrics.finetune_jobs.with(&["failed"]).add(1);
+                tracing::warn!(event = "fine_tuning_failed", %status, "fine-tuning job failed");
+            }
         }
     }
 

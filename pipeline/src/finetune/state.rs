@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use fenliu_model::durable;
+use fenliu_model::{Gate, durable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ulid::Ulid;
@@ -134,6 +134,19 @@ pub(crate) struct JobState {
     /// Why it ended that way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl JobState {
+    /// Whether the job has ended, one way or the other.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage >= JobStage::Done
+    }
+
+    /// How far the job is, from 0 to 1, by the stages that are behind it; `None` once it has ended.
+    pub(crate) fn progress(&self) -> Option<f64> {
+        let stages = JobStage::Done as usize as f64;
+        (!self.is_over()).then(|| self.stage as usize as f64 / stages)
+    }
 }
 
 /// A job's directory and its state.
@@ -264,6 +277,23 @@ fn jobs(model: &Path) -> PathBuf {
 /// The directory of jobs cannot be read.
 pub(super) fn newest(model: &Path) -> Result<Option<JobState>> {
     Ok(directories(model)?.pop().map(|(_, state)| state))
+}
+
+/// The states of all jobs of the model in `model`, oldest first.
+///
+/// # Errors
+/// The directory of jobs cannot be read.
+pub(crate) fn states(model: &Path) -> Result<Vec<JobState>> {
+    Ok(directories(model)?.into_iter().map(|(_, state)| state).collect())
+}
+
+/// The gates of a job that has been evaluated; empty before.
+pub(crate) fn gates(model: &Path, job: &str) -> Vec<Gate> {
+    #[derive(Deserialize)]
+    struct Gates {
+        gates: Vec<Gate>,
+    }
+    read_json(&jobs(model).join(job).join("report.json")).map(|report: Gates| report.gates).unwrap_or_default()
 }
 
 /// All jobs with a state, oldest first.

@@ -142,6 +142,8 @@ fn quantile(values: &[f64], q: f64) -> f64 {
 mod tests {
     use std::time::Duration;
 
+    use fenliu_model::TokenCount;
+
     use super::*;
 
     /// `rows` documents that took `millis`; the model abstained on the first `abstained` of them.
@@ -150,6 +152,7 @@ mod tests {
             probabilities: vec![],
             abstained: (0..rows).map(|row| row < abstained).collect(),
             took: Duration::from_millis(millis),
+            tokens: TokenCount::default(),
         }
     }
 

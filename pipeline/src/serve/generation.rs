@@ -14,7 +14,7 @@ use arrow::array::RecordBatch;
 use fenliu_config::Problems;
 use fenliu_model::{
     Bundle, Classifier, Device, DriftMonitor, DriftReference, DriftStatus, Encoder, Encoding, Failure,
-    FailureKind, Labels, Probabilities, Recheck, runtime,
+    FailureKind, Labels, Probabilities, Recheck, TokenCount, runtime,
 };
 use fenliu_operators::{Agreement, CleanConfig, agreement};
 use fenliu_schemas::{Reject, Stage, Texts};
@@ -64,6 +64,8 @@ pub(crate) struct Classified {
     pub abstained: Vec<bool>,
     /// How long inference took.
     pub took: Duration,
+    /// Tokens that the graph computed.
+    pub tokens: TokenCount,
 }
 
 impl Generation {
@@ -135,6 +137,11 @@ impl Generation {
         self.withdrawn.load(Ordering::Relaxed)
     }
 
+    /// The labels, in the order of the logits.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
     /// The label of the logit `index`.
     pub(crate) fn label(&self, index: usize) -> &str {
         self.labels.get(index).map_or("", |label| label.id.as_str())
@@ -190,9 +197,9 @@ impl Generation {
         // After the lock is taken: the wait for another thread is no latency of this model.
         let start = Instant::now();
         let probabilities = classifier.classify(encodings).converted()?;
-        let took = start.elapsed();
+        let (took, tokens) = (start.elapsed(), classifier.take_tokens());
         let abstained = probabilities.iter().map(|row| classifier.abstains(row)).collect();
-        Ok(Classified { probabilities, abstained, took })
+        Ok(Classified { probabilities, abstained, took, tokens })
     }
 
     /// Classifies encoded texts one by one where the whole batch fails, and returns the rejected rows beside the results.
@@ -204,7 +211,7 @@ impl Generation {
         let mut classifier = self.classifier.lock();
         let start = Instant::now();
         let outcomes = classifier.classify_each(encodings).converted()?;
-        let took = start.elapsed();
+        let (took, tokens) = (start.elapsed(), classifier.take_tokens());
         let (mut probabilities, mut rejects) = (vec![], Rejects::new());
         for (row, outcome) in outcomes.into_iter().enumerate() {
             match outcome {
@@ -217,7 +224,7 @@ impl Generation {
         if !probabilities.is_empty() {
             self.proven.store(true, Ordering::Relaxed);
         }
-        Ok((Classified { probabilities, abstained, took }, rejects))
+        Ok((Classified { probabilities, abstained, took, tokens }, rejects))
     }
 
     /// Whether the generation can label at least one of these cleaned rows.

@@ -41,7 +41,9 @@ impl Live {
         let current = Arc::new(Generation::open(config)?);
         let followed = followed(config);
         let previous = followed.as_ref().and_then(|(registry, _)| previous(registry, &current, config));
-        let phase = Mutex::new(Phase::new(current, previous));
+        let phase = Phase::new(current, previous);
+        show(&phase, &counters);
+        let phase = Mutex::new(phase);
         Ok(Live { phase, canary: config.model.canary.clone(), followed, counters })
     }
 
@@ -71,6 +73,7 @@ impl Live {
         // period.
         let ended = phase.swap(next, as_canary && self.canary.rows > 0);
         self.counters.count_swap();
+        show(&phase, &self.counters);
         drop(phase);
         // Dropped after the lock is released: freeing a large model takes a while.
         drop(ended);
@@ -149,6 +152,7 @@ impl Live {
                 "the canary period is over, the model stays in use"
             );
         }
+        show(&phase, &self.counters);
         drop(phase);
         // Dropped after the lock is released: freeing a large model takes a while.
         drop(ended);
@@ -200,6 +204,7 @@ impl Live {
             to = phase.current().title(),
             "the previous model is in use again"
         );
+        show(&phase, &self.counters);
         drop(phase);
         // Dropped after the lock is released: freeing a large model takes a while.
         drop(withdrawn);
@@ -232,6 +237,13 @@ fn previous(registry: &Registry, current: &Generation, config: &Config) -> Optio
             None
         }
     }
+}
+
+/// Names the generation in use for whoever watches.
+fn show(phase: &Phase<Generation>, counters: &Counters) {
+    let current = phase.current();
+    let device = current.device().to_string();
+    counters.set_model([current.name(), current.version(), &device], phase.previous().is_some());
 }
 
 /// The registry and the alias that `model.bundle` follows: the champion for `models/NAME`, or the alias that it names;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fenliu_decode::file::{self, FileRows, FileRules};
 use fenliu_engine::batch::Batch;
@@ -127,7 +127,8 @@ impl FilesSource {
 
     /// Waits for memory, which returns when sinks have committed, then hands the batch on; `false` when the pipeline
     /// ends.
-    fn hand_over(&mut self, out: &SyncSender<Batch>, shutdown: &Shutdown) -> Result<bool> {
+    fn hand_over(&mut self, out: &SyncSender<Batch>, meter: &Meter, shutdown: &Shutdown) -> Result<bool> {
+        let waiting = Instant::now();
         let permit = loop {
             match self.assembler.try_acquire() {
                 Some(permit) => break permit,
@@ -136,7 +137,9 @@ impl FilesSource {
                 None => drop(self.links.wait(PATIENCE)),
             }
         };
-        Ok(out.send(self.assembler.finish(permit)?).is_ok())
+        meter.waited(waiting.elapsed());
+        let batch = self.assembler.finish(permit)?;
+        Ok(meter.hand_on(batch.documents(), || out.send(batch)).is_ok())
     }
 
     /// Adds rows of a file to the batch until it is full, but only a few at once, so that its age is looked at in between;
@@ -164,7 +167,7 @@ impl FilesSource {
     ) -> Result<bool> {
         let mut next = file.first;
         while meter.measure(|| self.take(file, &mut next))? {
-            if self.assembler.is_due() && !self.hand_over(out, shutdown)? {
+            if self.assembler.is_due() && !self.hand_over(out, meter, shutdown)? {
                 return Ok(false);
             }
             if shutdown.is_requested() {
@@ -210,7 +213,7 @@ impl Source for FilesSource {
         }
         // Also after a stop: what was read before it is still handed over.
         if !self.assembler.is_empty() {
-            self.hand_over(out, shutdown)?;
+            self.hand_over(out, meter, shutdown)?;
         }
         Ok(())
     }

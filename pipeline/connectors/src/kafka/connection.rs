@@ -8,8 +8,10 @@
 //! ends a client that was never connected. A client that has worked before keeps trying, since the cluster may be in
 //! the middle of a change.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use fenliu_engine::metrics::Metrics;
 use fenliu_engine::{Error, Kind, Result};
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel as Level;
@@ -139,6 +141,8 @@ impl Cause {
 pub(super) struct Connections {
     client: &'static str,
     state: Mutex<State>,
+    /// Where errors are counted; empty for clients that only look something up.
+    metrics: OnceLock<Arc<Metrics>>,
 }
 
 #[derive(Debug, Default)]
@@ -153,7 +157,7 @@ struct State {
 impl Connections {
     /// Nothing is known yet; `client` is the kind of the client, for the log.
     pub(super) fn new(client: &'static str) -> Self {
-        Connections { client, state: Mutex::default() }
+        Connections { client, state: Mutex::default(), metrics: OnceLock::new() }
     }
 
     /// Takes in a log line of librdkafka. Lines about connections that were closed without a known cause are logged for
@@ -183,11 +187,20 @@ impl Connections {
         Cause::of(text).or_else(|| if is_first { Cause::of_first(text) } else { None })
     }
 
+    /// From now on errors are counted in `metrics`.
+    pub(super) fn count_errors(&self, metrics: Arc<Metrics>) {
+        // Set once: a client belongs to one run.
+        let _ = self.metrics.set(metrics);
+    }
+
     /// Takes in an error event of librdkafka. The end of a partition is no error.
     pub(super) fn error(&self, error: &KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code().filter(|code| *code != Code::PartitionEOF) else {
             return;
         };
+        if let Some(metrics) = self.metrics.get() {
+            metrics.kafka_errors.with(&[self.client, &format!("{code:?}")]).add(1);
+        }
         if code == Code::AllBrokersDown {
             let mut state = self.state.lock();
             state.all_down = true;

@@ -27,6 +27,7 @@ mod topics;
 mod transaction_timeout;
 mod transactional;
 mod watch;
+mod watched;
 mod writer;
 
 pub use client::{REQUEST_TIMEOUT, client_config};

@@ -79,6 +79,18 @@ impl TopicIdRequest {
     }
 }
 
+/// The offset after the last message of a partition, as the last answer to a fetch had it; `None` before the first one.
+/// Asks no broker.
+pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: the client and the name live over the call, which writes two numbers.
+    let code = unsafe {
+        native::rd_kafka_get_watermark_offsets(client.native_ptr(), topic.as_ptr(), partition, &mut low, &mut high)
+    };
+    (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
 /// The metadata that is stored with each committed offset of `list`, in its order.
 pub(super) fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
     // SAFETY: the pointer is that of a list that lives as long as the borrow; it has `cnt` elements at `elems`.

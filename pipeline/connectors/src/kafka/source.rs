@@ -28,6 +28,7 @@ use super::consumer::{
 use super::error::failed;
 use super::headers::WithHeaders;
 use super::watch::TopicWatch;
+use super::watched::Watched;
 use crate::assemble::Assembler;
 use crate::cluster::KafkaConfig;
 use crate::links::SinkLinks;
@@ -66,6 +67,7 @@ pub(super) struct KafkaSource {
     links: SinkLinks,
     reader: Reader,
     watch: TopicWatch,
+    watched: Watched,
     /// For messages: librdkafka's errors do not name the topic.
     topics: String,
     /// The topic read last: consecutive messages mostly share it.
@@ -100,6 +102,7 @@ impl KafkaSource {
         source: &KafkaSourceConfig,
         assembler: Assembler,
         links: SinkLinks,
+        watched: Watched,
         options: KafkaSourceOptions,
     ) -> Result<Self> {
         if options.stop_at_end {
@@ -120,6 +123,7 @@ impl KafkaSource {
         };
         Ok(KafkaSource {
             watch: TopicWatch::new(Arc::clone(&consumer), source.start, options.refresh),
+            watched,
             consumer,
             assembler,
             links,
@@ -172,8 +176,9 @@ impl KafkaSource {
                 }
                 self.act(action)?;
             }
-            self.hand_on(out)?;
+            self.hand_on(out, meter)?;
             self.poll(meter)?;
+            self.watched.look(&self.consumer, &self.reader, self.is_paused);
         }
     }
 
@@ -201,6 +206,7 @@ impl KafkaSource {
         if self.unanswered.is_none()
             && let Some(rebalance) = self.consumer.context().next_rebalance()
         {
+            self.watched.count_rebalance();
             self.tell(self.event_of(&rebalance));
             self.unanswered = Some(rebalance);
         }
@@ -313,9 +319,11 @@ impl KafkaSource {
             // A full batch waits for room, and a poll would return more messages. Waiting for a report of a sink is
             // better: its commit may have freed memory. If this lasts, the reader pauses the partitions and polling
             // goes on.
+            let waiting = Instant::now();
             if let Some(report) = self.links.wait(BUSY_POLL) {
                 self.tell(report);
             }
+            meter.waited(waiting.elapsed());
             return Ok(());
         }
         let is_busy = !self.assembler.is_empty() || self.batch.is_some() || !self.reader.is_reading();
@@ -324,7 +332,10 @@ impl KafkaSource {
         // reports.
         match consumer.poll(if is_busy { BUSY_POLL } else { IDLE_POLL }) {
             Some(Ok(message)) => self.receive(&message, meter)?,
-            Some(Err(KafkaError::PartitionEOF(partition))) => drop(self.ended.insert(partition)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                self.ended.insert(partition);
+                self.watched.reached_end(self.reader.reading(), partition);
+            }
             Some(Err(error)) => self.survive(error)?,
             // An end counts only while the reader is idle: during a rebalance the assignment may still change.
             None if self.has_ended() && self.reader.is_reading() => self.tell(Event::InputEnded),
@@ -337,6 +348,9 @@ impl KafkaSource {
     fn receive(&mut self, message: &BorrowedMessage<'_>, meter: &Meter) -> Result<()> {
         // Behind messages that wait already, even if it could be decoded: rows of a partition keep their order.
         if !self.waiting.is_empty() || !meter.measure(|| self.accept(message))? {
+            if self.waiting.is_empty() {
+                self.watched.count_registry_failure();
+            }
             self.waiting.push_back(message.detach());
             self.tell(Event::Holding(true));
         }
@@ -401,7 +415,7 @@ impl KafkaSource {
     }
 
     /// Hands a batch on that is due, once there is memory and room for it.
-    fn hand_on(&mut self, out: &SyncSender<Batch>) -> Result<()> {
+    fn hand_on(&mut self, out: &SyncSender<Batch>, meter: &Meter) -> Result<()> {
         let wanted = self.hand_over || self.assembler.is_due();
         // A batch that was cut before the reader asked for everything does not close the epoch. The one after it does,
         // even if it has no rows.
@@ -410,8 +424,10 @@ impl KafkaSource {
             && let Some(permit) = self.assembler.try_acquire()
         {
             let batch = self.assembler.finish(permit)?;
+            self.watched.read(&batch);
             self.batch = Some(Batch { closes_epoch: self.hand_over, ..batch });
         }
+        let documents = self.batch.as_ref().map_or(0, |batch| batch.documents());
         match self.batch.take().map(|batch| (batch.closes_epoch, out.try_send(batch))) {
             // Due, but without memory: for the reader this is the same as a full queue.
             None => self.block(wanted),
@@ -422,6 +438,7 @@ impl KafkaSource {
             Some((_, Err(TrySendError::Disconnected(_)))) => self.tell(Event::OutputClosed),
             Some((closes_epoch, Ok(()))) => {
                 self.block(false);
+                meter.handed(documents);
                 if closes_epoch {
                     self.hand_over = false;
                     self.tell(Event::HandedOver);

@@ -6,12 +6,14 @@ use std::time::Duration;
 use fenliu_config::Problems;
 use fenliu_decode::Decoder;
 use fenliu_engine::Result;
+use rdkafka::consumer::Consumer;
 use regex::Regex;
 
 use super::config::{KafkaSourceConfig, check_properties};
 use super::consumer::{KafkaConsumer, check_usable, connect};
 use super::history::Topics;
 use super::leave::leave;
+use super::watched::Watched;
 use super::source::{KafkaSource, KafkaSourceOptions, drain_limit};
 use super::watch::refresh_interval;
 use crate::cluster::KafkaConfig;
@@ -72,7 +74,7 @@ impl Connection for Member {
     }
 
     fn open(&self, feed: Feed) -> Result<Box<dyn Source>> {
-        let Feed { assembler, links, stop_at_end, commits_offsets, keeps_keys, keeps_headers } = feed;
+        let Feed { assembler, metrics, progress, links, stop_at_end, commits_offsets, keeps_keys, keeps_headers } = feed;
         let (drain_limit, refresh) = (self.drain_limit, self.refresh);
         let options = KafkaSourceOptions {
             stop_at_end,
@@ -83,7 +85,9 @@ impl Connection for Member {
             refresh,
         };
         let consumer = Arc::clone(&self.consumer);
-        Ok(Box::new(KafkaSource::try_new(consumer, &self.config, assembler, links, options)?))
+        consumer.context().connection().count_errors(Arc::clone(&metrics));
+        let watched = Watched::new(metrics, progress);
+        Ok(Box::new(KafkaSource::try_new(consumer, &self.config, assembler, links, watched, options)?))
     }
 
     fn check(&self) -> Result<()> {

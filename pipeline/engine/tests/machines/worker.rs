@@ -1,10 +1,11 @@
 //! One worker, with a sink that answers as the test says.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use fenliu_engine::batch::Budget;
-use fenliu_engine::epoch::{Delivery, EpochBounds};
+use fenliu_engine::epoch::{Age, Delivery, EpochBounds};
 use fenliu_engine::position::Stored;
 use fenliu_engine::worker::{Action, Event, Question, Worker};
 use fenliu_engine::{Error, Kind, Result};
@@ -70,7 +71,15 @@ impl Script {
         let permit = self.budget.try_acquire(bytes).unwrap();
         let documents = (next - first) as usize;
         let rows = Arc::new((first, next));
-        self.event(Event::Deliver(Arc::new(Delivery { rows, offsets, documents, permit, closes_epoch })));
+        self.event(Event::Deliver(Arc::new(Delivery {
+            rows,
+            offsets,
+            documents,
+            permit,
+            closes_epoch,
+            age: Age { received_at: self.now, timestamp_ms: None },
+            open_sinks: AtomicUsize::new(1),
+        })));
     }
 
     fn ask(&mut self, id: u64, starts: Positions, topics: Topics) {
@@ -107,7 +116,7 @@ fn words(action: &Action<Rows>) -> String {
         Action::Answer { id, stored } => {
             format!("answer {id} {}", shown(&stored.positions)).trim_end().to_owned()
         }
-        Action::Acknowledge { positions, documents } => {
+        Action::Acknowledge { positions, documents, .. } => {
             format!("acknowledge {documents} {}", shown(positions)).trim_end().to_owned()
         }
         Action::Retrying { .. } => "retrying".to_owned(),

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use fenliu_engine::batch::Budget;
-use fenliu_engine::epoch::{Delivery, EpochBounds};
+use fenliu_engine::epoch::{Age, Delivery, EpochBounds};
 use fenliu_engine::reader::{self, Reader, Start};
 use fenliu_engine::worker::Worker;
 use fenliu_schemas::{Offsets, Positions, TopicPartition};
@@ -146,6 +147,8 @@ impl Member {
                 offsets: std::mem::take(&mut self.offsets),
                 permit,
                 closes_epoch: self.hand_over,
+                age: Age { received_at: at, timestamp_ms: None },
+                open_sinks: AtomicUsize::new(self.workers.len()),
             }),
         ));
         true

@@ -1,0 +1,142 @@
+//! `/documents`: lists of stories, and one with its text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::extract::{Named, Parameters};
+use super::feed::{Feed, Filter};
+use super::problem::{Answer, Problem};
+use super::shingles::{NEAR, similarity};
+use super::story::Story;
+
+/// Most alike stories that are shown beside one.
+const ALIKE: usize = 20;
+
+/// The order of a list and its page.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Listing {
+    order: Order,
+    limit: usize,
+    /// Where the page before ended: the number of its last story.
+    cursor: Option<String>,
+    /// Only stories that people have corrected.
+    corrected: bool,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Listing { order: Order::Newest, limit: 50, cursor: None, corrected: false }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    #[default]
+    Newest,
+    Uncertain,
+}
+
+impl App {
+    /// The feed.
+    ///
+    /// # Errors
+    /// No documents are kept.
+    pub(super) fn feed(&self) -> Answer<&Feed> {
+        self.feed.as_deref().ok_or_else(|| Problem::not_found(self.why_dark("feed")))
+    }
+
+    /// Why the page cannot do something, with the setting that changes it.
+    pub(super) fn why_dark(&self, ability: &str) -> String {
+        self.dark.get(ability).cloned().unwrap_or_else(|| format!("this pipeline has no {ability}"))
+    }
+
+    /// The labels that people gave to stories, by key.
+    pub(super) fn corrected(&self) -> BTreeMap<String, String> {
+        self.corrections.as_ref().map(|corrections| corrections.labels()).unwrap_or_default()
+    }
+
+    /// A story as JSON, with its correction.
+    pub(super) fn shown(&self, story: &Story) -> Value {
+        let mut value = serde_json::to_value(story).unwrap_or_default();
+        let correction = self.corrections.as_ref().and_then(|corrections| corrections.of(&story.key).pop());
+        value["correction"] = json!(correction);
+        value
+    }
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Parameters(filter): Parameters<Filter>,
+    Parameters(listing): Parameters<Listing>,
+) -> Answer<Json<Value>> {
+    let corrected = app.corrected();
+    let is_wanted = |story: &Arc<Story>| {
+        filter.wants(story, &corrected) && (!listing.corrected || corrected.contains_key(&story.key))
+    };
+    let mut stories: Vec<Arc<Story>> = app.feed()?.after(0).into_iter().filter(is_wanted).rev().collect();
+    if listing.order == Order::Uncertain {
+        stories.sort_by(|a, b| b.abstained.cmp(&a.abstained).then(a.margin.total_cmp(&b.margin)));
+    }
+    let total = stories.len();
+    let begin = match &listing.cursor {
+        None => 0,
+        Some(cursor) => {
+            let last = stories.iter().position(|story| story.seq.to_string() == *cursor);
+            last.map(|place| place + 1).ok_or_else(|| {
+                Problem::bad_request("the list has moved on since the page before: begin again without `cursor`")
+            })?
+        }
+    };
+    let page: Vec<&Arc<Story>> = stories.iter().skip(begin).take(listing.limit.clamp(1, 500)).collect();
+    let is_last = begin + page.len() >= total;
+    let next = page.last().filter(|_| !is_last).map(|story| story.seq.to_string());
+    let documents: Vec<Value> = page.iter().map(|story| app.shown(story)).collect();
+    Ok(Json(json!({ "documents": documents, "next": next, "total": total })))
+}
+
+/// The key of a story from the parts of a path.
+pub(super) type Key = Named<(String, i32, i64)>;
+
+impl App {
+    /// The story with this key.
+    ///
+    /// # Errors
+    /// It has left the store, or was never in it.
+    pub(super) fn story(&self, Named((topic, partition, offset)): Key) -> Answer<Arc<Story>> {
+        let key = format!("{topic}/{partition}/{offset}");
+        let left = || Problem::not_found(format!("{key} is not among the newest documents any more (`http.feed`)"));
+        self.feed()?.get(&key).ok_or_else(left)
+    }
+}
+
+pub(super) async fn one(State(app): State<Arc<App>>, key: Key) -> Answer<Json<Value>> {
+    let story = app.story(key)?;
+    let mut value = app.shown(&story);
+    value["body"] = json!(story.body);
+    value["alike"] = json!(alike(&story, &app.feed()?.after(0)));
+    value["corrections"] = json!(app.corrections.as_ref().map(|all| all.of(&story.key)).unwrap_or_default());
+    Ok(Json(value))
+}
+
+/// The stories that are nearly the same as one, the most similar first.
+fn alike(story: &Story, all: &[Arc<Story>]) -> Vec<Value> {
+    let others = all.iter().filter(|other| other.key != story.key);
+    let scored = others.map(|other| (similarity(&story.shingles, &other.shingles), other));
+    let mut near: Vec<_> = scored.filter(|(similarity, _)| *similarity >= NEAR).collect();
+    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let shown = near.into_iter().take(ALIKE).map(|(similarity, other)| {
+        json!({
+            "key": other.key, "title": other.title, "label": other.label, "why": "near_duplicate",
+            "similarity": similarity,
+        })
+    });
+    shown.collect()
+}
