@@ -36,7 +36,8 @@ export function Chart({ title, times, lines, write, least = 0 }) {
         scales: { y: { range: (/** @type {unknown} */ _, /** @type {number} */ low, /** @type {number} */ high) =>
           [Math.min(0, low || 0), Math.max(least, (high || 0) * 1.1) || 1] } },
         axes: [
-          { ...axis, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((time) => format.clock(time * 1000)), space: 90 },
+          { ...axis, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((time) => format.clock(time * 1000)), space: 90,
+            incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300] },
           { ...axis, size: 62, values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map((value) => latest.current.write(value)) },
         ],
         series: [{}, ...lines.map((line, at) => ({

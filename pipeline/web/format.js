@@ -41,7 +41,7 @@ export const score = (value) =>
  * @param {number} [digits]
  */
 export const percent = (value, digits = 0) =>
-  missing(value) ? t("na") : format(Number(value), { style: "percent", maximumFractionDigits: digits });
+  missing(value) ? t("na") : format(Number(value), { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /** @param {Maybe} value */
 export function bytes(value) {
@@ -99,8 +99,8 @@ export function ago(at, now) {
 export function absolute(at) {
   const time = new Date(at);
   if (!Number.isFinite(time.getTime())) return at;
-  return new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(time);
+  return new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(time);
 }
 
 /** @param {number} at milliseconds */
-export const clock = (at) => new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(at);
+export const clock = (at) => new Intl.DateTimeFormat(language(), { timeStyle: "medium", hourCycle: "h23" }).format(at);

@@ -37,7 +37,7 @@ export function Glyph({ id }) {
 /** @param {{id: string|undefined, abstained?: boolean, old?: boolean}} props */
 export const Chip = ({ id, abstained, old }) => id === undefined
   ? html`<span class="quiet">${t("na")}</span>`
-  : html`<span class=${"chip" + (abstained ? " abstained" : "") + (old ? " old" : "")}><${Glyph} id=${id}/>${nameOf(id)}</span>`;
+  : html`<span class=${"chip" + (abstained ? " abstained" : "") + (old ? " old" : "")}><${Glyph} id=${id}/><span class="name">${nameOf(id)}</span></span>`;
 
 /**
  * A calibrated probability as a bar and a number.
@@ -68,7 +68,8 @@ export const Dark = ({ why }) => html`<div class="empty dark"><p class="lead">${
  * A sentence of the server in which settings stand between backquotes.
  * @param {string} text
  */
-export const code = (text) => text.split("`").map((part, at) => (at % 2 === 1 ? html`<code>${part}</code>` : part));
+export const code = (text) => text.split("`").map((part, at) =>
+  at % 2 === 1 ? html`<code>${part}</code>` : html`<${Text} text=${part}/>`);
 
 /** @param {{children: unknown}} props */
 export const Empty = ({ children }) => html`<div class="empty">${children}</div>`;

@@ -37,7 +37,7 @@ function Letters() {
       <button aria-pressed=${hex ? "false" : "true"} onClick=${() => setHex(false)}>${t("letters.text")}</button><button aria-pressed=${hex ? "true" : "false"} onClick=${() => setHex(true)}>${t("letters.hex")}</button></div></div>
     ${data.samples.length === 0 && html`<p class="quiet">${t("letters.nosamples")}</p>`}
     ${data.samples.map((letter) => html`<article class="letter" key=${letter.key}><p class="meta"><code>${letter.key}</code> · ${named("stage", letter.stage)} · <b>${named("dlq", letter.reason)}</b> · <${Time} at=${letter.at}/> · ${format.bytes(letter.bytes)}</p>
-      <p><${Text} text=${letter.detail}/></p><pre tabindex="0">${hex ? dump(letter.hex) : letter.text === null ? t("na") : html`<${Text} text=${letter.text}/>`}</pre></article>`)}
+      <p>${code(letter.detail)}</p><pre tabindex="0">${hex ? dump(letter.hex) : letter.text === null ? t("na") : html`<${Text} text=${letter.text}/>`}</pre></article>`)}
     <p class="quiet">${code(t("letters.replay"))}</p></section>`;
 }
 
@@ -49,7 +49,7 @@ const Counts = ({ counts, stage, reason }) => html`<div class="scroll" tabindex=
   <tbody>${[...counts].sort((a, b) => b.documents - a.documents).map((one) => {
     const chosen = one.stage === stage && one.reason === reason;
     return html`<tr class=${chosen ? "chosen" : ""}><td>${named("stage", one.stage)}</td><th scope="row">${named("dlq", one.reason)} <code class="quiet">${one.reason}</code></th><td class="number">${format.integer(one.documents)}</td>
-      <td><button class="small" aria-pressed=${chosen ? "true" : "false"} onClick=${() => setParams(chosen ? { stage: "", reason: "" } : { stage: one.stage, reason: one.reason })}>${t(chosen ? "letters.all" : "letters.show")}</button></td></tr>`;
+      <td class="act"><button class="small" aria-pressed=${chosen ? "true" : "false"} onClick=${() => setParams(chosen ? { stage: "", reason: "" } : { stage: one.stage, reason: one.reason })}>${t(chosen ? "letters.all" : "letters.show")}</button></td></tr>`;
   })}</tbody></table></div>`;
 
 /**

@@ -58,7 +58,7 @@ function Versions() {
         <td><${Time} at=${one.created_at}/></td><td>${named("origin", one.origin)}</td>
         <td class="number">${format.percent(one.accuracy, 1)}</td><td class="number">${format.number(one.macro_f1, 3)}</td><td class="number">${format.integer(one.test_rows)}</td>
         <td>${one.has_report ? html`<a href=${api.reportUrl(one.version)} target="_blank" rel="noopener">${t("models.openreport")}</a>` : html`<span class="quiet">${t("none")}</span>`}</td>
-        ${operator && html`<td>${one.version !== data.champion && html`<button class="small" onClick=${() => setAsked(one)}>${t("models.promote")}</button>`}</td>`}</tr>`)}</tbody></table></div></section>
+        ${operator && html`<td class="act">${one.version !== data.champion && html`<button class="small" onClick=${() => setAsked(one)}>${t("models.promote")}</button>`}</td>`}</tr>`)}</tbody></table></div></section>
     <section><h2>${t("models.history")}</h2>${data.history.length === 0 ? html`<p class="quiet">${t("models.nohistory")}</p>` : html`<div class="scroll" tabindex="0" role="group" aria-label=${t("models.history")}><table class="data"><caption class="hidden">${t("models.history")}</caption>
       <thead><tr><th scope="col">${t("models.when")}</th><th scope="col">${t("models.alias")}</th><th scope="col">${t("models.from")}</th><th scope="col">${t("models.to")}</th><th scope="col">${t("models.by")}</th><th scope="col">${t("models.reason")}</th></tr></thead>
       <tbody>${data.history.map((entry) => html`<tr><td><${Time} at=${entry.at}/></td><td>${named("alias", entry.alias)}</td><td><${VersionName} id=${entry.from}/></td><td><${VersionName} id=${entry.to}/></td>
@@ -136,9 +136,9 @@ function JobCard({ job }) {
       <span class="quiet"><${Time} at=${job.ended_at || job.started_at}/></span></div>
     ${running && html`<p>${named("jobstage", job.stage)} ${job.progress !== null && format.percent(job.progress)}</p>
       <progress max="1" value=${job.progress === null ? undefined : job.progress} aria-label=${t("jobs.progress")}></progress>`}
-    ${job.verdict && html`<p><${Text} text=${job.verdict}/></p>`}
-    ${job.gates.length > 0 && html`<ul class="gates">${job.gates.map((gate) => html`<li><span class=${gate.passed ? "good" : "bad"}>${gate.passed ? "✓ " + t("gate.passed") : "✕ " + t("gate.failed")}</span>
-      <b>${gate.name}</b> <span class="quiet"><${Text} text=${gate.detail}/></span></li>`)}</ul>`}
+    ${job.verdict && html`<p>${code(job.verdict)}</p>`}
+    ${job.gates.length > 0 && html`<ul class="gates">${job.gates.map((gate) => html`<li><span class=${gate.passed ? "good" : "bad"}>${gate.passed ? "✓ " + t("gate.passed") : "✕ " + t("gate.failed")}</span>${" "}
+      <b>${gate.name}</b> <span class="quiet">${code(gate.detail)}</span></li>`)}</ul>`}
     ${job.version && html`<p class="quiet">${t("jobs.version")} <${VersionName} id=${job.version}/></p>`}
     ${job.log.length > 0 && html`<details open=${running}><summary>${t("jobs.log")}</summary><pre tabindex="0">${job.log.join("\n")}</pre></details>`}</article>`;
 }
