@@ -120,7 +120,7 @@ function next(at) {
   if (cursor > 20 && random() < 0.06) {
     const twin = state.docs[state.docs.length - 1 - Math.floor(random() * 15)];
     const { hidden } = state.byKey.get(twin.key);
-    if (!/<|\u202e/.test(twin.title)) {
+    if (!/<|\u202e|更新|update/.test(twin.title)) {
       const row = { label: twin.label, language: twin.language, title: twin.title + (twin.language === "zh" ? "（更新）" : " - update"), body: hidden.body, near: 1 };
       const again = makeDocument(row, at);
       const link = (document, similarity) => ({ key: document.key, title: document.title, label: document.label, why: "near_duplicate", similarity });

@@ -70,7 +70,7 @@ export function Story({ storyKey, onClose, onDecided }) {
   const decision = made.about(storyKey);
   return html`<aside class="story" aria-label=${t("story.title")}>
     <div class="drawer-head"><span class="quiet">${t("story.title")}</span>
-      <button class="plain" onClick=${onClose} aria-label=${t("close")}>${t("close")} <${Kbd}>Esc<//></button></div>
+      <button class="plain" onClick=${onClose}>${t("close")} <${Kbd}>Esc<//></button></div>
     ${error && !story && html`<${Failure} error=${error}/>`}
     ${!story && !error && html`<p class="quiet pad" role="status">${t("loading")}</p>`}
     ${story && html`<article class="pad">
