@@ -303,7 +303,7 @@ export default {
   "quality.abstained.note": { one: "{n} story since the start", other: "{n} stories since the start" },
   "quality.accuracy": "Audited accuracy",
   "quality.drift": "Drift",
-  "quality.drift.intro": "How far today's stories are from those the model was tested on. 0 is the same; above 0.2 deserves a look.",
+  "quality.drift.intro": "How far today's stories are from those the model was tested on. 0 means no difference; `[drift]` sets the bound.",
   "quality.drift.note": "No signal is above its bound",
   "quality.drifting": "Drifting",
   "quality.intro": "Whether the model still sees the news that it was trained on, and how often it is right.",

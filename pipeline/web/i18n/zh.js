@@ -303,7 +303,7 @@ export default {
   "quality.abstained.note": "启动以来 {n} 篇",
   "quality.accuracy": "抽检准确率",
   "quality.drift": "漂移",
-  "quality.drift.intro": "当前报道与模型测试时所见报道的差距。0 表示一致，高于 0.2 值得留意。",
+  "quality.drift.intro": "当前报道与模型测试时所见报道的差距。0 表示没有差别，界限由 `[drift]` 设定。",
   "quality.drift.note": "各项指标均未超限",
   "quality.drifting": "漂移中",
   "quality.intro": "模型面对的新闻是否还像训练时那样，判断得有多准。",

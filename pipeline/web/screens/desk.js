@@ -41,6 +41,7 @@ function List() {
   const [selected, setSelected] = useState(/** @type {string|null} */ (params.story || null));
   const [paused, setPaused] = useState(false);
   const [picking, setPicking] = useState(false);
+  const [explaining, setExplaining] = useState("");
   const labels = useLabels();
   const editor = useRole("editor");
   const noCorrections = useDark("corrections");
@@ -118,7 +119,8 @@ function List() {
   /** @param {string|null} key */
   const select = (key) => {
     setSelected(key);
-    if (params.story) setParams({ story: key || "" });
+    // Rows keep the handler of an earlier drawing, so the present state is asked for here.
+    if (current.current.story) setParams({ story: key || "" });
   };
   // The row that was chosen with the keyboard gets the focus, so that it is read aloud and stays in view.
   const wantsFocus = useRef(false);
@@ -166,7 +168,10 @@ function List() {
     confirm: () => { if (story?.label) decide(story.label); },
     pick: () => { if (story && mayLabel) setPicking(true); },
     skip: () => move(1),
-    explain: open,
+    explain: () => {
+      if (selected !== null) setExplaining(selected);
+      return open();
+    },
     source: () => openSource(story),
     search: () => document.getElementById("desk-search")?.focus(),
     pause: () => setPaused((/** @type {boolean} */ was) => !was),
@@ -204,7 +209,7 @@ function List() {
           ${mayLabel && story.label && html`<button class="choice more" onClick=${() => decide(/** @type {string} */ (story.label))}><${Kbd}>a<//><span class="name">${t("choices.confirm")}</span></button>`}
           <button class="choice more" onClick=${open}><${Kbd}>↵<//><span class="name">${t("choices.open")}</span></button><//></div>`}
     </div>
-    ${params.story && html`<${Story} storyKey=${params.story} onClose=${close}
+    ${params.story && html`<${Story} storyKey=${params.story} explainNow=${explaining === params.story} onClose=${close}
       onDecided=${() => (at >= 0 ? move(1) : undefined)}/>`}
     ${picking && story && html`<${Picker} title=${t("choices.all")} onClose=${() => setPicking(false)}
       onPick=${(/** @type {string} */ label) => { setPicking(false); decide(label); }}/>`}

@@ -24,7 +24,7 @@ export function Flow() {
   return html`<div class="page"><${Head} title=${t("nav.flow")} intro=${t("flow.intro")}/>
     ${now.health.degraded.length > 0 && html`<div class="alarm" role="alert"><strong>${t("flow.degraded")}</strong><ul>
       ${now.health.degraded.map((text) => html`<li>${code(text)}</li>`)}</ul></div>`}
-    <p class=${"finding " + finding.kind}>${words(finding)}</p>
+    <p class=${"finding is-" + finding.kind}>${words(finding)}</p>
     <ol class="stages" aria-label=${t("flow.stages")}>${now.stages.map((stage, at) => html`<${Box} stage=${stage} first=${at === 0}
       rate=${rateOf(samples, stage.name)} slowest=${finding.kind === "stage" && finding.stage === stage.name}/>`)}</ol>
     <p class="legend quiet"><span class="key busy"><i aria-hidden="true"></i>${t("flow.busy")}</span><span class="key blocked"><i aria-hidden="true"></i>${t("flow.blocked")}</span>

@@ -8,7 +8,7 @@ import { useLoad } from "../load.js";
 import { href, route, setParams } from "../route.js";
 import { history, nameOf, status, useDark, useLabels, useRole } from "../state.js";
 import { useStore } from "../store.js";
-import { Bars, Chip, Dark, Empty, Failure, Head, Text, Tile, Time } from "../ui.js";
+import { Bars, Chip, Dark, Empty, Failure, Head, Text, Tile, Time, code } from "../ui.js";
 import { html, useEffect, useRef } from "../vendor/htm-preact.js";
 
 /** @typedef {import("../types.js").Correction} Correction */
@@ -26,7 +26,7 @@ export function Quality() {
       <${Tile} label=${t("quality.abstained")} value=${format.percent(labelled > 0 ? abstained / labelled : null, 1)} note=${t("quality.abstained.note", { n: abstained })}/>
       <${Tile} label=${t("quality.drift")} value=${now.drift.length === 0 ? t("na") : now.drift.some((one) => one.drifting) ? t("quality.drifting") : t("quality.steady")}
         bad=${now.drift.some((one) => one.drifting)} note=${now.drift.filter((one) => one.drifting).map((one) => named("signal", one.signal)).join(", ") || t("quality.drift.note")}/></div>
-    <section><h2>${t("quality.drift")}</h2><p class="quiet">${t("quality.drift.intro")}</p>
+    <section><h2>${t("quality.drift")}</h2><p class="quiet">${code(t("quality.drift.intro"))}</p>
       ${now.drift.length === 0 ? html`<p class="quiet">${t("na")}</p>` : html`<div class="tiles">${now.drift.map((one) => html`<${Tile} label=${named("signal", one.signal)} value=${format.number(one.index, 3)}
         bad=${one.drifting} note=${one.drifting ? "▲ " + t("quality.drifting") : one.index === null ? t("quality.notyet") : t("quality.steady")}/>`)}</div>
       <${Chart} title=${t("quality.drift")} times=${samples.map((sample) => sample.at)} least=${0.1} write=${(/** @type {number|null} */ value) => format.number(value, 2)}

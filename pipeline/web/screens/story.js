@@ -17,9 +17,9 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 /** @typedef {import("../types.js").FullDoc} FullDoc */
 
 /**
- * @param {{storyKey: string, onClose: () => void, onDecided: () => void}} props
+ * @param {{storyKey: string, explainNow: boolean, onClose: () => void, onDecided: () => void}} props
  */
-export function Story({ storyKey, onClose, onDecided }) {
+export function Story({ storyKey, explainNow, onClose, onDecided }) {
   const { data, error, reload } = useLoad(() => api.document(storyKey), [storyKey]);
   const explanation = useExplanation(storyKey);
   const labels = useLabels();
@@ -42,7 +42,8 @@ export function Story({ storyKey, onClose, onDecided }) {
   }, [story]);
   useEffect(() => {
     if (story) noteSeen([story]);
-  }, [story]);
+    if (story && explainNow && !noExplain && !explanation.explanation) explanation.ask();
+  }, [story, explainNow]);
 
   /** @param {string} label */
   const decide = (label) => {
