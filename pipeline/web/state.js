@@ -1,6 +1,6 @@
 // What all screens share: the status of the pipeline, its history since the page was opened, the decisions, messages.
 
-import { api } from "./api.js";
+import { ApiError, api } from "./api.js";
 import { Decisions } from "./decisions.js";
 import { labelName } from "./labels.js";
 import { language } from "./settings.js";
@@ -60,14 +60,36 @@ export function noteSeen(documents) {
   }
 }
 
+/**
+ * Sends a decision, and again after a while if the server was away or too busy. Its identifier makes it count once.
+ * @param {import("./decisions.js").Decision} decision
+ * @param {boolean} keepalive
+ */
+async function correct(decision, keepalive) {
+  for (let pause = 1000; ; pause *= 2) {
+    try {
+      return await api.correct(decision, keepalive);
+    } catch (error) {
+      const passing = error instanceof ApiError && [0, 429, 503].includes(error.status);
+      if (!passing || keepalive || pause > 8000) throw error;
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  }
+}
+
 export const decisions = new Decisions({
-  correct: (decision, keepalive) => api.correct(decision, keepalive),
+  correct,
   withdraw: (ulid) => api.withdraw(ulid),
 });
 
 // A page that goes away sends what still waits. Both events are needed: not every browser sends both.
 addEventListener("pagehide", () => decisions.flush());
 document.addEventListener("visibilitychange", () => document.hidden && decisions.flush());
+
+// What could not be saved would be lost with the page, so the browser asks first.
+addEventListener("beforeunload", (event) => {
+  if (decisions.all.some((decision) => decision.state === "failed")) event.preventDefault();
+});
 
 /** Draws the component again when a decision changes. */
 export function useDecisions() {

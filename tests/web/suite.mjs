@@ -181,7 +181,7 @@ await check("feed: a screen reader is told the number only", async () => {
   notDark("feed");
   const feed = page.locator(".feed");
   must((await feed.getAttribute("role")) === "log" && (await feed.getAttribute("aria-live")) === "off", "role or aria-live of the feed");
-  must((await page.locator("button.new [aria-live=polite]").count()) === 1, "no polite counter");
+  must((await page.locator(".newline [aria-live=polite]").count()) === 1, "no polite counter");
 });
 
 await check("filter: label and text are in the address, and survive a reload", async () => {

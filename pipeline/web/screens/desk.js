@@ -178,6 +178,7 @@ function List() {
   }, 1);
 
   const waiting = feed.waiting.length + feed.missed;
+  const told = useCalm(waiting);
   const decision = story ? made.about(story.key) : null;
   return html`<div class=${"desk" + (params.story ? " with-story" : "")}>
     <div class="desk-list">
@@ -187,7 +188,8 @@ function List() {
           ${skipped > 0 && html` · <span title=${t("desk.leftout.title")}>${t("desk.leftout", { n: skipped })}</span>`}
           ${paused && html` · <strong>${t("desk.paused")}</strong>`}</p>
         <div class="live"><button class=${"new" + (waiting > 0 ? "" : " none")} onClick=${newest} disabled=${waiting === 0}>
-          <span role="status" aria-live="polite">${waiting > 0 ? t("desk.new", { n: waiting }) : ""}</span> ${waiting > 0 && html`<span aria-hidden="true">↑</span>`}</button>
+          ${waiting > 0 && html`${t("desk.new", { n: waiting })} <span aria-hidden="true">↑</span>`}</button>
+          <span class="hidden" role="status" aria-live="polite">${told > 0 ? t("desk.new", { n: told }) : ""}</span>
           <button class="toggle" aria-pressed=${paused ? "true" : "false"} onClick=${() => setPaused(!paused)} title=${t("desk.pause.title")}>${t("desk.pause")} <${Kbd}>p<//></button></div>
       </div>
       <div class="feed" role="log" aria-live="off" aria-label=${t("desk.title")} ref=${scroller}
@@ -214,6 +216,21 @@ function List() {
     ${picking && story && html`<${Picker} title=${t("choices.all")} onClose=${() => setPicking(false)}
       onPick=${(/** @type {string} */ label) => { setPicking(false); decide(label); }}/>`}
   </div>`;
+}
+
+/**
+ * A number that changes every ten seconds at most: it is read aloud.
+ * @param {number} value
+ */
+function useCalm(value) {
+  const [shown, setShown] = useState(value);
+  const last = useRef(value);
+  last.current = value;
+  useEffect(() => {
+    const timer = setInterval(() => setShown(last.current), 10_000);
+    return () => clearInterval(timer);
+  }, []);
+  return value === 0 ? 0 : shown;
 }
 
 /**

@@ -88,13 +88,21 @@ function useTexts(items) {
     for (const key of wanted) {
       if (texts[key]) continue;
       api.document(key).then(
-        (text) => setTexts((/** @type {typeof texts} */ old) => ({ ...old, [key]: text })),
-        (error) => setTexts((/** @type {typeof texts} */ old) => ({ ...old, [key]: error })),
+        (text) => setTexts((/** @type {typeof texts} */ old) => newest({ ...old, [key]: text })),
+        (error) => setTexts((/** @type {typeof texts} */ old) => newest({ ...old, [key]: error })),
       );
     }
   }, [wanted.join(" ")]);
   return texts;
 }
+
+/**
+ * The last entries of a map, so that a day of reviewing does not keep every text.
+ * @template T
+ * @param {Record<string, T>} all
+ * @returns {Record<string, T>}
+ */
+const newest = (all) => Object.fromEntries(Object.entries(all).slice(-20));
 
 function Queue() {
   const { items, setItems, about, error, loaded } = useQueue();
@@ -152,7 +160,7 @@ function Queue() {
     const known = kept.get(key);
     if (known) setItems((/** @type {ReviewItem[]} */ old) => [known, ...old]);
   };
-  if (item) kept.set(item.document.key, item);
+  if (item) keep(item);
 
   useKeys({
     label: (at) => { if (shown) decide(digits(shown, labels)[at]); },
@@ -211,6 +219,12 @@ function Queue() {
 
 /** Items that this page has shown, so that one that was taken back can be shown again. @type {Map<string, ReviewItem>} */
 const kept = new Map();
+
+/** @param {ReviewItem} item */
+function keep(item) {
+  kept.set(item.document.key, item);
+  if (kept.size > 600) kept.delete(/** @type {string} */ (kept.keys().next().value));
+}
 
 /**
  * Why a story is in the queue, in words.
