@@ -140,7 +140,10 @@ fn a_running_pipeline_is_seen_and_corrected_over_http() {
     refused(&desk, &documents);
     let finished = stop(desk.running);
     let summary = crate::fixtures::json(&finished.stdout);
-    assert_eq!((&summary["labelled"], &summary["dead_letters"]["invalid_json"]), (&json!(DOCUMENTS), &json!(1)));
+    assert_eq!(
+        (&summary["labelled"], &summary["dead_letters"]["invalid_json"]),
+        (&json!(DOCUMENTS), &json!(1))
+    );
 }
 
 fn shown_in_the_metrics(desk: &Desk) {
@@ -152,11 +155,18 @@ fn shown_in_the_metrics(desk: &Desk) {
     assert_eq!(desk.metric(r#"fenliu_dead_letters_total{stage="decode",reason="invalid_json"}"#), Some(1.0));
     assert_eq!(desk.metric("fenliu_label_score_count"), Some(DOCUMENTS as f64));
     assert_eq!(desk.metric(r#"fenliu_lag_seconds{topic="TOPIC",partition="0"}"#), Some(0.0));
-    assert_eq!(desk.metric(r#"fenliu_latency_seconds_count{until="committed"}"#), Some(DOCUMENTS as f64 + 1.0));
+    assert_eq!(
+        desk.metric(r#"fenliu_latency_seconds_count{until="committed"}"#),
+        Some(DOCUMENTS as f64 + 1.0)
+    );
     let status = desk.get("/status");
     assert_eq!(status["documents"]["labelled"], DOCUMENTS, "{status}");
-    let stages: Vec<&str> = status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
-    assert!(["source", "clean", "tokenize", "model", "write"].iter().all(|stage| stages.contains(stage)), "{stages:?}");
+    let stages: Vec<&str> =
+        status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert!(
+        ["source", "clean", "tokenize", "model", "write"].iter().all(|stage| stages.contains(stage)),
+        "{stages:?}"
+    );
     assert_eq!(status["health"], json!({ "live": true, "ready": true, "degraded": [] }));
     let letters = desk.get("/dead-letters");
     assert_eq!(letters["samples"][0]["text"], "{\"title\": \"cut off", "{letters}");
@@ -167,20 +177,34 @@ fn shown_in_the_metrics(desk: &Desk) {
 
 fn corrected_and_taken_back(desk: &Desk, documents: &[Value]) {
     let document = &documents[0];
-    let other = desk.get("/status")["labels"].as_array().unwrap().iter().map(|label| label["id"].clone())
-        .find(|label| *label != document["label"]).unwrap();
+    let other = desk.get("/status")["labels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|label| label["id"].clone())
+        .find(|label| *label != document["label"])
+        .unwrap();
     let ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let body = json!({ "ulid": ulid, "key": document["key"], "label": other, "queue": "desk" });
     let made = desk.post("ada", "/corrections", &body, 201);
-    assert_eq!((&made["by"], &made["predicted"], &made["withdrawn"]), (&json!("ada"), &document["label"], &json!(false)));
+    assert_eq!(
+        (&made["by"], &made["predicted"], &made["withdrawn"]),
+        (&json!("ada"), &document["label"], &json!(false))
+    );
     // A browser that got no answer sends it again.
     assert_eq!(desk.post("ada", "/corrections", &body, 201)["at"], made["at"]);
     let corrections = desk.corrections();
     assert_eq!(corrections.len(), 1, "{corrections:?}");
     let correction = &corrections[0];
-    assert_eq!((&correction["label"], &correction["by"], &correction["id"]), (&other, &json!("ada"), &document["id"]));
+    assert_eq!(
+        (&correction["label"], &correction["by"], &correction["id"]),
+        (&other, &json!("ada"), &document["id"])
+    );
     assert!(correction["at"].is_i64() && correction["body"].as_str().is_some_and(|body| body.len() > 20));
-    assert_eq!(desk.get(&format!("/documents/{}", document["key"].as_str().unwrap()))["correction"]["label"], other);
+    assert_eq!(
+        desk.get(&format!("/documents/{}", document["key"].as_str().unwrap()))["correction"]["label"],
+        other
+    );
     let corrected = desk.get(&format!("/documents?corrected=true&label={}", other.as_str().unwrap()));
     assert_eq!(corrected["total"], 1);
 
@@ -193,7 +217,8 @@ fn corrected_and_taken_back(desk: &Desk, documents: &[Value]) {
 
     // Alike stories get their label at once.
     let keys: Vec<&Value> = documents[1..4].iter().map(|document| &document["key"]).collect();
-    let body = json!({ "ulid": "01ARZ3NDEKTSV4RRFFQ69G5FAW", "keys": keys, "label": other, "queue": "alike" });
+    let body =
+        json!({ "ulid": "01ARZ3NDEKTSV4RRFFQ69G5FAW", "keys": keys, "label": other, "queue": "alike" });
     assert_eq!(desk.post("ada", "/corrections", &body, 201)["corrections"].as_array().unwrap().len(), 3);
     let review = desk.get("/review?limit=20");
     assert!(review["items"].as_array().unwrap().iter().all(|item| !keys.contains(&&item["document"]["key"])));
@@ -204,15 +229,22 @@ fn corrected_and_taken_back(desk: &Desk, documents: &[Value]) {
 fn asked(desk: &Desk, documents: &[Value]) {
     let question = json!({ "texts": ["shares fell after the profit warning", { "title": " ", "body": "" }] });
     let answer = desk.post("ada", "/predict", &question, 200);
-    assert!(answer["predictions"][0]["label"].is_string() && answer["predictions"][1]["rejected"].is_string(), "{answer}");
+    assert!(
+        answer["predictions"][0]["label"].is_string() && answer["predictions"][1]["rejected"].is_string(),
+        "{answer}"
+    );
     let path = format!("/documents/{}/explain", documents[0]["key"].as_str().unwrap());
     let explanation = desk.post("ada", &path, &json!({}), 200);
-    assert_eq!((&explanation["label"], explanation["pieces"].as_array().unwrap().is_empty()), (&documents[0]["label"], false));
+    assert_eq!(
+        (&explanation["label"], explanation["pieces"].as_array().unwrap().is_empty()),
+        (&documents[0]["label"], false)
+    );
 }
 
 fn promoted_and_rolled_back(desk: &Desk) {
     let [first, second] = &desk.model.versions[..] else { unreachable!() };
-    let wish = |expected: &str| json!({ "version": second, "expected_champion": expected, "reason": "better" });
+    let wish =
+        |expected: &str| json!({ "version": second, "expected_champion": expected, "reason": "better" });
     assert_eq!(desk.ask("ada", "POST", "/models/promote", &wish(first)).status, 403, "an editor");
     let conflict = desk.post("sre", "/models/promote", &wish(second), 409);
     assert!(conflict["detail"].as_str().unwrap().contains(first.as_str()), "{conflict}");
@@ -220,7 +252,10 @@ fn promoted_and_rolled_back(desk: &Desk) {
     let is_in_use = |version: &str| desk.get("/status")["model"]["version"] == version;
     wait_until(|| is_in_use(second));
     let models = desk.get("/models");
-    assert_eq!((&models["champion"], &models["previous"], &models["history"][0]["by"]), (&json!(second), &json!(first), &json!("sre")));
+    assert_eq!(
+        (&models["champion"], &models["previous"], &models["history"][0]["by"]),
+        (&json!(second), &json!(first), &json!("sre"))
+    );
     let back = json!({ "expected_champion": second, "reason": "worse" });
     assert_eq!(desk.post("sre", "/models/rollback", &back, 200)["champion"], *first);
     wait_until(|| is_in_use(first));
@@ -238,7 +273,9 @@ fn refused(desk: &Desk, documents: &[Value]) {
     let ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAX";
     let unknown = json!({ "ulid": ulid, "key": documents[0]["key"], "label": "weather" });
     let problem = desk.post("ada", "/corrections", &unknown, 400);
-    assert!(problem["detail"].as_str().unwrap().starts_with("`weather` is not a label of the model, which has: "));
+    assert!(
+        problem["detail"].as_str().unwrap().starts_with("`weather` is not a label of the model, which has: ")
+    );
     let gone = json!({ "ulid": ulid, "key": "news/7/7", "label": documents[0]["label"] });
     let problem = desk.post("ada", "/corrections", &gone, 404);
     assert!(problem["detail"].as_str().unwrap().contains("http.feed"), "{problem}");
@@ -257,7 +294,11 @@ fn refused(desk: &Desk, documents: &[Value]) {
     ] {
         let answer = desk.site.request(method, path, headers, "").unwrap();
         assert_eq!(answer.status, status, "{method} {path} {headers:?}: {answer:?}");
-        assert!(answer.head.contains("content-security-policy: default-src 'none'"), "{path}: {}", answer.head);
+        assert!(
+            answer.head.contains("content-security-policy: default-src 'none'"),
+            "{path}: {}",
+            answer.head
+        );
         assert!(!answer.head.contains("access-control-allow"), "{path}: {}", answer.head);
     }
     assert_eq!(desk.corrections().len(), before, "nothing was written");

@@ -58,6 +58,8 @@ mod odd_messages;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod pass_through;
 #[cfg(test)]
 mod rebalance;

@@ -267,7 +267,8 @@ fn calibration(inputs: &GateInputs<'_>, limits: &GateLimits) -> Gate {
     // that chance misses.
     let bound = champion.map_or(limits.ece, |champion| limits.ece.max(champion + limits.ece_rise));
     let against = champion.map_or(String::new(), |champion| format!(" against {champion:.4}"));
-    let detail = format!("expected calibration error {ece:.4}{against}, of which {over:.4} is too much confidence");
+    let detail =
+        format!("expected calibration error {ece:.4}{against}, of which {over:.4} is too much confidence");
     if over <= bound + ROUNDING && ece > bound {
         return Gate::at_most("calibration", ece, limits.ece_unsure.max(bound), detail);
     }

@@ -56,9 +56,7 @@ mod zero_shot;
 pub use batcher::BatchOptions;
 pub use bundle::{Bundle, BundleWriter, LinearPart, Manifest, ModelDescription, ProblemType};
 pub use calibration::{Calibration, ClassThreshold, ConfidenceError, best_temperature};
-pub use classifier::{
-    Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome, TokenCount,
-};
+pub use classifier::{Classifier, ClassifierOptions, Encoder, Failure, FailureKind, Outcome, TokenCount};
 pub use compare::{Comparison, Slice, Speed};
 pub use device::Device;
 pub use drift::{

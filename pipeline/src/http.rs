@@ -97,7 +97,11 @@ impl Listener {
     ///
     /// # Errors
     /// An address is in use, or no thread can be started.
-    pub(crate) fn start(config: &Plan, counters: &Counters, job: Option<&JobCommand>) -> Result<Option<Self>> {
+    pub(crate) fn start(
+        config: &Plan,
+        counters: &Counters,
+        job: Option<&JobCommand>,
+    ) -> Result<Option<Self>> {
         let page = bind("http.listen", &config.http.listen)?;
         let ops = bind("http.ops", &config.http.ops)?;
         let address = page.as_ref().map(|(_, address)| *address);
@@ -113,9 +117,10 @@ impl Listener {
                 Err(error) => tracing::error!(event = "http_failed", %error, "the listener cannot run"),
             }
         };
-        let thread = std::thread::Builder::new().name("http".into()).spawn(body).map_err(|error| {
-            Error::internal("cannot start the thread of the listener").with_source(error)
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("http".into())
+            .spawn(body)
+            .map_err(|error| Error::internal("cannot start the thread of the listener").with_source(error))?;
         if let Some(address) = address {
             tracing::info!(event = "http_listening", %address, "the page is at http://{address}/");
         }
@@ -165,7 +170,9 @@ async fn listen(page: Bound, ops: Bound, app: Arc<App>, stop: CancellationToken)
     let sampling = tokio::spawn(status::sample(Arc::clone(&app)));
     let mut servers = vec![];
     for (listener, router) in [(page, router(&app)), (ops, ops::router(&app))] {
-        let Some(Ok(listener)) = listener.map(|(listener, _)| TcpListener::from_std(listener)) else { continue };
+        let Some(Ok(listener)) = listener.map(|(listener, _)| TcpListener::from_std(listener)) else {
+            continue;
+        };
         servers.push(tokio::spawn(serve::serve(listener, router, stop.clone())));
     }
     for server in servers {
@@ -214,12 +221,20 @@ fn router(app: &Arc<App>) -> Router {
 }
 
 impl App {
-    fn new(config: &Plan, counters: &Counters, job: Option<&JobCommand>, address: SocketAddr) -> Result<Self> {
+    fn new(
+        config: &Plan,
+        counters: &Counters,
+        job: Option<&JobCommand>,
+        address: SocketAddr,
+    ) -> Result<Self> {
         let mut dark = BTreeMap::new();
         let mut without = |ability: &'static str, why: &str| drop(dark.insert(ability, why.to_owned()));
         let has_feed = config.http.has_feed() && config.has_model();
         if !has_feed {
-            without("feed", "`http.feed.documents` is 0, or there is no model: no documents are kept for the page");
+            without(
+                "feed",
+                "`http.feed.documents` is 0, or there is no model: no documents are kept for the page",
+            );
         }
         if !config.has_model() {
             without("explain", "there is no model: `model.bundle` is not set");
@@ -245,7 +260,10 @@ impl App {
             counters: counters.clone(),
             live: OnceLock::new(),
             clean: Arc::clone(&config.clean),
-            feed: has_feed.then(|| Feed::start(&config.http.feed, &counters.metrics)).transpose()?.map(Arc::new),
+            feed: has_feed
+                .then(|| Feed::start(&config.http.feed, &counters.metrics))
+                .transpose()?
+                .map(Arc::new),
             corrections,
             registry,
             jobs,
@@ -271,7 +289,11 @@ mod tests {
             description["paths"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(described, routes().iter().map(|(path, _)| *path).collect());
         // A request other than GET and POST is refused by the guard, so no operation may promise one.
-        let methods = description["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().keys());
+        let methods = description["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|path| path.as_object().unwrap().keys());
         assert!(methods.clone().all(|method| ["get", "post"].contains(&method.as_str())));
     }
 }

@@ -229,7 +229,8 @@ impl Counters {
                 metrics.dead_letters.with(&labels).add(rows);
             }
         }
-        let inferred = |letters: &RecordBatch| counted(letters, ["stage"]).get(&["infer"]).copied().unwrap_or(0);
+        let inferred =
+            |letters: &RecordBatch| counted(letters, ["stage"]).get(&["infer"]).copied().unwrap_or(0);
         metrics.inference_failures.add(batch.dead_letters.iter().map(inferred).sum());
         metrics.latency.with(&[WRITTEN]).record(batch.received_at.elapsed(), batch.documents() as u64);
         let mut notes = self.notes.lock();
@@ -245,7 +246,8 @@ impl Counters {
                 self.metrics.labelled_documents.with(&[label]).add(rows);
             }
         }
-        let scores = labelled.column_by_name("score").and_then(|column| column.as_primitive_opt::<Float32Type>());
+        let scores =
+            labelled.column_by_name("score").and_then(|column| column.as_primitive_opt::<Float32Type>());
         for score in scores.into_iter().flatten().flatten() {
             self.metrics.label_score.record(f64::from(score), 1);
         }
@@ -296,7 +298,13 @@ impl Counters {
     }
 
     /// Counts a batch that the model has labelled.
-    pub(crate) fn count_inference(&self, documents: usize, took: Duration, tokens: TokenCount, truncated: usize) {
+    pub(crate) fn count_inference(
+        &self,
+        documents: usize,
+        took: Duration,
+        tokens: TokenCount,
+        truncated: usize,
+    ) {
         let metrics = &self.metrics;
         metrics.inference_duration.record(took.as_secs_f64(), 1);
         metrics.inference_batch.record(documents as f64, 1);

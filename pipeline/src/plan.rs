@@ -137,7 +137,10 @@ impl Config {
     }
 
     fn compile_sinks_for(&self, clean: &CleaningPlan, options: LabelledOptions) -> (Vec<Output>, Problems) {
-        let schema = labelled_schema(clean.schema(), LabelledOptions { unlabelled: options.unlabelled, ..self.usable() });
+        let schema = labelled_schema(
+            clean.schema(),
+            LabelledOptions { unlabelled: options.unlabelled, ..self.usable() },
+        );
         let default = names(&labelled_schema(clean.schema(), options));
         // A sink may name the Kafka columns, but a sink that names no columns gets them only if `output` asks for
         // them.

@@ -58,6 +58,7 @@ pub(crate) struct RunOptions {
 /// reads exactly the documents that they do not have yet.
 pub(crate) fn run(config: &Plan, options: RunOptions, shutdown: &Shutdown) -> Result<Summary> {
     let RunOptions { stop_at_end, expected, counters, job, announce } = options;
+    counters.telemetry.heed(shutdown);
     // Before the model is opened, which may take a while: whoever waits for it sees that the process lives.
     let listener = Listener::start(config, &counters, job.as_ref())?;
     if let (Some(announce), Some(page)) = (announce, listener.as_ref().and_then(|listener| listener.page)) {
@@ -175,8 +176,14 @@ impl Pipeline<'_> {
         // have ended.
         drop(reports_in);
         let workers = names.into_iter().zip(queues).collect();
-        let dispatcher =
-            Dispatcher::new(streams, workers, limits, Breaker::new(config.breaker), counters.clone(), self.feed.clone());
+        let dispatcher = Dispatcher::new(
+            streams,
+            workers,
+            limits,
+            Breaker::new(config.breaker),
+            counters.clone(),
+            self.feed.clone(),
+        );
         stages.spawn("write", move |meter| dispatcher.run(&labelled, meter))?;
         counters.telemetry.set_phase(Phase::Running);
 

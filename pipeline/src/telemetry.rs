@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
-use fenliu_connectors::Meter;
+use fenliu_connectors::{Meter, Shutdown};
 use fenliu_engine::batch::Budget;
 use fenliu_engine::metrics::{Format, Metrics};
 use fenliu_engine::progress::Progress;
@@ -33,6 +33,7 @@ pub(crate) struct Telemetry {
     /// Whether the source has to be given partitions before it can read.
     awaits_assignment: AtomicBool,
     budget: Mutex<Option<Budget>>,
+    shutdown: Mutex<Option<Shutdown>>,
 }
 
 /// What the process is doing.
@@ -76,6 +77,7 @@ impl Default for Telemetry {
             phase: Mutex::default(),
             awaits_assignment: AtomicBool::new(false),
             budget: Mutex::default(),
+            shutdown: Mutex::default(),
         }
     }
 }
@@ -104,7 +106,13 @@ impl Telemetry {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.phase.lock()
+        let is_stopping = self.shutdown.lock().as_ref().is_some_and(Shutdown::is_requested);
+        if is_stopping { Phase::Stopping } else { *self.phase.lock() }
+    }
+
+    /// The process stops when this is requested.
+    pub(crate) fn heed(&self, shutdown: &Shutdown) {
+        *self.shutdown.lock() = Some(shutdown.clone());
     }
 
     /// The source reads nothing before the consumer group gives it partitions.

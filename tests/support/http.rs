@@ -73,7 +73,8 @@ impl Site {
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
         let mut stream = TcpStream::connect(self.address()).context("connect")?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head += &format!("Host: {}\r\n", self.address());
         }
@@ -92,12 +93,7 @@ impl Site {
     ///
     /// # Errors
     /// It does not within `timeout`; the message has the last answer.
-    pub fn wait(
-        &self,
-        path: &str,
-        timeout: Duration,
-        is_wanted: impl Fn(&Answer) -> bool,
-    ) -> Result<Answer> {
+    pub fn wait(&self, path: &str, timeout: Duration, is_wanted: impl Fn(&Answer) -> bool) -> Result<Answer> {
         let deadline = Instant::now() + timeout;
         loop {
             let answer = self.get(path);

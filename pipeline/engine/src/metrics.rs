@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 
 pub use text::Format;
 pub use values::{
-    BatchSizes, Buckets, By, Counter, Durations, Gauge, Histogram, MAX_SERIES, PerPartition, PerRoute, Scores,
-    Seconds,
+    BatchSizes, Buckets, By, Counter, Durations, Gauge, Histogram, MAX_SERIES, PerPartition, PerRoute,
+    Scores, Seconds,
 };
 use values::{Declared, Read};
 

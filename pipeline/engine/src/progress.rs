@@ -65,7 +65,8 @@ impl Progress {
         for (topic, partition, next) in offsets.ends().iter() {
             let key = (topic.clone(), partition);
             let Some(state) = partitions.get_mut(&key) else { continue };
-            state.read = next;
+            // More may have been read since, for the next batch.
+            state.read = state.read.max(next);
             if let Some((first, last)) = timestamps.get(&key) {
                 state.safe_timestamp_ms.get_or_insert(*first);
                 state.in_flight.push_back((next, *last));

@@ -285,7 +285,8 @@ impl<R> Worker<R> {
         let action = match task {
             Task::Question(question) => Action::Answer { id: question.id, stored },
             Task::Epoch(epoch) => {
-                let (positions, documents, bytes) = (epoch.offsets().ends(), epoch.documents(), epoch.bytes());
+                let (positions, documents, bytes) =
+                    (epoch.offsets().ends(), epoch.documents(), epoch.bytes());
                 let settled = epoch.settle();
                 // Returns the memory of the epoch before the source is told: it may be waiting for this memory.
                 drop(epoch);

@@ -92,7 +92,10 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
     ));
     let file = write_config(config.clone(), &args.out)?;
     let arguments = vec!["--config".to_owned(), file.display().to_string()];
-    let job = JobCommand { program: std::env::current_exe().map_err(Error::file("find", "fenliu itself"))?, arguments };
+    let job = JobCommand {
+        program: std::env::current_exe().map_err(Error::file("find", "fenliu itself"))?,
+        arguments,
+    };
     let summary = stream::stream(config, TOPIC, messages, job, is_watched)?;
     if common.json {
         return output::json(&summary);

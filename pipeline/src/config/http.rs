@@ -174,7 +174,12 @@ impl HttpConfig {
         problems.require(!proxies.is_empty(), "http.auth.trusted_proxies", "empty", bound);
         for (index, proxy) in proxies.iter().enumerate() {
             let key = format!("http.auth.trusted_proxies[{index}]");
-            problems.require(network(proxy).is_some(), &key, proxy, "an address, or a network such as 10.0.0.0/8");
+            problems.require(
+                network(proxy).is_some(),
+                &key,
+                proxy,
+                "an address, or a network such as 10.0.0.0/8",
+            );
         }
     }
 }

@@ -293,7 +293,9 @@ pub(crate) fn gates(model: &Path, job: &str) -> Vec<Gate> {
     struct Gates {
         gates: Vec<Gate>,
     }
-    read_json(&jobs(model).join(job).join("report.json")).map(|report: Gates| report.gates).unwrap_or_default()
+    read_json(&jobs(model).join(job).join("report.json"))
+        .map(|report: Gates| report.gates)
+        .unwrap_or_default()
 }
 
 /// All jobs with a state, oldest first.

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::App;
-use super::extract::Body;
 use super::corrections::in_background;
 use super::documents::Key;
+use super::extract::Body;
 use super::problem::{Answer, Problem};
 use crate::error::Converted;
 use crate::serve::Generation;
@@ -83,14 +83,14 @@ impl App {
         let Ok(_turn) = turn.asks.0.try_acquire() else {
             return Err(Problem::busy("the model is being asked by someone else", 1));
         };
-        in_background(self, move |app| {
-            work(&generation, &app.clean)
-        })
-        .await
+        in_background(self, move |app| work(&generation, &app.clean)).await
     }
 }
 
-pub(super) async fn predict(State(app): State<Arc<App>>, Body(question): Body<Question>) -> Answer<Json<Value>> {
+pub(super) async fn predict(
+    State(app): State<Arc<App>>,
+    Body(question): Body<Question>,
+) -> Answer<Json<Value>> {
     let texts = question.texts.len();
     if texts == 0 || texts > TEXTS {
         return Err(Problem::bad_request(format!("{texts} texts are given: 1 to {TEXTS} may be")));
@@ -113,14 +113,17 @@ fn labelled(question: &Question, generation: &Generation, clean: &CleaningPlan) 
     }
     let rows = builder.finish().map_err(|error| Problem::bad_request(error.to_string()))?;
     let cleaned = clean.run(&rows).converted()?;
-    let reasons = text_column(&cleaned, "reject_reason").map_err(|error| Problem::bad_request(error.to_string()))?;
+    let reasons =
+        text_column(&cleaned, "reject_reason").map_err(|error| Problem::bad_request(error.to_string()))?;
     let (kept, _) = split_rejected(&cleaned).map_err(|error| Problem::bad_request(error.to_string()))?;
     let classified = generation.classify(&generation.encode(&kept)?)?;
     let mut answers = classified.probabilities.iter().zip(&classified.abstained);
     let top_k = question.top_k.max(1);
     let one = |row: usize| match reasons.is_valid(row) {
         true => json!({ "label": null, "rejected": reasons.value(row) }),
-        false => answers.next().map_or(Value::Null, |(row, abstained)| answer(row, *abstained, top_k, generation)),
+        false => {
+            answers.next().map_or(Value::Null, |(row, abstained)| answer(row, *abstained, top_k, generation))
+        }
     };
     let predictions: Vec<Value> = (0..cleaned.num_rows()).map(one).collect();
     Ok(json!({ "model_version": generation.version(), "predictions": predictions }))
@@ -170,7 +173,12 @@ fn explained(text: &str, generation: &Generation) -> Answer<Value> {
             let left = row.as_slice().get(label).copied().unwrap_or_default();
             let begin = text[..*start].chars().count();
             let piece = text[*start..*end].to_owned();
-            pieces.push(Piece { start: begin, end: begin + piece.chars().count(), text: piece, effect: score - left });
+            pieces.push(Piece {
+                start: begin,
+                end: begin + piece.chars().count(),
+                text: piece,
+                effect: score - left,
+            });
         }
     }
     let is_whole = pieces.len() == spans.len();

@@ -128,7 +128,9 @@ impl Corrections {
 
     fn add(&self, correction: Correction, story: &Story) -> Result<Correction> {
         let mut made = self.made.lock();
-        if let Some(known) = made.all.iter().find(|known| known.ulid == correction.ulid && known.key == correction.key) {
+        if let Some(known) =
+            made.all.iter().find(|known| known.ulid == correction.ulid && known.key == correction.key)
+        {
             return Ok(known.clone());
         }
         self.write(&record(&correction, story))?;
@@ -270,7 +272,10 @@ impl App {
     fn corrected_stories(&self, new: &New) -> Answer<Vec<Arc<Story>>> {
         let keys: Vec<&String> = new.key.iter().chain(&new.keys).collect();
         if keys.is_empty() || keys.len() > AT_ONCE {
-            return Err(Problem::bad_request(format!("{} stories are named: 1 to {AT_ONCE} may be", keys.len())));
+            return Err(Problem::bad_request(format!(
+                "{} stories are named: 1 to {AT_ONCE} may be",
+                keys.len()
+            )));
         }
         let feed = self.feed()?;
         let gone = |key: &str| {
@@ -381,17 +386,26 @@ pub(super) async fn in_background<T: Send + 'static>(
 #[serde(default)]
 pub(super) struct Wanted {
     limit: usize,
+    /// Only of stories that the model gave this label, or that people did.
+    predicted: Option<String>,
+    label: Option<String>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Wanted { limit: 100 }
+        Wanted { limit: 100, predicted: None, label: None }
     }
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Parameters(wanted): Parameters<Wanted>) -> Answer<Json<Value>> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Answer<Json<Value>> {
     let made = app.corrections()?.made.lock();
-    let newest: Vec<&Correction> = made.all.iter().rev().take(wanted.limit).collect();
+    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+    let of_cell =
+        made.all.iter().filter(|c| is(&wanted.predicted, &c.predicted) && is(&wanted.label, &c.label));
+    let newest: Vec<&Correction> = of_cell.rev().take(wanted.limit).collect();
     let mut confusion: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for correction in made.all.iter().filter(|correction| !correction.withdrawn) {
         *confusion.entry((&correction.predicted, &correction.label)).or_default() += 1;

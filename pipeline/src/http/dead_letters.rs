@@ -80,9 +80,9 @@ impl Default for Wanted {
 pub(super) async fn list(State(app): State<Arc<App>>, Parameters(wanted): Parameters<Wanted>) -> Json<Value> {
     let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
     let all = app.feed.as_ref().map(|feed| feed.dead_letters()).unwrap_or_default();
-    let samples = all.into_iter().filter(|letter| {
-        is(&wanted.stage, &letter.stage) && is(&wanted.reason, &letter.reason)
-    });
+    let samples = all
+        .into_iter()
+        .filter(|letter| is(&wanted.stage, &letter.stage) && is(&wanted.reason, &letter.reason));
     let samples: Vec<DeadLetter> = samples.take(wanted.limit).collect();
     Json(json!({ "counts": app.dead_letter_counts(), "samples": samples }))
 }

@@ -12,6 +12,7 @@ use super::App;
 use super::extract::{Named, Parameters};
 use super::feed::{Feed, Filter};
 use super::problem::{Answer, Problem};
+use super::review::hidden;
 use super::shingles::{NEAR, similarity};
 use super::story::Story;
 
@@ -91,7 +92,9 @@ pub(super) async fn list(
         Some(cursor) => {
             let last = stories.iter().position(|story| story.seq.to_string() == *cursor);
             last.map(|place| place + 1).ok_or_else(|| {
-                Problem::bad_request("the list has moved on since the page before: begin again without `cursor`")
+                Problem::bad_request(
+                    "the list has moved on since the page before: begin again without `cursor`",
+                )
             })?
         }
     };
@@ -112,14 +115,32 @@ impl App {
     /// It has left the store, or was never in it.
     pub(super) fn story(&self, Named((topic, partition, offset)): Key) -> Answer<Arc<Story>> {
         let key = format!("{topic}/{partition}/{offset}");
-        let left = || Problem::not_found(format!("{key} is not among the newest documents any more (`http.feed`)"));
+        let left =
+            || Problem::not_found(format!("{key} is not among the newest documents any more (`http.feed`)"));
         self.feed()?.get(&key).ok_or_else(left)
     }
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, key: Key) -> Answer<Json<Value>> {
+/// How one story is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct View {
+    /// Without what the model said of it, as an audit shows it.
+    blind: bool,
+}
+
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    key: Key,
+    Parameters(view): Parameters<View>,
+) -> Answer<Json<Value>> {
     let story = app.story(key)?;
     let mut value = app.shown(&story);
+    if view.blind {
+        value = hidden(value);
+        value["body"] = json!(story.body);
+        return Ok(Json(value));
+    }
     value["body"] = json!(story.body);
     value["alike"] = json!(alike(&story, &app.feed()?.after(0)));
     value["corrections"] = json!(app.corrections.as_ref().map(|all| all.of(&story.key)).unwrap_or_default());

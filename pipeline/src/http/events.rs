@@ -67,7 +67,9 @@ pub(super) async fn events(
         metrics.http_streams.add(-1.0);
         drop(permit);
     });
-    let frames = stream::poll_fn(move |context| receiver.poll_recv(context).map(|frame| frame.map(Ok::<_, Infallible>)));
+    let frames = stream::poll_fn(move |context| {
+        receiver.poll_recv(context).map(|frame| frame.map(Ok::<_, Infallible>))
+    });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
@@ -93,7 +95,9 @@ impl Stream {
     async fn run(mut self) -> Result<(), Gone> {
         let feed = self.app.feed.clone();
         let mut newest = feed.as_ref().map(|feed| feed.newest());
-        let mut last = self.last.or(newest.as_ref().map(|newest| *newest.borrow())).unwrap_or_default();
+        let now = newest.as_ref().map_or(0, |newest| *newest.borrow());
+        // A number that is not reached yet is one of an earlier process: then everything that is there is new.
+        let mut last = self.last.map_or(now, |last| if last > now { 0 } else { last });
         let mut skipped = feed.as_ref().map_or(0, |feed| feed.skipped());
         let mut status = interval(Duration::from_secs(1));
         status.set_missed_tick_behavior(MissedTickBehavior::Delay);

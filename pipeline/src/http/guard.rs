@@ -74,8 +74,19 @@ impl Guard {
         }
     }
 
+    /// How users are known.
+    pub(super) fn mode(&self) -> AuthMode {
+        self.config.auth.mode
+    }
+
     /// Checks everything before a handler runs, and returns the user.
-    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Result<Identity, Problem> {
+    fn admit(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+    ) -> Result<Identity, Problem> {
         self.check_host(headers, uri)?;
         let is_safe = matches!(*method, Method::GET | Method::HEAD);
         if !is_safe && *method != Method::POST {
@@ -121,9 +132,11 @@ impl Guard {
 
     /// Refuses names that are not ours: a page elsewhere could otherwise point a name of its own at this address.
     fn check_host(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(uri.host()).unwrap_or_default();
+        let host =
+            headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(uri.host()).unwrap_or_default();
         let (name, port) = split_port(host);
-        let is_listed = self.config.hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known == host);
+        let is_listed =
+            self.config.hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known == host);
         let bare = name.trim_matches(['[', ']']);
         let is_address = bare.parse::<IpAddr>().is_ok() || bare.eq_ignore_ascii_case("localhost");
         if is_listed || (is_address && port.is_none_or(|port| port == self.port)) {
@@ -159,7 +172,8 @@ impl Guard {
 
     fn session(&self, headers: &HeaderMap) -> Option<Identity> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
-        let mut pairs = cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut pairs =
+            cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let (_, id) = pairs.find(|(name, _)| *name == COOKIE)?;
         let sessions = self.sessions.lock();
         let (identity, since) = sessions.get(id)?;
@@ -198,7 +212,9 @@ impl Guard {
     pub(super) fn log_out(&self, headers: &HeaderMap) {
         let mut sessions = self.sessions.lock();
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
-        for (_, id) in cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('=')) {
+        for (_, id) in
+            cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='))
+        {
             sessions.remove(id);
         }
     }
@@ -309,7 +325,15 @@ pub(super) async fn guard(State(app): State<Arc<App>>, mut request: Request, nex
 
 /// A method that is a label of a metric: clients may invent others.
 fn known_method(method: &Method) -> Method {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
     known.into_iter().find(|known| known == method).unwrap_or(Method::TRACE)
 }
 

@@ -131,7 +131,9 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
         let running = newest.map(|state| jobs.shown(state, true));
         let all: Vec<Value> = states.iter().rev().map(|state| jobs.shown(state, is_running)).collect();
         // A job that has just been started has not written its state yet.
-        let running = running.or_else(|| is_running.then(|| json!({ "state": "running", "stage": "start", "gates": [], "log": [] })));
+        let running = running.or_else(|| {
+            is_running.then(|| json!({ "state": "running", "stage": "start", "gates": [], "log": [] }))
+        });
         Ok(Json(json!({ "configured": true, "running": running, "jobs": all })))
     })
     .await
@@ -140,7 +142,10 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
 pub(super) async fn start(State(app): State<Arc<App>>) -> Answer<(StatusCode, Json<Value>)> {
     in_background(app, |app| {
         app.jobs()?.start()?;
-        Ok((StatusCode::ACCEPTED, Json(json!({ "state": "running", "stage": "start", "gates": [], "log": [] }))))
+        Ok((
+            StatusCode::ACCEPTED,
+            Json(json!({ "state": "running", "stage": "start", "gates": [], "log": [] })),
+        ))
     })
     .await
 }

@@ -6,14 +6,14 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use fenliu_model::registry::{Alias, AliasRecord, HistoryEntry, VersionEntry};
 use fenliu_model::Registry;
+use fenliu_model::registry::{Alias, AliasRecord, HistoryEntry, VersionEntry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::extract::{Body, Named};
 use super::corrections::in_background;
+use super::extract::{Body, Named};
 use super::guard::Identity;
 use super::problem::{Answer, Problem};
 use crate::error::Converted;
@@ -135,7 +135,8 @@ pub(super) async fn roll_back(
 ) -> Answer<Json<Value>> {
     in_background(app, move |app| {
         let registry = app.registry()?;
-        let moved = registry.rollback_from(&wish.expected_champion, &identity.name, &wish.reason).converted()?;
+        let moved =
+            registry.rollback_from(&wish.expected_champion, &identity.name, &wish.reason).converted()?;
         moved_or_conflict(registry, moved)
     })
     .await

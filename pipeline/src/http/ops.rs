@@ -17,7 +17,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 
 /// The three routes. A probe names whatever host it likes, so no guard is around them.
 pub(super) fn router(app: &Arc<App>) -> Router {
-    let routes = Router::new().route("/live", get(live)).route("/ready", get(ready)).route("/metrics", get(metrics));
+    let routes =
+        Router::new().route("/live", get(live)).route("/ready", get(ready)).route("/metrics", get(metrics));
     routes.with_state(Arc::clone(app))
 }
 

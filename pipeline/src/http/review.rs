@@ -41,7 +41,10 @@ impl Default for Wanted {
     }
 }
 
-pub(super) async fn review(State(app): State<Arc<App>>, Parameters(wanted): Parameters<Wanted>) -> Answer<Json<Value>> {
+pub(super) async fn review(
+    State(app): State<Arc<App>>,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Answer<Json<Value>> {
     let done = app.corrected();
     let open: Vec<Arc<Story>> =
         app.feed()?.after(0).into_iter().filter(|story| !done.contains_key(&story.key)).collect();
@@ -94,7 +97,7 @@ fn audits(open: &[Arc<Story>], chosen: &[Arc<Story>], count: usize) -> Vec<Arc<S
 }
 
 /// A story without what the model said of it: a label that is shown is agreed with more often.
-fn hidden(mut story: Value) -> Value {
+pub(super) fn hidden(mut story: Value) -> Value {
     if let Some(fields) = story.as_object_mut() {
         HIDDEN.iter().for_each(|name| drop(fields.remove(*name)));
     }

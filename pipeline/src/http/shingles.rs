@@ -13,7 +13,8 @@ const MOST: usize = 128;
 /// The hashes of the three-character sequences of a text, sorted, each once. White space and case do not count.
 pub(super) fn of(text: &str) -> Vec<u32> {
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    let letters: Vec<char> = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let letters: Vec<char> =
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let hashes = letters.windows(3).map(|three| HASHER.hash_one(three) as u32);
     // The lowest hashes of both texts are a fair sample of their sequences.
     hashes.collect::<BTreeSet<_>>().into_iter().take(MOST).collect()
@@ -44,9 +45,15 @@ mod tests {
     #[test]
     fn small_changes_of_a_headline_do_not_matter_and_another_headline_does() {
         let headline = "Central bank raises interest rates by half a point to fight inflation";
-        assert!(alike(headline, "CENTRAL BANK raises interest rates by half a point to fight inflation, again"));
+        assert!(alike(
+            headline,
+            "CENTRAL BANK raises interest rates by half a point to fight inflation, again"
+        ));
         assert!(!alike(headline, "Central defender raises hopes by half a season to fight relegation"));
-        assert!(alike("央行宣布上调基准利率0.5个百分点以抑制通胀", "快讯：央行宣布上调基准利率0.5个百分点以抑制通胀"));
+        assert!(alike(
+            "央行宣布上调基准利率0.5个百分点以抑制通胀",
+            "快讯：央行宣布上调基准利率0.5个百分点以抑制通胀"
+        ));
         assert!(!alike("央行宣布上调基准利率", "国足宣布更换主教练"));
         assert!(!alike("", ""));
     }

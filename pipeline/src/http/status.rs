@@ -58,7 +58,10 @@ struct Stage {
     documents: u64,
 }
 
-pub(super) async fn status(State(app): State<Arc<App>>, Extension(identity): Extension<Identity>) -> Json<Value> {
+pub(super) async fn status(
+    State(app): State<Arc<App>>,
+    Extension(identity): Extension<Identity>,
+) -> Json<Value> {
     Json(app.status(&identity))
 }
 
@@ -92,7 +95,7 @@ impl App {
             "version": env!("CARGO_PKG_VERSION"),
             "started_at": time::text(telemetry.started_at),
             "now": time::text(Utc::now()),
-            "identity": identity,
+            "identity": { "name": identity.name, "role": identity.role, "mode": self.guard.mode() },
             "model": self.model(),
             "labels": self.labels(),
             "documents": {
@@ -119,6 +122,7 @@ impl App {
             }).collect::<Vec<_>>(),
             "scores": self.counters.metrics.label_score.counts().into_iter().take(10).collect::<Vec<_>>(),
             "dead_letters": self.dead_letter_counts(),
+            "audits": self.corrections.as_ref().map(|corrections| corrections.audits()),
             "shadow": counts.shadow,
             "serving": counts.serving,
             "health": telemetry.health(),
@@ -146,7 +150,8 @@ impl App {
         let waiting: BTreeMap<String, u64> = queues(&stages).into_iter().collect();
         let stage = |stage: crate::telemetry::Stage| {
             let (busy, blocked, documents) = now.stages.get(&stage.name).copied().unwrap_or_default();
-            let (busy_before, blocked_before, _) = before.stages.get(&stage.name).copied().unwrap_or_default();
+            let (busy_before, blocked_before, _) =
+                before.stages.get(&stage.name).copied().unwrap_or_default();
             let share = |now: f64, before: f64| ((now - before) / seconds).clamp(0.0, 1.0);
             // A batch that is in work counts when it is done, so that a share may be too low for a while.
             let (busy, blocked) = (share(busy, busy_before), share(blocked, blocked_before));
@@ -191,9 +196,7 @@ impl App {
     /// How many dead letters there are, by stage and reason.
     pub(super) fn dead_letter_counts(&self) -> Vec<Value> {
         let all = self.counters.metrics.dead_letters.all();
-        let count = |(labels, counter): (Vec<String>, Arc<fenliu_engine::metrics::Counter>)| {
-            json!({ "stage": labels.first(), "reason": labels.get(1), "documents": counter.get() })
-        };
+        let count = |(labels, counter): (Vec<String>, Arc<fenliu_engine::metrics::Counter>)| json!({ "stage": labels.first(), "reason": labels.get(1), "documents": counter.get() });
         all.into_iter().map(count).collect()
     }
 }

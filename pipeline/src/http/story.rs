@@ -103,7 +103,8 @@ impl<'a> Rows<'a> {
         let partition = numbers("partition")?.as_primitive_opt::<Int32Type>()?.value(row);
         let offset = numbers("offset")?.as_primitive_opt::<Int64Type>()?.value(row);
         let published = numbers("published_at")?.as_primitive_opt::<TimestampMillisecondType>()?;
-        let published_at = published.is_valid(row).then(|| DateTime::from_timestamp_millis(published.value(row)));
+        let published_at =
+            published.is_valid(row).then(|| DateTime::from_timestamp_millis(published.value(row)));
         let labels = self.labels(row)?;
         let second = labels.get(1).map_or(0.0, |second| second.score);
         let first = labels.first()?.clone();
@@ -117,7 +118,9 @@ impl<'a> Rows<'a> {
             seq,
             id: self.text("id", row),
             source: self.text("source", row),
-            url: self.text("url", row).filter(|url| url.starts_with("https://") || url.starts_with("http://")),
+            url: self
+                .text("url", row)
+                .filter(|url| url.starts_with("https://") || url.starts_with("http://")),
             language: self.text("lang", row),
             excerpt: head(body_text, EXCERPT).to_owned(),
             shingles: shingles::of(&shingled),
@@ -140,7 +143,8 @@ impl<'a> Rows<'a> {
         let all = all.as_struct_opt()?;
         let labels = all.column_by_name("label")?.as_string_opt::<i32>()?;
         let scores = all.column_by_name("score")?.as_primitive_opt::<Float32Type>()?;
-        let scored = |(label, score): (Option<&str>, &f32)| Some(Scored { label: label?.to_owned(), score: *score });
+        let scored =
+            |(label, score): (Option<&str>, &f32)| Some(Scored { label: label?.to_owned(), score: *score });
         labels.iter().zip(scores.values()).map(scored).collect()
     }
 }

@@ -65,8 +65,9 @@ impl Telemetry {
         let stages = self.stages();
         let waiting = queues(&stages);
         for stage in stages.iter().filter(|stage| !is_sink(&stage.name)) {
-            let is_full =
-                waiting.iter().any(|(name, batches)| *name == stage.name && *batches >= QUEUED_BATCHES as u64);
+            let is_full = waiting
+                .iter()
+                .any(|(name, batches)| *name == stage.name && *batches >= QUEUED_BATCHES as u64);
             if let Some(time) = stage.meter.working_for().filter(|time| is_full && *time > BATCH_LIMIT) {
                 let seconds = time.as_secs();
                 stuck.push(format!("the stage `{}` has been at one batch for {seconds} s", stage.name));
@@ -112,7 +113,10 @@ mod tests {
         telemetry.metrics.rebalances.add(1);
         let health = telemetry.health();
         assert!(health.live && health.ready && health.degraded.is_empty(), "{health:?}");
-        telemetry.set_phase(Phase::Stopping);
+        let shutdown = fenliu_connectors::Shutdown::default();
+        telemetry.heed(&shutdown);
+        assert!(telemetry.health().ready);
+        shutdown.request();
         let health = telemetry.health();
         assert!(health.live && !health.ready, "{health:?}");
     }
@@ -137,6 +141,9 @@ mod tests {
         assert!(telemetry.health().live);
         telemetry.metrics.last_poll.set(unix_seconds() - 200.0);
         let health = telemetry.health();
-        assert!(!health.live && health.degraded[0].starts_with("the source has not polled for 200 s"), "{health:?}");
+        assert!(
+            !health.live && health.degraded[0].starts_with("the source has not polled for 200 s"),
+            "{health:?}"
+        );
     }
 }

@@ -17,8 +17,7 @@ const FEATURES: &[(&str, bool)] = &[
 /// Appends the metrics of this process. What the system does not tell is left out.
 pub(super) fn write(text: &mut String, started_at: DateTime<Utc>, format: Format) {
     let features: Vec<&str> = FEATURES.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
-    let labels =
-        format!("{{version=\"{}\",features=\"{}\"}}", env!("CARGO_PKG_VERSION"), features.join(","));
+    let labels = format!("{{version=\"{}\",features=\"{}\"}}", env!("CARGO_PKG_VERSION"), features.join(","));
     gauge(text, "fenliu_build_info", "1 for the version and the features of this binary", &labels, 1.0);
     let started = started_at.timestamp_millis() as f64 / 1000.0;
     gauge(text, "process_start_time_seconds", "When the process began, as a Unix time", "", started);

@@ -25,10 +25,12 @@ pub enum Part {
     Data,
     /// The right to mount a small file system, to fill it.
     Mount,
+    /// Node, and Chromium.
+    Browser,
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Broker, Part::Onnx, Part::Data, Part::Mount];
+    const ALL: [Part; 5] = [Part::Broker, Part::Onnx, Part::Data, Part::Mount, Part::Browser];
 
     /// Its name in `FENLIU_REQUIRE`.
     #[must_use]
@@ -38,6 +40,7 @@ impl Part {
             Part::Onnx => "onnx",
             Part::Data => "data",
             Part::Mount => "mount",
+            Part::Browser => "browser",
         }
     }
 }

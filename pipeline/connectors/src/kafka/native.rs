@@ -86,7 +86,13 @@ pub(super) fn cached_end<C: ClientContext>(client: &Client<C>, topic: &str, part
     let (mut low, mut high) = (0, 0);
     // SAFETY: the client and the name live over the call, which writes two numbers.
     let code = unsafe {
-        native::rd_kafka_get_watermark_offsets(client.native_ptr(), topic.as_ptr(), partition, &mut low, &mut high)
+        native::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &mut low,
+            &mut high,
+        )
     };
     (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }

@@ -13,9 +13,9 @@ use super::config::{KafkaSourceConfig, check_properties};
 use super::consumer::{KafkaConsumer, check_usable, connect};
 use super::history::Topics;
 use super::leave::leave;
-use super::watched::Watched;
 use super::source::{KafkaSource, KafkaSourceOptions, drain_limit};
 use super::watch::refresh_interval;
+use super::watched::Watched;
 use crate::cluster::KafkaConfig;
 use crate::history::History;
 use crate::resource::Resource;
@@ -74,7 +74,16 @@ impl Connection for Member {
     }
 
     fn open(&self, feed: Feed) -> Result<Box<dyn Source>> {
-        let Feed { assembler, metrics, progress, links, stop_at_end, commits_offsets, keeps_keys, keeps_headers } = feed;
+        let Feed {
+            assembler,
+            metrics,
+            progress,
+            links,
+            stop_at_end,
+            commits_offsets,
+            keeps_keys,
+            keeps_headers,
+        } = feed;
         let (drain_limit, refresh) = (self.drain_limit, self.refresh);
         let options = KafkaSourceOptions {
             stop_at_end,

@@ -15,7 +15,10 @@ pub enum Format {
 }
 
 /// All `metrics` as text. A metric without any series has only its type and help.
-pub(super) fn write<'a>(metrics: impl IntoIterator<Item = (&'a Definition, Vec<Sample>)>, format: Format) -> String {
+pub(super) fn write<'a>(
+    metrics: impl IntoIterator<Item = (&'a Definition, Vec<Sample>)>,
+    format: Format,
+) -> String {
     let mut text = String::new();
     for (definition, samples) in metrics {
         // Writing to a `String` does not fail.

@@ -95,8 +95,10 @@ pub trait Bounds {
 pub struct Durations;
 
 impl Bounds for Durations {
-    const BOUNDS: &'static [f64] =
-        &[0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 16.0, 60.0, 300.0];
+    const BOUNDS: &'static [f64] = &[
+        0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 16.0,
+        60.0, 300.0,
+    ];
 }
 
 /// Bounds of probabilities: tenths.
@@ -154,7 +156,8 @@ impl<B: Bounds> Buckets<B> {
 }
 
 /// Upper bounds of a [`Histogram`]'s buckets, in seconds.
-const LATENCIES: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const LATENCIES: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 /// Durations up to an hour, recorded with two significant digits, so that quantiles can be told; longer ones count as an
 /// hour.

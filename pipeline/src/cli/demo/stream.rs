@@ -34,10 +34,10 @@ pub(super) fn stream(
 ) -> Result<Summary> {
     let shutdown = shutdown_on_signals()?;
     let expected = messages.len() as u64;
-    let page = |address| output::note(format!("     the page is at http://{address}/ — Ctrl-C ends the demo\n"));
+    let page =
+        |address| output::note(format!("     the page is at http://{address}/ — Ctrl-C ends the demo\n"));
     let announce: Option<fn(SocketAddr)> = is_watched.then_some(page);
-    let options =
-        RunOptions { expected: Some(expected), job: Some(job), announce, ..RunOptions::default() };
+    let options = RunOptions { expected: Some(expected), job: Some(job), announce, ..RunOptions::default() };
     let writer = MessageWriter::try_new(client_config(&config.kafka, &Default::default()))?;
     let counters = options.counters.clone();
     let stop = shutdown.clone();

@@ -73,7 +73,10 @@ fn filters_apply_together_and_corrected_labels_count() {
         filter.wants(&story, &corrected)
     };
     assert!(wants("{}", &[]));
-    assert!(wants(r#"{"label":"economy","source":"xinhua","language":"zh","q":"rates f","max_score":0.8}"#, &[]));
+    assert!(wants(
+        r#"{"label":"economy","source":"xinhua","language":"zh","q":"rates f","max_score":0.8}"#,
+        &[]
+    ));
     assert!(!wants(r#"{"label":"economy","source":"bbc"}"#, &[]));
     assert!(!wants(r#"{"max_score":0.7}"#, &[]) && !wants(r#"{"abstained":true}"#, &[]));
     assert!(wants(r#"{"q":"降息"}"#, &[]) && !wants(r#"{"q":"加息"}"#, &[]));

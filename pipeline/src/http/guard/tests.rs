@@ -80,7 +80,11 @@ fn with_tokens(read_only: bool) -> Guard {
         config.read_only = read_only;
         config.auth.mode = AuthMode::Token;
         config.auth.tokens = [("vi", Role::Viewer), ("ed", Role::Editor), ("op", Role::Operator)]
-            .map(|(name, role)| TokenConfig { name: name.into(), role, token: format!("token-of-{name}-0123456789") })
+            .map(|(name, role)| TokenConfig {
+                name: name.into(),
+                role,
+                token: format!("token-of-{name}-0123456789"),
+            })
             .to_vec();
     })
 }
@@ -110,7 +114,11 @@ fn each_role_may_do_what_the_table_says() {
             let headers = [HERE, JSON, ("authorization", bearer.as_str())];
             assert_eq!(status(&guards[0], method, path, &headers), expected, "{name} {method} {path}");
             let viewers = if required(&method.parse().unwrap(), path) == Role::Viewer { 200 } else { 403 };
-            assert_eq!(status(&guards[1], method, path, &headers), viewers, "read only: {name} {method} {path}");
+            assert_eq!(
+                status(&guards[1], method, path, &headers),
+                viewers,
+                "read only: {name} {method} {path}"
+            );
         }
         for headers in [&[HERE, JSON, SAME][..], &[HERE, JSON, SAME, ("authorization", "Bearer guess")]] {
             assert_eq!(status(&guards[0], method, path, headers), 401, "without a token: {method} {path}");
@@ -171,7 +179,8 @@ fn guesses_and_changes_are_limited() {
     let login = || status(&guard, "POST", "/api/v1/login", &[HERE, JSON, SAME]);
     assert_eq!((0..6).map(|_| login()).collect::<Vec<_>>(), [200, 200, 200, 200, 200, 429]);
     let headers = [HERE, JSON, ("authorization", "Bearer token-of-ed-0123456789")];
-    let writes: Vec<u16> = (0..101).map(|_| status(&guard, "POST", "/api/v1/corrections", &headers)).collect();
+    let writes: Vec<u16> =
+        (0..101).map(|_| status(&guard, "POST", "/api/v1/corrections", &headers)).collect();
     assert!(writes[..100].iter().all(|status| *status == 200));
     assert_eq!(writes[100], 429);
 }

@@ -83,7 +83,9 @@ fn refuse_pointer(path: &Path) -> Result<(), String> {
 /// Opens a pickle whose tensors are under one of [`STATES`] or at the top. The reader runs nothing of what is in it.
 fn open_pickle(path: &Path) -> Result<PytorchReader, String> {
     let explain = |error: PytorchError| {
-        format!("{error}; a file with other objects than tensors in it must be saved again, with `save_pretrained`")
+        format!(
+            "{error}; a file with other objects than tensors in it must be saved again, with `save_pretrained`"
+        )
     };
     for key in STATES {
         match PytorchReader::with_top_level_key(path, key) {
