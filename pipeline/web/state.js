@@ -36,7 +36,8 @@ export function takeStatus(next) {
   };
   history.update((samples) => {
     const last = samples.at(-1);
-    return last && sample.at <= last.at ? samples : [...samples.slice(-599), sample];
+    // The first status comes twice: by its route, and by the stream.
+    return last && sample.at < last.at + 500 ? samples : [...samples.slice(-599), sample];
   });
 }
 

@@ -5,11 +5,11 @@
 // It prints a line for each check and a closing count, and exits with 1 if a check has failed. What it decides on the
 // page it takes back, but for two corrections, one of which it withdraws.
 
-import { mkdirSync, readFileSync, existsSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
+import { launch, must, sleep, until } from "./drive.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -23,7 +23,6 @@ if (!options.url) {
 }
 const base = options.url.replace(/\/$/, "");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const executablePath = options.chromium || ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const SCREENS = ["desk", "review", "flow", "models", "quality", "dead", "help"];
 const LANGUAGES = options.lang ? [options.lang] : ["zh", "en"];
@@ -32,7 +31,6 @@ if (options.shots) mkdirSync(options.shots, { recursive: true });
 const count = { passed: 0, failed: 0, skipped: 0 };
 class Skip extends Error {}
 const skip = (why) => { throw new Skip(why); };
-const must = (condition, text) => { if (!condition) throw new Error(text); };
 async function check(name, run) {
   if (options.only && !name.includes(options.only)) return;
   try {
@@ -49,18 +47,7 @@ async function check(name, run) {
     }
   }
 }
-const sleep = (time) => new Promise((done) => setTimeout(done, time));
-async function until(what, condition, limit = 10_000) {
-  const end = Date.now() + limit;
-  for (;;) {
-    const found = await condition();
-    if (found) return found;
-    must(Date.now() < end, `waited ${limit / 1000} s for ${what}`);
-    await sleep(50);
-  }
-}
-
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+const browser = await launch(options.chromium);
 const outside = [];
 const violations = [];
 const errors = [];

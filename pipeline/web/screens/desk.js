@@ -22,6 +22,9 @@ import { Story, openSource } from "./story.js";
 /** How often stories of the stream are put into the list, in milliseconds: calmer than the stream itself. */
 const BEAT = 1000;
 
+/** More stories than this in one beat cannot be read as they pass: they wait, and the reader asks for them. */
+const TORRENT = 20;
+
 /** @param {Record<string, string>} params */
 const filterOf = (params) =>
   /** @type {Filter} */ (Object.fromEntries(Object.keys(NO_FILTER).map((name) => [name, params[name] || ""])));
@@ -46,7 +49,8 @@ function List() {
   const editor = useRole("editor");
   const noCorrections = useDark("corrections");
   const made = useDecisions();
-  const skipped = useStore(leftOut, (count) => count);
+  // Read with the beat: the stream counts ten times a second, and each change would draw the list again.
+  const [skipped, setSkipped] = useState(leftOut.get());
   /** @type {{current: HTMLElement|null}} */
   const scroller = useRef(null);
   const pointer = useRef(false);
@@ -76,7 +80,9 @@ function List() {
     const timer = setInterval(() => {
       const stories = buffer.current.filter((story) => admits(current.current.filter, story, fold));
       buffer.current = [];
-      if (stories.length > 0) setFeed((/** @type {typeof EMPTY} */ old) => arrive(old, stories, held()));
+      setSkipped(leftOut.get());
+      if (stories.length === 0) return;
+      setFeed((/** @type {typeof EMPTY} */ old) => arrive(old, stories, held() || (stories.length > TORRENT && old.shown.length >= 50)));
     }, BEAT);
     return () => {
       arrivals.delete(take);
