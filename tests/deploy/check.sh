@@ -100,6 +100,7 @@ with promtool 'alerts: promtool check rules' promtool check rules deploy/prometh
 with promtool 'alerts: promtool test rules' promtool test rules deploy/prometheus/rules_test.yaml
 with promtool 'compose: promtool check config' promtool check config --syntax-only deploy/prometheus/prometheus.yaml
 
+with "$python" 'chart: version of the workspace' "$python" tests/deploy/checks.py version
 for values in "$chart"/ci/*-values.yaml; do
     name=$(basename "$values" -values.yaml)
     with helm "chart: helm lint, $name" helm lint --strict --quiet "$chart" --values "$values"

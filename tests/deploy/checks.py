@@ -4,6 +4,7 @@
     checks.py alerts            every alert has a summary, a description and a runbook, and one test
     checks.py expressions       every expression of the dashboard and of the alerts is PromQL
     checks.py metrics FILE      every metric and label in them is in FILE, the text of /metrics
+    checks.py version           the chart has the version of the workspace
     checks.py manifests FILE... every object has the schema of Kubernetes, without unknown fields
 """
 
@@ -12,6 +13,7 @@ import json
 import pathlib
 import re
 import sys
+import tomllib
 
 import yaml
 
@@ -127,6 +129,13 @@ def check_metrics(file):
             yield f"{place}: {fault}"
 
 
+def check_version():
+    chart = yaml.safe_load((DEPLOY / "helm/fenliu/Chart.yaml").read_text(encoding="utf-8"))["appVersion"]
+    cargo = tomllib.loads((DEPLOY.parent / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
+    if chart != cargo:
+        yield f"appVersion in Chart.yaml is {chart}, the version in Cargo.toml {cargo}"
+
+
 def check_manifests(files):
     import kubernetes_validate
 
@@ -146,6 +155,7 @@ def check_manifests(files):
 
 def main(command, *arguments):
     checks = {"panels": panels, "alerts": check_alerts, "expressions": check_expressions, "metrics": check_metrics,
+              "version": check_version,
               "manifests": lambda *files: check_manifests(files)}
     faults = list(checks[command](*arguments))
     print("\n".join(faults))
