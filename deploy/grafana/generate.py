@@ -125,7 +125,7 @@ OVERVIEW = [
           "REASON` prints them. A jump in `decode` mostly means that a producer has changed its format; `language`, "
           "`empty_text` and reject rules of the configuration are intended.",
           ("sum by (stage, reason) (rate(fenliu_dead_letters_total{}[])) / on () group_left () "
-           "sum(rate(fenliu_received_documents_total{}[]))", "{{stage}} {{reason}}"), bad=0.01),
+           "sum(rate(fenliu_received_documents_total{}[]))", "{{stage}} {{reason}}"), bad=0.01, width=6),
     panel("Instances", "short",
           "Processes that Prometheus reaches, and partitions that they hold together. Fewer instances than configured: look at "
           "the pods and their logs. Fewer partitions than the topics have: a member is starting or has died, and its "
@@ -134,7 +134,7 @@ OVERVIEW = [
     panel("Model in use", "string",
           "One line for each instance. Different versions for longer than some minutes: an instance could not load the new "
           "one; its log has the event `model_refused`, and the row Model counts these failures.",
-          "fenliu_model_info{}", kind="table", width=18),
+          "fenliu_model_info{}", kind="table", width=12),
 ]
 
 FLOW = [
@@ -278,21 +278,21 @@ MODEL = [
           "Median and 95th percentile. One or two in a call at high load: `limits.batch_linger` or `model.max_batch_tokens` is "
           "too small.",
           (quantile(0.5, "fenliu_inference_batch_documents"), "p50"),
-          (quantile(0.95, "fenliu_inference_batch_documents"), "p95")),
+          (quantile(0.95, "fenliu_inference_batch_documents"), "p95"), width=12),
     panel("Documents by version", "short",
           "Which version labels how much. Two for longer than a rollout: see Model in use.",
-          ("sum by (version) (rate(fenliu_version_documents_total{}[]))", "{{version}}"), stack=True),
+          ("sum by (version) (rate(fenliu_version_documents_total{}[]))", "{{version}}"), stack=True, width=12),
     panel("Changes of the model", "short",
           "Swaps, roll-backs and failed loads in the last hour. A roll-back: the new version failed in its canary period, and "
           "the log (`model_rolled_back`) says why. A failed load: the log (`model_refused`) says what is wrong with the version.",
           ("sum(increase(fenliu_model_swaps_total{}[1h]))", "swaps"),
           ("sum(increase(fenliu_model_rollbacks_total{}[1h]))", "roll-backs"),
           ("sum(increase(fenliu_model_load_failures_total{}[1h]))", "failed loads"),
-          ("sum(fenliu_model_on_probation{})", "instances in the canary period")),
+          ("sum(fenliu_model_on_probation{})", "instances in the canary period"), width=12),
     panel("Failed calls", "short",
           "Calls of ONNX Runtime that failed, a second. The documents at fault become dead letters with the reason "
           "`inference_failed`. All calls fail: the breaker stops the pipeline; on a GPU, memory is short.",
-          ("sum by (instance) (rate(fenliu_inference_failures_total{}[]))", "{{instance}}")),
+          ("sum by (instance) (rate(fenliu_inference_failures_total{}[]))", "{{instance}}"), width=12),
 ]
 
 LEARNING = [
