@@ -187,9 +187,9 @@ KAFKA = [
           "the group is in a rebalance, or the topics do not exist.",
           ("sum by (instance) (fenliu_assigned_partitions{})", "{{instance}}")),
     panel("Rebalances", "short",
-          "Rebalances in the last hour, by instance. More than one for each start or stop of an instance: instances miss "
-          "`session.timeout.ms` or `max.poll.interval.ms` (processor time, memory), or an autoscaler does not settle.",
-          ("sum by (instance) (increase(fenliu_rebalances_total{}[1h]))", "{{instance}}"), bad=6),
+          "How often an instance was given partitions, or had to give them up, in the last hour; a rebalance counts twice. More than "
+          "two rebalances for each start or stop of an instance: instances miss `session.timeout.ms` or `max.poll.interval.ms` (processor time, memory), or an autoscaler does not settle.",
+          ("sum by (instance) (increase(fenliu_rebalances_total{}[1h]))", "{{instance}}"), bad=12),
     panel("Since the last poll", "s",
           "How long ago the source last polled the consumer. It polls also while it is paused. Above `max.poll.interval.ms` (5 "
           "minutes) the group takes the partitions away; `/live` fails at half of it.",
@@ -226,7 +226,7 @@ SINKS = [
           "Committed documents. Sinks with a `where` get fewer.",
           ("sum by (sink) (rate(fenliu_sink_documents_total{}[]))", "{{sink}}")),
     panel("Bytes a second by sink", "Bps",
-          "What is written to each sink, as far as it knows its size.",
+          "Size of the committed documents as `limits.memory` counts it; files are smaller, because they are compressed.",
           ("sum by (sink) (rate(fenliu_sink_bytes_total{}[]))", "{{sink}}")),
     panel("Waiting for a commit", "short",
           "Documents that were handed to a sink and are not committed. They take memory until the slowest sink has them.",
@@ -260,9 +260,9 @@ MODEL = [
           "`shadow.path` before you promote it.",
           ('sum(rate(fenliu_shadow_documents_total{outcome="disagreeing"}[])) / '
            'sum(rate(fenliu_shadow_documents_total{outcome=~"agreeing|disagreeing"}[]))', "disagreeing")),
-    panel("Time for a call", "s",
-          "One call of ONNX Runtime, p50 and p99. If it rises at the same number of tokens, the instance lacks processor time: "
-          "compare `model.threads` with the limit of the container.",
+    panel("Time of the model for a batch", "s",
+          "p50 and p99. If it rises at the same number of tokens, the instance lacks processor time: compare `model.threads` with "
+          "the limit of the container.",
           (quantile(0.5, "fenliu_inference_duration_seconds"), "p50"),
           (quantile(0.99, "fenliu_inference_duration_seconds"), "p99")),
     panel("Tokens a second", "short",
@@ -274,9 +274,8 @@ MODEL = [
           "costs noticeably. Much truncation: `clean.steps` may remove boilerplate from the beginning of texts.",
           ('sum(rate(fenliu_inference_tokens_total{kind="padding"}[])) / sum(rate(fenliu_inference_tokens_total{}[]))', "padding"),
           ("sum(rate(fenliu_truncated_documents_total{}[])) / sum(rate(fenliu_labelled_documents_total{}[]))", "truncated"), top=1),
-    panel("Documents in a call", "short",
-          "Median and 95th percentile. One or two in a call at high load: `limits.batch_linger` or `model.max_batch_tokens` is "
-          "too small.",
+    panel("Documents in a batch", "short",
+          "Median and 95th percentile. Only a few at high load: `limits.batch_linger` or `limits.batch_rows` is too small.",
           (quantile(0.5, "fenliu_inference_batch_documents"), "p50"),
           (quantile(0.95, "fenliu_inference_batch_documents"), "p95"), width=12),
     panel("Documents by version", "short",
@@ -289,9 +288,9 @@ MODEL = [
           ("sum(increase(fenliu_model_rollbacks_total{}[1h]))", "roll-backs"),
           ("sum(increase(fenliu_model_load_failures_total{}[1h]))", "failed loads"),
           ("sum(fenliu_model_on_probation{})", "instances in the canary period"), width=12),
-    panel("Failed calls", "short",
-          "Calls of ONNX Runtime that failed, a second. The documents at fault become dead letters with the reason "
-          "`inference_failed`. All calls fail: the breaker stops the pipeline; on a GPU, memory is short.",
+    panel("Documents that the model could not label", "short",
+          "A second, by instance. They become dead letters with the reason `inference_failed`. If it is all of them, the breaker "
+          "stops the pipeline; on a GPU, memory may be short.",
           ("sum by (instance) (rate(fenliu_inference_failures_total{}[]))", "{{instance}}"), width=12),
 ]
 
