@@ -188,7 +188,8 @@ KAFKA = [
           ("sum by (instance) (fenliu_assigned_partitions{})", "{{instance}}")),
     panel("Rebalances", "short",
           "How often an instance was given partitions, or had to give them up, in the last hour; a rebalance counts twice. More than "
-          "two rebalances for each start or stop of an instance: instances miss `session.timeout.ms` or `max.poll.interval.ms` (processor time, memory), or an autoscaler does not settle.",
+          "two rebalances for each start or stop of an instance: instances miss `session.timeout.ms` or `max.poll.interval.ms` "
+          "(processor time, memory), or an autoscaler does not settle.",
           ("sum by (instance) (increase(fenliu_rebalances_total{}[1h]))", "{{instance}}"), bad=12),
     panel("Since the last poll", "s",
           "How long ago the source last polled the consumer. It polls also while it is paused. Above `max.poll.interval.ms` (5 "
