@@ -307,11 +307,11 @@ LEARNING = [
           "They count from the next fine-tuning job on. If the number only grows, no job runs: look at its schedule.",
           ("max(fenliu_corrections_pending{})", "pending")),
     panel("Fine-tuning jobs in a week", "short",
-          "By verdict. `refused`: a gate was missed, the report in the directory of the job names it. `failed`: the log of the "
+          "Those that `fenliu run` has started, by verdict. `refused`: a gate was missed, the report in the directory of the job names it. `failed`: the log of the "
           "job ends with the error. `unchanged`: there were no new corrections.",
-          ("max by (verdict) (increase(fenliu_finetune_jobs_total{}[7d]))", "{{verdict}}")),
+          ("sum by (verdict) (increase(fenliu_finetune_jobs_total{}[7d]))", "{{verdict}}")),
     panel("Job running", "short",
-          "1 while a fine-tuning job runs. For hours at 1: the job is large, or short of processor time.",
+          "1 while a fine-tuning job runs that `fenliu run` has started. For hours at 1: the job is large, or short of processor time.",
           ("max(fenliu_finetune_running{})", "running")),
     panel("Since the last successful job", "s",
           "If it exceeds the schedule by far, jobs fail or do not start.",
