@@ -95,7 +95,7 @@ pub(crate) struct FeedConfig {
     pub documents: usize,
     /// Most bytes of their texts. Default: 32 MiB.
     pub memory: ByteSize,
-    /// Most documents that are taken a second; of faster streams a sample. Documents whose label is not trusted are taken
+    /// Most documents that are taken a second, on average over ten seconds; of faster streams a sample. Documents whose label is not trusted are taken
     /// as well as these. Default: 200.
     pub per_second: u32,
 }

@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use fenliu_connectors::kafka::{MessageWriter, NewMessage, client_config};
+use fenliu_engine::metrics::Metrics;
 use fenliu_schemas::Feedback;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -126,17 +127,20 @@ impl Corrections {
         json!({ "answered": made.audits, "right": made.right, "low": low, "high": high })
     }
 
-    fn add(&self, correction: Correction, story: &Story) -> Result<Correction> {
+    /// Writes a correction, and counts it in `metrics`; one that was sent before stays as it is.
+    fn add(&self, correction: Correction, story: &Story, metrics: &Metrics) -> Result<Correction> {
         let mut made = self.made.lock();
-        if let Some(known) =
-            made.all.iter().find(|known| known.ulid == correction.ulid && known.key == correction.key)
-        {
+        let is_same = |known: &&Correction| known.ulid == correction.ulid && known.key == correction.key;
+        if let Some(known) = made.all.iter().find(is_same) {
             return Ok(known.clone());
         }
         self.write(&record(&correction, story))?;
+        let is_right = correction.label == correction.predicted;
+        metrics.corrections.with(&[if is_right { "confirmed" } else { "changed" }]).add(1);
         if correction.queue == Queue::Audit {
+            metrics.audits.with(&[if is_right { "right" } else { "wrong" }]).add(1);
             made.audits += 1;
-            made.right += usize::from(correction.label == correction.predicted);
+            made.right += usize::from(is_right);
         }
         made.all.push(correction.clone());
         let excess = made.all.len().saturating_sub(KEPT);
@@ -144,14 +148,15 @@ impl Corrections {
         Ok(correction)
     }
 
-    /// Withdraws all corrections with this ULID; empty if there are none.
-    fn withdraw(&self, ulid: &str) -> Result<Vec<Correction>> {
+    /// Withdraws all corrections with this ULID, and counts them in `metrics`; empty if there are none.
+    fn withdraw(&self, ulid: &str, metrics: &Metrics) -> Result<Vec<Correction>> {
         let mut made = self.made.lock();
         let mut withdrawn = vec![];
         for correction in made.all.iter_mut().filter(|correction| correction.ulid == ulid) {
             if !correction.withdrawn {
                 let taken_back = Correction { withdrawn: true, at: Utc::now(), ..correction.clone() };
                 self.write(&withdrawal(&taken_back))?;
+                metrics.corrections.with(&["withdrawn"]).add(1);
                 *correction = taken_back;
             }
             withdrawn.push(correction.clone());
@@ -312,18 +317,9 @@ pub(super) async fn add(
     // Brokers and disks may take a while, and this thread serves everyone.
     let made = in_background(app, move |app| {
         let corrections = app.corrections()?;
-        let made: Result<Vec<Correction>> =
-            stories.iter().map(|story| corrections.add(new.of(story, &identity), story)).collect();
-        let made = made?;
-        for correction in &made {
-            let kind = if correction.label == correction.predicted { "confirmed" } else { "changed" };
-            app.counters.metrics.corrections.with(&[kind]).add(1);
-            if correction.queue == Queue::Audit {
-                let outcome = if correction.label == correction.predicted { "right" } else { "wrong" };
-                app.counters.metrics.audits.with(&[outcome]).add(1);
-            }
-        }
-        Ok(made)
+        let metrics = &app.counters.metrics;
+        let made = stories.iter().map(|story| corrections.add(new.of(story, &identity), story, metrics));
+        Ok(made.collect::<Result<Vec<Correction>>>()?)
     });
     let mut made = made.await?;
     let body = match made.pop() {
@@ -358,9 +354,7 @@ pub(super) async fn withdraw(
 ) -> Answer<(StatusCode, Json<Value>)> {
     let named = ulid.clone();
     let withdrawn = in_background(app, move |app| {
-        let withdrawn = app.corrections()?.withdraw(&named)?;
-        app.counters.metrics.corrections.with(&["withdrawn"]).add(withdrawn.len() as u64);
-        Ok(withdrawn)
+        Ok(app.corrections()?.withdraw(&named, &app.counters.metrics)?)
     });
     let mut withdrawn = withdrawn.await?;
     match (withdrawn.pop(), withdrawn.is_empty()) {

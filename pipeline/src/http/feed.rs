@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use fenliu_engine::metrics::Metrics;
@@ -216,24 +216,31 @@ impl Part {
     }
 }
 
-/// So many a second.
+/// So many a second on average; what was not used is saved for bursts.
 struct Rate {
-    per_second: u32,
-    used: u32,
+    per_second: f64,
+    saved: f64,
     since: Instant,
 }
 
+/// For how many seconds what was not used is saved.
+const BURST: f64 = 10.0;
+
 impl Rate {
     fn new(per_second: u32) -> Self {
-        Rate { per_second, used: 0, since: Instant::now() }
+        let per_second = f64::from(per_second);
+        Rate { per_second, saved: BURST * per_second, since: Instant::now() }
     }
 
     fn allows(&mut self) -> bool {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            (self.used, self.since) = (0, Instant::now());
+        let earned = self.since.elapsed().as_secs_f64() * self.per_second;
+        self.since = Instant::now();
+        self.saved = (self.saved + earned).min(BURST * self.per_second);
+        let is_allowed = self.saved >= 1.0;
+        if is_allowed {
+            self.saved -= 1.0;
         }
-        self.used += 1;
-        self.used <= self.per_second
+        is_allowed
     }
 }
 

@@ -85,9 +85,11 @@ fn filters_apply_together_and_corrected_labels_count() {
 }
 
 #[test]
-fn more_than_the_rate_are_not_taken_in_a_second() {
+fn a_burst_is_taken_and_a_fast_stream_is_sampled() {
     let mut rate = Rate::new(2);
-    assert!(rate.allows() && rate.allows() && !rate.allows());
-    rate.since = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-    assert!(rate.allows());
+    let taken = (0..100).filter(|_| rate.allows()).count();
+    assert_eq!(taken, 20, "what ten seconds allow");
+    rate.since = Instant::now().checked_sub(std::time::Duration::from_secs(2)).unwrap();
+    let taken = (0..100).filter(|_| rate.allows()).count();
+    assert_eq!(taken, 4, "what two seconds allow");
 }
