@@ -79,9 +79,10 @@ export const api = {
   documents: (filter, signal) => request("documents" + query(filter), { signal }),
   /**
    * @param {string} key
+   * @param {boolean} [blind] without what the model said, for an audit
    * @returns {Promise<import("./types.js").FullDoc>}
    */
-  document: (key) => request(documentPath(key)),
+  document: (key, blind = false) => request(documentPath(key) + query({ blind: blind ? "true" : "" })),
   /**
    * @param {string} key
    * @returns {Promise<import("./types.js").Explanation>}
@@ -89,7 +90,7 @@ export const api = {
   explain: (key) => post(documentPath(key) + "/explain", {}),
   /**
    * @param {number} limit
-   * @returns {Promise<{items: import("./types.js").ReviewItem[], waiting: number, audits: import("./types.js").Audits}>}
+   * @returns {Promise<{items: import("./types.js").ReviewItem[], waiting: number, audits: import("./types.js").Audits|null}>}
    */
   review: (limit) => request("review" + query({ limit })),
   /**
@@ -109,15 +110,16 @@ export const api = {
    */
   withdraw: (ulid) => post(`corrections/${encodeURIComponent(ulid)}/withdraw`, {}),
   /**
-   * @param {number} limit
+   * @param {{limit: number, predicted?: string, label?: string}} which
    * @returns {Promise<{corrections: import("./types.js").Correction[],
    *   confusion: {predicted: string, label: string, count: number}[]}>}
    */
-  corrections: (limit) => request("corrections" + query({ limit })),
+  corrections: (which) => request("corrections" + query(which)),
   /**
    * @param {{title?: string, body: string}[]} texts
    * @returns {Promise<{model_version: string,
-   *   predictions: (import("./types.js").Scored & {labels: import("./types.js").Scored[], abstained: boolean})[]}>}
+   *   predictions: ({label: string, score: number, labels: import("./types.js").Scored[], abstained: boolean}
+   *     | {label: null, rejected: string})[]}>}
    */
   predict: (texts) => post("predict", { texts, top_k: 5 }),
   /** @returns {Promise<import("./types.js").Models>} */

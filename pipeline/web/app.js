@@ -93,7 +93,7 @@ function Side({ current }) {
         ${degraded > 0 && state === "open" ? html`<a href=${href("flow")}>${t("state.degraded", { n: degraded })}</a>` : t("connection." + state)}</p>
       ${now && html`<p class="quiet"><span class="pipeline">${now.name}</span> · ${t("side.rate", { n: format.number(now.docs_per_s, 0) })}</p>
         <p class="quiet">${now.identity.name} · ${t("role." + now.identity.role)}
-          ${now.identity.name !== "local" && html` <button class="link" onClick=${() => api.logout().finally(() => needsLogin.set(true))}>${t("logout")}</button>`}</p>`}
+          ${now.identity.mode === "token" && html` <button class="link" onClick=${() => api.logout().finally(() => needsLogin.set(true))}>${t("logout")}</button>`}</p>`}
       <p class="switches"><button class="plain" lang=${code === "zh" ? "en" : "zh"} onClick=${() => set({ language: code === "zh" ? "en" : "zh" })}>${code === "zh" ? "English" : "中文"}</button>
         <button class="plain" onClick=${() => set({ theme: isDark() ? "light" : "dark" })}>${t(isDark() ? "theme.light" : "theme.dark")}</button></p></div></nav>`;
 }

@@ -81,5 +81,6 @@ export function Why({ explanation, error, working }) {
     ${strongest.length === 0 ? html`<p>${t("explain.nothing")}</p>` : html`<ul>${strongest.map((piece) => html`<li>
       <mark class=${shade(piece.effect, Math.abs(strongest[0].effect))}><${Text} text=${piece.text}/></mark>${" "}
       ${sentence(explanation, piece.effect)}</li>`)}</ul>`}
+    ${explanation.complete === false && html`<p>${t("explain.part")}</p>`}
     <p class="legend quiet"><mark class="for3">${t("explain.for")}</mark> <mark class="against3">${t("explain.against")}</mark></p></div>`;
 }

@@ -5,6 +5,17 @@
  *   | {kind: "idle", stage: string, busy: number} | {kind: "none"}} Finding
  */
 
+/**
+ * The stages in the order in which documents pass them. Sinks work beside each other and come last, once for each name,
+ * in whatever order the server lists them.
+ * @param {import("./types.js").Stage[]} stages
+ */
+export function inOrder(stages) {
+  const known = new Set();
+  const once = stages.filter(({ name }) => !known.has(name) && known.add(name));
+  return [...once.filter(({ name }) => !name.startsWith("sink")), ...once.filter(({ name }) => name.startsWith("sink"))];
+}
+
 /** Below this share of the time a busiest stage holds nothing up. */
 const BUSY = 0.8;
 

@@ -12,13 +12,14 @@
  * @typedef {{key: string, topic: string, partition: number, offset: number, seq: number, id: string|null,
  *   source: string|null, url: string|null, language: string|null, title: string|null, excerpt: string,
  *   published_at: string|null, received_at: string, label?: string, score?: number, margin?: number,
- *   labels?: Scored[], abstained?: boolean, model_version?: string, near_duplicates: number,
- *   correction: Correction|null}} Doc
+ *   labels?: Scored[], abstained?: boolean, model_version?: string, near_duplicates?: number,
+ *   correction?: Correction|null}} Doc
  */
 /** @typedef {{key: string, title: string|null, label?: string, why: string, similarity: number}} Alike */
-/** @typedef {Doc & {body: string, alike: Alike[], corrections: Correction[]}} FullDoc */
+/** A story as it is read. For an audit it comes without what the model and other people said. */
+/** @typedef {Doc & {body: string|null, alike?: Alike[], corrections?: Correction[]}} FullDoc */
 /** @typedef {{text: string, start: number, end: number, effect: number}} Piece */
-/** @typedef {{method: string, label: string, score: number, pieces: Piece[]}} Explanation */
+/** @typedef {{method: string, label: string, score: number, pieces: Piece[], complete?: boolean}} Explanation */
 /** @typedef {{name: string, busy: number, blocked: number, idle: number, queue: number|null, documents: number}} Stage */
 /**
  * @typedef {{topic: string, partition: number, position: number, end: number|null, lag_documents: number|null,
@@ -31,14 +32,14 @@
 /** @typedef {{signal: string, index: number|null, drifting: boolean}} Drift */
 /**
  * @typedef {{name: string, version: string, started_at: string, now: string,
- *   identity: {name: string, role: "viewer"|"editor"|"operator"},
+ *   identity: {name: string, role: "viewer"|"editor"|"operator", mode?: "none"|"token"|"proxy"},
  *   model: {name: string, version: string, alias: string|null, device: string}|null,
  *   labels: Label[],
  *   documents: {received: number, labelled: number, abstained: number, dead_letters: number, deletions: number},
  *   docs_per_s: number|null, latency_ms: {p50: number|null, p99: number|null},
  *   stages: Stage[], memory: {used_bytes: number, budget_bytes: number}, partitions: Partition[], sinks: Sink[],
  *   drift: Drift[], label_mix: {label: string, documents: number}[], scores: number[],
- *   dead_letters: {stage: string, reason: string, documents: number}[],
+ *   dead_letters: {stage: string, reason: string, documents: number}[], audits?: Audits|null,
  *   shadow: {compared: number, disagreeing: number, dropped: number}|null,
  *   serving: {swaps: number, rollbacks: number, reload_failures: number, last_rollback?: string,
  *     last_reload_failure?: string},
@@ -49,14 +50,14 @@
 /** @typedef {{answered: number, right: number, low: number|null, high: number|null}} Audits */
 /**
  * @typedef {{version: string, created_at: string, aliases: string[], accuracy: number|null, macro_f1: number|null,
- *   test_rows: number|null, origin: string, has_report: boolean}} Version
+ *   test_rows: number|null, origin: string|null, has_report: boolean, problem?: string|null}} Version
  */
 /**
  * @typedef {{name: string, champion: string|null, challenger: string|null, previous: string|null, versions: Version[],
- *   history: {at: string, alias: string, from: string|null, to: string, by: string|null, reason: string|null}[]}} Models
+ *   history: {at: string, alias: string, from: string|null, to: string|null, by: string|null, reason: string|null}[]}} Models
  */
 /**
- * @typedef {{id: string, state: "running"|"promoted"|"refused"|"failed"|"interrupted", started_at: string,
+ * @typedef {{id: string, state: string, started_at: string, reason?: string|null,
  *   ended_at: string|null, stage: string, progress: number|null, verdict: string|null,
  *   gates: {name: string, passed: boolean, detail: string}[], version: string|null, log: string[]}} Job
  */

@@ -190,7 +190,7 @@ function statusBody(identity) {
     drift: [{ signal: "length", index: 0.031 + random() * 0.01, drifting: false }, { signal: "unknown", index: 0.244 + random() * 0.02, drifting: true }, { signal: "confidence", index: 0.08 + random() * 0.01, drifting: false }, { signal: "labels", index: null, drifting: false }],
     label_mix: [...mix].map(([label, documents]) => ({ label, documents })), scores,
     dead_letters: LETTERS.map(([stage, reason], at) => ({ stage, reason, documents: letterCounts[at] })),
-    shadow: { compared: 4120, disagreeing: 171, dropped: 12 }, serving: { swaps: state.swaps, rollbacks: state.rollbacks, reload_failures: 0 },
+    audits: { ...state.audits, ...wilson(state.audits) }, shadow: { compared: 4120, disagreeing: 171, dropped: 12 }, serving: { swaps: state.swaps, rollbacks: state.rollbacks, reload_failures: 0 },
     health: { live: true, ready: true, degraded: [] }, dark,
   };
 }
@@ -259,7 +259,7 @@ function correct(body, identity) {
     const known = state.corrections.find((one) => one.ulid === body.ulid && one.key === key);
     if (known) return known;
     const { document } = find(key);
-    const correction = { ulid: body.keys ? ulid() : body.ulid, key, id: document.id, title: document.title, label: body.label, predicted: document.label, by: identity.name, at: iso(Date.now()), queue: body.queue, withdrawn: false };
+    const correction = { ulid: body.ulid, key, id: document.id, title: document.title, label: body.label, predicted: document.label, by: identity.name, at: iso(Date.now()), queue: body.queue, withdrawn: false };
     state.corrections.unshift(correction);
     if (body.queue === "audit") {
       state.audits.answered += 1;
@@ -348,6 +348,10 @@ async function answer(request, url, identity) {
   const one = /^(GET|POST) \/documents\/([^/]+\/\d+\/\d+)(\/explain)?$/.exec(route);
   if (one && one[1] === "GET" && !one[3]) {
     const { document, hidden } = find(one[2]);
+    if (query.get("blind") === "true") {
+      const { label, score, margin, labels, abstained, correction, ...blind } = shown(document);
+      return [200, { ...blind, body: hidden.body }];
+    }
     return [200, { ...shown(document), body: hidden.body, alike: hidden.alike, corrections: state.corrections.filter(({ key }) => key === one[2]) }];
   }
   if (one && one[1] === "POST" && one[3]) {
@@ -359,15 +363,15 @@ async function answer(request, url, identity) {
   if (route === "GET /corrections") {
     const cells = new Map();
     for (const { predicted, label, withdrawn } of state.corrections) if (!withdrawn) cells.set(predicted + "\n" + label, (cells.get(predicted + "\n" + label) || 0) + 1);
-    return [200, { corrections: state.corrections.slice(0, limit), confusion: [...cells].map(([name, count]) => ({ predicted: name.split("\n")[0], label: name.split("\n")[1], count })) }];
+    return [200, { corrections: state.corrections.filter((one) => (!query.get("predicted") || one.predicted === query.get("predicted")) && (!query.get("label") || one.label === query.get("label"))).slice(0, limit), confusion: [...cells].map(([name, count]) => ({ predicted: name.split("\n")[0], label: name.split("\n")[1], count })) }];
   }
   const back = /^POST \/corrections\/([^/]+)\/withdraw$/.exec(route);
   if (back) {
     need("editor");
-    const correction = state.corrections.find((known) => known.ulid === back[1]);
-    if (!correction) throw new Refusal(404, `there is no correction ${back[1]}`);
-    correction.withdrawn = true;
-    return [201, correction];
+    const batch = state.corrections.filter((known) => known.ulid === back[1]);
+    if (batch.length === 0) throw new Refusal(404, `there is no correction ${back[1]}`);
+    for (const correction of batch) correction.withdrawn = true;
+    return [201, batch.length === 1 ? batch[0] : { corrections: batch }];
   }
   if (route === "POST /predict") {
     const label = pick(LABELS).id;
@@ -412,7 +416,7 @@ const server = createServer(async (request, response) => {
       return void json(204, null);
     }
     if (options.token && cookie !== "ok") throw new Refusal(401, "log in first");
-    const identity = { name: options.token ? "ada" : "local", role: options.role };
+    const identity = { name: options.token ? "ada" : "local", role: options.role, mode: options.token ? "token" : "none" };
     if (url.pathname === "/api/v1/events") {
       response.writeHead(200, { ...HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
       const stream = { response, identity };

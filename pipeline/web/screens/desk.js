@@ -261,7 +261,7 @@ class Row extends Component {
       <td class="when"><${Time} at=${story.received_at}/></td>
       <td class="from"><span><${Text} text=${story.source || ""}/></span></td>
       <td class="what"><button class="headline" onClick=${() => onOpen(story.key)}><${Text} text=${story.title || story.excerpt || t("untitled")} lang=${story.language}/></button>
-        ${story.near_duplicates > 0 && html`<span class="tag" title=${t("desk.near.title")}>${t("desk.near", { n: story.near_duplicates })}</span>`}
+        ${(story.near_duplicates || 0) > 0 && html`<span class="tag" title=${t("desk.near.title")}>${t("desk.near", { n: story.near_duplicates })}</span>`}
         ${story.abstained && html`<span class="tag warn" title=${t("abstained.title")}>${t("abstained")}</span>`}</td>
       <td class="label">${changed ? html`<span class="swap"><${Chip} id=${story.label} old/><span aria-hidden="true">→</span><${Chip} id=${corrected}/></span>`
         : html`<${Chip} id=${story.label} abstained=${story.abstained}/>`}

@@ -1,7 +1,7 @@
 // The flow: the stages as boxes, which of them holds the rest up, partitions and sinks.
 
 import { Chart } from "../charts.js";
-import { bottleneck } from "../flowwords.js";
+import { bottleneck, inOrder } from "../flowwords.js";
 import * as format from "../format.js";
 import { named, t } from "../i18n.js";
 import { history, status } from "../state.js";
@@ -19,13 +19,14 @@ export function Flow() {
   const now = useStore(status, (value) => value);
   const samples = useStore(history, (value) => value);
   if (!now) return html`<div class="page"><${Head} title=${t("nav.flow")}/><${Empty}><p class="quiet" role="status">${t("loading")}</p><//></div>`;
-  const finding = bottleneck(now.stages, now.sinks);
+  const stages = inOrder(now.stages);
+  const finding = bottleneck(stages, now.sinks);
   const lags = now.partitions.map((partition) => partition.lag_seconds).filter((lag) => lag !== null);
   return html`<div class="page"><${Head} title=${t("nav.flow")} intro=${t("flow.intro")}/>
     ${now.health.degraded.length > 0 && html`<div class="alarm" role="alert"><strong>${t("flow.degraded")}</strong><ul>
       ${now.health.degraded.map((text) => html`<li>${code(text)}</li>`)}</ul></div>`}
     <p class=${"finding is-" + finding.kind}>${words(finding)}</p>
-    <ol class="stages" aria-label=${t("flow.stages")}>${now.stages.map((stage, at) => html`<${Box} stage=${stage} first=${at === 0}
+    <ol class="stages" aria-label=${t("flow.stages")}>${stages.map((stage, at) => html`<${Box} stage=${stage} first=${at === 0}
       rate=${rateOf(samples, stage.name)} slowest=${finding.kind === "stage" && finding.stage === stage.name}/>`)}</ol>
     <p class="legend quiet"><span class="key busy"><i aria-hidden="true"></i>${t("flow.busy")}</span><span class="key blocked"><i aria-hidden="true"></i>${t("flow.blocked")}</span>
       <span class="key idle"><i aria-hidden="true"></i>${t("flow.idle")}</span> ${t("flow.window")}</p>

@@ -44,7 +44,7 @@ export function Help() {
       <dt>${t("help.who")}</dt><dd>${now.identity.name} · ${t("role." + now.identity.role)}</dd>
       <dt>${t("help.model")}</dt><dd>${now.model ? html`<code>${now.model.name} ${now.model.version}</code> · ${now.model.device}` : t("na")}</dd>
       <dt>${t("help.labels")}</dt><dd>${format.integer(now.labels.length)}</dd>
-      <dt>${t("help.api")}</dt><dd><a href="api/v1/status">/api/v1/status</a></dd></dl></section>
+      <dt>${t("help.api")}</dt><dd><a href="api/v1/openapi.json">/api/v1/openapi.json</a></dd></dl></section>
     ${Object.keys(now.dark || {}).length > 0 && html`<section><h2>${t("help.off")}</h2><dl class="facts">${Object.entries(now.dark).map(([name, why]) => html`<dt>${t("dark." + name)}</dt><dd>${code(why)}</dd>`)}</dl></section>`}`}
   </div>`;
 }

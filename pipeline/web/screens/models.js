@@ -55,7 +55,7 @@ function Versions() {
         <th scope="col" class="number">${t("models.accuracy")}</th><th scope="col" class="number">${t("models.f1")}</th><th scope="col" class="number">${t("models.rows")}</th><th scope="col">${t("models.report")}</th>${operator && html`<th scope="col"><span class="hidden">${t("models.promote")}</span></th>`}</tr></thead>
       <tbody>${data.versions.map((one) => html`<tr key=${one.version}><th scope="row"><${VersionName} id=${one.version}/></th>
         <td>${one.aliases.map((alias) => html`<span class=${"tag alias " + alias}>${named("alias", alias)}</span> `)}${one.version === data.previous && html`<span class="tag">${t("alias.previous")}</span>`}</td>
-        <td><${Time} at=${one.created_at}/></td><td>${named("origin", one.origin)}</td>
+        <td><${Time} at=${one.created_at}/></td><td>${one.origin ? named("origin", one.origin) : t("na")}${one.problem && html` <span class="bad">${code(one.problem)}</span>`}</td>
         <td class="number">${format.percent(one.accuracy, 1)}</td><td class="number">${format.number(one.macro_f1, 3)}</td><td class="number">${format.integer(one.test_rows)}</td>
         <td>${one.has_report ? html`<a href=${api.reportUrl(one.version)} target="_blank" rel="noopener">${t("models.openreport")}</a>` : html`<span class="quiet">${t("none")}</span>`}</td>
         ${operator && html`<td class="act">${one.version !== data.champion && html`<button class="small" onClick=${() => setAsked(one)}>${t("models.promote")}</button>`}</td>`}</tr>`)}</tbody></table></div></section>
@@ -132,11 +132,12 @@ function JobList() {
 /** @param {{job: Job}} props */
 function JobCard({ job }) {
   const running = job.state === "running";
-  return html`<article class=${"job " + job.state}><div class="section-head"><h3>${t("job." + job.state)} <code class="version" title=${job.id}>…${job.id.slice(-8)}</code></h3>
+  return html`<article class=${"job " + job.state}><div class="section-head"><h3>${named("job", job.state)} <code class="version" title=${job.id}>…${job.id.slice(-8)}</code></h3>
       <span class="quiet"><${Time} at=${job.ended_at || job.started_at}/></span></div>
     ${running && html`<p>${named("jobstage", job.stage)} ${job.progress !== null && format.percent(job.progress)}</p>
       <progress max="1" value=${job.progress === null ? undefined : job.progress} aria-label=${t("jobs.progress")}></progress>`}
-    ${job.verdict && html`<p>${code(job.verdict)}</p>`}
+    ${job.verdict && job.verdict !== job.state && html`<p>${code(job.verdict)}</p>`}
+    ${job.reason && html`<p>${code(job.reason)}</p>`}
     ${job.gates.length > 0 && html`<ul class="gates">${job.gates.map((gate) => html`<li><span class=${gate.passed ? "good" : "bad"}>${gate.passed ? "✓ " + t("gate.passed") : "✕ " + t("gate.failed")}</span>${" "}
       <b>${gate.name}</b> <span class="quiet">${code(gate.detail)}</span></li>`)}</ul>`}
     ${job.version && html`<p class="quiet">${t("jobs.version")} <${VersionName} id=${job.version}/></p>`}
@@ -162,7 +163,8 @@ function Trial() {
     <label for="trial" class="quiet">${t("trial.hint")}</label><textarea id="trial" ref=${field} rows="4"></textarea>
     <p class="row"><button disabled=${busy}>${t("trial.ask")}</button></p></form>
     ${error && html`<${Failure} error=${error}/>`}
-    ${best && html`<div class="trial-answer" role="status"><p><${Chip} id=${best.label} abstained=${best.abstained}/> ${best.abstained && html`<span class="tag warn">${t("abstained")}</span>`}
+    ${best && best.label === null && html`<p role="status">${t("trial.rejected", { reason: named("dlq", best.rejected) })}</p>`}
+    ${best && best.label !== null && html`<div class="trial-answer" role="status"><p><${Chip} id=${best.label} abstained=${best.abstained}/> ${best.abstained && html`<span class="tag warn">${t("abstained")}</span>`}
       <span class="quiet">${t("trial.by")} <${VersionName} id=${answer?.model_version}/></span></p>
       <${Bars} caption=${t("story.scores")} heads=${[t("label"), t("score")]} rows=${best.labels.map(({ label, score }) => ({ name: nameOf(label), value: score, note: format.score(score) }))}/></div>`}</section>`;
 }

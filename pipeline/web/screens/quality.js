@@ -6,7 +6,7 @@ import * as format from "../format.js";
 import { named, t } from "../i18n.js";
 import { useLoad } from "../load.js";
 import { href, route, setParams } from "../route.js";
-import { history, nameOf, status, useDark, useLabels, useRole } from "../state.js";
+import { history, nameOf, status, useDark, useLabels } from "../state.js";
 import { useStore } from "../store.js";
 import { Bars, Chip, Dark, Empty, Failure, Head, Text, Tile, Time, code } from "../ui.js";
 import { html, useEffect, useRef } from "../vendor/htm-preact.js";
@@ -38,9 +38,7 @@ export function Quality() {
 }
 
 function Accuracy() {
-  const editor = useRole("editor");
-  const dark = useDark("review") || useDark("feed");
-  const { data } = useLoad(async () => (editor && !dark ? (await api.review(1)).audits : null), [editor, dark], 10_000);
+  const data = useStore(status, (now) => now?.audits || null);
   const measured = data && data.answered > 0 ? data.right / data.answered : null;
   return html`<${Tile} label=${t("quality.accuracy")} value=${format.percent(measured, 1)}
     note=${measured === null ? t("audits.none") : t("audits.interval", { low: format.percent(data?.low), high: format.percent(data?.high), n: data?.answered || 0 })}/>`;
@@ -61,10 +59,12 @@ function Confusion() {
   const dark = useDark("corrections");
   const chosen = useStore(route, (now) => now.params);
   const labels = useLabels();
-  const { data, error } = useLoad(async () => (dark ? null : api.corrections(1000)), [dark], 10_000);
+  const { data, error } = useLoad(async () => (dark ? null : api.corrections({ limit: 1 })), [dark], 10_000);
   /** @type {{current: HTMLElement|null}} */
   const list = useRef(null);
   const open = Boolean(chosen.predicted && chosen.given);
+  const cell = useLoad(async () => (open && !dark ? (await api.corrections({ limit: 200, predicted: chosen.predicted, label: chosen.given })).corrections : []),
+    [dark, chosen.predicted, chosen.given]);
   useEffect(() => { if (open) list.current?.focus(); }, [chosen.predicted, chosen.given]);
   const head = html`<h2>${t("confusion.title")}</h2><p class="quiet">${t("confusion.intro")}</p>`;
   if (dark) return html`<section>${head}<${Dark} why=${dark}/></section>`;
@@ -75,7 +75,7 @@ function Confusion() {
   const most = Math.max(...data.confusion.map(({ count }) => count));
   const count = (/** @type {string} */ predicted, /** @type {string} */ label) =>
     data.confusion.find((cell) => cell.predicted === predicted && cell.label === label)?.count || 0;
-  const stories = open ? data.corrections.filter((one) => one.predicted === chosen.predicted && one.label === chosen.given && !one.withdrawn) : [];
+  const stories = (cell.data || []).filter((one) => !one.withdrawn);
   return html`<section>${head}<div class="scroll" tabindex="0" role="group" aria-label=${t("confusion.title")}><table class="confusion"><caption class="hidden">${t("confusion.title")}</caption>
     <thead><tr><th scope="col">${t("confusion.corner")}</th>${order.map((label) => html`<th scope="col"><span>${nameOf(label)}</span></th>`)}</tr></thead>
     <tbody>${order.map((predicted) => html`<tr><th scope="row">${nameOf(predicted)}</th>${order.map((label) => {
@@ -87,6 +87,6 @@ function Confusion() {
         onClick=${() => setParams(now ? { predicted: "", given: "" } : { predicted, given: label })}>${found}</button>`}</td>`;
     })}</tr>`)}</tbody></table></div>
     ${open && html`<div class="cell-stories"><h3 tabindex="-1" ref=${list}>${t("confusion.stories", { predicted: nameOf(chosen.predicted), label: nameOf(chosen.given) })}</h3>
-      ${stories.length === 0 ? html`<p class="quiet">${t("confusion.gone")}</p>` : html`<ul class="plainlist">${stories.map((one) => html`<li key=${one.ulid}>
+      ${cell.error ? html`<${Failure} error=${cell.error}/>` : stories.length === 0 ? html`<p class="quiet">${t(cell.loading ? "loading" : "confusion.gone")}</p>` : html`<ul class="plainlist">${stories.map((one) => html`<li key=${one.ulid}>
         <a class="grow" href=${href("desk", { story: one.key })}><${Text} text=${one.title || one.key}/></a><span class="quiet">${one.by || t("na")} · <${Time} at=${one.at}/></span></li>`)}</ul>`}</div>`}</section>`;
 }

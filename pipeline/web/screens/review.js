@@ -46,7 +46,7 @@ export function Review() {
 /** The queue of the page: filled up before it is empty, so that the next story is there at once. */
 function useQueue() {
   const [items, setItems] = useState(/** @type {ReviewItem[]} */ ([]));
-  const [about, setAbout] = useState(/** @type {{waiting: number, audits: import("../types.js").Audits}|null} */ (null));
+  const [about, setAbout] = useState(/** @type {{waiting: number, audits: import("../types.js").Audits|null}|null} */ (null));
   const [error, setError] = useState(/** @type {Error|null} */ (null));
   const [loaded, setLoaded] = useState(false);
   const asking = useRef(false);
@@ -83,16 +83,16 @@ function useQueue() {
 /** @param {ReviewItem[]} items */
 function useTexts(items) {
   const [texts, setTexts] = useState(/** @type {Record<string, FullDoc|Error>} */ ({}));
-  const wanted = items.slice(0, 3).map(({ document }) => document.key);
+  const wanted = items.slice(0, 3);
   useEffect(() => {
-    for (const key of wanted) {
+    for (const { document: { key }, queue } of wanted) {
       if (texts[key]) continue;
-      api.document(key).then(
+      api.document(key, queue === "audit").then(
         (text) => setTexts((/** @type {typeof texts} */ old) => newest({ ...old, [key]: text })),
         (error) => setTexts((/** @type {typeof texts} */ old) => newest({ ...old, [key]: error })),
       );
     }
-  }, [wanted.join(" ")]);
+  }, [wanted.map(({ document: { key } }) => key).join(" ")]);
   return texts;
 }
 
@@ -117,7 +117,7 @@ function Queue() {
   const text = full && !(full instanceof Error) ? full : null;
   // An audit asks what a person thinks without the model's opinion: labels, order and alike stories hide it.
   const audit = item?.queue === "audit";
-  const alike = !audit && text ? text.alike : [];
+  const alike = (!audit && text?.alike) || [];
   const explanation = useExplanation(story?.key || "");
   const shown = story && audit ? { ...story, label: undefined, labels: undefined } : story;
   /** @type {{current: HTMLElement|null}} */
@@ -191,8 +191,8 @@ function Queue() {
         ? html`<${Shaded} text=${story.title} offset=${0} explanation=${explanation.explanation} lang=${story.language}/>`
         : html`<${Text} text=${story.title || t("untitled")} lang=${story.language}/>`}</h2>
       <div class="body" lang=${story.language || undefined}>${text && explanation.explanation
-        ? html`<p><${Shaded} text=${text.body} offset=${Array.from(story.title || "").length + 1} explanation=${explanation.explanation} lang=${story.language}/></p>`
-        : paragraphs(text ? text.body : story.excerpt).map((part) => html`<p><${Text} text=${part} lang=${story.language}/></p>`)}
+        ? html`<p><${Shaded} text=${text.body || ""} offset=${Array.from(story.title || "").length + 1} explanation=${explanation.explanation} lang=${story.language}/></p>`
+        : paragraphs(text ? text.body || "" : story.excerpt).map((part) => html`<p><${Text} text=${part} lang=${story.language}/></p>`)}
         ${full instanceof Error && html`<p class="quiet">${full.message ? code(full.message) : t("error.unreachable")}</p>`}</div>
       ${!audit && html`<${Why} ...${explanation}/>`}
       ${alike.length > 0 && html`<p class="alike-note">${t("review.alike", { n: alike.length })} <${Kbd}>⇧ 1–9<//></p>`}

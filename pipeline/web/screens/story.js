@@ -31,6 +31,8 @@ export function Story({ storyKey, explainNow, onClose, onDecided }) {
   /** @type {{current: HTMLElement|null}} */
   const title = useRef(null);
   const story = data && data.key === storyKey ? data : null;
+  const alike = story?.alike || [];
+  const body = story?.body || "";
   const mayLabel = editor && !dark && story !== null;
 
   // The drawer takes the focus when it opens, and leaves it alone when the list moves on to another story.
@@ -54,14 +56,14 @@ export function Story({ storyKey, explainNow, onClose, onDecided }) {
   /** @param {string} label */
   const decideAlike = (label) => {
     if (!story || !mayLabel) return;
-    decisions.decide({ keys: [story.key, ...story.alike.map(({ key }) => key)], label, queue: "alike",
+    decisions.decide({ keys: [story.key, ...alike.map(({ key }) => key)], label, queue: "alike",
       title: story.title || story.excerpt, from: story.label ?? null });
     onDecided();
   };
   useKeys({
     close: onClose,
     label: (at) => { if (story) decide(digits(story, labels)[at]); },
-    alike: (at) => { if (story) (story.alike.length > 0 ? decideAlike : decide)(digits(story, labels)[at]); },
+    alike: (at) => { if (story) (alike.length > 0 ? decideAlike : decide)(digits(story, labels)[at]); },
     confirm: () => { if (story?.label) decide(story.label); },
     pick: () => { if (mayLabel) setPicking("one"); },
     explain: () => (noExplain ? say(noExplain) : explanation.ask()),
@@ -89,12 +91,12 @@ export function Story({ storyKey, explainNow, onClose, onDecided }) {
         ${!noExplain && html`<button onClick=${explanation.ask} disabled=${explanation.working}>${t("explain.ask")} <${Kbd}>e<//></button>`}</div>
         ${noExplain ? html`<p class="quiet">${code(noExplain)}</p>` : html`<${Why} ...${explanation}/>`}</section>
       <div class="body" lang=${story.language || undefined}>${explanation.explanation
-        ? html`<p><${Shaded} text=${story.body} offset=${Array.from(story.title || "").length + 1} explanation=${explanation.explanation} lang=${story.language}/></p>`
-        : paragraphs(story.body).map((text) => html`<p><${Text} text=${text} lang=${story.language}/></p>`)}
-        ${story.body === "" && html`<p class="quiet">${t("story.nobody")}</p>`}</div>
+        ? html`<p><${Shaded} text=${body} offset=${Array.from(story.title || "").length + 1} explanation=${explanation.explanation} lang=${story.language}/></p>`
+        : paragraphs(body).map((text) => html`<p><${Text} text=${text} lang=${story.language}/></p>`)}
+        ${body === "" && html`<p class="quiet">${t("story.nobody")}</p>`}</div>
       <section><h3>${t("story.scores")}</h3><${Bars} caption=${t("story.scores")} heads=${[t("label"), t("score")]}
         rows=${(story.labels || []).slice(0, 8).map(({ label, score }) => ({ name: html`<${Chip} id=${label}/>`, value: score, note: format.score(score) }))}/></section>
-      <${AlikeStories} story=${story} mayLabel=${mayLabel} onPick=${() => setPicking("alike")}/>
+      <${AlikeStories} alike=${alike} label=${story.label} mayLabel=${mayLabel} onPick=${() => setPicking("alike")}/>
       <${Corrections} story=${story} onWithdrawn=${reload} mayWithdraw=${editor}/>
       <${Provenance} story=${story}/></article>`}
     ${picking === "one" && html`<${Picker} title=${t("choices.all")} onClose=${() => setPicking("")}
@@ -114,34 +116,36 @@ export function openSource(story) {
 /** @param {string} body */
 export const paragraphs = (body) => body.split(/\n+/).filter((text) => text.trim() !== "");
 
-/** @param {{story: FullDoc, mayLabel: boolean, onPick: () => void}} props */
-function AlikeStories({ story, mayLabel, onPick }) {
-  if (story.alike.length === 0) return null;
-  const label = story.label;
-  return html`<section><div class="section-head"><h3>${t("alike.title", { n: story.alike.length })}</h3>
+/**
+ * @param {{alike: import("../types.js").Alike[], label: string|undefined, mayLabel: boolean, onPick: () => void}} props
+ */
+function AlikeStories({ alike, label, mayLabel, onPick }) {
+  if (alike.length === 0) return null;
+  return html`<section><div class="section-head"><h3>${t("alike.title", { n: alike.length })}</h3>
     ${mayLabel && html`<button onClick=${onPick}>${t("alike.label")}</button>`}</div>
     ${mayLabel && label && html`<p class="quiet">${t("alike.hint")} <${Kbd}>⇧ 1–9<//></p>`}
-    <ul class="plainlist">${story.alike.map((other) => html`<li key=${other.key}><span class="grow"><${Text} text=${other.title || t("untitled")}/></span>
+    <ul class="plainlist">${alike.map((other) => html`<li key=${other.key}><span class="grow"><${Text} text=${other.title || t("untitled")}/></span>
       <span class="quiet">${named("why", other.why)} ${format.percent(other.similarity)}</span>
       ${other.label && html`<${Chip} id=${other.label}/>`}</li>`)}</ul></section>`;
 }
 
 /** @param {{story: FullDoc, onWithdrawn: () => void, mayWithdraw: boolean}} props */
 function Corrections({ story, onWithdrawn, mayWithdraw }) {
+  const made = story.corrections || [];
   const mine = decisions.all.filter((decision) => decision.keys.includes(story.key) && decision.state !== "undone");
   /** @param {string} ulid */
   const withdraw = (ulid) => {
     api.withdraw(ulid).then(() => { say(t("undo.withdrawnone")); onWithdrawn(); },
       (error) => say(error.message || t("error.unreachable"), true));
   };
-  const known = new Set(story.corrections.map(({ ulid }) => ulid));
+  const known = new Set(made.map(({ ulid }) => ulid));
   const local = mine.filter((decision) => !decision.corrections.some(({ ulid }) => known.has(ulid)));
   return html`<section><h3>${t("story.corrections")}</h3>
-    ${local.length + story.corrections.length === 0 ? html`<p class="quiet">${t("story.nocorrections")}</p>` : html`<ul class="plainlist">
+    ${local.length + made.length === 0 ? html`<p class="quiet">${t("story.nocorrections")}</p>` : html`<ul class="plainlist">
     ${local.toReversed().map((decision) => html`<li key=${decision.ulid}><span class="grow">${inWords(decision)}</span>
       <span class="quiet">${t("state." + decision.state)}</span>
       ${(decision.state === "waiting" || decision.state === "sent") && html`<button onClick=${() => takeBack(decisions, decision)}>${t("undo")}</button>`}</li>`)}
-    ${story.corrections.map((correction) => html`<li key=${correction.ulid} class=${correction.withdrawn ? "gone" : ""}>
+    ${made.map((correction) => html`<li key=${correction.ulid} class=${correction.withdrawn ? "gone" : ""}>
       <span class="grow"><${Chip} id=${correction.label} old=${correction.withdrawn}/>
         ${correction.predicted && html` <span class="quiet">${t("story.instead", { label: nameOf(correction.predicted) })}</span>`}</span>
       <span class="quiet">${correction.by || t("na")} · <${Time} at=${correction.at}/></span>

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 const { Decisions } = await import("../../../pipeline/web/decisions.js");
 const { EMPTY, NO_FILTER, admits, arrive, firstPage, nextPage, release } = await import("../../../pipeline/web/feed.js");
-const { bottleneck } = await import("../../../pipeline/web/flowwords.js");
+const { bottleneck, inOrder } = await import("../../../pipeline/web/flowwords.js");
 const { labelName, ordered, search } = await import("../../../pipeline/web/labels.js");
 const { parse, href } = await import("../../../pipeline/web/route.js");
 const { parser } = await import("../../../pipeline/web/stream.js");
@@ -144,4 +144,8 @@ test("a ULID has its time in front, and differs from the next", () => {
   assert.match(ulid(), /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/);
   assert.equal(ulid(1469918176385).slice(0, 10), "01ARYZ6S41");
   assert.notEqual(ulid(1), ulid(1));
+});
+
+test("sinks come last and once, wherever the server lists them", () => {
+  assert.deepEqual(inOrder(["source", "sink", "sink", "model", "write"].map((name) => ({ name }))).map(({ name }) => name), ["source", "model", "write", "sink"]);
 });
