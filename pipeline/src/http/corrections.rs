@@ -353,9 +353,8 @@ pub(super) async fn withdraw(
     Named(ulid): Named<String>,
 ) -> Answer<(StatusCode, Json<Value>)> {
     let named = ulid.clone();
-    let withdrawn = in_background(app, move |app| {
-        Ok(app.corrections()?.withdraw(&named, &app.counters.metrics)?)
-    });
+    let withdrawn =
+        in_background(app, move |app| Ok(app.corrections()?.withdraw(&named, &app.counters.metrics)?));
     let mut withdrawn = withdrawn.await?;
     match (withdrawn.pop(), withdrawn.is_empty()) {
         (None, _) => Err(Problem::not_found(format!("there is no correction {ulid} of this process"))),

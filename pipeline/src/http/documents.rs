@@ -13,7 +13,6 @@ use super::extract::{Named, Parameters};
 use super::feed::{Feed, Filter};
 use super::problem::{Answer, Problem};
 use super::review::hidden;
-use super::shingles::{NEAR, similarity};
 use super::story::Story;
 
 /// Most alike stories that are shown beside one.
@@ -69,6 +68,7 @@ impl App {
         let mut value = serde_json::to_value(story).unwrap_or_default();
         let correction = self.corrections.as_ref().and_then(|corrections| corrections.of(&story.key).pop());
         value["correction"] = json!(correction);
+        value["near_duplicates"] = json!(self.feed.as_ref().map_or(0, |feed| feed.near(story).len()));
         value
     }
 }
@@ -142,17 +142,12 @@ pub(super) async fn one(
         return Ok(Json(value));
     }
     value["body"] = json!(story.body);
-    value["alike"] = json!(alike(&story, &app.feed()?.after(0)));
+    value["alike"] = json!(alike(app.feed()?.near(&story)));
     value["corrections"] = json!(app.corrections.as_ref().map(|all| all.of(&story.key)).unwrap_or_default());
     Ok(Json(value))
 }
 
-/// The stories that are nearly the same as one, the most similar first.
-fn alike(story: &Story, all: &[Arc<Story>]) -> Vec<Value> {
-    let others = all.iter().filter(|other| other.key != story.key);
-    let scored = others.map(|other| (similarity(&story.shingles, &other.shingles), other));
-    let mut near: Vec<_> = scored.filter(|(similarity, _)| *similarity >= NEAR).collect();
-    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+fn alike(near: Vec<(f64, Arc<Story>)>) -> Vec<Value> {
     let shown = near.into_iter().take(ALIKE).map(|(similarity, other)| {
         json!({
             "key": other.key, "title": other.title, "label": other.label, "why": "near_duplicate",

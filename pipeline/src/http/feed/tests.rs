@@ -93,3 +93,30 @@ fn a_burst_is_taken_and_a_fast_stream_is_sampled() {
     let taken = (0..100).filter(|_| rate.allows()).count();
     assert_eq!(taken, 4, "what two seconds allow");
 }
+
+#[test]
+fn near_duplicates_are_found_until_they_leave() {
+    let mut store = Store::default();
+    let titled = |offset, title: &str| Story { shingles: shingles::of(title), ..story(offset, false) };
+    let stories = vec![
+        titled(1, "Central bank raises interest rates by half a point to fight inflation"),
+        titled(2, "Central bank raises interest rates by half a point to fight inflation!"),
+        titled(3, "Wet weather delays the harvest in the north of the country"),
+    ];
+    store.add(stories, vec![], [Bounds { documents: 3, ..ROOMY }, ROOMY]);
+    let (told, newest) = watch::channel(0);
+    let (sender, _offers) = sync_channel(1);
+    let feed = Feed { sender, store: Arc::new(RwLock::new(store)), metrics: Arc::default(), newest };
+    drop(told);
+    let near = |feed: &Feed, offset: i64| {
+        let story = feed.get(&format!("news/0/{offset}")).unwrap();
+        feed.near(&story).iter().map(|(_, other)| other.offset).collect::<Vec<_>>()
+    };
+    assert_eq!((near(&feed, 1), near(&feed, 3)), (vec![2], vec![]));
+    feed.store.write().add(
+        vec![titled(4, "Another story")],
+        vec![],
+        [Bounds { documents: 3, ..ROOMY }, ROOMY],
+    );
+    assert!(near(&feed, 2).is_empty(), "story 1 has left");
+}
