@@ -20,7 +20,7 @@ PREFIX ?= $(HOME)/.local
 BINARY = $(CARGO_TARGET_DIR)/release/fenliu
 
 .PHONY: help prerequisites onnxruntime reuters sentences kafka setup build install install-files uninstall demo test soak coverage labels-report bench \
-	gates-report lint notice doc clean-demo
+	gates-report deploy-check lint notice doc clean-demo
 
 help:
 	@echo 'make demo        the whole pipeline on real news, from set-up to labelled Parquet'
@@ -33,6 +33,7 @@ help:
 	@echo 'make labels-report  models on public corpora, near and far, a JSON line a run (SEEDS=1,2,3 SETS=headlines,articles)'
 	@echo 'make coverage    the share of the engine that the simulation reaches'
 	@echo 'make lint        formatting, clippy, and the licences of all dependencies'
+	@echo 'make deploy-check checks of the dashboard, the alerts, the chart and the Dockerfiles; METRICS=FILE: against a text of /metrics'
 	@echo 'make gates-report which challengers the gates refuse, on the news beside the repository; continues where it ended'
 	@echo 'make notice      writes NOTICE again, after dependencies have changed'
 	@echo 'make doc         the API documentation'
@@ -112,6 +113,10 @@ labels-report: setup build
 DATA ?= ../shared/data
 LABELS ?= $(CARGO_TARGET_DIR)/labels-report.jsonl
 SEEDS ?= 1,2,3
+
+# What is in deploy/: dashboard, alerts, chart, Dockerfiles. METRICS is the text of /metrics of a run.
+deploy-check:
+	bash tests/deploy/check.sh $(if $(METRICS),--metrics $(METRICS))
 
 # Worse and better challengers by construction; the seeds of its figures are not those that chose the bounds of the gates.
 gates-report: build
