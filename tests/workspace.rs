@@ -67,6 +67,7 @@ fn dependencies_point_one_way() {
                 "fenliu-model",
                 "fenliu-operators",
                 "fenliu-schemas",
+                "fenliu-text",
                 "fenliu-training",
             ],
         ),

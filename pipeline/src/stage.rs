@@ -16,11 +16,7 @@ use fenliu_engine::batch::Batch;
 
 use crate::classify::EncodedBatch;
 use crate::error::{Error, Result};
-use crate::telemetry::Telemetry;
-
-/// Most batches that wait between two stages. Two would keep a stage busy, one in work and one ready; the others even out
-/// batches that take different times. Their bytes are bounded by the memory budget.
-pub(crate) const QUEUED_BATCHES: usize = 4;
+use crate::telemetry::{QUEUED_BATCHES, Telemetry};
 
 /// What travels between stages: so many documents.
 pub(crate) trait Documents {

@@ -18,6 +18,10 @@ use fenliu_engine::metrics::{Format, Metrics};
 use fenliu_engine::progress::Progress;
 use parking_lot::Mutex;
 
+/// Most batches that wait between two stages. Two would keep a stage busy, one in work and one ready; the others even out
+/// batches that take different times. Their bytes are bounded by the memory budget.
+pub(crate) const QUEUED_BATCHES: usize = 4;
+
 /// The state of a process that others may see.
 #[derive(Debug)]
 pub(crate) struct Telemetry {

@@ -9,11 +9,13 @@
 //! must come from a small set that documents do not choose; beyond [`MAX_SERIES`] of them, a metric counts under
 //! `other`.
 
+mod definition;
 mod text;
 mod values;
 
 use std::collections::BTreeMap;
 
+pub use definition::{Definition, Kind, Unit};
 pub use text::Format;
 pub use values::{
     BatchSizes, Buckets, By, Counter, Durations, Gauge, Histogram, MAX_SERIES, PerPartition, PerRoute,
@@ -117,47 +119,6 @@ declare! {
     http_skipped: Counter, "fenliu_http_skipped_documents_total", Documents, [], "Documents that the page does not show, because it takes a sample of a fast stream";
     corrections: By<Counter>, "fenliu_corrections_total", None, ["kind"], "Corrections that people have made on the page: confirmed, changed, withdrawn";
     schema_registry_failures: Counter, "fenliu_schema_registry_failures_total", None, [], "Times that reading had to wait because the schema registry did not answer";
-}
-
-/// One line of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Definition {
-    /// Its name for Prometheus.
-    pub name: &'static str,
-    /// How its values behave.
-    pub kind: Kind,
-    /// What is counted or measured.
-    pub unit: Unit,
-    /// Names of its labels.
-    pub labels: &'static [&'static str],
-    /// What it is, without a final stop.
-    pub help: &'static str,
-    /// Its name in the summary of a run, where it appears there by itself.
-    pub summary: Option<&'static str>,
-}
-
-/// How the values of a metric behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// A distribution.
-    Histogram,
-}
-
-/// What a metric counts or measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Documents.
-    Documents,
-    /// Seconds.
-    Seconds,
-    /// Bytes.
-    Bytes,
-    /// Events, or a number without a unit.
-    None,
 }
 
 impl Metrics {

@@ -1,18 +1,14 @@
-//! `/corrections`: labels that people give to stories. They go to where fine-tuning reads corrections: a topic or a file.
+//! Labels that people give to stories. They go to where fine-tuning reads corrections: a topic or a file.
 //!
-//! A correction carries the text of its document as the model read it, so that a job needs no look-up. Who made it and when is
-//! set here and never taken from the request. It is acknowledged when the brokers have it on all replicas, or when the file is
-//! on disk. A client names each of its corrections by a ULID, so that one that is sent twice counts once.
+//! A correction carries the text of its document as the model read it, so that a job needs no look-up. It is acknowledged
+//! when the brokers have it on all replicas, or when the file is on disk. A client names each of its corrections by a ULID,
+//! so that one that is sent twice counts once.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use fenliu_connectors::kafka::{MessageWriter, NewMessage, client_config};
 use fenliu_engine::metrics::Metrics;
@@ -20,18 +16,11 @@ use fenliu_schemas::Feedback;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use ulid::Ulid;
 
-use super::App;
-use super::extract::{Body, Named, Parameters};
-use super::guard::Identity;
-use super::problem::{Answer, Problem};
 use super::story::Story;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
-/// Most stories that are labelled at once.
-const AT_ONCE: usize = 100;
 /// The file in a directory of corrections.
 const FILE: &str = "corrections.jsonl";
 /// Corrections that are kept in memory for the page.
@@ -74,20 +63,20 @@ pub(super) enum Queue {
 /// A correction as the page shows it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Correction {
-    ulid: String,
-    key: String,
-    id: Option<String>,
-    title: Option<String>,
-    label: String,
+    pub(super) ulid: String,
+    pub(super) key: String,
+    pub(super) id: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) label: String,
     /// The label that the model gave.
-    predicted: String,
-    score: f32,
-    model_version: String,
-    by: String,
+    pub(super) predicted: String,
+    pub(super) score: f32,
+    pub(super) model_version: String,
+    pub(super) by: String,
     #[serde(serialize_with = "super::time::rfc3339")]
-    at: DateTime<Utc>,
-    queue: Queue,
-    withdrawn: bool,
+    pub(super) at: DateTime<Utc>,
+    pub(super) queue: Queue,
+    pub(super) withdrawn: bool,
 }
 
 impl Corrections {
@@ -128,7 +117,7 @@ impl Corrections {
     }
 
     /// Writes a correction, and counts it in `metrics`; one that was sent before stays as it is.
-    fn add(&self, correction: Correction, story: &Story, metrics: &Metrics) -> Result<Correction> {
+    pub(super) fn add(&self, correction: Correction, story: &Story, metrics: &Metrics) -> Result<Correction> {
         let mut made = self.made.lock();
         let is_same = |known: &&Correction| known.ulid == correction.ulid && known.key == correction.key;
         if let Some(known) = made.all.iter().find(is_same) {
@@ -149,7 +138,7 @@ impl Corrections {
     }
 
     /// Withdraws all corrections with this ULID, and counts them in `metrics`; empty if there are none.
-    fn withdraw(&self, ulid: &str, metrics: &Metrics) -> Result<Vec<Correction>> {
+    pub(super) fn withdraw(&self, ulid: &str, metrics: &Metrics) -> Result<Vec<Correction>> {
         let mut made = self.made.lock();
         let mut withdrawn = vec![];
         for correction in made.all.iter_mut().filter(|correction| correction.ulid == ulid) {
@@ -162,6 +151,25 @@ impl Corrections {
             withdrawn.push(correction.clone());
         }
         Ok(withdrawn)
+    }
+
+    /// The corrections of a cell of the confusion matrix, newest first, and the matrix: how often the model gave one label
+    /// and people another. `None` is any label.
+    pub(super) fn listed(
+        &self,
+        predicted: Option<&str>,
+        label: Option<&str>,
+        limit: usize,
+    ) -> (Vec<Correction>, BTreeMap<(String, String), usize>) {
+        let made = self.made.lock();
+        let is = |wanted: Option<&str>, value: &str| wanted.is_none_or(|wanted| wanted == value);
+        let of_cell = made.all.iter().filter(|c| is(predicted, &c.predicted) && is(label, &c.label));
+        let newest = of_cell.rev().take(limit).cloned().collect();
+        let mut confusion: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for correction in made.all.iter().filter(|correction| !correction.withdrawn) {
+            *confusion.entry((correction.predicted.clone(), correction.label.clone())).or_default() += 1;
+        }
+        (newest, confusion)
     }
 
     fn write(&self, record: &Record<'_>) -> Result<()> {
@@ -252,162 +260,6 @@ fn wilson(right: usize, all: usize) -> (f64, f64) {
     let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
     ((centre - spread) / scale, (centre + spread) / scale)
-}
-
-/// What the page sends: one story or several.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct New {
-    ulid: String,
-    #[serde(default)]
-    key: Option<String>,
-    #[serde(default)]
-    keys: Vec<String>,
-    label: String,
-    #[serde(default)]
-    queue: Queue,
-}
-
-impl App {
-    fn corrections(&self) -> Answer<&Corrections> {
-        self.corrections.as_ref().ok_or_else(|| Problem::conflict(self.why_dark("corrections")))
-    }
-
-    /// The stories of a request; all of them, or none.
-    fn corrected_stories(&self, new: &New) -> Answer<Vec<Arc<Story>>> {
-        let keys: Vec<&String> = new.key.iter().chain(&new.keys).collect();
-        if keys.is_empty() || keys.len() > AT_ONCE {
-            return Err(Problem::bad_request(format!(
-                "{} stories are named: 1 to {AT_ONCE} may be",
-                keys.len()
-            )));
-        }
-        let feed = self.feed()?;
-        let gone = |key: &str| {
-            Problem::not_found(format!(
-                "{key} is not among the newest documents any more, so its text is not known: raise `http.feed.documents` and \
-                 `http.feed.memory`, or send the text itself to the corrections (`finetune.feedback`)"
-            ))
-        };
-        keys.into_iter().map(|key| feed.get(key).ok_or_else(|| gone(key))).collect()
-    }
-
-    fn check_label(&self, label: &str) -> Answer<()> {
-        let Some(live) = self.live.get() else { return Ok(()) };
-        let current = live.current();
-        if current.labels().iter().any(|known| known.id == label) {
-            return Ok(());
-        }
-        let known = current.labels().ids().join(", ");
-        Err(Problem::bad_request(format!("`{label}` is not a label of the model, which has: {known}")))
-    }
-}
-
-pub(super) async fn add(
-    State(app): State<Arc<App>>,
-    Extension(identity): Extension<Identity>,
-    Body(new): Body<New>,
-) -> Answer<(StatusCode, Json<Value>)> {
-    app.check_label(&new.label)?;
-    if new.ulid.parse::<Ulid>().is_err() {
-        return Err(Problem::bad_request(format!("`{}` is not a ULID", new.ulid)));
-    }
-    let is_one = new.key.is_some();
-    let stories = app.corrected_stories(&new)?;
-    // Brokers and disks may take a while, and this thread serves everyone.
-    let made = in_background(app, move |app| {
-        let corrections = app.corrections()?;
-        let metrics = &app.counters.metrics;
-        let made = stories.iter().map(|story| corrections.add(new.of(story, &identity), story, metrics));
-        Ok(made.collect::<Result<Vec<Correction>>>()?)
-    });
-    let mut made = made.await?;
-    let body = match made.pop() {
-        Some(one) if is_one => json!(one),
-        last => json!({ "corrections": made.into_iter().chain(last).collect::<Vec<_>>() }),
-    };
-    Ok((StatusCode::CREATED, Json(body)))
-}
-
-impl New {
-    fn of(&self, story: &Story, identity: &Identity) -> Correction {
-        Correction {
-            ulid: self.ulid.clone(),
-            key: story.key.clone(),
-            id: story.id.clone(),
-            title: story.title.clone(),
-            label: self.label.clone(),
-            predicted: story.label.clone(),
-            score: story.score,
-            model_version: story.model_version.clone(),
-            by: identity.name.clone(),
-            at: Utc::now(),
-            queue: self.queue,
-            withdrawn: false,
-        }
-    }
-}
-
-pub(super) async fn withdraw(
-    State(app): State<Arc<App>>,
-    Named(ulid): Named<String>,
-) -> Answer<(StatusCode, Json<Value>)> {
-    let named = ulid.clone();
-    let withdrawn =
-        in_background(app, move |app| Ok(app.corrections()?.withdraw(&named, &app.counters.metrics)?));
-    let mut withdrawn = withdrawn.await?;
-    match (withdrawn.pop(), withdrawn.is_empty()) {
-        (None, _) => Err(Problem::not_found(format!("there is no correction {ulid} of this process"))),
-        (Some(one), true) => Ok((StatusCode::CREATED, Json(json!(one)))),
-        (Some(last), false) => {
-            withdrawn.push(last);
-            Ok((StatusCode::CREATED, Json(json!({ "corrections": withdrawn }))))
-        }
-    }
-}
-
-/// Runs work that may block on a thread of its own.
-pub(super) async fn in_background<T: Send + 'static>(
-    app: Arc<App>,
-    work: impl FnOnce(&App) -> Answer<T> + Send + 'static,
-) -> Answer<T> {
-    let ended = tokio::task::spawn_blocking(move || work(&app)).await;
-    ended.unwrap_or_else(|_| Err(Error::internal("the work for this request panicked").into()))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct Wanted {
-    limit: usize,
-    /// Only of stories that the model gave this label, or that people did.
-    predicted: Option<String>,
-    label: Option<String>,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Wanted { limit: 100, predicted: None, label: None }
-    }
-}
-
-pub(super) async fn list(
-    State(app): State<Arc<App>>,
-    Parameters(wanted): Parameters<Wanted>,
-) -> Answer<Json<Value>> {
-    let made = app.corrections()?.made.lock();
-    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-    let of_cell =
-        made.all.iter().filter(|c| is(&wanted.predicted, &c.predicted) && is(&wanted.label, &c.label));
-    let newest: Vec<&Correction> = of_cell.rev().take(wanted.limit).collect();
-    let mut confusion: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for correction in made.all.iter().filter(|correction| !correction.withdrawn) {
-        *confusion.entry((&correction.predicted, &correction.label)).or_default() += 1;
-    }
-    let confusion: Vec<Value> = confusion
-        .into_iter()
-        .map(|((predicted, label), count)| json!({ "predicted": predicted, "label": label, "count": count }))
-        .collect();
-    Ok(Json(json!({ "corrections": newest, "confusion": confusion })))
 }
 
 #[cfg(test)]

@@ -1,18 +1,10 @@
-//! `/dead-letters`: how many there are and why, with the newest ones as samples.
-
-use std::sync::Arc;
+//! Dead letters as the page shows them.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
-use axum::Json;
-use axum::extract::State;
 use chrono::{DateTime, Utc};
 use fenliu_schemas::text_column;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use super::App;
-use super::extract::Parameters;
+use serde::Serialize;
 
 /// How much of a message is shown, in bytes.
 const SHOWN: usize = 2048;
@@ -21,8 +13,8 @@ const SHOWN: usize = 2048;
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct DeadLetter {
     key: String,
-    stage: String,
-    reason: String,
+    pub(super) stage: String,
+    pub(super) reason: String,
     detail: Option<String>,
     #[serde(serialize_with = "super::time::rfc3339")]
     at: DateTime<Utc>,
@@ -61,28 +53,4 @@ fn letter(rows: &RecordBatch, row: usize) -> Option<DeadLetter> {
         hex: (!is_text).then(|| hex::encode(shown)),
         bytes: payload.len(),
     })
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct Wanted {
-    stage: Option<String>,
-    reason: Option<String>,
-    limit: usize,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Wanted { stage: None, reason: None, limit: 50 }
-    }
-}
-
-pub(super) async fn list(State(app): State<Arc<App>>, Parameters(wanted): Parameters<Wanted>) -> Json<Value> {
-    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-    let all = app.feed.as_ref().map(|feed| feed.dead_letters()).unwrap_or_default();
-    let samples = all
-        .into_iter()
-        .filter(|letter| is(&wanted.stage, &letter.stage) && is(&wanted.reason, &letter.reason));
-    let samples: Vec<DeadLetter> = samples.take(wanted.limit).collect();
-    Json(json!({ "counts": app.dead_letter_counts(), "samples": samples }))
 }

@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::dead_letters::{DeadLetter, letters};
+use super::limits::NICENESS;
 use super::shingles;
 use super::story::{Rows, Story};
 use crate::config::FeedConfig;
@@ -89,7 +90,7 @@ impl Feed {
             bounds: bounds(config),
         };
         let body = move || {
-            system::step_back(super::NICENESS);
+            system::step_back(NICENESS);
             offers.iter().for_each(|offer| taker.take(&offer));
         };
         std::thread::Builder::new()

@@ -1,20 +1,14 @@
-//! `/jobs`: the fine-tuning jobs of the model. A request has no parameters: it starts the job that the configuration
-//! describes, in a process of its own, one at a time.
+//! The fine-tuning jobs that the page starts, each in a process of its own, one at a time.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
 use fenliu_model::Registry;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::App;
-use super::corrections::in_background;
 use super::problem::{Answer, Problem};
 use crate::error::Error;
 use crate::finetune::{JobCommand, JobState, job_gates, job_states};
@@ -40,8 +34,13 @@ impl Jobs {
         }
     }
 
+    /// The states of all jobs of the model, oldest first.
+    pub(super) fn states(&self) -> Answer<Vec<JobState>> {
+        Ok(job_states(self.registry.path())?)
+    }
+
     /// Whether a job that was started here still runs.
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         let mut running = self.running.lock();
         if running.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
             *running = None;
@@ -49,7 +48,7 @@ impl Jobs {
         running.is_some()
     }
 
-    fn start(&self) -> Answer<()> {
+    pub(super) fn start(&self) -> Answer<()> {
         if self.is_running() {
             return Err(Problem::conflict("a job runs already"));
         }
@@ -81,7 +80,7 @@ impl Jobs {
         Ok(())
     }
 
-    fn shown(&self, state: &JobState, is_running: bool) -> Value {
+    pub(super) fn shown(&self, state: &JobState, is_running: bool) -> Value {
         let outcome = match (state.verdict, state.is_over(), is_running) {
             (Some(verdict), ..) => verdict.as_str(),
             (None, true, _) => "failed",
@@ -114,38 +113,4 @@ impl Drop for Jobs {
             let _ = child.wait();
         }
     }
-}
-
-impl App {
-    fn jobs(&self) -> Answer<&Jobs> {
-        self.jobs.as_ref().ok_or_else(|| Problem::not_found(self.why_dark("jobs")))
-    }
-}
-
-pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
-    in_background(app, |app| {
-        let jobs = app.jobs()?;
-        let is_running = jobs.is_running();
-        let states = job_states(jobs.registry.path())?;
-        let newest = states.last().filter(|state| is_running && !state.is_over());
-        let running = newest.map(|state| jobs.shown(state, true));
-        let all: Vec<Value> = states.iter().rev().map(|state| jobs.shown(state, is_running)).collect();
-        // A job that has just been started has not written its state yet.
-        let running = running.or_else(|| {
-            is_running.then(|| json!({ "state": "running", "stage": "start", "gates": [], "log": [] }))
-        });
-        Ok(Json(json!({ "configured": true, "running": running, "jobs": all })))
-    })
-    .await
-}
-
-pub(super) async fn start(State(app): State<Arc<App>>) -> Answer<(StatusCode, Json<Value>)> {
-    in_background(app, |app| {
-        app.jobs()?.start()?;
-        Ok((
-            StatusCode::ACCEPTED,
-            Json(json!({ "state": "running", "stage": "start", "gates": [], "log": [] })),
-        ))
-    })
-    .await
 }

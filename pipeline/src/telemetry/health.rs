@@ -9,8 +9,7 @@ use std::time::Duration;
 use chrono::Utc;
 use serde::Serialize;
 
-use super::{Phase, Telemetry, is_sink, queues, unix_seconds};
-use crate::stage::QUEUED_BATCHES;
+use super::{Phase, QUEUED_BATCHES, Telemetry, is_sink, queues, unix_seconds};
 
 /// Longest time since the last poll: half of librdkafka's default of `max.poll.interval.ms`, after which the group removes
 /// the member.

@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn a_mistyped_name_is_told() {
         let message = objection(Part::Data, "brokers", "").unwrap();
-        assert_eq!(message, "FENLIU_REQUIRE lists `brokers`, which is none of broker, onnx, data, mount, browser");
+        assert_eq!(
+            message,
+            "FENLIU_REQUIRE lists `brokers`, which is none of broker, onnx, data, mount, browser"
+        );
     }
 
     #[test]

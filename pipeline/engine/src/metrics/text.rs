@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use super::definition::{Definition, Kind, Unit};
 use super::values::Sample;
-use super::{Definition, Kind, Unit};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram as Recorded;
 use parking_lot::{Mutex, RwLock};
 
-use super::Kind;
+use super::definition::Kind;
 
 /// Maximum number of combinations of label values that a metric counts separately, unless its type says otherwise.
 pub const MAX_SERIES: usize = 100;

@@ -1,6 +1,5 @@
 //! `/documents`: lists of stories, and one with its text.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,12 +7,12 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::App;
-use super::extract::{Named, Parameters};
-use super::feed::{Feed, Filter};
-use super::problem::{Answer, Problem};
 use super::review::hidden;
-use super::story::Story;
+use crate::http::app::App;
+use crate::http::extract::{Named, Parameters};
+use crate::http::feed::Filter;
+use crate::http::problem::{Answer, Problem};
+use crate::http::story::Story;
 
 /// Most alike stories that are shown beside one.
 const ALIKE: usize = 20;
@@ -42,35 +41,6 @@ enum Order {
     #[default]
     Newest,
     Uncertain,
-}
-
-impl App {
-    /// The feed.
-    ///
-    /// # Errors
-    /// No documents are kept.
-    pub(super) fn feed(&self) -> Answer<&Feed> {
-        self.feed.as_deref().ok_or_else(|| Problem::not_found(self.why_dark("feed")))
-    }
-
-    /// Why the page cannot do something, with the setting that changes it.
-    pub(super) fn why_dark(&self, ability: &str) -> String {
-        self.dark.get(ability).cloned().unwrap_or_else(|| format!("this pipeline has no {ability}"))
-    }
-
-    /// The labels that people gave to stories, by key.
-    pub(super) fn corrected(&self) -> BTreeMap<String, String> {
-        self.corrections.as_ref().map(|corrections| corrections.labels()).unwrap_or_default()
-    }
-
-    /// A story as JSON, with its correction.
-    pub(super) fn shown(&self, story: &Story) -> Value {
-        let mut value = serde_json::to_value(story).unwrap_or_default();
-        let correction = self.corrections.as_ref().and_then(|corrections| corrections.of(&story.key).pop());
-        value["correction"] = json!(correction);
-        value["near_duplicates"] = json!(self.feed.as_ref().map_or(0, |feed| feed.near(story).len()));
-        value
-    }
 }
 
 pub(super) async fn list(

@@ -1,50 +1,30 @@
 //! `/status`: what the pipeline does at this moment, for the page and for people with `curl`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::App;
-use super::guard::Identity;
-use super::time;
+use crate::http::app::App;
+use crate::http::guard::Identity;
+use crate::http::sampler::Point;
+use crate::http::time;
 use crate::telemetry::{is_sink, queues};
 
-/// How often the counters are read, and over how much time rates are taken.
+/// How often the counters are read.
 const EVERY: Duration = Duration::from_secs(1);
-const WINDOW: usize = 5;
-
-/// The counters of the last seconds, from which rates follow.
-#[derive(Debug, Default)]
-pub(super) struct Sampler {
-    points: Mutex<VecDeque<Point>>,
-}
-
-#[derive(Clone, Debug)]
-struct Point {
-    at: Instant,
-    documents: u64,
-    /// Busy and blocked seconds of each stage, and its documents.
-    stages: BTreeMap<String, (f64, f64, u64)>,
-}
 
 /// Reads the counters once a second.
-pub(super) async fn sample(app: Arc<App>) {
+pub(in crate::http) async fn sample(app: Arc<App>) {
     let mut ticks = tokio::time::interval(EVERY);
     loop {
         ticks.tick().await;
-        let point = app.point();
-        let mut points = app.sampler.points.lock();
-        points.push_back(point);
-        while points.len() > WINDOW + 1 {
-            points.pop_front();
-        }
+        app.sampler.add(app.point());
     }
 }
 
@@ -88,7 +68,7 @@ impl App {
         telemetry.sample();
         let counts = self.counters.snapshot();
         let now = self.point();
-        let before = self.sampler.points.lock().front().cloned().unwrap_or_else(|| now.clone());
+        let before = self.sampler.oldest().unwrap_or_else(|| now.clone());
         let seconds = now.at.saturating_duration_since(before.at).as_secs_f64().max(1e-3);
         json!({
             "name": self.name,

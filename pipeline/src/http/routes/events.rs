@@ -15,40 +15,20 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::App;
-use super::extract::Parameters;
-use super::feed::{Feed, Filter};
-use super::guard::Identity;
-use super::problem::{Answer, Problem};
+use crate::http::app::App;
+use crate::http::extract::Parameters;
+use crate::http::feed::{Feed, Filter};
+use crate::http::guard::Identity;
+use crate::http::problem::Answer;
 
-/// Most streams at once.
-const STREAMS: usize = 64;
 /// Shortest time between two frames with stories.
 const FRAME: Duration = Duration::from_millis(100);
 /// Most stories in one frame.
 const STORIES: usize = 50;
 /// After how long without anything a comment is sent, so that proxies keep the connection.
 const ALIVE: u32 = 15;
-
-/// The streams that are open.
-#[derive(Debug)]
-pub(super) struct Streams(Arc<Semaphore>);
-
-impl Default for Streams {
-    fn default() -> Self {
-        Streams(Arc::new(Semaphore::new(STREAMS)))
-    }
-}
-
-impl Streams {
-    fn open(&self) -> Answer<OwnedSemaphorePermit> {
-        let full = |_| Problem::busy(format!("{STREAMS} streams are open already"), 30);
-        Arc::clone(&self.0).try_acquire_owned().map_err(full)
-    }
-}
 
 pub(super) async fn events(
     State(app): State<Arc<App>>,

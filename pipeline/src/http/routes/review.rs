@@ -14,11 +14,11 @@ use rand::seq::IndexedRandom;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::App;
-use super::extract::Parameters;
-use super::problem::Answer;
-use super::shingles::{NEAR, similarity};
-use super::story::Story;
+use crate::http::app::App;
+use crate::http::extract::Parameters;
+use crate::http::problem::Answer;
+use crate::http::shingles::{NEAR, similarity};
+use crate::http::story::Story;
 
 /// Most stories of one pair of labels in a page.
 const PER_PAIR: usize = 3;

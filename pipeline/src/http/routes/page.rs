@@ -9,9 +9,9 @@ use include_dir::{Dir, File, include_dir};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::App;
-use super::extract::Body;
-use super::problem::{Answer, Problem};
+use crate::http::app::App;
+use crate::http::extract::Body;
+use crate::http::problem::{Answer, Problem};
 
 static WEB: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/web");
 

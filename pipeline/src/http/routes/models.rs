@@ -11,22 +11,16 @@ use fenliu_model::registry::{Alias, AliasRecord, HistoryEntry, VersionEntry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::App;
-use super::corrections::in_background;
-use super::extract::{Body, Named};
-use super::guard::Identity;
-use super::problem::{Answer, Problem};
 use crate::error::Converted;
+use crate::http::app::App;
+use crate::http::app::in_background;
+use crate::http::extract::{Body, Named};
+use crate::http::guard::Identity;
+use crate::http::problem::{Answer, Problem};
 
 /// Reports have their styles and a script within the page.
 const REPORT_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox allow-scripts";
-
-impl App {
-    pub(super) fn registry(&self) -> Answer<&Registry> {
-        self.registry.as_ref().ok_or_else(|| Problem::not_found(self.why_dark("models")))
-    }
-}
 
 pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
     in_background(app, |app| {

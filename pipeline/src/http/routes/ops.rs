@@ -9,14 +9,14 @@ use axum::routing::get;
 use axum::{Json, Router};
 use fenliu_engine::metrics::Format;
 
-use super::App;
+use crate::http::app::App;
 use crate::telemetry::health::Health;
 
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The three routes. A probe names whatever host it likes, so no guard is around them.
-pub(super) fn router(app: &Arc<App>) -> Router {
+pub(in crate::http) fn router(app: &Arc<App>) -> Router {
     let routes =
         Router::new().route("/live", get(live)).route("/ready", get(ready)).route("/metrics", get(metrics));
     routes.with_state(Arc::clone(app))

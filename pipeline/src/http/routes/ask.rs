@@ -14,14 +14,13 @@ use fenliu_model::Probabilities;
 use fenliu_schemas::{Document, Origin, RawBuilder, split_rejected, text_column};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
-use super::App;
-use super::corrections::in_background;
 use super::documents::Key;
-use super::extract::Body;
-use super::problem::{Answer, Problem};
 use crate::error::Converted;
+use crate::http::app::App;
+use crate::http::app::in_background;
+use crate::http::extract::Body;
+use crate::http::problem::{Answer, Problem};
 use crate::serve::Generation;
 use fenliu_operators::Plan as CleaningPlan;
 use fenliu_text::Segmenter;
@@ -33,16 +32,6 @@ const PIECES: usize = 96;
 const BUDGET: Duration = Duration::from_secs(2);
 /// Pieces that are left out in one call.
 const PER_CALL: usize = 8;
-
-/// One question at a time.
-#[derive(Debug)]
-pub(super) struct Turn(Semaphore);
-
-impl Default for Turn {
-    fn default() -> Self {
-        Turn(Semaphore::new(1))
-    }
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,7 +69,7 @@ impl App {
     ) -> Answer<T> {
         let generation = self.generation()?;
         let turn = Arc::clone(&self);
-        let Ok(_turn) = turn.asks.0.try_acquire() else {
+        let Some(_turn) = turn.asks.take() else {
             return Err(Problem::busy("the model is being asked by someone else", 1));
         };
         in_background(self, move |app| work(&generation, &app.clean)).await
