@@ -314,8 +314,8 @@ LEARNING = [
           "1 while a fine-tuning job runs that `fenliu run` has started. For hours at 1: the job is large, or short of processor time.",
           ("max(fenliu_finetune_running{})", "running")),
     panel("Since the last successful job", "s",
-          "If it exceeds the schedule by far, jobs fail or do not start.",
-          ("time() - max(fenliu_finetune_last_success_timestamp_seconds{})", "age"), kind="stat", bad=8 * 86400),
+          "N/A: `fenliu run` has started none. If it exceeds the schedule by far, jobs fail or do not start.",
+          ("time() - max(fenliu_finetune_last_success_timestamp_seconds{} > 0)", "age"), kind="stat", bad=8 * 86400),
 ]
 
 PROCESS = [
