@@ -167,6 +167,7 @@ impl Pipeline<'_> {
         })?;
         let labelled = self.label(&mut stages, cleaned, Arc::clone(&config.schema))?;
         let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();
+        names.iter().for_each(|name| counters.telemetry.sink_opened(name));
         for (number, (sink, input)) in sinks.into_iter().zip(inputs).enumerate() {
             let queues = SinkQueues { number, input, reports: reports_in.clone() };
             let thread = SinkThread::new(sink, &config.epoch, queues, counters.clone(), shutdown.clone());

@@ -95,7 +95,7 @@ impl Stages {
             for item in input {
                 let output = meter.batch(|| step(item))?;
                 // The next stage has ended. Its failure is reported there, so this one ends without an error.
-                if meter.hand_on(output.documents(), || sender.send(output)).is_err() {
+                if !meter.hand_on(output.documents(), || sender.send(output).is_ok()) {
                     break;
                 }
             }

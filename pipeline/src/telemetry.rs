@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 use fenliu_connectors::{Meter, Shutdown};
 use fenliu_engine::batch::Budget;
-use fenliu_engine::metrics::{Format, Metrics};
+use fenliu_engine::metrics::{By, Counter, Format, Metrics};
 use fenliu_engine::progress::Progress;
 use parking_lot::Mutex;
 
@@ -70,10 +70,27 @@ pub(crate) struct SinkState {
     pub(crate) last_error: Option<String>,
 }
 
+/// The metrics, with the series whose labels are a closed set at zero: the growth of a counter is seen from its second value
+/// on only.
+fn metrics() -> Arc<Metrics> {
+    let metrics = Metrics::default();
+    let closed: [(&By<Counter>, &[&str]); 5] = [
+        (&metrics.corrections, &["confirmed", "changed", "withdrawn"]),
+        (&metrics.audits, &["right", "wrong"]),
+        (&metrics.finetune_jobs, &["promoted", "challenger", "refused", "unchanged", "failed"]),
+        (&metrics.restarts, &["lost", "fenced"]),
+        (&metrics.shadow_documents, &["agreeing", "disagreeing", "dropped"]),
+    ];
+    for (metric, values) in closed {
+        values.iter().for_each(|value| metric.with(&[value]).add(0));
+    }
+    Arc::new(metrics)
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Telemetry {
-            metrics: Arc::default(),
+            metrics: metrics(),
             progress: Arc::default(),
             started_at: Utc::now(),
             stages: Mutex::default(),
@@ -133,6 +150,16 @@ impl Telemetry {
     pub(crate) fn watch(&self, budget: Budget) {
         self.metrics.memory_budget.set(budget.total() as f64);
         *self.budget.lock() = Some(budget);
+    }
+
+    /// A sink was opened. Its series begin here: an alert compares them with the time, and a rate with their first value.
+    pub(crate) fn sink_opened(&self, sink: &str) {
+        for outcome in ["committed", "failed"] {
+            self.metrics.sink_commits.with(&[sink, outcome]).add(0);
+        }
+        self.metrics.sink_failing.with(&[sink]).set(0.0);
+        self.metrics.sink_pending.with(&[sink]).set(0.0);
+        self.metrics.sink_last_commit.with(&[sink]).set(unix_seconds());
     }
 
     /// A commit of a sink has failed.

@@ -6,6 +6,7 @@
 //! interpolation between offsets.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use fenliu_schemas::{Offsets, Positions, TopicPartition};
 use parking_lot::Mutex;
@@ -54,7 +55,7 @@ impl Progress {
         let mut partitions = self.partitions.lock();
         partitions.retain(|(topic, partition), _| reading.get(topic, *partition).is_some());
         for (topic, partition, next) in reading.iter() {
-            partitions.entry((topic.clone(), partition)).or_default().read = next;
+            partitions.entry((Arc::clone(topic), partition)).or_default().read = next;
         }
     }
 
@@ -63,7 +64,7 @@ impl Progress {
     pub fn read(&self, offsets: &Offsets, timestamps: &BTreeMap<TopicPartition, (i64, i64)>) {
         let mut partitions = self.partitions.lock();
         for (topic, partition, next) in offsets.ends().iter() {
-            let key = (topic.clone(), partition);
+            let key = (Arc::clone(topic), partition);
             let Some(state) = partitions.get_mut(&key) else { continue };
             // More may have been read since, for the next batch.
             state.read = state.read.max(next);
@@ -86,7 +87,7 @@ impl Progress {
     pub fn settle(&self, positions: &Positions) {
         let mut partitions = self.partitions.lock();
         for (topic, partition, next) in positions.iter() {
-            let Some(state) = partitions.get_mut(&(topic.clone(), partition)) else { continue };
+            let Some(state) = partitions.get_mut(&(Arc::clone(topic), partition)) else { continue };
             state.safe = Some(next);
             while let Some((_, timestamp_ms)) = state.in_flight.pop_front_if(|(end, _)| *end <= next) {
                 state.safe_timestamp_ms = Some(timestamp_ms);

@@ -139,7 +139,7 @@ impl FilesSource {
         };
         meter.waited(waiting.elapsed());
         let batch = self.assembler.finish(permit)?;
-        Ok(meter.hand_on(batch.documents(), || out.send(batch)).is_ok())
+        Ok(meter.hand_on(batch.documents(), || out.send(batch).is_ok()))
     }
 
     /// Adds rows of a file to the batch until it is full, but only a few at once, so that its age is looked at in between;

@@ -165,7 +165,9 @@ impl App {
                 "commits": commits("committed"),
                 "failures": commits("failed"),
                 "pending_documents": pending.get(),
-                "last_commit_at": timestamp(metrics.sink_last_commit.with(&[&name]).get()),
+                // The metric begins when the sink is opened.
+                "last_commit_at": timestamp(metrics.sink_last_commit.with(&[&name]).get())
+                    .filter(|_| commits("committed") > 0),
                 "failing_since": state.failing_since.map(time::text),
                 "last_error": state.last_error,
             })
