@@ -69,7 +69,10 @@ fn cache() -> PathBuf {
 
 pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
     let (train_files, test_files) = (args.files("train.jsonl")?, args.files("test.jsonl")?);
-    let mut config = config(common.load()?, &args.out, &train_files)?;
+    let mut config = config(common.load()?, &args.out)?;
+    let set = hold_out(&train_files, &args.out)?;
+    config.finetune.data = vec![set.train.clone()];
+    config.finetune.test = vec![set.held_out];
     // On a terminal someone watches: there is a page then, and the stories come at a pace that one can follow.
     let is_watched = std::io::stderr().is_terminal() && !common.json;
     if is_watched && config.http.listen.is_empty() {
@@ -77,7 +80,7 @@ pub(super) fn demo(args: &DemoArgs, common: &Common) -> Result<()> {
     }
 
     output::note(format!("\n1/3  training a classifier on {}", listed(&train_files)));
-    let recipe = Recipe::new(NAME, args.out.join("models"), train_files);
+    let recipe = Recipe::new(NAME, args.out.join("models"), vec![set.train]);
     let trained = train::fit(&recipe, &config)?;
     output::note(format!("     {}", trained.line()));
 
@@ -120,7 +123,7 @@ fn write_config(mut config: Config, out: &Path) -> Result<PathBuf> {
 }
 
 /// The demo's configuration. Rows of an earlier demo in `out` are deleted; other files there are left alone.
-fn config(mut config: Config, out: &Path, train_files: &[PathBuf]) -> Result<Config> {
+fn config(mut config: Config, out: &Path) -> Result<Config> {
     let marker = out.join(MARKER);
     let is_used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if is_used && !marker.exists() {
@@ -144,12 +147,39 @@ fn config(mut config: Config, out: &Path, train_files: &[PathBuf]) -> Result<Con
     config.output.body = true;
     config.sinks = vec![files("labelled")?.into()];
     config.dead_letters = files("dead-letters")?.into();
-    // Corrections that are made on the page, and what the model is fine-tuned on together with them.
+    // Corrections that are made on the page.
     let corrections = out.join("corrections");
     std::fs::create_dir_all(&corrections).map_err(Error::file("create directory", &corrections))?;
     config.finetune.feedback.paths = vec![corrections];
-    config.finetune.data = train_files.to_vec();
     Ok(config)
+}
+
+/// The rows to train on, and those that no model is trained on.
+struct Divided {
+    train: PathBuf,
+    held_out: PathBuf,
+}
+
+/// One row in so many is held out.
+const HELD_OUT: usize = 10;
+
+/// Divides the rows for training: a job that fine-tunes the model compares it with the model before on rows that neither of
+/// them has seen. Otherwise the first model, which knows all rows by heart, would never be replaced.
+fn hold_out(files: &[PathBuf], out: &Path) -> Result<Divided> {
+    let (mut train, mut held_out) = (vec![], vec![]);
+    for file in files {
+        for (number, row) in Documents::open(file)?.enumerate() {
+            let part = if number % HELD_OUT == 0 { &mut held_out } else { &mut train };
+            part.extend_from_slice(row?.content.payload());
+            part.push(b'\n');
+        }
+    }
+    let write = |name: &str, rows: &[u8]| -> Result<PathBuf> {
+        let path = out.join(name);
+        std::fs::write(&path, rows).map_err(Error::file("write", &path))?;
+        Ok(path)
+    };
+    Ok(Divided { train: write("train.jsonl", &train)?, held_out: write("held-out.jsonl", &held_out)? })
 }
 
 /// The test documents of all sets, with the broken messages among them.
