@@ -63,7 +63,8 @@ fn tools() -> Option<PathBuf> {
 }
 
 fn node(args: &[&str]) -> (bool, String) {
-    let output = Command::new("node").args(args).current_dir(web()).output().unwrap();
+    let output =
+        Command::new("node").args(args).env("FENLIU_PATIENCE", "4").current_dir(web()).output().unwrap();
     let text =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     (output.status.success(), text)

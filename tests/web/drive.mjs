@@ -15,13 +15,16 @@ export const must = (condition, text) => {
   if (!condition) throw new Error(text);
 };
 
+/** How many times longer than usual a machine may take that does other work beside. */
+export const patience = Number(process.env.FENLIU_PATIENCE ?? "1");
+
 /** Asks until the answer is true or something, and returns it. */
 export async function until(what, condition, limit = 10_000) {
-  const end = Date.now() + limit;
+  const end = Date.now() + limit * patience;
   for (;;) {
     const found = await condition();
     if (found) return found;
-    must(Date.now() < end, `waited ${limit / 1000} s for ${what}`);
+    must(Date.now() < end, `waited ${(limit * patience) / 1000} s for ${what}`);
     await sleep(50);
   }
 }
